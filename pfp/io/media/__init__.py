@@ -1,0 +1,15 @@
+"""Video files in and out: probe, read by timestamp, write, and decode in a killable child.
+
+Every reader takes a path, a ``file://`` URI, or a URI that ``pfp.io.filesystems`` knows.
+"""
+
+from pfp.io.media.container import RejectedVideo as RejectedVideo
+from pfp.io.media.guard import Guard as Guard
+from pfp.io.media.probe import Probe as Probe
+from pfp.io.media.probe import probe as probe
+from pfp.io.media.read import iter_frames as iter_frames
+from pfp.io.media.read import read_frames as read_frames
+from pfp.io.media.read import read_video as read_video
+from pfp.io.media.source import path_to_uri as path_to_uri
+from pfp.io.media.source import uri_to_path as uri_to_path
+from pfp.io.media.write import write_video as write_video

@@ -1,0 +1,177 @@
+"""Guard: call a function in a child process that can be killed when it hangs, grows or crashes.
+
+Decoders of untrusted video do all three, and no exception handler in the same process can help.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, ParamSpec, Self, TypeVar
+
+from pfp.errors import PermanentError, RetryableError
+from pfp.io.media._guard_child import receive_message, send_message
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_POLL_SECONDS: Final = 0.05
+_EXIT_SECONDS: Final = 2.0
+_BOOTSTRAP: Final = (
+    "import sys; sys.path[:] = sys.argv[3:];"
+    "from pfp.io.media._guard_child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+)
+
+
+class Guard:
+    """Calls functions in a child process: a new one after a fault and after ``recycle_after`` calls.
+
+    Use it as a context manager, from one thread. The child is a fresh interpreter (no fork, no
+    inherited locks, no Ray); functions and arguments travel by pickle, so functions must live in
+    an importable module. It ends with its parent, even when that is killed.
+    """
+
+    def __init__(
+        self,
+        timeout_seconds: float = 120.0,
+        memory_bytes: int = 2 << 30,
+        recycle_after: int = 100,
+    ) -> None:
+        """``timeout_seconds`` of wall clock per call; ``memory_bytes`` for the whole child."""
+        if timeout_seconds <= 0 or memory_bytes <= 0 or recycle_after <= 0:
+            message = (
+                f"timeout {timeout_seconds} s, memory {memory_bytes} bytes, recycling after "
+                f"{recycle_after} calls: give positive numbers"
+            )
+            raise ValueError(message)
+        self._timeout_seconds = timeout_seconds
+        self._memory_bytes = memory_bytes
+        self._recycle_after = recycle_after
+        self._child: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+        self._num_calls = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process id of the child; None before the first call and after a fault."""
+        return None if self._child is None else self._child.pid
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The function's value, computed in the child.
+
+        An exception of the function is raised here again, as itself when it can be pickled. Raises
+        ``PermanentError`` when the call takes too long, needs too much memory or crashes its
+        process, and ``RetryableError`` when something else killed the child.
+        """
+        connection = self._connect()
+        self._num_calls += 1
+        try:
+            send_message(connection, (function, args, kwargs))
+            self._wait(connection)
+            value, failure = receive_message(connection)
+        except (EOFError, ConnectionError) as error:
+            raise self._died() from error
+        except BaseException:
+            self._kill()
+            raise
+        if self._num_calls >= self._recycle_after:
+            self.close()
+        if failure is not None:
+            raise self._failed(*failure)
+        return value  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the child; a later call starts a new one."""
+        if self._child is None or self._connection is None:
+            return
+        self._connection.close()
+        try:
+            self._child.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._child = self._connection = None
+
+    def _connect(self) -> socket.socket:
+        if self._connection is not None:
+            return self._connection
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-c", _BOOTSTRAP, str(theirs.fileno()), str(os.getpid())]
+            self._child = subprocess.Popen(
+                [*command, *sys.path], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
+        self._connection = ours
+        self._num_calls = 0
+        send_message(ours, self._memory_bytes)
+        return ours
+
+    def _wait(self, connection: socket.socket) -> None:
+        """Return when the answer begins to arrive; kill the child when it may not go on."""
+        deadline = time.monotonic() + self._timeout_seconds
+        while not select.select([connection], [], [], _POLL_SECONDS)[0]:
+            if time.monotonic() > deadline:
+                message = (
+                    f"decode took longer than {self._timeout_seconds:g} s and was killed; the file "
+                    "may be damaged, else raise the timeout"
+                )
+                raise PermanentError(message)
+            if self._resident_bytes() > self._memory_bytes:
+                raise self._too_large()
+
+    def _resident_bytes(self) -> int:
+        """The child's resident memory; 0 where the system has no /proc."""
+        try:
+            pages = int(Path(f"/proc/{self.child_pid}/statm").read_bytes().split()[1])
+        except (OSError, IndexError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def _too_large(self) -> PermanentError:
+        limit = f"{self._memory_bytes / (1 << 20):.0f} MiB"
+        message = f"decode needed more than {limit} of memory and was stopped; raise the limit"
+        return PermanentError(message)
+
+    def _failed(self, error: Exception | None, name: str, text: str) -> Exception:
+        # FFmpeg's ENOMEM arrives as PyAV's own class, which is an OSError named MemoryError.
+        if name == "MemoryError" or isinstance(error, MemoryError):
+            self._kill()
+            return self._too_large()
+        return error if error is not None else PermanentError(f"{name}: {text}")
+
+    def _died(self) -> PermanentError | RetryableError:
+        assert self._child is not None
+        try:
+            status = self._child.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            status = 0
+        self._kill()
+        if status in {-signal.SIGKILL, -signal.SIGTERM}:
+            message = f"decoder was killed from outside (signal {-status}); run again"
+            return RetryableError(message)
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return PermanentError(f"decoder crashed ({how}); the file is damaged or hostile")
+
+    def _kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+        self.close()

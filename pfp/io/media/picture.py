@@ -1,0 +1,163 @@
+"""From a decoded frame to upright 8-bit RGB: rotation, sample aspect, matrix, range, scaling.
+
+Axes: T time, H height, W width, C colour (R, G, B).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from pfp.errors import PermanentError
+
+# ITU-T H.273 code points.
+TRANSFER_PQ: Final = 16
+TRANSFER_HLG: Final = 18
+MATRIX_UNSPECIFIED: Final = 2
+RANGE_FULL: Final = 2
+
+_MATRICES: Final = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+# Bit-exact: the same pixels on every CPU, so digests of what follows agree between machines.
+_EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orientation:
+    """How a coded picture is turned to be shown: transpose first, then mirror its new axes."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @property
+    def rotation_degrees(self) -> int:
+        """The clockwise turn, 0, 90, 180 or 270; a mirror image counts as its turn before it."""
+        if self.transpose:
+            return 90 if self.flip_x else 270
+        return 180 if self.flip_y else 0
+
+    def apply(self, picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The picture as it is shown, a view; ``(W, H, ...)`` when transposed."""
+        turned = picture_HWC.swapaxes(0, 1) if self.transpose else picture_HWC
+        return turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """The orientation in a frame's display matrix (ISO/IEC 14496-12, 8.3.2), by quarter turns.
+
+    The matrix takes coded (x, y) to shown (a x + c y, b x + d y).
+    """
+    side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
+    if side_data is None:
+        return Orientation()
+    a, b, _, c, d = struct.unpack("<5i", bytes(side_data)[:20])
+    if abs(a) >= abs(b):
+        return Orientation(flip_x=a < 0, flip_y=d < 0)
+    return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
+
+
+def shown_size(
+    width: int, height: int, sample_aspect: Fraction | None, orientation: Orientation
+) -> tuple[int, int]:
+    """``(width, height)`` in square pixels of the upright picture; the coded height is kept."""
+    shown_width = max(1, round(width * (sample_aspect or 1)))
+    return (height, shown_width) if orientation.transpose else (shown_width, height)
+
+
+def is_hdr(transfer: int) -> bool:
+    """Whether a transfer characteristic is PQ or HLG (ITU-R BT.2100)."""
+    return transfer in {TRANSFER_PQ, TRANSFER_HLG}
+
+
+def matrix_of(frame: av.VideoFrame) -> Colorspace:
+    """The YUV matrix of a frame; when it is not told, BT.709 for HD sizes and BT.601 below.
+
+    That is the players' convention (over 576 lines or at least 1280 columns is HD).
+    """
+    if frame.colorspace in _MATRICES:
+        return _MATRICES[frame.colorspace]
+    is_hd = frame.height > 576 or frame.width >= 1280
+    return Colorspace.ITU709 if is_hd else Colorspace.ITU601
+
+
+class Converter:
+    """Turns frames of one video into upright ``rgb24`` or ``gray`` pictures of a given size."""
+
+    def __init__(
+        self,
+        orientation: Orientation,
+        sample_aspect: Fraction | None,
+        *,
+        pixel_format: str = "rgb24",
+        exact: bool = True,
+    ) -> None:
+        self._orientation = orientation
+        self._sample_aspect = sample_aspect
+        self._pixel_format = pixel_format
+        self._exact = exact
+        self._reformatter = VideoReformatter()
+
+    def shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """``(width, height)`` of the upright picture of this frame, square pixels."""
+        return shown_size(frame.width, frame.height, self._sample_aspect, self._orientation)
+
+    def scale(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
+        """The upright picture at exactly ``width`` x ``height``: uint8 ``(H, W, 3)`` or ``(H, W)``.
+
+        Area averaging where the picture shrinks, bicubic where a side grows.
+        """
+        if is_hdr(frame.color_trc):
+            message = (
+                "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
+            )
+            raise PermanentError(message)
+        coded = (height, width) if self._orientation.transpose else (width, height)
+        shrinks = coded[0] <= frame.width and coded[1] <= frame.height
+        scaler = Interpolation.AREA if shrinks else Interpolation.BICUBIC
+        converted = self._reformatter.reformat(
+            frame,
+            width=coded[0],
+            height=coded[1],
+            format=self._pixel_format,
+            src_colorspace=matrix_of(frame),
+            src_color_range=_range_of(frame),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=(scaler | _EXACT) if self._exact else scaler,
+            threads=1,
+        )
+        return self._orientation.apply(converted.to_ndarray().astype(np.uint8, copy=False))
+
+    def cover(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
+        """The upright picture scaled to cover ``width`` x ``height``, cropped around its centre."""
+        shown_width, shown_height = self.shown_size(frame)
+        factor = max(Fraction(width, shown_width), Fraction(height, shown_height))
+        scaled_width = max(width, round(shown_width * factor))
+        scaled_height = max(height, round(shown_height * factor))
+        scaled = self.scale(frame, scaled_width, scaled_height)
+        top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
+        return scaled[top : top + height, left : left + width]
+
+
+def _range_of(frame: av.VideoFrame) -> ColorRange:
+    """Full range when the frame or its format says so; YUV that says nothing is limited."""
+    is_rgb = frame.format.is_rgb
+    if frame.color_range == RANGE_FULL or is_rgb or frame.format.name.startswith("yuvj"):
+        return ColorRange.JPEG
+    return ColorRange.MPEG

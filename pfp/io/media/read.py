@@ -1,0 +1,241 @@
+"""Frames of a video as RGB arrays, resampled by timestamp or as they are stored.
+
+Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Final
+
+import av
+import av.container
+import av.video.stream
+import numpy as np
+import numpy.typing as npt
+
+from pfp.errors import PermanentError
+from pfp.io.media.container import RejectedVideo, open_video
+from pfp.io.media.decode import Clock, decode_frames
+from pfp.io.media.picture import Converter, orientation_of
+from pfp.io.media.source import Source, shown_name
+
+# Decoding this much is cheaper than the risk and the cost of a seek.
+_SEEK_FROM_SECONDS: Final = 4
+# Containers with an index; elsewhere a seek may land anywhere.
+_SEEKABLE: Final = ("mov", "matroska")
+
+
+def read_frames(
+    source: Source,
+    *,
+    fps: float,
+    height: int,
+    width: int,
+    start_seconds: float = 0.0,
+    num_frames: int | None = None,
+    end_seconds: float | None = None,
+) -> npt.NDArray[np.uint8]:
+    """The frames that ``iter_frames`` yields, as one array ``(T, height, width, 3)``.
+
+    Raises ``PermanentError`` also when the span holds no frame, or fewer than ``num_frames``.
+    """
+    frames = list(
+        iter_frames(
+            source,
+            fps=fps,
+            height=height,
+            width=width,
+            start_seconds=start_seconds,
+            num_frames=num_frames,
+            end_seconds=end_seconds,
+        )
+    )
+    if not frames:
+        message = f"{shown_name(source)} has no frame from {start_seconds} s; start earlier"
+        raise PermanentError(message)
+    return np.stack(frames)
+
+
+def iter_frames(
+    source: Source,
+    *,
+    fps: float,
+    height: int,
+    width: int,
+    start_seconds: float = 0.0,
+    num_frames: int | None = None,
+    end_seconds: float | None = None,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Frames at ``fps``, one after the other, uint8 RGB ``(height, width, 3)``.
+
+    Frame ``i`` is the picture shown at ``start_seconds + i / fps`` after the video's first frame:
+    the last one whose timestamp is not later (by more than half a tick of the container's clock).
+    The span is ``[start_seconds, end_seconds)``, by default to where the last frame stops being
+    shown; with ``num_frames`` exactly that many come.
+
+    Pictures are upright, in square pixels, full-range RGB, scaled to cover the asked size with
+    antialiasing and cropped around the centre. Memory does not grow with the video's length.
+
+    Raises ``PermanentError`` for what cannot be decoded, is damaged within the span, is HDR, has
+    timestamps that jump back, or ends before ``num_frames``; ``ValueError`` for a size, rate or
+    span that is not positive.
+    """
+    if fps <= 0 or height <= 0 or width <= 0 or start_seconds < 0:
+        message = f"fps {fps}, size {width}x{height}, start {start_seconds}: give positive numbers"
+        raise ValueError(message)
+    step, start = 1 / _exact(fps), _exact(start_seconds)
+    end = None if end_seconds is None else _exact(end_seconds)
+    count = 0
+    for frame in _frames_at(source, start, step, height=height, width=width):
+        if count == num_frames or (end is not None and start + count * step >= end):
+            return
+        yield frame
+        count += 1
+    if num_frames is not None and count < num_frames and end is None:
+        message = (
+            f"{shown_name(source)} ends after {count} of the {num_frames} frames asked for at "
+            f"{fps} fps from {start_seconds} s; ask for a shorter span"
+        )
+        raise PermanentError(message)
+
+
+def read_video(source: Source) -> npt.NDArray[np.uint8]:
+    """Every stored frame at its shown size: uint8 RGB ``(T, H, W, 3)``, upright, square pixels.
+
+    Raises ``PermanentError`` as ``iter_frames`` does, and when the size changes on the way.
+    """
+    name = shown_name(source)
+    frames: list[npt.NDArray[np.uint8]] = []
+    with open_video(source) as (container, stream):
+        converter: Converter | None = None
+        for frame in decode_frames(container, stream, _refuse(name)):
+            converter = converter or _converter(frame, stream)
+            picture = converter.scale(frame, *converter.shown_size(frame))
+            if frames and picture.shape != frames[0].shape:
+                message = f"{name} changes its size on the way; split it where it changes"
+                raise PermanentError(message)
+            frames.append(picture)
+    if not frames:
+        raise _no_frames(name)
+    return np.stack(frames)
+
+
+def _frames_at(
+    source: Source, start: Fraction, step: Fraction, *, height: int, width: int
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The picture shown at ``start``, ``start + step``, ... until the video ends."""
+    name = shown_name(source)
+    with open_video(source) as (container, stream):
+        clock = Clock(container, stream)
+        converter: Converter | None = None
+        time = start
+        for end, frame in _shown_frames(container, stream, clock, start, name):
+            converter = converter or _converter(frame, stream)
+            picture: npt.NDArray[np.uint8] | None = None
+            while time < end - clock.tolerance:
+                if picture is None:
+                    picture = converter.cover(frame, width, height)
+                # A copy each time: what the caller does to one frame must not reach the next.
+                yield picture.copy()
+                time += step
+
+
+def _shown_frames(
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    clock: Clock,
+    start: Fraction,
+    name: str,
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """``(end, frame)`` in order, from the frame shown at ``start`` or one before it.
+
+    A frame is shown until the next one's time; the last one for its own duration.
+    """
+    held: av.VideoFrame | None = None
+    held_time = Fraction(0)
+    for frame in _decoded_from(container, stream, clock, start, name):
+        time = clock.time_of(frame)
+        if held is not None and time < held_time:
+            message = (
+                f"{name}: timestamps jump back from {float(held_time):.3f} s to "
+                f"{float(time):.3f} s; split the file there"
+            )
+            raise PermanentError(message)
+        if held is not None:
+            yield time, held
+        held, held_time = frame, time
+    if held is None:
+        raise _no_frames(name)
+    yield held_time + clock.duration_of(held), held
+
+
+def _decoded_from(
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    clock: Clock,
+    start: Fraction,
+    name: str,
+) -> Iterator[av.VideoFrame]:
+    """Frames from the first, or from a keyframe at or before ``start`` when that saves decoding."""
+    frames = decode_frames(container, stream, _refuse(name))
+    first = next(frames, None)
+    if first is None:
+        return
+    clock.time_of(first)  # sets its origin
+    if start >= _SEEK_FROM_SECONDS and container.format.name.startswith(_SEEKABLE):
+        container.seek(clock.ticks(start), stream=stream, backward=True)
+        frames = _after_seek(container, stream, name)
+        landed = next(frames, None)
+        if landed is not None and clock.time_of(landed) <= start:
+            yield landed
+            yield from frames
+            return
+        container.seek(clock.ticks(Fraction(0)), stream=stream, backward=True)
+        yield from _after_seek(container, stream, name)
+        return
+    yield first
+    yield from frames
+
+
+def _after_seek(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, name: str
+) -> Iterator[av.VideoFrame]:
+    """Frames from the first keyframe on.
+
+    Before it come the leading pictures of an open group: they lack references after a seek, are
+    shown earlier than the keyframe, and their damage is no fault of the file.
+    """
+    settled = False
+    refuse = _refuse(name)
+
+    def on_damage(what: str) -> None:
+        if settled:
+            refuse(what)
+
+    for frame in decode_frames(container, stream, on_damage):
+        settled = settled or frame.key_frame
+        if settled:
+            yield frame
+
+
+def _converter(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Converter:
+    return Converter(orientation_of(frame), stream.sample_aspect_ratio)
+
+
+def _refuse(name: str) -> Callable[[str], None]:
+    def refuse(what: str) -> None:
+        message = f"{name}: {what}; replace the file, or use a span before the damage"
+        raise PermanentError(message)
+
+    return refuse
+
+
+def _no_frames(name: str) -> RejectedVideo:
+    return RejectedVideo("no_frames", f"{name} holds no frame that can be decoded")
+
+
+def _exact(value: float) -> Fraction:
+    """The simplest fraction near a rate or a time: 29.97002997 becomes 30000/1001."""
+    return Fraction(value).limit_denominator(1_000_000)

@@ -1,0 +1,59 @@
+"""From a path or a URI to an open binary file, whatever characters its name has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, cast
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from pfp.errors import InputError
+
+Source: TypeAlias = str | os.PathLike[str]
+
+_FILE = "file://"
+
+
+def path_to_uri(path: Source) -> str:
+    """The ``file://`` URI of a local path, percent-encoded so that it is ASCII for any name.
+
+    File names are bytes: one that is not UTF-8 survives the way there and back.
+    """
+    # Not resolve(): a symbolic link keeps the name that the user gave it.
+    return _FILE + quote_from_bytes(os.fsencode(os.path.abspath(path)))  # noqa: PTH100
+
+
+def uri_to_path(uri: str) -> str:
+    """The local path of a ``file://`` URI; the inverse of ``path_to_uri``."""
+    if not uri.startswith(_FILE + "/"):
+        message = f"{uri!r} is not a file:///absolute/path URI; give one, or a plain path"
+        raise InputError(message)
+    return os.fsdecode(unquote_to_bytes(uri.removeprefix(_FILE)))
+
+
+def shown_name(source: Source) -> str:
+    """The source's name for messages: without surrogates or line breaks."""
+    return repr(os.fspath(source).encode("utf-8", "backslashreplace").decode())[1:-1]
+
+
+def open_binary(source: Source) -> BinaryIO:
+    """Open a path, a ``file://`` URI or another filesystem's URI for reading bytes.
+
+    Raises ``InputError`` when there is no such file or it may not be read.
+    """
+    name = os.fspath(source)
+    try:
+        if name.startswith(_FILE):
+            return Path(uri_to_path(name)).open("rb")
+        if "://" in name:
+            from pfp.io import filesystems
+
+            filesystem, path = filesystems.resolve(name)
+            return cast("BinaryIO", filesystem.open_input_file(path))
+        return Path(name).open("rb")
+    except FileNotFoundError as error:
+        message = f"there is no file {shown_name(source)}; check the path"
+        raise InputError(message) from error
+    except (PermissionError, IsADirectoryError) as error:
+        message = f"{shown_name(source)} cannot be read ({error.strerror}); give a readable file"
+        raise InputError(message) from error

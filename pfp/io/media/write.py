@@ -1,0 +1,126 @@
+"""Write frames as an H.264 file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import av.video.stream
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from pfp.errors import InputError
+
+_EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+_BT709: Final = 1  # ITU-T H.273: primaries, transfer and matrix
+_LIMITED: Final = 1
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    frames_THWC: Iterable[npt.NDArray[np.uint8]],
+    fps: float,
+    *,
+    lossless: bool = False,
+) -> None:
+    """Write uint8 RGB frames ``(T, H, W, 3)`` in [0, 255] as MP4 (H.264).
+
+    ``frames_THWC`` may be an array or any iterable of ``(H, W, 3)`` frames. By default 4:2:0 BT.709
+    at crf 18, which every player shows; H and W must be even. ``lossless`` stores RGB with qp 0, so
+    that ``read_video`` gives back the same bytes, for sizes even or odd; few players show that.
+
+    The file is written beside its place and renamed. Equal frames give equal bytes. Raises
+    ``InputError`` for no frames, frames that are not uint8 RGB of one size, or odd sizes.
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        _encode(aside, frames_THWC, Fraction(fps).limit_denominator(1_000_000), lossless=lossless)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _encode(
+    path: Path, frames_THWC: Iterable[npt.NDArray[np.uint8]], rate: Fraction, *, lossless: bool
+) -> None:
+    stream: av.video.stream.VideoStream | None = None
+    size = (0, 0)
+    with (
+        path.open("wb") as file,
+        av.open(
+            file,
+            "w",
+            format="mp4",
+            container_options={"movflags": "+faststart", "fflags": "+bitexact"},
+        ) as container,
+    ):
+        for index, frame_HWC in enumerate(frames_THWC):
+            if stream is None:
+                size = _check(frame_HWC, lossless=lossless)
+                stream = _add_stream(container, rate, size, lossless=lossless)
+            if frame_HWC.dtype != np.uint8 or frame_HWC.shape != (*size, 3):
+                message = (
+                    f"frame {index} is {frame_HWC.dtype} {frame_HWC.shape}; "
+                    f"give uint8 {(*size, 3)} like the first one"
+                )
+                raise InputError(message)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24")
+            frame = frame if lossless else _to_bt709(frame)
+            frame.pts = index
+            frame.time_base = 1 / rate
+            container.mux(stream.encode(frame))
+        if stream is None:
+            message = "there are no frames to write; give at least one"
+            raise InputError(message)
+        container.mux(stream.encode(None))
+
+
+def _add_stream(
+    container: av.container.OutputContainer,
+    rate: Fraction,
+    size: tuple[int, int],
+    *,
+    lossless: bool,
+) -> av.video.stream.VideoStream:
+    stream = container.add_stream("libx264rgb" if lossless else "libx264", rate=rate)
+    stream.height, stream.width = size
+    stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+    context = stream.codec_context
+    context.options = {"qp": "0"} if lossless else {"crf": "18", "preset": "medium"}
+    context.time_base = 1 / rate
+    # One thread: the same bytes whatever the number of cores.
+    context.thread_count = 1
+    if not lossless:
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+    return stream
+
+
+def _to_bt709(frame: av.VideoFrame) -> av.VideoFrame:
+    return frame.reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BICUBIC | _EXACT,
+        threads=1,
+    )
+
+
+def _check(frame_HWC: npt.NDArray[np.uint8], *, lossless: bool) -> tuple[int, int]:
+    if frame_HWC.ndim != 3 or frame_HWC.shape[2] != 3 or frame_HWC.dtype != np.uint8:
+        message = f"frames are {frame_HWC.dtype} {frame_HWC.shape}; give uint8 RGB (T, H, W, 3)"
+        raise InputError(message)
+    height, width = frame_HWC.shape[:2]
+    if not lossless and (height % 2 or width % 2):
+        message = f"{width}x{height} is odd, which 4:2:0 cannot hold; crop it or use lossless=True"
+        raise InputError(message)
+    return height, width
