@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Final
 
 import av
 import av.container
 import av.video.stream
-from av.format import Flags
+
+_NO_TIMESTAMPS: Final = 0x80  # AVFMT_NOTIMESTAMPS
 
 
 def decode_frames(
@@ -59,7 +61,7 @@ class Clock:
     def __init__(
         self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
     ) -> None:
-        self._counts = bool(container.format.flags & Flags.no_timestamps.value)
+        self._counts = bool(container.format.flags & _NO_TIMESTAMPS)
         self._time_base = stream.time_base or Fraction(1, 90_000)
         self._interval = 1 / (frame_rate(stream) or Fraction(25))
         self._first: Fraction | None = None

@@ -32,7 +32,7 @@ _BOOTSTRAP: Final = (
 
 
 class Guard:
-    """Calls functions in a child process: a new one after a fault and after ``recycle_after`` calls.
+    """Calls functions in a child process, a new one after a fault or ``recycle_after`` calls.
 
     Use it as a context manager, from one thread. The child is a fresh interpreter (no fork, no
     inherited locks, no Ray); functions and arguments travel by pickle, so functions must live in

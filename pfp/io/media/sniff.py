@@ -34,7 +34,7 @@ _TEXT = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0C, 0x0D}
 
 
 def sniff(head: bytes) -> tuple[str, str] | None:
-    """``(reason, what it is)`` for the first ``SNIFF_BYTES`` bytes of what is no video, else None."""
+    """``(reason, what it is)`` when these first ``SNIFF_BYTES`` bytes are no video's, else None."""
     if not head:
         return "empty_file", "an empty file"
     for offset, magic, reason, what in _MAGIC:
