@@ -1,0 +1,1 @@
+"""Bytes to records and back: tables, media, digests, file systems. Nothing is imported here."""

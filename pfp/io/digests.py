@@ -1,0 +1,48 @@
+"""SHA-256 of files and of plain values: the names that results are kept under."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pfp.errors import ConfigError, InputError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def sha256_file(path: str | Path) -> str:
+    """The SHA-256 of a local file's bytes, 64 lower-case hex digits; read in chunks of 1 MiB."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror}); check the path and its permissions"
+        raise InputError(message) from error
+    return digest.hexdigest()
+
+
+def sha256_json(obj: object) -> str:
+    """The SHA-256 of a value's canonical JSON: keys sorted, no spaces, UTF-8.
+
+    Bytes count by their own digest. NaN and the infinities are written as Python writes them, so
+    they are equal to themselves here. Values that JSON has no form for are a ``ConfigError``.
+    """
+    try:
+        text = json.dumps(
+            obj, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_digest_of_bytes
+        )
+    except TypeError as error:
+        message = f"a value cannot be digested: {error}; use plain numbers, strings, lists or dicts"
+        raise ConfigError(message) from error
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _digest_of_bytes(value: Any) -> dict[str, str]:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"sha256": hashlib.sha256(value).hexdigest()}
+    message = f"{type(value).__name__} {value!r} has no JSON form"
+    raise TypeError(message)

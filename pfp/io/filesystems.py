@@ -1,0 +1,238 @@
+"""Folders on a local disk or an object store: whole files appear at once or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import ArrowInvalid
+from pyarrow import fs as pafs
+
+from pfp.errors import InputError
+
+ASIDE_PREFIX = "_aside-"
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+
+
+def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
+    """The file system and the path on it of a local path or a URI (``file://``, ``s3://``, ``gs://``).
+
+    A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``.
+    """
+    text = str(uri)
+    if "://" not in text:
+        return pafs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+    try:
+        filesystem, path = pafs.FileSystem.from_uri(text)
+    except (ArrowInvalid, OSError, NotImplementedError) as error:
+        message = f"{text} cannot be opened ({error}); give a local path, s3:// or gs://"
+        raise InputError(message) from error
+    return filesystem, path
+
+
+def disk_full(error: BaseException) -> OSError | None:
+    """The full or read-only disk behind an error: about the place written to, not about one row."""
+    for cause in (error, error.__cause__):
+        if isinstance(cause, OSError) and cause.errno in _FULL | {errno.EROFS}:
+            return cause
+    return None
+
+
+@contextlib.contextmanager
+def explain_write_errors(place: str) -> Iterator[None]:
+    """Turns a full disk or an unwritable folder into an ``InputError`` that names the cure."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            message = (
+                f"{place} cannot be written: the disk or its quota is full; "
+                "free some space and run again, finished rows are kept"
+            )
+            raise InputError(message) from error
+        if error.errno in _REFUSED:
+            reason = os.strerror(error.errno)
+            message = f"{place} cannot be written ({reason}); choose a writable output directory"
+            raise InputError(message) from error
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder. Files are written aside and renamed, so a reader never sees half of one."""
+
+    filesystem: pafs.FileSystem
+    path: str
+
+    @classmethod
+    def at(cls, uri: str | Path) -> Folder:
+        """The folder of a local path or a URI; nothing is created."""
+        return cls(*resolve(uri))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether rename, fsync and flock work here."""
+        return isinstance(self.filesystem, pafs.LocalFileSystem)
+
+    def child(self, name: str) -> Folder:
+        """A folder inside this one."""
+        return Folder(self.filesystem, self.file(name))
+
+    def file(self, name: str) -> str:
+        """The path of a file inside this folder, as the file system wants it."""
+        return f"{self.path.rstrip('/')}/{name}"
+
+    def make(self) -> None:
+        """Creates the folder and its parents if they are missing."""
+        with explain_write_errors(self.path):
+            self.filesystem.create_dir(self.path, recursive=True)
+
+    def names(self) -> list[str]:
+        """The names of the files right inside this folder, sorted; none if it does not exist."""
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
+
+    def folder_names(self) -> list[str]:
+        """The names of the folders right inside this folder, sorted."""
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
+
+    def sizes(self) -> dict[str, int]:
+        """The size in bytes of each file right inside this folder."""
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return {info.base_name: info.size for info in infos if info.type == pafs.FileType.File}
+
+    def has(self, name: str) -> bool:
+        """Whether a file of that name exists."""
+        info: pafs.FileInfo = self.filesystem.get_file_info(self.file(name))
+        return bool(info.type == pafs.FileType.File)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; ``FileNotFoundError`` if there is none."""
+        with self.filesystem.open_input_stream(self.file(name)) as stream:
+            return bytes(stream.read())
+
+    def sha256(self, name: str) -> str:
+        """The SHA-256 of a file, 64 hex digits; read in chunks of 1 MiB."""
+        digest = hashlib.sha256()
+        with self.filesystem.open_input_stream(self.file(name)) as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def touch(self, name: str) -> None:
+        """Creates an empty file, without waiting for the disk."""
+        with (
+            explain_write_errors(self.file(name)),
+            self.filesystem.open_output_stream(self.file(name)),
+        ):
+            pass
+
+    def delete(self, name: str) -> None:
+        """Removes a file if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.filesystem.delete_file(self.file(name))
+
+    def delete_all(self) -> None:
+        """Removes this folder and what is in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.filesystem.delete_dir(self.path)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a whole file at once: aside, to the disk, then renamed."""
+        with AsideFile(self) as aside:
+            aside.write(content)
+            aside.commit(name)
+
+    def sync(self) -> None:
+        """Waits until renames and deletions in this folder are on the disk (local only)."""
+        if self.is_local:
+            descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+class AsideFile:
+    """A file being written under a name that readers ignore; ``commit`` gives it its name.
+
+    Works as the sink of a ``pyarrow`` writer and digests what passes through. Left without
+    ``commit`` (an error, a kill) nothing appears under the final name.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._name = f"{ASIDE_PREFIX}{uuid.uuid4().hex}"
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+        with explain_write_errors(folder.path):
+            self._stream: Any = (
+                Path(folder.file(self._name)).open("wb", buffering=1 << 20)  # noqa: SIM115
+                if folder.is_local
+                else folder.filesystem.open_output_stream(folder.file(self._name))
+            )
+
+    @property
+    def closed(self) -> bool:
+        """Whether the bytes are complete; part of the file protocol that pyarrow asks for."""
+        return bool(self._stream.closed)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of everything written so far."""
+        return self._digest.hexdigest()
+
+    def write(self, content: bytes) -> int:
+        """Appends bytes."""
+        with explain_write_errors(self._folder.path):
+            self._stream.write(content)
+        self._digest.update(content)
+        self.size_bytes += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        """The number of bytes written so far."""
+        return self.size_bytes
+
+    def flush(self) -> None:
+        """Part of the file protocol; ``commit`` is what makes bytes durable."""
+
+    def close(self) -> None:
+        """Part of the file protocol; the stream stays open for ``commit`` to make it durable."""
+
+    def commit(self, name: str) -> None:
+        """Makes the bytes durable, then visible under ``name`` in one step."""
+        folder = self._folder
+        with explain_write_errors(folder.file(name)):
+            if folder.is_local:
+                self._stream.flush()
+                os.fsync(self._stream.fileno())
+            self._stream.close()
+            if folder.is_local:
+                Path(folder.file(self._name)).replace(folder.file(name))
+            else:
+                folder.filesystem.move(folder.file(self._name), folder.file(name))
+        folder.sync()
+
+    def __enter__(self) -> AsideFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Removes what was not committed, so that a full disk is not made fuller."""
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        with contextlib.suppress(OSError):
+            self._folder.delete(self._name)

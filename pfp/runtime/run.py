@@ -1,0 +1,125 @@
+"""A stage over a table: what is committed is reused, the rest computed, all of it accounted for."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pfp.errors import ConfigError, InvariantError
+from pfp.io.filesystems import Folder
+from pfp.io.locks import locked
+from pfp.runtime.compact import compact
+from pfp.runtime.index import choose, prior_attempts, scan
+from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY, result_keys
+from pfp.runtime.local_engine import run_local
+from pfp.runtime.pending import Pending
+from pfp.runtime.progress import NoProgress, Progress
+from pfp.runtime.ray_engine import run_ray
+from pfp.runtime.report import StageReport, report_of
+from pfp.runtime.stage import Stage
+
+Engine: TypeAlias = Literal["ray", "local"]
+
+# So many small parts make one larger one: a stage of millions of rows must not leave as many files.
+PARTS_PER_FOLD = 1000
+FOLDED_PART_BYTES = 1 << 20
+
+
+def run_stage(
+    stage: Stage,
+    inputs: pa.Table,
+    directory: str | Path,
+    *,
+    engine: Engine = "ray",
+    progress: Progress | None = None,
+) -> StageReport:
+    """Brings the table in ``directory`` up to date with the inputs and says what became of them.
+
+    Rows whose result key is committed, by a finished run or by one that was killed, are not
+    computed again, except failures that are worth another attempt. Rows that left the inputs
+    leave the table. The table is the same, byte for byte, however often the run was interrupted.
+
+    ``InputError`` if the directory cannot be written, is full, is being written by another run or
+    holds other records.
+    """
+    if engine not in ("ray", "local"):
+        message = f"engine {engine!r} is not one of 'ray', 'local'"
+        raise ConfigError(message)
+    progress = progress or NoProgress()
+    started = time.monotonic()
+    wanted = pa.array(result_keys(stage, inputs), pa.string())
+    folder = Folder.at(directory)
+    with locked(folder):
+        try:
+            report = _run(stage, inputs, wanted, folder, engine, progress, started)
+        finally:
+            progress.stop()
+    progress.finish(report)
+    return report
+
+
+def _run(
+    stage: Stage,
+    inputs: pa.Table,
+    wanted: pa.Array,
+    folder: Folder,
+    engine: Engine,
+    progress: Progress,
+    started: float,
+) -> StageReport:
+    pending = Pending.of(folder, uuid.uuid4().hex)
+    index = scan(folder, stage.record, pending)
+    chosen = choose(index, wanted)
+    todo = _todo(stage, inputs, wanted, prior_attempts(chosen, wanted, stage.max_attempts))
+    progress.start(stage.name, len(wanted), len(wanted) - todo.num_rows)
+    if todo.num_rows:
+        pending.make()
+        run = run_ray if engine == "ray" else run_local
+        _drain(run(stage, todo, pending), stage, pending, progress)
+        index = scan(folder, stage.record, pending)
+        chosen = choose(index, wanted)
+    if chosen.num_rows != len(wanted):
+        message = (
+            f"stage {stage.name}: {len(wanted)} rows went in but {chosen.num_rows} came out; "
+            "run it again, and report it if that does not help"
+        )
+        raise InvariantError(message)
+    compact(folder, stage.record, index, chosen)
+    pending.folder.delete_all()
+    return report_of(
+        stage.name,
+        chosen,
+        seconds=time.monotonic() - started,
+        reused=len(wanted) - todo.num_rows,
+        rows_in=inputs.num_rows,
+    )
+
+
+def _todo(stage: Stage, inputs: pa.Table, wanted: pa.Array, prior: pa.Array) -> pa.Table:
+    """The inputs that have to be computed, with their result keys, in the order of ``input_key``.
+
+    That order makes neighbours in a part neighbours in the table, for tables keyed alike.
+    """
+    names = [name for name in inputs.column_names if name not in (RESULT_KEY, PRIOR_ATTEMPTS)]
+    todo = inputs.select(names).append_column(RESULT_KEY, wanted)
+    todo = todo.append_column(PRIOR_ATTEMPTS, prior).filter(pc.is_valid(prior))
+    return todo.take(pc.sort_indices(todo[stage.input_key])).combine_chunks()
+
+
+def _drain(
+    receipts: Iterator[pa.Table], stage: Stage, pending: Pending, progress: Progress
+) -> None:
+    """Follows the receipts of committed parts and folds small parts into larger ones."""
+    small: list[str] = []
+    for receipt in receipts:
+        progress.advance(pc.sum(receipt["num_rows"]).as_py())
+        small += receipt.filter(pc.less(receipt["size_bytes"], FOLDED_PART_BYTES))["part"].to_pylist()
+        if len(small) >= PARTS_PER_FOLD:
+            pending.fold(small, stage.record)
+            small = []

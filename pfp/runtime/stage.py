@@ -1,0 +1,77 @@
+"""What a stage is: a worker over rows, what its results depend on, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from pfp.errors import ConfigError
+from pfp.schema.record import Record
+from pfp.schema.verdict import Failed
+
+Worker: TypeAlias = Callable[[pa.Table], pa.Table]
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one worker needs. ``num_workers`` None: as many as fit on the machines there are."""
+
+    num_cpus: float = 1
+    num_gpus: float = 0
+    memory_bytes: int | None = None
+    batch_size: int = 1
+    num_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what could never run."""
+        if self.batch_size < 1:
+            message = f"batch_size is {self.batch_size}; give 1 or more rows"
+            raise ConfigError(message)
+        if self.num_workers is not None and self.num_workers < 1:
+            message = f"num_workers is {self.num_workers}; give 1 or more, or None for all that fit"
+            raise ConfigError(message)
+        if self.num_cpus < 0 or self.num_gpus < 0 or self.num_cpus + self.num_gpus == 0:
+            message = (
+                f"a worker with {self.num_cpus} CPUs and {self.num_gpus} GPUs cannot be placed; "
+                "give at least one of them"
+            )
+            raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One pass over a table of inputs that gives one output row for each input row.
+
+    ``worker(**worker_args)`` is made once per worker process and then called with batches: the
+    input columns plus ``result_key``, which replaces an input column of that name. It returns, in
+    order, one row of ``record`` per row of the batch and turns a row's errors into ``Failed`` rows
+    itself (``map_rows``). Any exception that it lets out ends the stage.
+
+    ``fingerprint`` is a digest of all that results depend on besides the row: parameters, prompt,
+    model, weights. ``content_columns`` are the input columns that they depend on; ``input_key``,
+    the unique column that names a row, always counts among them.
+
+    ``on_error`` makes the output row of an input row whose worker died ``max_attempts`` times. By
+    default the row takes the input's columns of the same names and nulls elsewhere.
+    """
+
+    name: str
+    record: type[Record]
+    worker: Callable[..., Worker]
+    worker_args: Mapping[str, Any] = field(default_factory=dict)
+    input_key: str
+    content_columns: tuple[str, ...]
+    fingerprint: str
+    resources: Resources = Resources()
+    max_attempts: int = 3
+    on_error: Callable[[Row, Failed], Record] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a stage that would never try."""
+        if self.max_attempts < 1:
+            message = f"stage {self.name}: max_attempts is {self.max_attempts}; give 1 or more"
+            raise ConfigError(message)

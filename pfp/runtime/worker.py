@@ -1,0 +1,124 @@
+"""The worker that engines run: computes a batch, checks it, commits it, and returns a receipt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pfp.errors import InvariantError, SchemaError
+from pfp.io.tables import conform
+from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
+from pfp.runtime.pending import Pending, part_name
+from pfp.runtime.stage import Stage, Worker
+from pfp.schema.verdict import VERDICT_TYPE, Failed, verdict_to_struct
+
+RECEIPT_SCHEMA = pa.schema(
+    [
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("num_rows", pa.int64(), nullable=False),
+        pa.field("size_bytes", pa.int64(), nullable=False),
+    ]
+)
+
+
+class CommittingWorker:
+    """Bytes go from the worker straight to its part on disk; only a receipt travels back.
+
+    An attempt is marked before it begins and unmarked once its rows are committed. A worker that
+    is killed (a crash in a decoder, too much memory) leaves its mark, so whoever gets the batch
+    next can tell: after ``max_attempts`` deaths the rows are tried one by one, and a row that is
+    alone with ``max_attempts`` deaths is given up as ``Failed("WorkerDied")``.
+    """
+
+    def __init__(self, stage: Stage, pending: Pending) -> None:
+        self._stage = stage
+        self._pending = pending
+        self._worker: Worker = stage.worker(**stage.worker_args)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The receipt (``RECEIPT_SCHEMA``) of the parts that hold the batch's rows."""
+        receipts = self._attempt(batch)
+        return pa.Table.from_pylist(receipts, schema=RECEIPT_SCHEMA)
+
+    def _attempt(self, batch: pa.Table) -> list[dict[str, Any]]:
+        name = part_name(batch)
+        # An engine that lost a worker hands out its batches again, committed ones too.
+        if self._pending.folder.has(name):
+            return [_receipt(name, batch, 0)]
+        tries = self._pending.num_tries(name)
+        if tries < self._stage.max_attempts:
+            self._pending.begin_try(name, tries)
+            size_bytes = self._pending.commit(self._compute(batch), name)
+            self._pending.end_tries(name, tries + 1)
+            return [_receipt(name, batch, size_bytes)]
+        if batch.num_rows == 1:
+            rows = self._give_up(batch, tries)
+            return [_receipt(name, batch, self._pending.commit(rows, name))]
+        rows_alone = [batch.slice(row, 1) for row in range(batch.num_rows)]
+        return [receipt for row in rows_alone for receipt in self._attempt(row)]
+
+    def _compute(self, batch: pa.Table) -> pa.Table:
+        rows = self._worker(batch.drop_columns([PRIOR_ATTEMPTS]))
+        if rows.num_rows != batch.num_rows:
+            message = (
+                f"stage {self._stage.name}: the worker returned {rows.num_rows} rows for a batch "
+                f"of {batch.num_rows}; it must return one for each"
+            )
+            raise InvariantError(message)
+        return _sign(conform(rows, self._stage.record), batch)
+
+    def _give_up(self, batch: pa.Table, tries: int) -> pa.Table:
+        row = batch.drop_columns([PRIOR_ATTEMPTS]).to_pylist()[0]
+        verdict = Failed(
+            error="WorkerDied",
+            message=f"the worker process died {tries} times on this row",
+            attempts=tries,
+            retryable=False,
+        )
+        record = self._stage.record
+        if self._stage.on_error is not None:
+            output = self._stage.on_error(row, verdict)
+        else:
+            output = record.from_row(_blank_row(self._stage, row, verdict))
+        return _sign(conform(record.table([output]), record), batch)
+
+
+def _receipt(name: str, batch: pa.Table, size_bytes: int) -> dict[str, Any]:
+    return {"part": name, "num_rows": batch.num_rows, "size_bytes": size_bytes}
+
+
+def _sign(rows: pa.Table, batch: pa.Table) -> pa.Table:
+    """The rows with their result keys, and with earlier runs' attempts counted."""
+    position = rows.schema.get_field_index(RESULT_KEY)
+    keys = batch[RESULT_KEY].cast(pa.string())
+    rows = rows.set_column(position, rows.schema.field(position), keys)
+    if not pc.any(pc.greater(batch[PRIOR_ATTEMPTS], 0)).as_py():
+        return rows.combine_chunks()
+    verdicts = rows["verdict"].to_pylist()
+    for verdict, prior in zip(verdicts, batch[PRIOR_ATTEMPTS].to_pylist(), strict=True):
+        if verdict["kind"] == "failed":
+            verdict["attempts"] += prior
+    position = rows.schema.get_field_index("verdict")
+    column = pa.array(verdicts, VERDICT_TYPE)
+    return rows.set_column(position, rows.schema.field(position), column).combine_chunks()
+
+
+def _blank_row(stage: Stage, row: dict[str, Any], verdict: Failed) -> dict[str, Any]:
+    """The input's columns of the same names, null elsewhere, empty lists where null is not allowed."""
+    blank: dict[str, Any] = {}
+    for field in stage.record.SCHEMA:
+        value = row.get(field.name)
+        if value is None and not field.nullable and pa.types.is_list(field.type):
+            value = []
+        blank[field.name] = value
+    blank["verdict"] = verdict_to_struct(verdict)
+    lacking = [f.name for f in stage.record.SCHEMA if not f.nullable and blank[f.name] is None]
+    if lacking:
+        message = (
+            f"stage {stage.name}: no {stage.record.NAME} row can be made for "
+            f"{stage.input_key} {row[stage.input_key]!r} without {lacking}; give the stage on_error"
+        )
+        raise SchemaError(message)
+    return blank
