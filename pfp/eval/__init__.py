@@ -1,0 +1,1 @@
+"""Generated videos to scores to a leaderboard. Importing this package loads nothing."""

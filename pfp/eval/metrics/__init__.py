@@ -1,0 +1,29 @@
+"""The metrics, one file each. A new one costs its module, its test and one line of ``METRICS``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Final
+
+from pfp.errors import ConfigError
+from pfp.eval.metrics.base import Metric as Metric
+from pfp.eval.metrics.base import MetricCard as MetricCard
+from pfp.eval.metrics.base import MetricValue as MetricValue
+
+METRICS: Final = {  # resolved on use; a test resolves all
+    "psnr": "pfp.eval.metrics.psnr:Psnr",
+    "ssim": "pfp.eval.metrics.ssim:Ssim",
+    "lpips_alex": "pfp.eval.metrics.lpips:LpipsAlex",
+}
+
+
+def resolve(name: str) -> type[Metric]:
+    """The class behind a metric's name; unknown names are a ``ConfigError`` with the known."""
+    if name not in METRICS:
+        close = difflib.get_close_matches(name, METRICS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(METRICS)}"
+        raise ConfigError(f"no metric is called {name!r}; {hint}")
+    module, _, attribute = METRICS[name].partition(":")
+    found: type[Metric] = getattr(importlib.import_module(module), attribute)
+    return found

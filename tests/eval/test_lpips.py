@@ -1,0 +1,169 @@
+"""LPIPS with a random trunk, against its definition written out with plain convolutions."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import lpips
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that everybody reads
+from torch import Tensor
+
+from pfp.errors import PermanentError, WeightsError
+from pfp.eval.metrics.lpips import LpipsAlex
+from pfp.io.digests import sha256_file
+from pfp.io.weights import Lock, Weights
+
+SHAPES = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+STRIDE_AND_PAD = {0: (4, 2), 3: (1, 2), 6: (1, 1), 8: (1, 1), 10: (1, 1)}
+
+
+def random_trunk() -> dict[str, Tensor]:
+    """AlexNet's five convolutions under torchvision's names, with random weights."""
+    generator = torch.Generator().manual_seed(0)
+    trunk = {}
+    for layer, (out_channels, in_channels, side) in SHAPES.items():
+        scale = (2.0 / (in_channels * side * side)) ** 0.5
+        shape = (out_channels, in_channels, side, side)
+        trunk[f"features.{layer}.weight"] = torch.randn(shape, generator=generator) * scale
+        trunk[f"features.{layer}.bias"] = torch.randn(out_channels, generator=generator) * 0.1
+    return trunk
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lock:
+    """A lock whose lpips-alex is a random trunk that lies in the weights folder."""
+    monkeypatch.setenv("PFP_WEIGHTS_DIR", str(tmp_path))
+    path = tmp_path / "lpips-alex" / "alexnet.pth"
+    path.parent.mkdir()
+    torch.save(random_trunk(), path)
+    entry = Weights(
+        name="lpips-alex",
+        urls=("https://example.org/alexnet.pth",),
+        sha256=sha256_file(path),
+        bytes=path.stat().st_size,
+        licence="none",
+        non_commercial=False,
+        cite="nobody",
+    )
+    return {"lpips-alex": entry}
+
+
+def features_of(image_NCHW: Tensor, trunk: dict[str, Tensor]) -> list[Tensor]:
+    """AlexNet's five rectified feature maps of pictures in [-1, 1], unit length over channels."""
+    shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
+    scale = torch.tensor([0.458, 0.448, 0.450])[:, None, None]
+    x = (image_NCHW - shift) / scale
+    features = []
+    for layer in SHAPES:
+        if layer in {3, 6}:
+            x = F.max_pool2d(x, kernel_size=3, stride=2)
+        stride, padding = STRIDE_AND_PAD[layer]
+        weight, bias = trunk[f"features.{layer}.weight"], trunk[f"features.{layer}.bias"]
+        x = F.relu(F.conv2d(x, weight, bias, stride=stride, padding=padding))
+        features.append(x / (x.pow(2).sum(dim=1, keepdim=True).sqrt() + 1e-10))
+    return features
+
+
+def by_definition(video: np.ndarray, true: np.ndarray) -> list[float]:
+    """Equation 1 of Zhang et al.: weighted squared differences, averaged over positions, summed."""
+    folder = Path(lpips.__file__).parent
+    heads = torch.load(folder / "weights/v0.1/alex.pth", map_location="cpu", weights_only=True)
+    videos_TCHW = [v.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1 for v in (video, true)]
+    maps = [features_of(torch.from_numpy(v), random_trunk()) for v in videos_TCHW]
+    total = torch.zeros(len(video))
+    for level, (a, b) in enumerate(zip(*maps, strict=True)):
+        head = heads[f"lin{level}.model.1.weight"]
+        total += F.conv2d((a - b) ** 2, head).mean(dim=(1, 2, 3))
+    return [float(value) for value in total]
+
+
+def noisy_pair(num_frames: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two random videos that differ by noise."""
+    rng = np.random.default_rng(5)
+    true = rng.integers(0, 256, (num_frames, height, width, 3), dtype=np.uint8)
+    noise = rng.normal(0, 40, true.shape)
+    return np.clip(true + noise, 0, 255).astype(np.uint8), true
+
+
+@pytest.mark.parametrize(("num_frames", "height", "width"), [(10, 48, 64), (1, 31, 31)])
+def test_it_agrees_with_the_definition(
+    lock: Lock, num_frames: int, height: int, width: int
+) -> None:
+    """Per-frame values are the definition's to 1e-6, over more than one pass of frames."""
+    video, true = noisy_pair(num_frames, height, width)
+
+    result = LpipsAlex(lock=lock).measure(video, true)
+
+    assert result.evidence["per_frame"] == pytest.approx(by_definition(video, true), abs=1e-6)
+    assert result.value == pytest.approx(np.mean(result.evidence["per_frame"]))
+    assert result.num_frames == num_frames
+
+
+def test_identical_frames_have_no_distance(lock: Lock) -> None:
+    """The distance of a picture to itself is 0."""
+    _, true = noisy_pair(2, 64, 64)
+
+    assert LpipsAlex(lock=lock).measure(true, true).value == 0.0
+
+
+def test_loading_leaves_the_random_generator_alone(lock: Lock) -> None:
+    """A run's random numbers do not depend on whether LPIPS was measured."""
+    video, true = noisy_pair(1, 64, 64)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    LpipsAlex(lock=lock).measure(video, true)
+
+    assert torch.equal(expected, torch.rand(4))
+
+
+def test_without_weights_it_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing weights are an error with the command that brings them, never another number."""
+    monkeypatch.setenv("PFP_WEIGHTS_DIR", str(tmp_path))
+    video, true = noisy_pair(1, 64, 64)
+
+    with pytest.raises(WeightsError, match="`pfp weights fetch lpips-alex`"):
+        LpipsAlex().measure(video, true)
+
+
+def test_a_frame_too_small_for_alexnet_is_refused(lock: Lock) -> None:
+    """Frames under 31 pixels leave AlexNet nothing to pool."""
+    video, true = noisy_pair(1, 30, 64)
+
+    with pytest.raises(PermanentError, match="at least 31x31 pixels, not 64x30"):
+        LpipsAlex(lock=lock).measure(video, true)
+
+
+def test_another_network_s_weights_are_refused(lock: Lock, tmp_path: Path) -> None:
+    """A locked file that is not AlexNet is an error that names the file."""
+    path = tmp_path / "lpips-alex" / "alexnet.pth"
+    torch.save({"conv1.weight": torch.zeros(1)}, path)
+    entry = lock["lpips-alex"]
+    other = Weights(
+        name=entry.name,
+        urls=entry.urls,
+        sha256=sha256_file(path),
+        bytes=path.stat().st_size,
+        licence=entry.licence,
+        non_commercial=False,
+        cite=entry.cite,
+    )
+    video, true = noisy_pair(1, 64, 64)
+
+    with pytest.raises(WeightsError, match="is not torchvision's AlexNet"):
+        LpipsAlex(lock={"lpips-alex": other}).measure(video, true)
+
+
+def test_the_package_has_no_trunk_of_its_own() -> None:
+    """The heads that lpips ships are the v0.1 ones that the definition above was written with."""
+    assert importlib.util.find_spec("lpips") is not None
+    heads = Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth"
+    expected = "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"
+
+    assert sha256_file(heads) == expected
