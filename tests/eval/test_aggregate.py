@@ -1,0 +1,253 @@
+"""Means, intervals and differences, against SciPy and closed forms."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pfp.errors import ConfigError
+from pfp.eval.aggregate import (
+    Bootstrap,
+    bootstrap_means,
+    clip_means,
+    holm,
+    interval,
+    paired_difference,
+    summarise,
+)
+
+MANY = Bootstrap(num_draws=20_000)
+
+
+def clips(values: list[float] | np.ndarray) -> dict[str, float]:
+    """Values under made-up clip ids."""
+    return {f"clip{i:04d}": float(value) for i, value in enumerate(values)}
+
+
+def test_the_interval_agrees_with_scipy() -> None:
+    """Percentile intervals are SciPy's, up to the noise of 20,000 draws."""
+    values = np.random.default_rng(1).gamma(2.0, 3.0, 40)
+    reference = scipy.stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+
+    summary = summarise(clips(values), num_expected=40, bootstrap=MANY)
+
+    noise = values.std() / np.sqrt(40) * 0.05
+    assert summary.mean == pytest.approx(values.mean(), abs=1e-12)
+    assert summary.low == pytest.approx(reference.low, abs=noise)
+    assert summary.high == pytest.approx(reference.high, abs=noise)
+
+
+def test_two_clips_have_a_closed_form() -> None:
+    """The bootstrap of {0, 1} draws 0, 1/2 and 1 with shares 1/4, 1/2 and 1/4."""
+    draws = bootstrap_means(np.array([0.0, 1.0]), MANY)
+
+    shares = [np.mean(draws == value) for value in (0.0, 0.5, 1.0)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
+    assert interval(draws, MANY) == (0.0, 1.0)
+
+
+def test_many_clips_approach_the_normal_interval() -> None:
+    """With 2,000 clips the interval is the mean -+ 1.96 standard errors."""
+    values = np.random.default_rng(3).normal(20.0, 4.0, 2000)
+
+    summary = summarise(clips(values), num_expected=2000)
+
+    error = 1.96 * values.std() / np.sqrt(2000)
+    assert summary.low == pytest.approx(values.mean() - error, abs=0.1 * error)
+    assert summary.high == pytest.approx(values.mean() + error, abs=0.1 * error)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Over 300 experiments with 30 clips, about 95 % of the intervals hold the true mean."""
+    rng = np.random.default_rng(4)
+    hits = 0
+    for _ in range(300):
+        summary = summarise(clips(rng.normal(0, 1, 30)), num_expected=30)
+        assert summary.low is not None
+        assert summary.high is not None
+        hits += summary.low <= 0 <= summary.high
+
+    assert hits / 300 == pytest.approx(0.94, abs=0.04)  # the percentile method is slightly narrow
+
+
+def test_one_clip_has_a_mean_and_no_interval() -> None:
+    """One value has no spread to draw from, so its interval is unknown, not of zero width."""
+    summary = summarise(clips([3.0]), num_expected=4)
+
+    assert (summary.mean, summary.low, summary.high) == (3.0, None, None)
+    assert summary.coverage == 0.25
+
+
+def test_no_clip_has_no_mean() -> None:
+    """Without values there is no mean, and certainly no 0."""
+    summary = summarise({}, num_expected=5)
+
+    assert (summary.mean, summary.low, summary.high, summary.n) == (None, None, None, 0)
+    assert summary.coverage == 0.0
+
+
+def test_nothing_expected_has_no_coverage() -> None:
+    """The share of nothing is unknown."""
+    assert summarise({}, num_expected=0).coverage is None
+
+
+def test_samples_of_one_clip_count_once() -> None:
+    """A clip with many samples weighs as much as a clip with one: a macro mean."""
+    means = clip_means([("b", 10.0), ("a", 0.0), ("a", 2.0), ("a", 4.0)])
+
+    assert means == {"a": 2.0, "b": 10.0}
+    assert summarise(means, num_expected=2).mean == 6.0
+
+
+def test_a_paired_difference_forgets_what_the_clips_share() -> None:
+    """A constant gain shows exactly, however different the clips are."""
+    base = clips(np.random.default_rng(5).normal(20, 8, 12))
+    better = {clip_id: value + 1.5 for clip_id, value in base.items()}
+
+    difference = paired_difference(better, base)
+
+    assert difference.mean == pytest.approx(1.5)
+    assert difference.low == pytest.approx(1.5)
+    assert difference.high == pytest.approx(1.5)
+    assert difference.stays_off_zero is True
+    assert difference.p_value == 1 / 2000
+    assert difference.n == 12
+
+
+def test_only_shared_clips_are_compared() -> None:
+    """A clip that one arm lacks takes no part, and n says so."""
+    difference = paired_difference(
+        {"a": 1.0, "b": 2.0, "c": 99.0}, {"a": 0.0, "b": 1.0, "d": -99.0}
+    )
+
+    assert (difference.mean, difference.n) == (1.0, 2)
+
+
+def test_arms_without_a_shared_clip_have_no_difference() -> None:
+    """Nothing shared, nothing said."""
+    difference = paired_difference({"a": 1.0}, {"b": 1.0})
+
+    assert (difference.mean, difference.low, difference.p_value, difference.n) == (
+        None,
+        None,
+        None,
+        0,
+    )
+    assert difference.stays_off_zero is None
+
+
+def test_p_values_agree_with_a_t_test_on_normal_differences() -> None:
+    """On well-behaved differences the bootstrap's p is near that of the paired t test."""
+    rng = np.random.default_rng(6)
+    deltas = rng.normal(0.3, 1.0, 100)
+
+    difference = paired_difference(clips(deltas), clips(np.zeros(100)), bootstrap=MANY)
+
+    expected = scipy.stats.ttest_1samp(deltas, 0.0).pvalue
+    assert difference.p_value == pytest.approx(expected, rel=0.5, abs=0.005)
+
+
+def test_arms_that_agree_everywhere_are_not_told_apart() -> None:
+    """Equal arms have difference 0, an interval that touches 0, and p 1."""
+    same = clips([1.0, 2.0, 3.0])
+    difference = paired_difference(same, same)
+
+    assert (difference.mean, difference.stays_off_zero, difference.p_value) == (0.0, False, 1.0)
+
+
+@given(
+    values=st.lists(st.floats(-100, 100), min_size=2, max_size=30),
+    shift=st.floats(-50, 50),
+)
+@settings(max_examples=40, deadline=None)
+def test_intervals_are_ordered_and_move_with_the_values(values: list[float], shift: float) -> None:
+    """Low <= mean <= high up to rounding, within the values' range; shifts shift all three."""
+    quick = Bootstrap(num_draws=200)
+    summary = summarise(clips(values), num_expected=len(values), bootstrap=quick)
+    moved = summarise(clips([v + shift for v in values]), num_expected=len(values), bootstrap=quick)
+
+    assert summary.low is not None
+    assert summary.high is not None
+    assert min(values) - 1e-9 <= summary.low <= summary.high <= max(values) + 1e-9
+    assert moved.low == pytest.approx(summary.low + shift, abs=1e-9)
+    assert moved.high == pytest.approx(summary.high + shift, abs=1e-9)
+
+
+@given(values=st.dictionaries(st.text(max_size=3), st.floats(-10, 10), min_size=2, max_size=12))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_clips_does_not_matter(values: dict[str, float]) -> None:
+    """The same clips in another order give the same bytes."""
+    backwards = dict(reversed(values.items()))
+
+    assert summarise(values, num_expected=12) == summarise(backwards, num_expected=12)
+
+
+@given(
+    a=st.lists(st.floats(-10, 10), min_size=2, max_size=8),
+    b=st.lists(st.floats(-10, 10), min_size=2, max_size=8),
+)
+@settings(max_examples=30, deadline=None)
+def test_swapping_the_arms_mirrors_the_difference(a: list[float], b: list[float]) -> None:
+    """B - a is -(a - b), interval and p value included."""
+    forth, back = paired_difference(clips(a), clips(b)), paired_difference(clips(b), clips(a))
+
+    assert forth.mean == pytest.approx(-(back.mean or 0.0), abs=1e-12)
+    assert forth.low == pytest.approx(-(back.high or 0.0), abs=1e-9)
+    assert forth.p_value == back.p_value
+
+
+def test_memory_is_bounded_without_changing_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing in small pieces gives as many draws, with the same distribution."""
+    values = np.random.default_rng(7).normal(0, 1, 50)
+    whole = bootstrap_means(values, MANY)
+    monkeypatch.setattr("pfp.eval.aggregate.MAX_CELLS", 333)
+    pieces = bootstrap_means(values, MANY)
+
+    assert len(whole) == len(pieces) == 20_000
+    assert np.array_equal(whole, pieces)  # rows are drawn one after the other either way
+
+
+def test_holm_by_hand() -> None:
+    """Sorted p values are multiplied by how many remain and never fall."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_holm_leaves_unknown_alone() -> None:
+    """A comparison without a p value neither gets one nor makes the others stricter."""
+    assert holm([0.02, None, 0.6]) == [0.04, None, 0.6]
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_p_value(p_values: list[float]) -> None:
+    """Adjusted values are in [p, 1] and keep the order."""
+    adjusted = [p for p in holm(list(p_values)) if p is not None]
+
+    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert list(np.array(adjusted)[order]) == sorted(adjusted)
+
+
+@pytest.mark.parametrize("bad", [{"num_draws": 10}, {"confidence": 1.0}, {"confidence": 95.0}])
+def test_settings_without_an_interval_are_refused(bad: dict[str, float]) -> None:
+    """Too few draws and a confidence outside (0, 1) are errors that quote the values."""
+    with pytest.raises(ConfigError, match="at least 100 draws"):
+        Bootstrap(**bad)  # type: ignore[arg-type]
+
+
+def test_it_needs_only_numpy() -> None:
+    """Aggregation loads on a machine without torch or SciPy."""
+    code = (
+        "import sys, pfp.eval.aggregate;"
+        "print(sorted({'torch', 'scipy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
