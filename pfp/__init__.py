@@ -1,0 +1,6 @@
+"""pfp: data and evaluation pipelines for frame-preservation pretraining of video memory.
+
+Importing this package is light: no torch, no Ray, no file or environment access.
+"""
+
+__version__ = "0.1.0"

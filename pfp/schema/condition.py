@@ -1,0 +1,43 @@
+"""ConditionRecord: the text embedding of one distinct prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pyarrow as pa
+
+from pfp.schema.record import Record, record_schema
+from pfp.schema.verdict import VERDICT_TYPE, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionRecord(Record):
+    """One prompt's embedding: little-endian fp16 of shape ``(L, D)``, not padded."""
+
+    prompt_sha256: str
+    prompt: str
+    encoder_id: str
+    encoder_sha256: str
+    embedding: bytes | None = None
+    embedding_shape: list[int] = field(default_factory=list)
+    verdict: Verdict
+    result_key: str = ""
+
+    NAME: ClassVar[str] = "condition"
+    VERSION: ClassVar[int] = 1
+    KEY: ClassVar[str] = "prompt_sha256"
+    SCHEMA: ClassVar[pa.Schema] = record_schema(
+        "condition",
+        1,
+        [
+            pa.field("prompt_sha256", pa.string(), nullable=False),
+            pa.field("prompt", pa.string(), nullable=False),
+            pa.field("encoder_id", pa.string(), nullable=False),
+            pa.field("encoder_sha256", pa.string(), nullable=False),
+            pa.field("embedding", pa.large_binary()),
+            pa.field("embedding_shape", pa.list_(pa.int32()), nullable=False),
+            pa.field("verdict", VERDICT_TYPE, nullable=False),
+            pa.field("result_key", pa.string(), nullable=False),
+        ],
+    )

@@ -1,0 +1,61 @@
+"""What all records share: an Arrow schema with a version, and a way to and from rows."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, ClassVar, Self
+
+import pyarrow as pa
+
+from pfp.errors import SchemaError
+from pfp.schema.verdict import Failed, Verdict, verdict_from_struct, verdict_to_struct
+
+NAME_KEY = b"pfp.record"
+VERSION_KEY = b"pfp.schema_version"
+
+
+class Record:
+    """One row of a table. A subclass is a frozen dataclass whose fields are the schema's columns.
+
+    ``SCHEMA`` holds the columns, ``NAME`` and ``VERSION`` go into every file's footer, and ``KEY``
+    names the column that identifies a row. Every record carries a ``verdict`` and a ``result_key``:
+    the digest of all that the row depends on, which the runtime writes and resumes by.
+    """
+
+    __slots__ = ()
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[int]
+    KEY: ClassVar[str]
+    SCHEMA: ClassVar[pa.Schema]
+
+    def to_row(self) -> dict[str, Any]:
+        """The record as a row of plain values, in the order of its fields."""
+        row = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        row["verdict"] = verdict_to_struct(row["verdict"])
+        return row
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The record of a row; an unknown or a missing column is a ``SchemaError``."""
+        if row.keys() != set(cls.SCHEMA.names):
+            extra = sorted(row.keys() ^ set(cls.SCHEMA.names))
+            message = f"{cls.NAME}: columns {extra} do not match schema v{cls.VERSION}; run the stage again"
+            raise SchemaError(message)
+        return cls(**{**row, "verdict": verdict_from_struct(row["verdict"])})
+
+    @classmethod
+    def table(cls, records: list[Self]) -> pa.Table:
+        """The records as an Arrow table with the record's schema and its version as metadata."""
+        return pa.Table.from_pylist([record.to_row() for record in records], schema=cls.SCHEMA)
+
+
+def record_schema(name: str, version: int, columns: list[pa.Field]) -> pa.Schema:
+    """A record's Arrow schema with its name and version in the metadata."""
+    return pa.schema(columns, metadata={NAME_KEY: name.encode(), VERSION_KEY: str(version).encode()})
+
+
+def failed_verdict(error: BaseException, *, attempts: int = 1, retryable: bool = False) -> Verdict:
+    """The ``Failed`` verdict that tells what an exception said."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return Failed(error=type(error).__name__, message=message, attempts=attempts, retryable=retryable)

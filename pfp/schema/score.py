@@ -1,0 +1,66 @@
+"""ScoreRecord: one metric of one sample, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from pfp.schema.record import Record, record_schema
+from pfp.schema.verdict import VERDICT_TYPE, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRecord(Record):
+    """``value`` is null exactly when ``unscored_reason`` says why. ``metric`` is ``name@version``."""
+
+    score_id: str  # sample_id + "/" + metric
+    sample_id: str
+    arm: str
+    clip_id: str
+    metric: str
+    value: float | None
+    unscored_reason: str | None
+    num_frames: int | None
+    params: str  # JSON
+    weights_sha256: str | None = None
+    protocol: str
+    decoder: str
+    evidence: str | None = None  # JSON: per-frame values and the like
+    verdict: Verdict
+    result_key: str = ""
+
+    NAME: ClassVar[str] = "score"
+    VERSION: ClassVar[int] = 1
+    KEY: ClassVar[str] = "score_id"
+    SCHEMA: ClassVar[pa.Schema] = record_schema(
+        "score",
+        1,
+        [
+            pa.field("score_id", pa.string(), nullable=False),
+            pa.field("sample_id", pa.string(), nullable=False),
+            pa.field("arm", pa.string(), nullable=False),
+            pa.field("clip_id", pa.string(), nullable=False),
+            pa.field("metric", pa.string(), nullable=False),
+            pa.field("value", pa.float64()),
+            pa.field("unscored_reason", pa.string()),
+            pa.field("num_frames", pa.int64()),
+            pa.field("params", pa.string(), nullable=False),
+            pa.field("weights_sha256", pa.string()),
+            pa.field("protocol", pa.string(), nullable=False),
+            pa.field("decoder", pa.string(), nullable=False),
+            pa.field("evidence", pa.string()),
+            pa.field("verdict", VERDICT_TYPE, nullable=False),
+            pa.field("result_key", pa.string(), nullable=False),
+        ],
+    )
+
+    def __post_init__(self) -> None:
+        """A score is a number or a reason, never both or neither."""
+        if (self.value is None) == (self.unscored_reason is None):
+            message = (
+                f"score {self.score_id}: value {self.value} and reason {self.unscored_reason!r}; "
+                "give exactly one of them"
+            )
+            raise ValueError(message)
