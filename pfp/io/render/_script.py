@@ -7,7 +7,7 @@ and a place is one unit high and `width` units wide. Times are seconds from the 
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pfp.io.render._paint import Colour, Pattern
@@ -173,7 +173,21 @@ class ClipScript:
     places: tuple[Place, ...]
     cast: tuple[Character, ...]
     caption: str
-    name: str = field(default="")
+
+    @property
+    def name(self) -> str:
+        """The clip's file name without its ending."""
+        return f"clip_{self.index:03d}"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the written file, in pixels."""
+        return FRAME_SIZES[self.orientation]
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the written file."""
+        return round(self.seconds * FPS)
 
     def place(self, place_id: str) -> Place:
         """The place of that id."""
