@@ -1,0 +1,119 @@
+"""What every test gets: no network, no model hub, one torch thread, and shared fixtures."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+# Libraries read these while they are being imported, so they are set before any test module is.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    MPLBACKEND="Agg",
+    RAY_USAGE_STATS_ENABLED="0",
+)
+
+
+class NetworkBlocked(RuntimeError):  # noqa: N818 - names what happened
+    """A test tried to leave this machine.
+
+    Not an OSError on purpose: code that tolerates a missing network must not swallow it.
+    """
+
+
+@cache
+def _addresses_of_this_host() -> frozenset[str]:
+    """Every address of every interface; Ray's processes find each other through them."""
+    interfaces = psutil.net_if_addrs().values()
+    return frozenset(entry.address.split("%")[0] for entries in interfaces for entry in entries)
+
+
+def _stays_here(host: object) -> bool:
+    """Whether a host name or address means this machine."""
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if host in {None, "", "localhost", socket.gethostname()}:
+        return True
+    try:
+        address = ipaddress.ip_address(str(host).split("%")[0])
+    except ValueError:
+        return False
+    return (
+        address.is_loopback or address.is_unspecified or str(address) in _addresses_of_this_host()
+    )
+
+
+def _refuse_strangers(address: Any) -> None:
+    """Raise unless ``address`` is a path (AF_UNIX), a family without hosts, or on this machine."""
+    if isinstance(address, tuple) and address and not _stays_here(address[0]):
+        raise NetworkBlocked(
+            f"a test tried to reach {address[0]}:{address[1]}; serve it from 127.0.0.1 instead"
+        )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Refuse connections and name look-ups beyond this machine, for the whole session."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+    getaddrinfo = socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _refuse_strangers(address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _refuse_strangers(address)
+        return connect_ex(self, address)
+
+    def guarded_getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        _refuse_strangers((host, port))
+        return getaddrinfo(host, port, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> None:
+    """Give sums one order on every machine, if some test has already paid for importing torch."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_clips() -> Path:
+    """The real clips beside the checkout (``dev/``, ``hostile/``); skips where they are absent."""
+    folder = REPO.parent / "shared" / "clips"
+    if not folder.is_dir():
+        pytest.skip("the real clips do not lie beside this checkout (../shared/clips)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A quiet Ray of two CPUs on this machine, started once for all tests that need one."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        logging_level="error",
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()

@@ -1,0 +1,342 @@
+"""Rules for every file: who imports whom, what importing may do, what files may hold."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+PYPROJECT = REPO / "pyproject.toml"
+CODE_FOLDERS = ("pfp", "pipelines", "tests", "benchmarks")
+
+LEVELS = (
+    ("cli",),
+    ("ingest", "caption", "latents", "train", "generate", "eval"),
+    ("runtime", "measures", "models", "vlm"),
+    ("io",),
+    ("schema",),
+    ("errors",),
+)
+PIPELINES = ("ingest", "caption", "latents", "train", "eval")
+ALL_MODULES = (
+    *(f"pfp.{name}.part" for level in LEVELS for name in level),
+    *(f"pfp.eval.{name}" for name in ("aggregate", "elo", "report")),
+    *(f"pipelines.{name}.run" for name in PIPELINES),
+    "pipelines.demo",
+)
+
+
+def _python_files() -> list[Path]:
+    return sorted(path for name in CODE_FOLDERS for path in (REPO / name).rglob("*.py"))
+
+
+def _module_name(path: Path) -> str:
+    parts = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _modules_of(package: str) -> list[str]:
+    files = [path for path in (REPO / package).rglob("*.py") if path.stem != "__main__"]
+    return sorted(_module_name(path) for path in files)
+
+
+def _exists(module: str) -> bool:
+    path = REPO / module.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@cache
+def _files_of_the_checkout() -> tuple[Path, ...]:
+    """What git tracks or would track; without git, everything but hidden folders and results."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listing = subprocess.run(command, cwd=REPO, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        found = (path.relative_to(REPO) for path in REPO.rglob("*"))
+        names = [p for p in found if not p.parts[0].startswith(".") and p.parts[0] != "runs"]
+    else:
+        names = [Path(os.fsdecode(name)) for name in listing.split(b"\0") if name]
+    return tuple(path for name in names if (path := REPO / name).is_file())
+
+
+def _python(code: str, *, cwd: Path = REPO, env: dict[str, str] | None = None) -> str:
+    """Run ``code`` in a fresh interpreter that sees the checkout; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# -- who imports whom ------------------------------------------------------------------------------
+
+
+def _lint_imports(root: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-logo",
+            "--no-cache",
+        ],
+        cwd=root,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _broken_contracts(report: str) -> list[str]:
+    ids = {c["name"]: c["id"] for c in _contracts()}
+    lines = (line.strip() for line in report.splitlines())
+    return [ids[line.removesuffix(" BROKEN")] for line in lines if line.endswith(" BROKEN")]
+
+
+def _contracts() -> list[dict[str, str]]:
+    options = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]
+    contracts: list[dict[str, str]] = options["contracts"]
+    return contracts
+
+
+@pytest.fixture
+def skeleton(tmp_path: Path) -> Path:
+    """A tree of empty modules, one in every package of the design, under our contracts."""
+    for module in ALL_MODULES:
+        path = tmp_path / (module.replace(".", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        (path.parent / "__init__.py").touch()
+        (tmp_path / path.relative_to(tmp_path).parts[0] / "__init__.py").touch()
+    # The contract protects ray from the moment that somebody imports it.
+    (tmp_path / "pfp/runtime/part.py").write_text("import ray\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_bytes(PYPROJECT.read_bytes())
+    return tmp_path
+
+
+def test_import_rules_hold() -> None:
+    """The code keeps the import rules of the design, as pyproject.toml states them."""
+    needed = {"pipelines", *(module.rpartition(".")[0] for module in ALL_MODULES)}
+    missing = sorted(module for module in needed if not _exists(module))
+    if missing:
+        pytest.skip(f"not written yet: {', '.join(missing)}")
+    status, report = _lint_imports(REPO)
+
+    assert status == 0, report
+
+
+def test_import_rules_allow_the_design(skeleton: Path) -> None:
+    """Downward imports, the demo's chain, and ray in its two places break no contract."""
+    allowed = {
+        "pfp/cli/part.py": "import pfp.eval.part, pfp.io.part, pfp.errors.part",
+        "pfp/eval/part.py": "import torch, pfp.measures.part, pfp.vlm.part",
+        "pipelines/demo.py": "\n".join(f"import pipelines.{name}.run" for name in PIPELINES),
+        "pipelines/train/run.py": "import ray, torch, pfp.train.part",
+    }
+    for name, line in allowed.items():
+        (skeleton / name).write_text(line + "\n", encoding="utf-8")
+    status, report = _lint_imports(skeleton)
+
+    assert status == 0, report
+
+
+@pytest.mark.parametrize(
+    ("contract", "importer", "imported"),
+    [
+        ("layers", "pfp.io.part", "pfp.eval.part"),
+        ("layers", "pfp.ingest.part", "pfp.caption.part"),
+        ("layers", "pfp.models.part", "pfp.measures.part"),
+        ("toolkit-below-pipelines", "pfp.train.part", "pipelines.train.run"),
+        ("stages-apart", "pipelines.caption.run", "pipelines.ingest.run"),
+        ("stages-apart", "pipelines.eval.run", "pipelines.demo"),
+        ("ray-in-runtime", "pfp.ingest.part", "ray.data"),
+        ("torch-free", "pfp.schema.part", "torch"),
+        ("torch-free", "pfp.eval.report", "torch.nn"),
+        ("torch-free-cli", "pfp.cli.part", "torch"),
+    ],
+)
+def test_import_rules_catch(skeleton: Path, contract: str, importer: str, imported: str) -> None:
+    """One forbidden import in an empty tree breaks exactly the contract that forbids it."""
+    path = skeleton / (importer.replace(".", "/") + ".py")
+    path.write_text(f"import {imported}\n", encoding="utf-8")
+    _, report = _lint_imports(skeleton)
+
+    assert _broken_contracts(report) == [contract], report
+
+
+def test_import_rules_know_every_package(skeleton: Path) -> None:
+    """A package without a place among the layers is refused."""
+    (skeleton / "pfp/utils").mkdir()
+    (skeleton / "pfp/utils/__init__.py").touch()
+    _, report = _lint_imports(skeleton)
+
+    assert _broken_contracts(report) == ["layers"], report
+
+
+# -- what importing may do -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("pfp", ("torch", "ray", "av", "transformers", "numpy", "pyarrow")),
+        ("pfp.schema", ("torch", "ray", "av", "transformers")),
+        ("pfp.cli.main", ("torch", "ray", "transformers")),
+        ("pfp.cli.eval", ("torch", "ray", "transformers")),
+        ("pfp.eval.aggregate", ("torch", "ray", "transformers")),
+        ("pfp.eval.report", ("torch", "ray", "transformers")),
+    ],
+)
+def test_import_is_light(module: str, heavy: tuple[str, ...]) -> None:
+    """Light modules bring none of the heavy libraries along."""
+    if not _exists(module):
+        pytest.skip(f"not written yet: {module}")
+    brought = _python(f"import sys, {module}; print(*sorted({set(heavy)!r} & set(sys.modules)))")
+
+    assert brought.split() == []
+
+
+# Runs before any of our modules. Audit hooks see every file, folder and socket, in C code too.
+# What torch or diffusers do with temporary files is theirs; reaching for the network is nobody's.
+SPY = """
+import importlib, json, os, sys
+
+found, armed = [], False
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+STANDARD = sys.stdlib_module_names | {"__main__"}
+
+def ours():
+    frame = sys._getframe(2)
+    while frame and frame.f_globals.get("__name__", "?").partition(".")[0] in STANDARD:
+        frame = frame.f_back
+    return bool(frame) and frame.f_globals.get("__name__", "?").partition(".")[0] == "pfp"
+
+def watch(event, args):
+    if not armed:
+        return
+    if event in {"socket.connect", "socket.getaddrinfo"}:
+        found.append(f"{event} {args[:2]!r}")
+    elif event in {"os.mkdir", "os.rename", "socket.bind", "subprocess.Popen"} and ours():
+        found.append(f"{event} {args[:2]!r}")
+    elif event == "open" and isinstance(args[2], int) and args[2] & WRITES and ours():
+        found.append(f"write {args[0]!r}")
+
+read_variable = os._Environ.__getitem__
+
+def spy_variable(self, key):
+    if armed and ours():
+        found.append(f"reads {key} from the environment")
+    return read_variable(self, key)
+
+os._Environ.__getitem__ = spy_variable
+sys.addaudithook(watch)
+for name in MODULES:
+    found_before, armed = len(found), True
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        found.append(f"{type(error).__name__}: {error}")
+    armed = False
+    found[found_before:] = [f"{name}: {what}" for what in found[found_before:]]
+print(json.dumps(found))
+"""
+
+
+def _side_effects(modules: list[str], home: Path, *, path: Path = REPO) -> list[str]:
+    """What importing ``modules`` does besides defining things; ``home`` is where it runs."""
+    code = f"import sys; sys.path.insert(0, {str(path)!r}); MODULES = {modules!r}\n{SPY}"
+    env = {"HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    found: list[str] = json.loads(_python(code, cwd=home, env=env).splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+def test_importing_does_nothing_else(tmp_path: Path) -> None:
+    """Importing all of pfp writes no file, makes no folder, opens no socket, reads no variable."""
+    found = _side_effects(_modules_of("pfp"), tmp_path)
+
+    assert found == []
+    assert sorted(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os; os.mkdir('cache')",
+        "open('log.txt', 'w').close()",
+        "import pathlib; pathlib.Path('notes').touch()",
+        "import socket; socket.getaddrinfo('localhost', 80)",
+        "import os; os.environ.get('PFP_CACHE')",
+        "import os; os.getenv('PFP_CACHE')",
+        "import no_such_library",
+    ],
+)
+def test_side_effects_are_seen(tmp_path: Path, line: str) -> None:
+    """A module that does something while it is imported is named once."""
+    home, package = tmp_path / "home", tmp_path / "lib/pfp"
+    home.mkdir()
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "busy.py").write_text(line + "\n", encoding="utf-8")
+    found = _side_effects(["pfp.busy"], home, path=tmp_path / "lib")
+
+    assert [what.partition(":")[0] for what in found] == ["pfp.busy"]
+
+
+# -- what files may hold ---------------------------------------------------------------------------
+
+
+def test_modules_say_what_they_are() -> None:
+    """Every Python file opens with a docstring (an empty ``__init__`` has nothing to say)."""
+    sources = {path: path.read_text(encoding="utf-8") for path in _python_files()}
+    silent = [
+        str(path.relative_to(REPO))
+        for path, source in sources.items()
+        if source.strip() and not ast.get_docstring(ast.parse(source))
+    ]
+
+    assert silent == []
+
+
+def test_code_is_ascii() -> None:
+    """Python files hold ASCII only; anything else is written as an escape."""
+    strange = [str(p.relative_to(REPO)) for p in _python_files() if not p.read_bytes().isascii()]
+
+    assert strange == []
+
+
+# Homes of people and of build machines; put together here so that this file passes its own test.
+MACHINE_PATH = re.compile(
+    rb"(?<![\w.$}-])/(?:home|Users)/[A-Za-z]\w*/|(?<![\w.$}-])/(?:root|work)/\w"
+)
+
+
+def test_files_name_no_machine() -> None:
+    """No file, binary ones included, holds a path of the machine it was made on."""
+    here = os.fsencode(REPO)
+    named = [
+        f"{path.relative_to(REPO)}: {found.decode(errors='replace')}"
+        for path in _files_of_the_checkout()
+        for found in [here] * (here in path.read_bytes()) + MACHINE_PATH.findall(path.read_bytes())
+    ]
+
+    assert named == []
