@@ -11,7 +11,6 @@ a library's version) and ``position`` is the sinusoid of "Attention Is All You N
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
 from functools import lru_cache
@@ -19,6 +18,8 @@ from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pfp.io.digests import sha256_json
 
 DIM: Final = 64
 MAX_TOKENS: Final = 64
@@ -69,8 +70,7 @@ class TinyTextEncoder:
             "position_scale": POSITION_SCALE,
             "position_period": POSITION_PERIOD,
         }
-        canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
-        self.sha256 = hashlib.sha256(canonical.encode()).hexdigest()
+        self.sha256 = sha256_json(definition)
 
     def encode(self, prompts: list[str]) -> list[NDArray[np.float32]]:
         """One float32 array of shape ``(L, 64)`` per prompt, ``1 <= L <= 64``, without padding."""

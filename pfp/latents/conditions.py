@@ -1,0 +1,64 @@
+"""Storyboards to text conditions: each distinct prompt is embedded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfp.errors import PermanentError, SchemaError
+from pfp.models.text import TextEncoder
+from pfp.schema import KEPT, ConditionRecord, StoryboardRecord
+
+STORED_DTYPE = np.dtype("<f2")
+
+
+def prompt_sha256(prompt: str) -> str:
+    """The digest that a prompt's condition is found by: SHA-256 of its UTF-8."""
+    return hashlib.sha256(prompt.encode()).hexdigest()
+
+
+def prompts_of(storyboards: Iterable[StoryboardRecord]) -> list[str]:
+    """The distinct captions of shots and of whole clips, sorted."""
+    prompts: set[str] = set()
+    for storyboard in storyboards:
+        prompts.update(shot["caption"] for shot in storyboard.shots)
+        if storyboard.global_caption is not None:
+            prompts.add(storyboard.global_caption)
+    return sorted(prompts)
+
+
+def encode_prompt(encoder: TextEncoder, prompt: str) -> ConditionRecord:
+    """The condition of one prompt, fp16; ``PermanentError`` for values that fp16 cannot hold."""
+    embedding_LD = encoder.encode([prompt])[0]
+    with np.errstate(over="ignore"):
+        stored_LD = embedding_LD.astype(STORED_DTYPE)
+    if not np.isfinite(stored_LD).all():
+        raise PermanentError(
+            f"the embedding of {prompt[:60]!r} reaches {np.abs(embedding_LD).max()}, which fp16 "
+            "cannot hold; check the text encoder's weights"
+        )
+    return ConditionRecord(
+        prompt_sha256=prompt_sha256(prompt),
+        prompt=prompt,
+        encoder_id=encoder.encoder_id,
+        encoder_sha256=encoder.sha256,
+        embedding=stored_LD.tobytes(),
+        embedding_shape=list(stored_LD.shape),
+        verdict=KEPT,
+    )
+
+
+def condition_array(record: ConditionRecord) -> NDArray[np.float16]:
+    """A condition's embedding ``(L, D)``, read-only; ``SchemaError`` if the bytes do not fit."""
+    shape, content = record.embedding_shape, record.embedding
+    if content is None or len(shape) != 2 or len(content) != shape[0] * shape[1] * 2:
+        found = "no" if content is None else len(content)
+        raise SchemaError(
+            f"condition {record.prompt_sha256[:12]}: {found} bytes are not fp16 of shape {shape}; "
+            "run pipelines/latents again"
+        )
+    embedding_LD: NDArray[np.float16] = np.frombuffer(content, dtype=STORED_DTYPE).reshape(shape)
+    return embedding_LD

@@ -1,0 +1,137 @@
+"""A clip's frames to its LatentRecord. Axes: T latents, C channels, H and W rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfp.errors import PermanentError
+from pfp.io.media import Guard
+from pfp.latents.frames import clip_frames
+from pfp.latents.preprocess import PreprocessSettings, downscale
+from pfp.latents.windows import LR_FRAME_STRIDE, lr_source_frames, num_frames_of
+from pfp.models.vae._interface import LatentVAE
+from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
+
+STORED_DTYPE = np.dtype("<f2")  # 11 significant bits for normalised values; bfloat16 has 8
+
+
+def encode_clip(
+    vae: LatentVAE, clip: ClipRecord, settings: PreprocessSettings, *, guard: Guard
+) -> LatentRecord:
+    """Decodes a clip in the guard's child, piece by piece, and encodes it as it comes.
+
+    Raises what decoding raises (``PermanentError``, ``RetryableError``, ``InputError``).
+    """
+    frames = clip_frames(clip, settings, guard)
+    return encode_frames(
+        vae, frames, settings, clip_id=clip.clip_id, start_seconds=clip.start_seconds or 0.0
+    )
+
+
+def encode_frames(
+    vae: LatentVAE,
+    frames_HWC: Iterable[NDArray[np.uint8]],
+    settings: PreprocessSettings,
+    *,
+    clip_id: str,
+    start_seconds: float,
+) -> LatentRecord:
+    """The latents of frames that already have the settings' rate and size, uint8 RGB.
+
+    All of them are encoded as one HR video, up to three at the end excepted that fill no latent,
+    and as one LR video; ``pfp.latents.windows`` says which frames these are. The frames are taken
+    one by one and not kept; the smaller LR video is. Too few frames make a ``Dropped`` record.
+    """
+    settings.check_stride(vae.spatial_stride)
+    tap = _Tap(frames_HWC, settings.lr_factor)
+    hr_TCHW = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
+    if tap.num_frames < settings.min_num_frames:
+        return _too_short(clip_id, tap.num_frames, settings)
+    hr = np.concatenate(hr_TCHW)
+    lr_THWC = np.stack(tap.lr_frames[: len(lr_source_frames(len(hr)))])
+    lr = _stored(clip_id, vae.encode(lr_THWC))
+    num_frames = num_frames_of(len(hr))
+    return LatentRecord(
+        clip_id=clip_id,
+        hr=hr.tobytes(),
+        hr_shape=list(hr.shape),
+        lr=lr.tobytes(),
+        lr_shape=list(lr.shape),
+        fps=settings.fps,
+        start_seconds=start_seconds,
+        num_frames=num_frames,
+        num_frames_dropped=tap.num_frames - num_frames,
+        height=hr.shape[2] * vae.spatial_stride,
+        width=hr.shape[3] * vae.spatial_stride,
+        lr_height=lr_THWC.shape[1],
+        lr_width=lr_THWC.shape[2],
+        lr_fps=settings.lr_fps,
+        preproc_sha256=settings.sha256,
+        verdict=KEPT,
+        **_of_vae(vae),
+        **_moments(hr),
+    )
+
+
+class _Tap:
+    """Passes frames on; counts them and keeps a small copy of every second one."""
+
+    def __init__(self, frames_HWC: Iterable[NDArray[np.uint8]], lr_factor: int) -> None:
+        self._frames = frames_HWC
+        self._lr_factor = lr_factor
+        self.num_frames = 0
+        self.lr_frames: list[NDArray[np.uint8]] = []
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        for frame_HWC in self._frames:
+            if self.num_frames % LR_FRAME_STRIDE == 0:
+                self.lr_frames.append(downscale(frame_HWC, self._lr_factor))
+            self.num_frames += 1
+            yield frame_HWC
+
+
+def _too_short(clip_id: str, num_frames: int, settings: PreprocessSettings) -> LatentRecord:
+    return LatentRecord(
+        clip_id=clip_id,
+        verdict=Dropped(
+            reason="num_frames_below_min",
+            detail=f"{num_frames} frames at {settings.fps:g} fps, fewer than a history window has",
+            score=float(num_frames),
+            threshold=float(settings.min_num_frames),
+        ),
+    )
+
+
+def _stored(clip_id: str, latents_TCHW: NDArray[np.float32]) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(latents_TCHW, dtype=STORED_DTYPE)
+    if not np.isfinite(stored).all():
+        raise PermanentError(
+            f"clip {clip_id} has latents up to {np.abs(latents_TCHW).max()}, which fp16 cannot "
+            "hold; encode with dtype float32, and check the VAE's weights"
+        )
+    return stored
+
+
+def _of_vae(vae: LatentVAE) -> dict[str, Any]:
+    return {
+        "vae_id": vae.vae_id,
+        "vae_sha256": vae.sha256,
+        "temporal_stride": vae.temporal_stride,
+        "spatial_stride": vae.spatial_stride,
+        "latents_mean": list(vae.latents_mean),
+        "latents_std": list(vae.latents_std),
+        "normalised": True,
+    }
+
+
+def _moments(hr_TCHW: NDArray[np.float16]) -> dict[str, Any]:
+    """Each channel's mean and standard deviation as stored, summed in float64."""
+    return {
+        "hr_channel_mean": hr_TCHW.mean(axis=(0, 2, 3), dtype=np.float64).tolist(),
+        "hr_channel_std": hr_TCHW.std(axis=(0, 2, 3), dtype=np.float64).tolist(),
+    }

@@ -1,0 +1,75 @@
+"""A clip's resampled frames, decoded in a killable child, a bounded piece at a time. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pfp.errors import InputError
+from pfp.io.media import Guard, iter_frames
+from pfp.latents.preprocess import PreprocessSettings
+from pfp.schema import ClipRecord
+
+# A piece must hold several keyframe intervals, since each begins with a seek, and stay small.
+PIECE_BYTES: Final = 192 << 20
+
+
+def clip_frames(
+    clip: ClipRecord, settings: PreprocessSettings, guard: Guard, *, piece_bytes: int = PIECE_BYTES
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames of ``[start_seconds, end_seconds)``, uint8 RGB ``(H, W, 3)``, one by one.
+
+    Raises what ``media.iter_frames`` and ``Guard.call`` raise for files that cannot be decoded.
+    """
+    if clip.start_seconds is None or clip.end_seconds is None:
+        raise InputError(f"clip {clip.clip_id} has no span; run pipelines/ingest again")
+    if clip.width is None or clip.height is None:
+        raise InputError(f"clip {clip.clip_id} has no size; run pipelines/ingest again")
+    height, width = settings.size_for(clip.width, clip.height)
+    piece_frames = max(1, piece_bytes // (height * width * 3))
+    first = 0
+    while True:
+        piece_THWC = guard.call(
+            read_piece,
+            clip.video_uri,
+            fps=settings.fps,
+            height=height,
+            width=width,
+            start_seconds=clip.start_seconds + first / settings.fps,
+            end_seconds=clip.end_seconds,
+            num_frames=piece_frames,
+        )
+        yield from piece_THWC
+        first += len(piece_THWC)
+        if len(piece_THWC) < piece_frames:
+            return
+
+
+def read_piece(
+    uri: str,
+    *,
+    fps: float,
+    height: int,
+    width: int,
+    start_seconds: float,
+    end_seconds: float,
+    num_frames: int,
+) -> NDArray[np.uint8]:
+    """At most ``num_frames`` frames as ``(T, H, W, 3)``; T is 0 where the span or video has ended.
+
+    Runs in the child, which therefore needs to import no more than this module.
+    """
+    frames = iter_frames(
+        uri,
+        fps=fps,
+        height=height,
+        width=width,
+        start_seconds=start_seconds,
+        end_seconds=end_seconds,
+        num_frames=num_frames,
+    )
+    pieces = [np.empty((0, height, width, 3), dtype=np.uint8), *(frame[None] for frame in frames)]
+    return np.concatenate(pieces)

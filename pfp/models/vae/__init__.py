@@ -1,0 +1,68 @@
+"""Video VAEs: an explicit table, resolved when one is asked for. Importing this is light."""
+
+from __future__ import annotations
+
+from importlib import import_module, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from pfp.errors import ConfigError, WeightsError
+from pfp.io.digests import sha256_json
+from pfp.models._folders import read_config, weights_sha256
+
+if TYPE_CHECKING:  # importing it takes torch
+    from pfp.models.vae._interface import LatentVAE
+
+VAES: Final = {
+    "tiny": "pfp.models.vae.tiny_codec:load_tiny",
+    "wan21": "pfp.models.vae.wan:load_wan",
+    "wan22_5b": "pfp.models.vae.wan:load_wan",
+    "hunyuan": "pfp.models.vae.hunyuan:load_hunyuan",
+}
+
+
+def load_vae(spec: str, *, device: str = "cpu", dtype: str | None = None) -> LatentVAE:
+    """The VAE that ``spec`` names: ``"tiny"``, or ``"NAME:FOLDER"`` for weights in a local folder.
+
+    FOLDER holds ``config.json`` and the ``*.safetensors`` files, as diffusers saves them (the
+    ``vae`` subfolder of a downloaded pipeline). ``"tiny"`` without a folder is the one that ships
+    with pfp. ``dtype`` is the compute type: ``"float32"`` (the default; on the CPU, latents then do
+    not depend on the length of the clip, to the bit) or ``"bfloat16"``.
+
+    An unknown name is a ``ConfigError``; missing or foreign weights are a ``WeightsError``.
+    """
+    name, folder = _resolve(spec)
+    module, _, attribute = VAES[name].partition(":")
+    load = getattr(import_module(module), attribute)
+    return cast("LatentVAE", load(name, folder, device=device, dtype=dtype))
+
+
+def vae_digest(spec: str) -> str:
+    """The digest of all that decides a VAE's latents: its weights and its configuration.
+
+    Reads the files without loading the network, for the fingerprint of a stage.
+    """
+    name, folder = _resolve(spec)
+    config = {key: value for key, value in read_config(folder).items() if key[0] != "_"}
+    return sha256_json({"name": name, "weights": weights_sha256(folder), "config": config})
+
+
+def _resolve(spec: str) -> tuple[str, Path]:
+    name, _, given = spec.partition(":")
+    if name not in VAES:
+        raise ConfigError(f"there is no VAE {name!r}; give one of {', '.join(sorted(VAES))}")
+    if not given and name != "tiny":
+        raise ConfigError(f"VAE {name!r} needs its weights; write {name}:/path/to/the/vae/folder")
+    folder = Path(given) if given else _shipped_folder()
+    if not folder.is_dir():
+        cure = (
+            f"give the folder of the downloaded weights, {name}:/path/to/the/vae/folder"
+            if given
+            else "install pfp with its data files, or give another folder, tiny:/path/to/the/folder"
+        )
+        raise WeightsError(f"there are no weights at {folder}; {cure}")
+    return name, folder
+
+
+def _shipped_folder() -> Path:
+    return Path(str(resources.files("pfp.models").joinpath("weights", "tiny", "vae")))

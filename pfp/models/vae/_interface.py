@@ -1,0 +1,165 @@
+"""LatentVAE: pixels to normalised latents and back, the same for every VAE.
+
+Axes: T latent frames, F video frames (``F = 4 (T - 1) + 1``), B batch (always 1), C channels, H and
+W rows and columns. Video frame 0 makes latent 0; frames ``4j-3 .. 4j`` make latent j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pfp.errors import ConfigError, InputError
+
+TEMPORAL_STRIDE: Final = 4
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class VideoCodec(Protocol):
+    """One VAE architecture: RGB in [-1, 1] to raw latents (the posterior mean) and back."""
+
+    def encode_stream(self, groups_BCFHW: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Raw latents ``(1, z, t, h, w)``, in pieces, of a first frame and then groups of four."""
+        ...
+
+    def decode(self, latents_BCTHW: Tensor, *, is_start: bool) -> Iterator[Tensor]:
+        """RGB near [-1, 1], ``(1, 3, f, H, W)``, in pieces; see ``LatentVAE.decode``."""
+        ...
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LatentVAE:
+    """A VAE with the constants that normalise its latents: ``(z - latents_mean) / latents_std``.
+
+    ``sha256`` is the digest of the weights. Everything is encoded one clip at a time and in pieces
+    of fixed shape, so that a latent does not depend on what follows it or on how many clips are
+    encoded (to the bit with ``float32``, for the causal VAEs).
+    """
+
+    vae_id: str
+    sha256: str
+    z_channels: int
+    spatial_stride: int
+    latents_mean: tuple[float, ...]
+    latents_std: tuple[float, ...]
+    codec: VideoCodec
+    device: torch.device
+    dtype: torch.dtype
+    temporal_stride: int = TEMPORAL_STRIDE
+
+    def encode(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 RGB ``(4k+1, H, W, 3)`` to normalised float32 ``(k+1, z, H/stride, W/stride)``.
+
+        Another number of frames, or a size that is no multiple of the stride, is an ``InputError``.
+        """
+        num_frames = len(frames_THWC)
+        if num_frames % TEMPORAL_STRIDE != 1:
+            raise InputError(
+                f"{num_frames} frames are not 4k + 1; cut the clip to "
+                f"{max(1, (num_frames - 1) // TEMPORAL_STRIDE * TEMPORAL_STRIDE + 1)}"
+            )
+        return np.concatenate(list(self.encode_stream(frames_THWC)))
+
+    def encode_stream(
+        self, frames_HWC: Iterable[NDArray[np.uint8]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """The latents of ``encode``, in pieces along T, in memory that does not grow with F.
+
+        Up to three frames at the end that fill no group of four are left out.
+        """
+        constants = (1, self.z_channels, 1, 1)
+        mean = np.asarray(self.latents_mean, dtype=np.float32).reshape(constants)
+        std = np.asarray(self.latents_std, dtype=np.float32).reshape(constants)
+        for raw_BCTHW in self.codec.encode_stream(self._groups(frames_HWC)):
+            raw_TCHW = raw_BCTHW[0].transpose(0, 1).float().cpu().numpy()
+            yield (raw_TCHW - mean) / std
+
+    def decode(
+        self, latents_TCHW: NDArray[np.float32], *, is_start: bool = True
+    ) -> NDArray[np.uint8]:
+        """Normalised latents to uint8 RGB ``(F, H, W, 3)``, ``F = 4T - 3``.
+
+        ``is_start`` says that latent 0 is the clip's first, which stands for one frame. Without it
+        the latents are taken from the middle of a clip and every one gives four: ``F = 4T``.
+        """
+        shape = np.shape(latents_TCHW)
+        if len(shape) != 4 or shape[0] < 1 or shape[1] != self.z_channels:
+            raise InputError(
+                f"latents of shape {shape} are not {self.vae_id}'s (T, {self.z_channels}, H, W); "
+                "decode them with the VAE that encoded them"
+            )
+        constants = (1, self.z_channels, 1, 1)
+        mean = np.asarray(self.latents_mean, dtype=np.float32).reshape(constants)
+        std = np.asarray(self.latents_std, dtype=np.float32).reshape(constants)
+        raw_TCHW = np.asarray(latents_TCHW, dtype=np.float32) * std + mean
+        raw_BCTHW = torch.from_numpy(raw_TCHW).transpose(0, 1)[None].to(self.device, self.dtype)
+        with torch.inference_mode():
+            pieces = self.codec.decode(raw_BCTHW, is_start=is_start)
+            return np.concatenate([_to_uint8(piece[0]) for piece in pieces])
+
+    def _groups(self, frames_HWC: Iterable[NDArray[np.uint8]]) -> Iterator[Tensor]:
+        for frames_THWC in frame_groups(frames_HWC):
+            self._check_frames(frames_THWC)
+            pixels = torch.from_numpy(frames_THWC).to(self.device).permute(3, 0, 1, 2)[None]
+            yield (pixels.float() / 127.5 - 1).to(self.dtype)
+
+    def _check_frames(self, frames_THWC: NDArray[np.uint8]) -> None:
+        if frames_THWC.dtype != np.uint8 or frames_THWC.ndim != 4 or frames_THWC.shape[3] != 3:
+            raise InputError(
+                f"frames of {frames_THWC.dtype} and shape {frames_THWC.shape[1:]} are not uint8 "
+                "RGB (H, W, 3); convert them first"
+            )
+        height, width = frames_THWC.shape[1:3]
+        stride = self.spatial_stride
+        if height % stride or width % stride:
+            raise InputError(
+                f"{width} x {height} pixels are not multiples of {self.vae_id}'s stride {stride}; "
+                f"crop or scale to {_multiple(width, stride)} x {_multiple(height, stride)}"
+            )
+
+
+def frame_groups(frames_HWC: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """The first frame alone, ``(1, H, W, 3)``, then fours; an unfilled last group is left out."""
+    group: list[NDArray[np.uint8]] = []
+    size = 1
+    for frame_HWC in frames_HWC:
+        group.append(frame_HWC)
+        if len(group) == size:
+            yield np.stack(group)
+            group, size = [], TEMPORAL_STRIDE
+
+
+def decode_from_repeated_start(decode: Callable[[Tensor], Tensor], latents_BCTHW: Tensor) -> Tensor:
+    """Decodes a window from the middle of a clip with a decoder that knows only clips' starts.
+
+    The first latent is put before itself in the role of the clip's start, whose one frame is then
+    cut off: ``(1, 3, 4T, H, W)``.
+    """
+    padded = torch.cat([latents_BCTHW[:, :, :1], latents_BCTHW], dim=2)
+    return decode(padded)[:, :, 1:]
+
+
+def compute_dtype(name: str | None) -> torch.dtype:
+    """``"float32"`` (also for None) or ``"bfloat16"``; another name is a ``ConfigError``."""
+    if name is None:
+        return torch.float32
+    if name not in DTYPES:
+        raise ConfigError(f"there is no compute dtype {name!r}; give one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def _to_uint8(frames_CFHW: Tensor) -> NDArray[np.uint8]:
+    levels = (frames_CFHW.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+    pixels: NDArray[np.uint8] = levels.permute(1, 2, 3, 0).cpu().numpy()
+    return pixels
+
+
+def _multiple(size: int, stride: int) -> int:
+    return max(stride, size // stride * stride)

@@ -1,0 +1,166 @@
+"""Text encoders: the hashed one, and UMT5 with small random weights against diffusers' pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pfp.errors import ConfigError, WeightsError
+from pfp.models.text import load_text_encoder
+
+PROMPTS = ["A red car drives away.", "", "Tom &amp; Jerry\n\n run", "caf\u00e9 " * 9]
+
+
+def signs(text: str) -> Any:
+    """The oracle's own way to 64 signs: the bits of the digest as a string."""
+    bits = f"{int(hashlib.sha256(text.encode()).hexdigest(), 16):0256b}"[:64]
+    return np.array([1.0 if bit == "1" else -1.0 for bit in bits])
+
+
+class TestTiny:
+    """The hashed encoder that ships with pfp."""
+
+    def test_a_token_is_its_word_its_pair_and_its_place(self) -> None:
+        """The second token of a prompt is the sum that the module's docstring gives."""
+        angles = 1 / 10_000 ** (np.arange(32) / 32)
+        place = np.concatenate([np.sin(angles), np.cos(angles)])
+        expected = signs("car") + signs("red car") / 2 + place / 4
+
+        actual = load_text_encoder("tiny").encode(["Red CAR!"])[0]
+
+        assert (actual.dtype, actual.shape) == (np.float32, (2, 64))
+        np.testing.assert_allclose(actual[1], expected, rtol=1e-6)
+
+    def test_lengths_follow_the_words(self) -> None:
+        """Nothing is padded, at most 64 words count, and no prompt is without a token."""
+        prompts = ["one", "it's two", "", " ?! ", "word " * 99]
+
+        shapes = [array.shape for array in load_text_encoder("tiny").encode(prompts)]
+
+        assert shapes == [(1, 64), (2, 64), (1, 64), (1, 64), (64, 64)]
+
+    def test_a_prompt_does_not_depend_on_its_company(self) -> None:
+        """A prompt alone and among others gives the same bits."""
+        encoder = load_text_encoder("tiny")
+
+        np.testing.assert_array_equal(
+            encoder.encode(["a dog"])[0], encoder.encode(["cat", "a dog", "x y z"])[1]
+        )
+
+    def test_other_words_and_another_order_differ(self) -> None:
+        """What the captions say reaches the embedding."""
+        first, order, word = load_text_encoder("tiny").encode(
+            ["dog bites man", "man bites dog", "cat bites man"]
+        )
+
+        assert np.abs(first - order).max() > 1
+        assert np.abs(first - word).max() > 1
+
+    def test_the_definition_is_pinned(self) -> None:
+        """Shipped weights were trained with this very encoder: a change needs a new id."""
+        encoder = load_text_encoder("tiny")
+
+        assert encoder.encoder_id == "tiny-hash@1"
+        assert encoder.sha256 == "a4254f5ed3145c36e2624a4a812fed8d74f10108ecf9dff8bf374fe76c23f85b"
+        assert encoder.dim == 64
+
+
+@pytest.fixture(scope="module")
+def wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline folder with a small random UMT5 and a tokenizer trained on the spot."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+    folder = tmp_path_factory.mktemp("wan")
+    torch.manual_seed(0)
+    config = UMT5Config(
+        vocab_size=99, d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=4, dropout_rate=0.0
+    )
+    UMT5EncoderModel(config).save_pretrained(folder / "text_encoder")
+    raw = Tokenizer(models.Unigram())
+    raw.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=99, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>"
+    )
+    raw.train_from_iterator(["Tom & Jerry run", "A red car drives away.", "caf\u00e9"], trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", raw.token_to_id("</s>"))]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
+class TestUmt5:
+    """Wan's encoder from a local folder."""
+
+    @torch.inference_mode()
+    def test_equals_the_pipeline_up_to_padding(self, wan_folder: Path) -> None:
+        """Each embedding is the unpadded part of what ``WanPipeline`` feeds to Wan."""
+        from diffusers import WanPipeline
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        pipeline = WanPipeline(
+            tokenizer=AutoTokenizer.from_pretrained(wan_folder / "tokenizer"),
+            text_encoder=UMT5EncoderModel.from_pretrained(wan_folder / "text_encoder"),
+            vae=None,
+            scheduler=None,
+            transformer=None,
+        )
+        padded = pipeline._get_t5_prompt_embeds(PROMPTS, max_sequence_length=64).numpy()
+
+        actual = load_text_encoder(f"umt5:{wan_folder}").encode(PROMPTS)
+
+        for expected, embedding in zip(padded, actual, strict=True):
+            length = len(embedding)
+            np.testing.assert_allclose(embedding, expected[:length], rtol=1e-4, atol=1e-5)
+            assert not expected[length:].any()
+
+    def test_shape_and_type(self, wan_folder: Path) -> None:
+        """float32 of the model's width comes back, also when bfloat16 computes."""
+        encoder = load_text_encoder(f"umt5:{wan_folder}", dtype="bfloat16")
+
+        embedding = encoder.encode(["a"])[0]
+
+        assert (embedding.dtype, embedding.shape[1]) == (np.float32, encoder.dim)
+
+    def test_the_empty_prompt_has_its_end_mark(self, wan_folder: Path) -> None:
+        """The prompt of text dropout is one token, not none."""
+        assert load_text_encoder(f"umt5:{wan_folder}").encode([""])[0].shape == (1, 16)
+
+    def test_sha256_follows_weights_and_tokenizer(self, wan_folder: Path) -> None:
+        """Another tokenizer means other embeddings, so it counts."""
+        before = load_text_encoder(f"umt5:{wan_folder}").sha256
+        settings = wan_folder / "tokenizer" / "tokenizer_config.json"
+        original = settings.read_bytes()
+        settings.write_bytes(original + b"\n")
+        after = load_text_encoder(f"umt5:{wan_folder}").sha256
+        settings.write_bytes(original)
+
+        assert before != after
+
+    def test_missing_subfolder(self, tmp_path: Path) -> None:
+        """A folder of another layout is told apart from a damaged one."""
+        with pytest.raises(WeightsError, match="text_encoder; give a downloaded Wan pipeline"):
+            load_text_encoder(f"umt5:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("clip", "'clip'; give one of tiny, umt5"),
+        ("umt5", "write umt5:/path/to"),
+        ("tiny:/models", "give just 'tiny'"),
+    ],
+)
+def test_unusable_specs(spec: str, message: str) -> None:
+    """An encoder that cannot be loaded says how it is named."""
+    with pytest.raises(ConfigError, match=message):
+        load_text_encoder(spec)
