@@ -6,10 +6,10 @@ import math
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from pfp.io.render import _textures
-from pfp.io.render._script import Place
+from pfp.io.render._script import Place, Prop
 from pfp.io.render._textures import Array, Patch
 from pfp.io.render._things import THINGS, draw_prop
 
@@ -31,12 +31,15 @@ def _surfaces(place: Place, height: int, width: int, scale: float) -> Array:
     split = round(place.horizon * scale)
     wall = Patch(height=split, width=width, pixels_per_unit=scale, seed=place.seed)
     floor = Patch(
-        height=height - split, width=width, pixels_per_unit=scale, top=split / scale,
+        height=height - split,
+        width=width,
+        pixels_per_unit=scale,
+        top=split / scale,
         seed=place.seed + 1,
     )
     wall_HWC = _wall(place, wall)
     floor_HWC = _floor(place, floor)
-    if not place.outdoors or place.wall == "brick":
+    if place.has_wall:
         _light_wall(place, wall_HWC, scale)
         depth = np.arange(floor_HWC.shape[0], dtype=np.float32) / scale
         floor_HWC *= (1.0 - 0.45 * np.exp(-depth / 0.025))[:, None, None]
@@ -81,7 +84,7 @@ def _light_wall(place: Place, wall_HWC: Array, scale: float) -> None:
     y_H1 = (np.arange(height, dtype=np.float32) / height)[:, None]
     x_1W = (np.arange(width, dtype=np.float32) / scale)[None, :]
     rng = np.random.default_rng((place.seed, 3))
-    light_HW = 0.80 + 0.16 * y_H1 + 0.0 * x_1W
+    light_HW = 0.86 + 0.13 * y_H1 + 0.0 * x_1W
     for centre in np.arange(0.3, place.width, 0.8) + rng.uniform(-0.2, 0.2):
         spread = rng.uniform(0.22, 0.4)
         light_HW += 0.16 * np.exp(-(((x_1W - centre) / spread) ** 2) - ((y_H1 - 0.45) / 0.5) ** 2)
@@ -104,13 +107,30 @@ def _place_props(place: Place, picture: Image.Image, scale: float) -> Image.Imag
         pen, left, top = draw_prop(prop, pixels_per_unit=scale)
         x, y = round(left * scale), round(top * scale)
         on_wall = THINGS[prop.kind].on_wall
-        if prop.kind not in {"pendant", "lamp"}:
+        if place.has_wall and prop.kind not in {"pendant", "lamp"}:
             offset = (0.010, 0.012) if on_wall else (0.022, 0.004)
             _cast_shadow(picture, pen.canvas, (x, y), scale, offset)
         if not on_wall:
             _ground_shadow(picture, prop.x, prop.y, THINGS[prop.kind].half_width * prop.size, scale)
         picture.paste(pen.canvas, (x, y), pen.canvas)
+        if prop.kind == "window" and not place.outdoors:
+            _lay_window_light(picture, prop, place.horizon, scale)
     return picture
+
+
+def _lay_window_light(picture: Image.Image, prop: Prop, horizon: float, scale: float) -> None:
+    """Two slanted panes of sunlight on the floor below a window."""
+    coarse = max(1, round(scale / 100))
+    mask = Image.new("L", (picture.width // coarse, picture.height // coarse))
+    draw = ImageDraw.Draw(mask)
+    for left, right in ((-0.17, -0.015), (0.015, 0.17)):
+        corners = ((left, 0.02), (right, 0.02), (right + 0.16, 0.20), (left + 0.12, 0.20))
+        draw.polygon(
+            [((prop.x + x) * scale / coarse, (horizon + y) * scale / coarse) for x, y in corners],
+            fill=78,
+        )
+    soft = mask.filter(ImageFilter.GaussianBlur(0.012 * scale / coarse))
+    picture.paste((255, 236, 188), (0, 0), soft.resize(picture.size))
 
 
 def _cast_shadow(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from pfp.io.render._people import WALK_PHASES, YAW_STEPS, Face, Pose
-from pfp.io.render._script import Character, Place, PersonTrack, Shot
+from pfp.io.render._heads import YAW_STEPS, Face, body_turn
+from pfp.io.render._people import WALK_PHASES, Pose
+from pfp.io.render._script import Character, PersonTrack, Place, Shot
 
 STRIDE: Final = 0.64  # of a full walking cycle, in body heights
 TURN_SECONDS: Final = 0.3
@@ -109,13 +110,11 @@ def _mouth(seconds: float, salt: int) -> int:
 Arm = tuple[int, int]
 
 
-def _arms(
-    track: PersonTrack, action: str, yaw: int, phase: int, seconds: float
-) -> tuple[Arm, Arm]:
+def _arms(track: PersonTrack, action: str, yaw: int, phase: int, seconds: float) -> tuple[Arm, Arm]:
     side = -1 if yaw < 0 else 1
     near, far = (9 * side, 3 * side), (-9 * side, -3 * side)
     if phase >= 0:
-        turn = math.sin(yaw / YAW_STEPS * math.radians(62))
+        turn = body_turn(yaw)
         swing = round(26 * math.sin(2 * math.pi * phase / WALK_PHASES) * turn)
         near, far = (swing, swing + 14 * side), (-swing, -swing + 14 * side)
     if action == "wave":

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pfp.io.render._paint import Colour, Pen, darker, ellipse, lighter, smooth
 from pfp.io.render._script import MoverTrack, Prop
-from pfp.io.render._things import draw_car
+from pfp.io.render._things_outdoors import draw_car
 
 NUM_PHASES: Final = 12
 BOX: Final = (-1.3, -1.15, 1.3, 0.1)  # left, top, right, bottom of every sprite
@@ -72,7 +72,10 @@ def _draw_ball(pen: Pen, colour: Colour, cycle: float) -> None:
     pen.fill(ellipse(0, -0.5, 0.49, 0.49), (250, 246, 238), shade=0.0, outline=0.02)
     for k in range(3):
         start = cycle + k * 2 * math.pi / 3
-        arc = [(0.47 * math.cos(start + s * 0.175), -0.5 + 0.47 * math.sin(start + s * 0.175)) for s in range(7)]
+        arc = [
+            (0.47 * math.cos(start + s * 0.175), -0.5 + 0.47 * math.sin(start + s * 0.175))
+            for s in range(7)
+        ]
         pen.fill([(0.0, -0.5), *arc], colour, shade=0.0)
     pen.fill(ellipse(0, -0.5, 0.09, 0.09), (250, 246, 238), shade=0.0)
     pen.glow(-0.17, -0.70, 0.25, (255, 255, 255), 0.6)
@@ -81,13 +84,26 @@ def _draw_ball(pen: Pen, colour: Colour, cycle: float) -> None:
 
 
 def _draw_cat(pen: Pen, fur: Colour, cycle: float) -> None:
-    for x, offset, far in ((-0.42, 0.0, True), (0.34, math.pi, True), (-0.34, math.pi, False), (0.42, 0.0, False)):
+    for x, offset, far in (
+        (-0.42, 0.0, True),
+        (0.34, math.pi, True),
+        (-0.34, math.pi, False),
+        (0.42, 0.0, False),
+    ):
         swing = 0.13 * math.sin(cycle + offset)
         leg = [(x, -0.40), (x + swing * 0.5, -0.2), (x + swing, -0.04)]
         pen.stroke(leg, 0.13, darker(fur, 0.3 if far else 0.05), shade=0.3, outline=0.015)
     tail = [(-0.55, -0.52), (-0.80, -0.60), (-0.92, -0.85), (-0.82, -1.02 + 0.05 * math.sin(cycle))]
     pen.stroke(smooth(tail, closed=False), 0.11, fur, shade=0.3, outline=0.015)
-    body = [(-0.62, -0.48), (-0.45, -0.68), (0.1, -0.66), (0.5, -0.68), (0.6, -0.46), (0.3, -0.28), (-0.4, -0.28)]
+    body = [
+        (-0.62, -0.48),
+        (-0.45, -0.68),
+        (0.1, -0.66),
+        (0.5, -0.68),
+        (0.6, -0.46),
+        (0.3, -0.28),
+        (-0.4, -0.28),
+    ]
     pen.fill(smooth(body), fur, shade=0.6, outline=0.015)
     for x in (-0.3, -0.1, 0.1):
         pen.stroke([(x, -0.65), (x - 0.04, -0.48)], 0.05, darker(fur, 0.35), opacity=0.7)
@@ -105,7 +121,12 @@ def _draw_bird(pen: Pen, feather: Colour, cycle: float) -> None:
     beat = math.sin(cycle)
     far = [(0.1, -0.5), (-0.25, -0.55 - 0.4 * beat), (-0.5, -0.5 - 0.55 * beat), (-0.15, -0.42)]
     pen.fill(smooth(far), darker(feather, 0.3), shade=0.3, outline=0.015)
-    pen.fill([(-0.45, -0.48), (-0.95, -0.62), (-0.90, -0.40), (-0.45, -0.38)], feather, shade=0.3, outline=0.015)
+    pen.fill(
+        [(-0.45, -0.48), (-0.95, -0.62), (-0.90, -0.40), (-0.45, -0.38)],
+        feather,
+        shade=0.3,
+        outline=0.015,
+    )
     body = [(-0.55, -0.44), (0.0, -0.62), (0.5, -0.58), (0.62, -0.46), (0.3, -0.30), (-0.2, -0.30)]
     pen.fill(smooth(body), feather, shade=0.5, outline=0.015)
     pen.fill(ellipse(0.58, -0.58, 0.19, 0.17), lighter(feather, 0.15), shade=0.4, outline=0.015)

@@ -64,9 +64,7 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> list[Poin
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def rounded(
-    left: float, top: float, right: float, bottom: float, radius: float
-) -> list[Point]:
+def rounded(left: float, top: float, right: float, bottom: float, radius: float) -> list[Point]:
     """Corners of an upright rectangle with rounded corners."""
     radius = min(radius, (right - left) / 2, (bottom - top) / 2)
     centres = (
@@ -92,8 +90,7 @@ def smooth(points: Sequence[Point], *, closed: bool = True, steps: int = 6) -> l
             around = [points[(index + offset) % count] for offset in (-1, 0, 1, 2)]
         else:
             around = [points[min(max(index + offset, 0), count - 1)] for offset in (-1, 0, 1, 2)]
-        for step in range(steps):
-            curve.append(_catmull_rom(around, step / steps))
+        curve.extend(_catmull_rom(around, step / steps) for step in range(steps))
     if not closed:
         curve.append(points[-1])
     return curve
@@ -172,7 +169,7 @@ class Pen:
         bold: bool = True,
     ) -> None:
         """Print words centred at (cx, cy), `height` units high, no wider than max_width."""
-        label = _print(words, 96, bold)  # one master size: the same look at every scale
+        label = _print(words, 96, bold=bold)  # one master size: the same look at every scale
         label_height = height * self.scale
         label_width = label.width * label_height / label.height
         fit = min(1.0, max_width * self.scale / label_width)
@@ -343,7 +340,7 @@ def _soft_disc() -> Image.Image:
 
 
 @functools.lru_cache(maxsize=256)
-def _print(words: str, size: int, bold: bool) -> Image.Image:
+def _print(words: str, size: int, *, bold: bool) -> Image.Image:
     font = ImageFont.load_default(size=size)
     stroke = size / 26 if bold else 0
     left, top, right, bottom = font.getbbox(words, stroke_width=stroke)

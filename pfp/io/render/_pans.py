@@ -72,7 +72,7 @@ def pan_frames(
             (width, height), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
         )
         table = np.minimum(np.arange(256) * gain_T[t], 255.0).astype(np.uint8)
-        frames_THWC[t] = warped.point([*table.tolist()] * 3)
+        frames_THWC[t] = np.asarray(warped.point(table.tolist() * 3))
     return frames_THWC
 
 
@@ -142,7 +142,7 @@ def _positions(rng: np.random.Generator, move: str, num_frames: int) -> NDArray[
 
 def _ease(ramp_T: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped_T = ramp_T.clip(0.0, 1.0)
-    return clipped_T * clipped_T * (3.0 - 2.0 * clipped_T)
+    return np.asarray(clipped_T * clipped_T * (3.0 - 2.0 * clipped_T), np.float64)
 
 
 def _centres(rng: np.random.Generator, move: str) -> NDArray[np.float64]:

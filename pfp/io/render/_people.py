@@ -7,12 +7,12 @@ middle of the body. A yaw of 0 looks at the camera, 1 to the right, -1 to the le
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-import numpy as np
 from PIL import Image, ImageFilter
 
+from pfp.io.render._heads import Face, Head, body_turn
 from pfp.io.render._paint import (
     Colour,
     Pattern,
@@ -21,29 +21,15 @@ from pfp.io.render._paint import (
     darker,
     ellipse,
     lighter,
-    mix,
-    rounded,
     smooth,
 )
 from pfp.io.render._script import Character
 from pfp.io.render._things_held import draw_held
 
 BOX: Final = (-0.50, -1.16, 0.50, 0.06)  # left, top, right, bottom of every sprite
-YAW_STEPS: Final = 4  # a pose's yaw is in quarters
 WALK_PHASES: Final = 16
-HEAD_Y: Final = -0.835
 SHOULDER_Y: Final = -0.662
 HIP_Y: Final = -0.385
-INK: Final[Colour] = (38, 26, 34)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Face:
-    """The moving parts of a face, in few steps so that drawings can be kept."""
-
-    yaw: int = 0  # quarters, -4 to 4
-    lids: int = 0  # 0 open, 1 half, 2 shut
-    mouth: int = 0  # 0 at rest, 1 ajar, 2 open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +39,7 @@ class Pose:
     Arm angles are degrees from straight down towards the right of the picture.
     """
 
-    face: Face = Face()
+    face: Face = field(default_factory=Face)
     yaw: int = 0
     phase: int = -1  # of the walk, or -1 for standing
     left_arm: tuple[int, int] = (-9, -3)  # upper, lower; left of the picture
@@ -90,7 +76,7 @@ class PersonArtist:
     def _head(self, pose: Pose) -> tuple[Image.Image, Image.Image]:
         key = (pose.face, pose.yaw)
         if key not in self._heads:
-            head = _Head(self._character, pose.face, _turn(pose.yaw))
+            head = Head(self._character, pose.face, body_turn(pose.yaw))
             behind, front = self._pen(), self._pen()
             head.draw_back(behind)
             head.draw_front(front)
@@ -102,7 +88,7 @@ class PersonArtist:
         key = replace(pose, face=Face())
         if key not in self._bodies:
             body, above = self._pen(), self._pen()
-            turn = _turn(pose.yaw)
+            turn = body_turn(pose.yaw)
             arms = _arms(pose, self._character, turn)
             holder, other = ("left", "right") if turn < 0 else ("right", "left")
             if turn:
@@ -117,10 +103,6 @@ class PersonArtist:
         return self._bodies[key]
 
 
-def _turn(yaw: int) -> float:
-    return math.sin(yaw / YAW_STEPS * math.radians(62))
-
-
 def shadow_of(sprite: Image.Image, radius: float) -> Image.Image:
     """The soft dark copy of a sprite's outline that falls on what is behind it."""
     alpha = sprite.getchannel("A").filter(ImageFilter.GaussianBlur(radius))
@@ -132,9 +114,7 @@ def shadow_of(sprite: Image.Image, radius: float) -> Image.Image:
 Arm = tuple[Point, Point, Point]  # shoulder, elbow, hand
 
 
-def _hold_and_draw(
-    pen: Pen, character: Character, pose: Pose, arm: Arm, turn: float
-) -> None:
+def _hold_and_draw(pen: Pen, character: Character, pose: Pose, arm: Arm, turn: float) -> None:
     if pose.holding is not None:
         draw_held(pen, pose.holding, pose.holding_colour, arm[2], -1.0 if turn < 0 else 1.0)
     _draw_arm(pen, character, arm, far=False)
@@ -165,8 +145,8 @@ def _draw_arm(pen: Pen, character: Character, arm: Arm, *, far: bool) -> None:
     thick = 0.058 * (0.9 + 0.1 * character.build)
     skin = darker(character.skin, 0.16) if far else character.skin
     cloth = _shaded(character.top, 0.2) if far else character.top
-    pen.fill(ellipse(*hand, 0.027, 0.029), skin, shade=0.3, outline=0.0035)
     if character.top_kind in {"t-shirt", "dress"}:
+        _draw_hand(pen, hand, skin)
         pen.stroke([shoulder, elbow, hand], thick * 0.76, skin, shade=0.45, outline=0.0035)
         middle = (
             shoulder[0] + 0.62 * (elbow[0] - shoulder[0]),
@@ -174,10 +154,15 @@ def _draw_arm(pen: Pen, character: Character, arm: Arm, *, far: bool) -> None:
         )
         pen.stroke([shoulder, middle], thick * 1.1, cloth, shade=0.45, outline=0.0035)
     else:
-        wrist = (elbow[0] + 0.82 * (hand[0] - elbow[0]), elbow[1] + 0.82 * (hand[1] - elbow[1]))
+        wrist = (elbow[0] + 0.68 * (hand[0] - elbow[0]), elbow[1] + 0.68 * (hand[1] - elbow[1]))
         pen.stroke([shoulder, elbow, wrist], thick, cloth, shade=0.5, outline=0.0035)
-        cuff = (elbow[0] + 0.74 * (hand[0] - elbow[0]), elbow[1] + 0.74 * (hand[1] - elbow[1]))
+        cuff = (elbow[0] + 0.60 * (hand[0] - elbow[0]), elbow[1] + 0.60 * (hand[1] - elbow[1]))
         pen.stroke([cuff, wrist], thick * 0.98, darker(cloth.first, 0.25), shade=0.3)
+        _draw_hand(pen, hand, skin)
+
+
+def _draw_hand(pen: Pen, hand: Point, skin: Colour) -> None:
+    pen.fill(ellipse(*hand, 0.029, 0.031), skin, shade=0.35, outline=0.0035)
 
 
 def _shaded(pattern: Pattern, amount: float) -> Pattern:
@@ -202,7 +187,7 @@ def _leg(hip: Point, pose: Pose, turn: float, *, far: bool) -> tuple[Point, Poin
     """Knee, ankle and which way the toe points."""
     if pose.phase < 0:
         ankle = (hip[0] * 1.08, -0.035)
-        return (hip[0] * 1.04, -0.20), ankle, turn if turn else 0.35 * math.copysign(1, hip[0])
+        return (hip[0] * 1.04, -0.20), ankle, turn or 0.35 * math.copysign(1, hip[0])
     cycle = 2 * math.pi * pose.phase / WALK_PHASES + (math.pi if far else 0.0)
     swing = 27.0 * math.sin(cycle) * turn
     bend = 12.0 + 26.0 * max(0.0, math.cos(cycle))
@@ -210,7 +195,11 @@ def _leg(hip: Point, pose: Pose, turn: float, *, far: bool) -> tuple[Point, Poin
     shin = swing + (6.0 - bend) * turn
     ankle = _reach(knee, shin, 0.172)
     lift = 0.012 * max(0.0, math.cos(cycle)) * (1.0 - abs(turn))
-    return knee, (ankle[0], ankle[1] - lift), turn if abs(turn) > 0.2 else 0.3 * (1 if hip[0] > 0 else -1)
+    return (
+        knee,
+        (ankle[0], ankle[1] - lift),
+        turn if abs(turn) > 0.2 else 0.3 * (1 if hip[0] > 0 else -1),
+    )
 
 
 def _draw_leg(
@@ -295,329 +284,3 @@ def _draw_collar(pen: Pen, character: Character, shift: float) -> None:
     else:
         neckline = ellipse(shift * 0.7, -0.697, 0.050, 0.030)
         pen.fill(neckline, skin, shade=0.15, outline=0.006)
-
-
-class _Head:
-    """A head seen under a yaw: the face slides over the skull as it turns."""
-
-    def __init__(self, character: Character, face: Face, turn: float) -> None:
-        self.who = character
-        self.face = face
-        look = _turn(face.yaw)
-        self.look = look
-        self.squeeze = 1.0 - 0.22 * abs(look)
-        self.cx = 0.018 * turn + 0.006 * look
-        self.face_x = self.cx + 0.052 * look
-        child = character.noun in {"girl", "boy"}
-        self.rx = 0.112 if child else 0.100
-        self.ry = 0.122 if child else 0.126
-        self.cy = HEAD_Y - (0.005 if child else 0.0)
-
-    # -- layers ---------------------------------------------------------------------------
-
-    def draw_back(self, pen: Pen) -> None:
-        """Hair that hangs behind the shoulders."""
-        style, hair = self.who.hair_style, darker(self.who.hair, 0.22)
-        back = self.cx - 0.022 * self.look
-        if style in {"long", "wavy"}:
-            wave = 0.012 if style == "wavy" else 0.0
-            left = [(back - 0.112 - wave * (i % 2), self.cy + 0.075 * i) for i in range(4)]
-            right = [(back + 0.112 + wave * (i % 2), self.cy + 0.075 * i) for i in range(3, -1, -1)]
-            crown = [(back + 0.08, self.cy - 0.10), (back - 0.08, self.cy - 0.10)]
-            pen.fill(smooth([*left, *right, *crown]), hair, shade=0.5, outline=0.004)
-        elif style == "curly":
-            for angle in range(0, 360, 24):
-                if 50 < angle < 130:
-                    continue
-                x = back + 0.106 * math.cos(math.radians(angle))
-                y = self.cy - 0.022 + 0.122 * math.sin(math.radians(angle))
-                pen.fill(ellipse(x, y, 0.047, 0.047), hair, shade=0.5, outline=0.003)
-        elif style == "ponytail":
-            side = -1.0 if self.look >= 0 else 1.0
-            x = back + side * (0.075 + 0.05 * abs(self.look))
-            tail = [(x, self.cy - 0.06), (x + side * 0.075, self.cy - 0.02)]
-            tail += [(x + side * 0.085, self.cy + 0.10), (x + side * 0.05, self.cy + 0.19)]
-            tail += [(x + side * 0.03, self.cy + 0.08), (x, self.cy + 0.02)]
-            pen.fill(smooth(tail), hair, shade=0.5, outline=0.004)
-        elif style == "bun":
-            pen.fill(ellipse(back, self.cy - 0.142, 0.052, 0.046), hair, shade=0.55, outline=0.004)
-        elif style == "braids":
-            for side in (-1, 1):
-                for step in range(6):
-                    x = back + side * (0.103 + 0.006 * step)
-                    y = self.cy + 0.03 + 0.038 * step
-                    size = 0.027 - 0.002 * step
-                    pen.fill(ellipse(x, y, size, size * 0.95), hair, shade=0.6, outline=0.003)
-        elif style == "bob":
-            shape = rounded(back - 0.118, self.cy - 0.10, back + 0.118, self.cy + 0.105, 0.05)
-            pen.fill(shape, hair, shade=0.5, outline=0.004)
-
-    def draw_front(self, pen: Pen) -> None:
-        """Skull, face, hair on top, glasses and hat."""
-        self._draw_skull(pen)
-        self._draw_cheeks(pen)
-        if self.who.beard == "beard":
-            self._draw_beard(pen)
-        self._draw_mouth(pen)
-        self._draw_eyes(pen)
-        self._draw_nose(pen)
-        if self.who.beard == "moustache":
-            self._draw_moustache(pen)
-        self._draw_hair(pen)
-        if self.who.glasses != "none":
-            self._draw_glasses(pen)
-        if self.who.hat != "none":
-            self._draw_hat(pen)
-
-    # -- the face -------------------------------------------------------------------------
-
-    def _outline(self) -> list[Point]:
-        jaw = 0.56 + 0.26 * self.who.jaw
-        chin_x = self.cx + 0.030 * self.look
-        return smooth(
-            [
-                (self.cx - self.rx, self.cy - 0.02),
-                (self.cx - self.rx * 0.88, self.cy - self.ry * 0.66),
-                (self.cx, self.cy - self.ry),
-                (self.cx + self.rx * 0.88, self.cy - self.ry * 0.66),
-                (self.cx + self.rx, self.cy - 0.02),
-                (chin_x + self.rx * (jaw + 0.16), self.cy + self.ry * 0.55),
-                (chin_x + self.rx * 0.40 * (0.7 + jaw * 0.5), self.cy + self.ry * 0.90),
-                (chin_x, self.cy + self.ry * 0.97),
-                (chin_x - self.rx * 0.40 * (0.7 + jaw * 0.5), self.cy + self.ry * 0.90),
-                (chin_x - self.rx * (jaw + 0.16), self.cy + self.ry * 0.55),
-            ]
-        )
-
-    def _draw_skull(self, pen: Pen) -> None:
-        skin = self.who.skin
-        for side in (-1, 1):
-            if side * self.look > 0.3:
-                continue  # the far ear is hidden
-            x = self.cx + side * self.rx * 0.97 - 0.05 * self.look * (side * self.look < 0)
-            pen.fill(ellipse(x, self.cy + 0.012, 0.021, 0.030), skin, shade=0.4, outline=0.0035)
-            pen.fill(ellipse(x, self.cy + 0.014, 0.010, 0.017), darker(skin, 0.22), shade=0.0)
-            if self.who.earrings:
-                pen.fill(ellipse(x, self.cy + 0.047, 0.009, 0.009), (236, 196, 70), outline=0.002)
-        pen.fill(self._outline(), skin, shade=0.42, outline=0.004)
-
-    def _draw_cheeks(self, pen: Pen) -> None:
-        blush = mix(self.who.skin, (226, 70, 70), 0.55)
-        for side in (-1, 1):
-            x = self.face_x + side * 0.058 * self.squeeze
-            pen.glow(x, self.cy + 0.040, 0.036, blush, 0.5)
-            if self.who.freckles:
-                for dx, dy in ((-0.012, 0.024), (0.0, 0.032), (0.012, 0.025), (0.005, 0.043)):
-                    dot = ellipse(x + dx * 1.2, self.cy + dy, 0.0028, 0.0028)
-                    pen.fill(dot, darker(blush, 0.3), shade=0.0)
-
-    def _draw_eyes(self, pen: Pen) -> None:
-        for side in (-1, 1):
-            x = self.face_x + side * 0.043 * self.squeeze
-            narrow = 1.0 - 0.35 * max(0.0, side * self.look)
-            self._draw_eye(pen, x, self.cy + 0.002, narrow)
-            self._draw_brow(pen, x, side, narrow)
-
-    def _draw_eye(self, pen: Pen, x: float, y: float, narrow: float) -> None:
-        rx, ry = 0.0215 * narrow, (0.025, 0.013, 0.0)[self.face.lids]
-        if self.face.lids == 2:
-            lid = [(x - rx, y + 0.004), (x, y + 0.012), (x + rx, y + 0.004)]
-            pen.stroke(smooth(lid, closed=False), 0.006, INK)
-            return
-        white = ellipse(x, y, rx, ry)
-        pen.fill(white, (250, 248, 244), shade=0.25, outline=0.003)
-        gaze = 0.006 * self.look
-        iris = min(0.0145, ry)
-        pen.fill(ellipse(x + gaze, y + 0.002, 0.0135 * narrow, iris), self.who.eyes, shade=0.3)
-        pen.fill(ellipse(x + gaze, y + 0.002, 0.0072, min(0.0078, ry)), INK, shade=0.0)
-        pen.fill(ellipse(x + gaze - 0.004, y - 0.004, 0.0034, 0.0034), (255, 255, 255), shade=0.0)
-        lid = [(x - rx * 1.12, y - ry * 0.25), (x - rx * 0.5, y - ry * 0.95)]
-        lid += [(x + rx * 0.5, y - ry * 0.95), (x + rx * 1.12, y - ry * 0.25)]
-        lashes = 0.0075 if self.who.noun in {"woman", "girl"} else 0.0050
-        pen.stroke(smooth(lid, closed=False), lashes, INK)
-        if self.who.noun in {"woman", "girl"}:
-            for side in (-1, 1):
-                root = (x + side * rx * 1.05, y - ry * 0.35)
-                pen.stroke([root, (root[0] + side * 0.008, root[1] - 0.008)], 0.0042, INK)
-
-    def _draw_brow(self, pen: Pen, x: float, side: int, narrow: float) -> None:
-        y = self.cy - 0.042 - (0.006 if self.face.mouth == 2 else 0.0)
-        tilt = 0.006 * self.who.smile
-        inner, outer = x - side * 0.022 * narrow, x + side * 0.025 * narrow
-        arch = [(inner, y + tilt * 0.5), (x + side * 0.004, y - 0.009), (outer, y + 0.003 - tilt)]
-        colour = darker(self.who.hair, 0.35)
-        pen.stroke(smooth(arch, closed=False), 0.0085 * self.who.brow, colour)
-
-    def _draw_nose(self, pen: Pen) -> None:
-        x, y = self.face_x + 0.022 * self.look, self.cy + 0.034
-        shadow = darker(self.who.skin, 0.30)
-        way = 1.0 if self.look >= 0 else -1.0
-        bridge = [(x - way * 0.004, y - 0.026), (x + way * 0.011, y + 0.004), (x - way * 0.006, y + 0.009)]
-        pen.stroke(smooth(bridge, closed=False), 0.0055, shadow)
-        pen.glow(x - way * 0.002, y - 0.004, 0.012, lighter(self.who.skin, 0.7), 0.7)
-
-    def _draw_mouth(self, pen: Pen) -> None:
-        x, y = self.face_x + 0.008 * self.look, self.cy + 0.076
-        wide = 0.036 * self.squeeze * (0.8 if self.who.noun in {"girl", "boy"} else 1.0)
-        curve = 0.014 * self.who.smile
-        lip = mix(self.who.skin, (168, 40, 52), 0.62 if self.who.noun == "woman" else 0.40)
-        if self.face.mouth:
-            drop = (0.0, 0.012, 0.026)[self.face.mouth]
-            mouth = [(x - wide * 0.8, y - 0.004), (x, y - 0.006), (x + wide * 0.8, y - 0.004)]
-            mouth += [(x + wide * 0.45, y + drop), (x, y + drop * 1.25), (x - wide * 0.45, y + drop)]
-            pen.fill(smooth(mouth, steps=4), (104, 26, 34), shade=0.2, outline=0.004)
-            teeth = [(x - wide * 0.6, y - 0.002), (x + wide * 0.6, y - 0.002)]
-            pen.stroke(teeth, 0.006, (250, 246, 240))
-            if self.face.mouth == 2:
-                pen.fill(ellipse(x, y + drop * 0.95, wide * 0.32, 0.007), (214, 96, 98), shade=0.0)
-            return
-        arc = [(x - wide, y - curve), (x - wide * 0.4, y + curve * 0.55)]
-        arc += [(x + wide * 0.4, y + curve * 0.55), (x + wide, y - curve)]
-        pen.stroke(smooth(arc, closed=False), 0.0105, lip)
-        pen.stroke(smooth(arc, closed=False), 0.0045, darker(lip, 0.45))
-
-    def _draw_beard(self, pen: Pen) -> None:
-        hair = self.who.hair
-        lower = [point for point in self._outline() if point[1] > self.cy + 0.03]
-        lower.sort(key=lambda p: math.atan2(p[0] - self.cx, p[1] - self.cy))
-        top = [(self.face_x + 0.052, self.cy + 0.060), (self.face_x + 0.025, self.cy + 0.052)]
-        top += [(self.face_x - 0.025, self.cy + 0.052), (self.face_x - 0.052, self.cy + 0.060)]
-        right_to_left = [*reversed(lower)] if lower[0][0] < lower[-1][0] else lower
-        pen.fill([*right_to_left[::-1], *top], hair, shade=0.35, outline=0.004)
-        patch = ellipse(self.face_x, self.cy + 0.080, 0.040 * self.squeeze, 0.017)
-        pen.fill(patch, darker(self.who.skin, 0.08), shade=0.0)
-
-    def _draw_moustache(self, pen: Pen) -> None:
-        x, y = self.face_x + 0.010 * self.look, self.cy + 0.058
-        for side in (-1, 1):
-            curl = [(x, y - 0.004), (x + side * 0.024, y - 0.003), (x + side * 0.042, y + 0.009)]
-            curl += [(x + side * 0.022, y + 0.013), (x, y + 0.008)]
-            pen.fill(smooth(curl), self.who.hair, shade=0.4, outline=0.003)
-
-    # -- hair and hat ---------------------------------------------------------------------
-
-    def _cap(self, drop: float, fringe: float, bulge: float = 0.0) -> list[Point]:
-        """The hair that lies on the skull, down to `drop` at the sides."""
-        rx, ry = self.rx + 0.010 + bulge, self.ry + 0.012 + bulge
-        x = self.cx - 0.008 * self.look
-        part = self.face_x + 0.03
-        return smooth(
-            [
-                (x - rx, self.cy + drop),
-                (x - rx * 1.0, self.cy - ry * 0.40),
-                (x - rx * 0.70, self.cy - ry * 0.86),
-                (x, self.cy - ry * 1.06),
-                (x + rx * 0.70, self.cy - ry * 0.86),
-                (x + rx * 1.0, self.cy - ry * 0.40),
-                (x + rx, self.cy + drop),
-                (x + rx * 0.86 + 0.01 * self.look, self.cy - 0.010),
-                (self.face_x + 0.072 * self.squeeze, self.cy - 0.058),
-                (part, self.cy - 0.074),
-                (part - 0.034, self.cy - 0.060 + fringe * 0.5),
-                (self.face_x - 0.040 * self.squeeze, self.cy - 0.060 + fringe),
-                (self.face_x - 0.074 * self.squeeze, self.cy - 0.052 + fringe * 0.5),
-                (x - rx * 0.86 + 0.01 * self.look, self.cy - 0.010),
-            ],
-            steps=5,
-        )
-
-    def _draw_hair(self, pen: Pen) -> None:
-        style, hair = self.who.hair_style, self.who.hair
-        if style == "bald":
-            return
-        if style == "curly":
-            self._draw_curls(pen)
-            return
-        if style == "spiky":
-            self._draw_spikes(pen)
-        drop = {"short": 0.0, "spiky": -0.01, "buzz": -0.02, "bun": 0.015}.get(style, 0.045)
-        fringe = {"bob": 0.022, "long": 0.006, "buzz": -0.012, "bun": -0.008}.get(style, 0.0)
-        bulge = {"buzz": -0.007, "bob": 0.008}.get(style, 0.0)
-        pen.fill(self._cap(drop, fringe, bulge), hair, shade=0.5, outline=0.004)
-        if style != "buzz":
-            self._draw_strands(pen)
-        if style in {"long", "wavy", "bob"}:
-            for side in (-1, 1):
-                if side * self.look > 0.55:
-                    continue
-                x = self.cx + side * (self.rx + 0.004) - 0.008 * self.look
-                length = 0.10 if style == "bob" else 0.20
-                lock = [(x - side * 0.012, self.cy - 0.03), (x + side * 0.012, self.cy)]
-                lock += [(x + side * 0.014, self.cy + length), (x - side * 0.010, self.cy + length)]
-                lock += [(x - side * 0.016, self.cy + length * 0.4)]
-                pen.fill(smooth(lock, steps=4), hair, shade=0.5, outline=0.003)
-
-    def _draw_strands(self, pen: Pen) -> None:
-        part = self.face_x + 0.03
-        shine, depth = lighter(self.who.hair, 0.30), darker(self.who.hair, 0.35)
-        for step, (end, colour) in enumerate(
-            ((-0.095, depth), (-0.07, shine), (-0.045, shine), (-0.02, depth), (0.06, depth), (0.08, shine))
-        ):
-            x = self.cx + end - 0.008 * self.look
-            top = self.cy - self.ry * (1.02 - 0.9 * (end / 0.125) ** 2)
-            line = [(part + (x - part) * 0.15, self.cy - 0.112), ((part + x) / 2, top + 0.006)]
-            line += [(x, self.cy - 0.058 + 0.01 * (step % 2))]
-            pen.stroke(smooth(line, closed=False), 0.0035, colour, opacity=0.55)
-
-    def _draw_curls(self, pen: Pen) -> None:
-        rng = np.random.default_rng(5)
-        x0 = self.cx - 0.010 * self.look
-        for angle in (*range(190, 350, 16), *range(208, 332, 18)):
-            inner = angle in range(208, 332, 18)
-            reach = 0.070 if inner else 0.098
-            x = x0 + reach * math.cos(math.radians(angle)) * 1.06
-            y = self.cy - 0.012 + reach * math.sin(math.radians(angle)) * 1.18
-            size = 0.037 + 0.006 * rng.random()
-            pen.fill(ellipse(x, y, size, size), self.who.hair, shade=0.6, outline=0.002)
-            swirl = [(x - size * 0.4, y), (x, y - size * 0.4), (x + size * 0.35, y)]
-            shine = lighter(self.who.hair, 0.28)
-            pen.stroke(smooth(swirl, closed=False), 0.004, shine, opacity=0.6)
-
-    def _draw_spikes(self, pen: Pen) -> None:
-        spikes: list[Point] = []
-        for step in range(7):
-            angle = math.radians(200 + step * 23.3)
-            base = 0.118 if step % 2 else 0.120
-            tip = base + 0.045
-            lean = 0.02 * (step - 3) / 3
-            spikes.append((self.cx + base * math.cos(angle), self.cy + base * math.sin(angle) * 1.1))
-            middle = angle + math.radians(11)
-            spikes.append((self.cx + tip * math.cos(middle) + lean, self.cy + tip * math.sin(middle) * 1.15))
-        pen.fill(spikes[:-1], self.who.hair, shade=0.4, outline=0.004)
-
-    def _draw_glasses(self, pen: Pen) -> None:
-        frame: Colour = (44, 34, 40)
-        for side in (-1, 1):
-            x = self.face_x + side * 0.044 * self.squeeze
-            narrow = 1.0 - 0.25 * max(0.0, side * self.look)
-            if self.who.glasses == "round":
-                ring = ellipse(x, self.cy + 0.003, 0.035 * narrow, 0.035)
-            else:
-                ring = rounded(x - 0.036 * narrow, self.cy - 0.024, x + 0.036 * narrow, self.cy + 0.032, 0.012)
-            pen.fill(ring, (225, 240, 255), shade=0.0, opacity=0.16)
-            pen.stroke([*ring, ring[0]], 0.0065, frame)
-            ear = self.cx + side * self.rx * 0.96
-            rim = x + side * 0.035 * narrow
-            if (ear - rim) * side > 0:
-                pen.stroke([(rim, self.cy - 0.002), (ear, self.cy - 0.006)], 0.006, frame)
-        bridge = [(self.face_x - 0.010, self.cy), (self.face_x, self.cy - 0.005), (self.face_x + 0.010, self.cy)]
-        pen.stroke(bridge, 0.006, frame)
-
-    def _draw_hat(self, pen: Pen) -> None:
-        colour, x = self.who.hat_colour, self.cx - 0.006 * self.look
-        rx, top, brow = self.rx + 0.016, self.cy - self.ry - 0.045, self.cy - 0.070
-        dome = smooth([(x - rx, brow), (x - rx * 0.92, top + 0.055), (x, top), (x + rx * 0.92, top + 0.055), (x + rx, brow), (x, brow + 0.012)])
-        if self.who.hat == "beanie":
-            pen.fill(dome, colour, shade=0.5, outline=0.004)
-            pen.fill(rounded(x - rx - 0.004, brow - 0.022, x + rx + 0.004, brow + 0.020, 0.016), darker(colour, 0.25), shade=0.5, outline=0.004)
-            pen.fill(ellipse(x, top - 0.012, 0.030, 0.028), lighter(colour, 0.5), shade=0.6, outline=0.003)
-        elif self.who.hat == "cap":
-            pen.fill(dome, colour, shade=0.5, outline=0.004)
-            tip = x + (0.02 if self.look == 0 else 0.12 * math.copysign(1, self.look))
-            visor = [(x - rx * 0.9, brow - 0.004), (tip - 0.08, brow + 0.012), (tip, brow + 0.026), (tip + 0.08, brow + 0.012), (x + rx * 0.9, brow - 0.004)]
-            pen.fill(smooth(visor), darker(colour, 0.3), shade=0.5, outline=0.004)
-        else:
-            crown = [(x - rx * 0.86, brow), (x - rx * 0.74, top), (x, top + 0.014), (x + rx * 0.74, top), (x + rx * 0.86, brow)]
-            pen.fill(smooth(crown, steps=4), colour, shade=0.5, outline=0.004)
-            pen.fill(rounded(x - rx * 0.9, brow - 0.030, x + rx * 0.9, brow - 0.004, 0.004), darker(colour, 0.5), shade=0.3)
-            pen.fill(ellipse(x, brow + 0.002, rx * 1.45, 0.018), colour, shade=0.4, outline=0.004)

@@ -87,6 +87,11 @@ class Place:
     props: tuple[Prop, ...]
     seed: int
 
+    @property
+    def has_wall(self) -> bool:
+        """Whether there is a wall near enough to throw shadows on."""
+        return not self.outdoors or self.wall == "brick"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraKey:

@@ -166,7 +166,7 @@ class _Scene:
                     bottom=CLOSE_BOTTOM if self._is_close else _people.BOX[3],
                 )
             drawn = self._artists[track.character_id].draw(pose)
-            if not self._place.outdoors or self._place.wall == "brick":
+            if self._place.has_wall:
                 drawn = _with_wall_shadow(drawn, scale)
             self._people[key] = drawn.convert("RGBa")
         return self._people[key]

@@ -33,12 +33,12 @@ class Patch:
     top: float = 0.0  # units
     seed: int = 0
 
-    def x_1W(self) -> Array:
+    def column_x(self) -> Array:
         """Horizontal position of each column's middle, in units, shape (1, W)."""
         columns = (np.arange(self.width, dtype=np.float32) + 0.5) / self.pixels_per_unit
         return columns[None, :]
 
-    def y_H1(self) -> Array:
+    def row_y(self) -> Array:
         """Vertical position of each row's middle, in units, shape (H, 1)."""
         rows = (np.arange(self.height, dtype=np.float32) + 0.5) / self.pixels_per_unit
         return rows[:, None] + np.float32(self.top)
@@ -94,9 +94,9 @@ def plaster(patch: Patch, colour: Colour) -> Array:
 def brick(patch: Patch, colour: Colour) -> Array:
     """Running bond with bevelled, individually burnt bricks."""
     height, width, joint = 0.052, 0.125, 0.009
-    row = patch.y_H1() / height
+    row = patch.row_y() / height
     row_index = np.floor(row).astype(np.int64)
-    column = patch.x_1W() / width + 0.5 * (row_index % 2)
+    column = patch.column_x() / width + 0.5 * (row_index % 2)
     column_index = np.floor(column).astype(np.int64)
     within_y, within_x = (row - row_index) * height, (column - column_index) * width
     distance_y = np.minimum(within_y, height - within_y)
@@ -120,7 +120,7 @@ def brick(patch: Patch, colour: Colour) -> Array:
 def tiles(patch: Patch, colour: Colour, second: Colour) -> Array:
     """Glazed square tiles, a few of them in a second colour."""
     size, joint = 0.085, 0.006
-    row, column = patch.y_H1() / size, patch.x_1W() / size
+    row, column = patch.row_y() / size, patch.column_x() / size
     row_index, column_index = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
     v, u = row - row_index, column - column_index
     distance = np.minimum(np.minimum(v, 1 - v), np.minimum(u, 1 - u)).astype(np.float32) * size
@@ -138,7 +138,7 @@ def tiles(patch: Patch, colour: Colour, second: Colour) -> Array:
 
 def wallpaper(patch: Patch, colour: Colour, second: Colour) -> Array:
     """Printed paper: stripes, diamonds or blossoms, by seed."""
-    x, y = patch.x_1W(), patch.y_H1()
+    x, y = patch.column_x(), patch.row_y()
     style = patch.seed % 3
     if style == 0:
         wave = np.sin(2 * math.pi * x / 0.11) + 0.0 * y
@@ -169,7 +169,7 @@ def wallpaper(patch: Patch, colour: Colour, second: Colour) -> Array:
 def panelling(patch: Patch, colour: Colour) -> Array:
     """Upright wooden boards with grain and knots."""
     width = 0.095
-    column = patch.x_1W() / width
+    column = patch.column_x() / width
     index = np.floor(column).astype(np.int64)
     within = (column - index) * width
     tone = 0.86 + 0.24 * _hash(np.zeros_like(index), index, patch.seed)
@@ -183,7 +183,7 @@ def panelling(patch: Patch, colour: Colour) -> Array:
 def sky(patch: Patch, top: Colour, bottom: Colour) -> Array:
     """A clear gradient with lit cumulus clouds."""
     height = patch.height / patch.pixels_per_unit
-    depth = np.clip((patch.y_H1() - patch.top) / height, 0, 1)
+    depth = np.clip((patch.row_y() - patch.top) / height, 0, 1)
     air = _rgb(top) + (_rgb(bottom) - _rgb(top)) * (depth**0.8)[..., None]
     pixels = patch.pixels_per_unit
     large = ndimage.gaussian_filter(patch.noise(0, 0.35, 0.8), 0.016 * pixels, mode="wrap")
@@ -201,7 +201,7 @@ def sky(patch: Patch, top: Colour, bottom: Colour) -> Array:
 def hills(patch: Patch, top: Colour, bottom: Colour) -> Array:
     """A sky over three ranges of hills and a line of far trees."""
     view = sky(patch, top, bottom)
-    x, y = patch.x_1W(), patch.y_H1()
+    x, y = patch.column_x(), patch.row_y()
     rng = np.random.default_rng((patch.seed, 11))
     foot = patch.top + patch.height / patch.pixels_per_unit
     rough = patch.noise(4, 1.5, 1.5)
@@ -222,7 +222,7 @@ def hills(patch: Patch, top: Colour, bottom: Colour) -> Array:
 def sea(patch: Patch, top: Colour, bottom: Colour) -> Array:
     """A sky over the sea, with glints and a line of surf."""
     view = sky(patch, top, bottom)
-    x, y = patch.x_1W(), patch.y_H1()
+    x, y = patch.column_x(), patch.row_y()
     foot = patch.top + patch.height / patch.pixels_per_unit
     line = foot - 0.22
     depth = np.clip((y - line) / 0.22, 0, 1)
@@ -240,8 +240,8 @@ def sea(patch: Patch, top: Colour, bottom: Colour) -> Array:
 def _ground(patch: Patch, centre: float) -> tuple[Array, Array]:
     """Floor coordinates (u across, v into depth), in units, as a camera at eye level sees them."""
     eye_level, distance = 0.42, 0.55
-    depth = distance / np.maximum(patch.y_H1() - eye_level, 0.05)
-    u = (patch.x_1W() - centre) * depth
+    depth = distance / np.maximum(patch.row_y() - eye_level, 0.05)
+    u = (patch.column_x() - centre) * depth
     return np.asarray(u, np.float32), np.asarray(depth * np.ones_like(u), np.float32)
 
 
@@ -308,7 +308,7 @@ def grass(patch: Patch, colour: Colour, centre: float) -> Array:
     u, v = _ground(patch, centre)
     blades = patch.noise(0, 4.0, 1.1)
     patches = _on_ground(patch, 1, u, v, 0.5)
-    near = np.clip((patch.y_H1() - 0.70) / 0.3, 0.25, 1.0)
+    near = np.clip((patch.row_y() - 0.70) / 0.3, 0.25, 1.0)
     bright = 0.92 + 0.17 * near * blades + 0.07 * patches
     dry = np.clip(0.16 * patches, 0, 0.4)[..., None]
     green = _rgb(colour) + (_rgb((214, 192, 96)) - _rgb(colour)) * dry

@@ -138,9 +138,7 @@ def _moments(shot: Shot) -> list[float]:
 def _boxes(
     moments: list[float], views: list[View], box_at: Callable[[float], Box]
 ) -> list[list[float] | None]:
-    return [
-        _in_view(box_at(seconds), view) for seconds, view in zip(moments, views, strict=True)
-    ]
+    return [_in_view(box_at(seconds), view) for seconds, view in zip(moments, views, strict=True)]
 
 
 def _person_box(script: ClipScript, track: PersonTrack) -> Callable[[float], Box]:

@@ -17,13 +17,16 @@ _MOVES = {
 }
 
 
+_PREPOSITIONS = {"street": "on", "beach": "on", "station": "at"}
+
+
 def article(words: str) -> str:
     """The words after "a" or "an"."""
     return f"{'an' if words[0].lower() in 'aeio' else 'a'} {words}"
 
 
 def listed(parts: Sequence[str]) -> str:
-    """"a", "a and b", "a, b and c"."""
+    """One, two or more: "a", "a and b", "a, b and c"."""
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
@@ -59,6 +62,16 @@ def clothes(character: Character) -> str:
 def camera_words(move: str, way: str) -> str:
     """What the camera does; way is "left" or "right"."""
     return _MOVES[move].format(way=way)
+
+
+def setting(kind: str, name: str) -> str:
+    """Where: "in a cafe with a brick wall", "on a sandy beach by the sea"."""
+    return f"{_PREPOSITIONS.get(kind, 'in')} {name}"
+
+
+def setting_again(kind: str, name: str) -> str:
+    """Where again: "back in the cafe with a brick wall"."""
+    return f"back {_PREPOSITIONS.get(kind, 'in')} the {name.split(' ', 1)[1]}"
 
 
 def sentence(words: str) -> str:

@@ -55,7 +55,7 @@ def make_clips(
     """
     if num_clips < 1 or seed < 0 or (workers is not None and workers < 1):
         raise InputError(
-            f"num_clips {num_clips} and workers {workers} must be at least 1, seed {seed} at least 0"
+            f"num_clips {num_clips} and workers {workers} start at 1, seed {seed} at 0"
         )
     folder = Path(directory)
     try:
