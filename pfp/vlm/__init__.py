@@ -1,0 +1,11 @@
+"""Video + question + schema -> structured answer, shared by captioning and by eval's judges."""
+
+from pfp.vlm.answer import Answer as Answer
+from pfp.vlm.answer import Finish as Finish
+from pfp.vlm.answer import parse_object as parse_object
+from pfp.vlm.backend import BACKENDS as BACKENDS
+from pfp.vlm.backend import Backend as Backend
+from pfp.vlm.backend import load_backend as load_backend
+from pfp.vlm.question import Sampling as Sampling
+from pfp.vlm.question import Span as Span
+from pfp.vlm.question import VideoQuestion as VideoQuestion

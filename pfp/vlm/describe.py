@@ -1,0 +1,126 @@
+"""Measured numbers in, plain sentences out. No guess at what is shown: every word is a number's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from pfp.vlm.look import COLOURS, LUMA_WEIGHTS, REGIONS, Look, mean_look
+from pfp.vlm.motion import Motion
+
+LIGHT_WORDS: Final = (
+    (32, "very dark"),
+    (78, "dark"),
+    (150, "evenly lit"),
+    (200, "bright"),
+    (256, "very bright"),
+)  # below this mean luma
+LOW_CONTRAST: Final = 16.0  # luma levels within a frame
+HIGH_CONTRAST: Final = 64.0
+COLOURLESS: Final = (9.0, 0.15)  # chroma below this many levels and this share of the luma
+MANY: Final = 0.55  # share of the picture that earns "mostly"
+SOME: Final = 0.18  # share that earns a mention
+REGION_DISTANCE: Final = 30.0  # levels between a region's mean colour and that of the rest
+TONE_LEVELS: Final = 12.0  # luma levels that make a region brighter or darker
+SPEED_WORDS: Final = ((0.30, "fast"), (0.10, "steadily"), (0.03, "slowly"))  # pictures per second
+ZOOM_WORDS: Final = ((0.25, "fast"), (0.08, "steadily"), (0.03, "slowly"))  # growth per second
+CHANGE_WORDS: Final = ((12.0, "strong"), (5.0, "some"), (2.0, "slight"))  # luma levels per sample
+LIGHT_TREND_LEVELS: Final = 24.0
+
+
+def describe_shot(look: Look, motion: Motion) -> str:
+    """Three sentences on a shot: light and colours, layout, movement."""
+    return " ".join((_light_and_colour(look), _layout(look), _movement(motion)))
+
+
+def describe_whole(looks: Sequence[Look], duration_seconds: float) -> str:
+    """One or two sentences on a clip made of shots that look like ``looks``."""
+    look = mean_look(looks)
+    shots = "one shot" if len(looks) == 1 else f"{len(looks)} shots"
+    opening = f"{shots} in {duration_seconds:.1f} seconds."
+    return f"{opening[0].upper()}{opening[1:]} {_light_and_colour(look)}"
+
+
+def _light_and_colour(look: Look) -> str:
+    light = next(word for limit, word in LIGHT_WORDS if look.luma_mean < limit)
+    words = [light]
+    if look.luma_std < LOW_CONTRAST:
+        words.append("low-contrast")
+    elif look.luma_std > HIGH_CONTRAST:
+        words.append("high-contrast")
+    levels, share = COLOURLESS
+    if look.chroma_mean < levels and look.chroma_mean < share * look.luma_mean:
+        words.append("colourless")
+    shares = look.colour_shares.mean(axis=(0, 1))
+    order = np.argsort(-shares, kind="stable")
+    first, second, third = (COLOURS[index] for index in order[:3])
+    if shares[order[0]] >= MANY:
+        colour = f"mostly {first}"
+        extra = f" with some {second}" if shares[order[1]] >= SOME else ""
+    else:
+        colour, extra = f"{first} and {second}", ""
+        if shares[order[2]] >= SOME:
+            colour = f"{first}, {second} and {third}"
+    article = "An" if words[0][0] in "aeiou" else "A"
+    return f"{article} {', '.join(words)} shot, {colour}{extra}."
+
+
+def _layout(look: Look) -> str:
+    """The region whose mean colour differs most from that of the rest of the picture."""
+    regions = [(_distinctness(look, name), name) for name in REGIONS]
+    distance, name = max(regions, key=lambda region: region[0])
+    if distance < REGION_DISTANCE:
+        return "Light and colour are spread evenly over the picture."
+    inside = REGIONS[name]
+    difference = look.cell_colours[inside].mean(axis=0) - look.cell_colours[~inside].mean(axis=0)
+    light = float(difference @ LUMA_WEIGHTS)
+    colour = COLOURS[int(look.colour_shares[inside].mean(axis=0).argmax())]
+    tone = ""
+    if abs(light) >= TONE_LEVELS and colour not in {"black", "white"}:
+        tone = "brighter " if light > 0 else "darker "
+    size = "large" if inside.sum() > 1 else "small"
+    return f"A {size} {tone}{colour} area lies {name}."
+
+
+def _distinctness(look: Look, name: str) -> float:
+    """Levels per colour channel between a region and the rest."""
+    inside = REGIONS[name]
+    difference = look.cell_colours[inside].mean(axis=0) - look.cell_colours[~inside].mean(axis=0)
+    return float(np.sqrt(np.mean(difference**2)))
+
+
+def _movement(motion: Motion) -> str:
+    sentences = []
+    speed = _pace(max(abs(motion.right), abs(motion.down)), SPEED_WORDS)
+    zoom = _pace(abs(motion.zoom), ZOOM_WORDS)
+    if speed is not None:
+        sentences.append(f"The whole picture moves {speed} {_direction(motion)}")
+    if zoom is not None:
+        sentences.append(f"the view {'closes in' if motion.zoom > 0 else 'draws back'} {zoom}")
+    strength = _pace(motion.rest_levels, CHANGE_WORDS)
+    if strength is not None:
+        where = f"mostly {motion.busiest}" if motion.busiest else "all over the picture"
+        sentences.append(f"there is {strength} movement {where}")
+    if not sentences:
+        sentences.append("nothing moves")
+    if abs(motion.light_trend) >= LIGHT_TREND_LEVELS:
+        sentences.append(f"it gets {'brighter' if motion.light_trend > 0 else 'darker'}")
+    text = ", and ".join(sentences)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _pace(speed: float, table: tuple[tuple[float, str], ...]) -> str | None:
+    return next((word for limit, word in table if speed >= limit), None)
+
+
+def _direction(motion: Motion) -> str:
+    across = abs(motion.right) >= 0.5 * abs(motion.down)
+    along = abs(motion.down) >= 0.5 * abs(motion.right)
+    words = []
+    if along:
+        words.append("down" if motion.down > 0 else "up")
+    if across:
+        words.append("to the right" if motion.right > 0 else "to the left")
+    return " and ".join(words)

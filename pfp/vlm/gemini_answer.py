@@ -1,0 +1,144 @@
+"""From the Gemini API's response to an ``Answer``: why it ended, what it cost, what it saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from google.genai import types
+
+from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.prices import cost_usd
+from pfp.vlm.tokens import tokens_per_frame, video_token_problem
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pfp.vlm.question import VideoQuestion
+
+Reason = types.FinishReason
+
+# Compared as enum members: their str() is "FinishReason.SAFETY", which no comparison with "SAFETY"
+# would ever match.
+TRUNCATED: Final = frozenset({Reason.MAX_TOKENS, Reason.CONTINUATION})
+BLOCKED: Final = frozenset(
+    {
+        *(Reason.SAFETY, Reason.PROHIBITED_CONTENT, Reason.BLOCKLIST, Reason.SPII),
+        *(Reason.RECITATION, Reason.LANGUAGE, Reason.ESCALATION, Reason.MODEL_ARMOR),
+        *(Reason.IMAGE_SAFETY, Reason.IMAGE_PROHIBITED_CONTENT, Reason.IMAGE_RECITATION),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts of one response; None where the server does not tell."""
+
+    tokens_in: int | None = None
+    tokens_video: int | None = None
+    tokens_audio: int | None = None
+    tokens_out: int | None = None
+    tokens_thought: int | None = None
+
+
+def read_response(
+    response: types.GenerateContentResponse,
+    question: VideoQuestion,
+    *,
+    model: str,
+    attempts: int,
+    notes: tuple[str, ...],
+    on: date,
+) -> Answer:
+    """The answer in a response, priced as of a day."""
+    usage = _usage(response.usage_metadata)
+    finish, reason, problem = _finish(response)
+    if finish in {Finish.ANSWERED, Finish.TRUNCATED}:
+        if usage.tokens_video is None:
+            notes = (*notes, "the server gave no token counts by modality: seeing was not checked")
+        elif unseen := _unseen(usage.tokens_video, question, model):
+            finish, problem = Finish.UNSEEN, unseen
+    text = _text(response)
+    return Answer(
+        backend="gemini",
+        model=model,
+        model_version=response.model_version,
+        finish=finish,
+        finish_reason=reason,
+        problem=problem,
+        raw_text=text,
+        parsed=parse_object_or_none(text),
+        tokens_in=usage.tokens_in,
+        tokens_video=usage.tokens_video,
+        tokens_audio=usage.tokens_audio,
+        tokens_out=usage.tokens_out,
+        tokens_thought=usage.tokens_thought,
+        cost_usd=cost_usd(
+            model,
+            tokens_in=usage.tokens_in,
+            tokens_audio=usage.tokens_audio,
+            tokens_out=usage.tokens_out,
+            tokens_thought=usage.tokens_thought,
+            on=on,
+        ),
+        attempts=attempts,
+        sampling=question.sampling.to_json(),
+        notes=notes,
+    )
+
+
+def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None, str | None]:
+    """How the response ended: our word, the server's word, and a sentence when it went wrong."""
+    if not response.candidates:
+        feedback = response.prompt_feedback
+        if feedback is not None and feedback.block_reason is not None:
+            block = str(feedback.block_reason.value)
+            return Finish.BLOCKED, block, f"Gemini refused the video or the prompt ({block})"
+        return Finish.UNFINISHED, None, "Gemini sent no answer and no reason; run again"
+    reason = response.candidates[0].finish_reason
+    word = None if reason is None else str(reason.value)
+    if reason == Reason.STOP:
+        return Finish.ANSWERED, word, None
+    if reason in TRUNCATED:
+        return Finish.TRUNCATED, word, f"the answer was cut off by the output limit ({word})"
+    if reason in BLOCKED:
+        return Finish.BLOCKED, word, f"Gemini refused to answer ({word})"
+    return Finish.UNFINISHED, word, f"Gemini stopped early ({word or 'no reason given'}); run again"
+
+
+def _usage(metadata: types.GenerateContentResponseUsageMetadata | None) -> Usage:
+    if metadata is None:
+        return Usage()
+    video = audio = None
+    if metadata.prompt_tokens_details is not None:
+        counts = {
+            detail.modality: detail.token_count or 0 for detail in metadata.prompt_tokens_details
+        }
+        # Once the server lists modalities, one that is not in the list was not there.
+        video = counts.get(types.MediaModality.VIDEO, 0)
+        audio = counts.get(types.MediaModality.AUDIO, 0)
+    return Usage(
+        tokens_in=metadata.prompt_token_count,
+        tokens_video=video,
+        tokens_audio=audio,
+        tokens_out=metadata.candidates_token_count,
+        tokens_thought=metadata.thoughts_token_count,
+    )
+
+
+def _unseen(tokens_video: int, question: VideoQuestion, model: str) -> str | None:
+    return video_token_problem(
+        tokens_video,
+        fps=question.sampling.fps,
+        duration_seconds=question.duration_seconds,
+        frame_tokens=tokens_per_frame(model, question.sampling.media_resolution),
+    )
+
+
+def _text(response: types.GenerateContentResponse) -> str | None:
+    """The text of the first candidate without its thoughts, None when there is none."""
+    if not response.candidates or response.candidates[0].content is None:
+        return None
+    parts = response.candidates[0].content.parts or []
+    texts = [part.text for part in parts if part.text is not None and not part.thought]
+    return "".join(texts) if texts else None
