@@ -90,6 +90,13 @@ class LatentRecord(Record):
             raise ValueError(message)
         return self.start_seconds, self.start_seconds + self.num_frames / self.fps
 
+    def latent_seconds(self, latent: int) -> float:
+        """When a latent's last source frame is shown, in seconds from the video's first frame."""
+        if self.start_seconds is None or self.fps is None or self.temporal_stride is None:
+            message = f"clip {self.clip_id} has no latents: its verdict is {self.verdict}"
+            raise ValueError(message)
+        return self.start_seconds + latent * self.temporal_stride / self.fps
+
     def header(self) -> dict[str, Any]:
         """Everything but the latents themselves, for messages and cards."""
         return {name: value for name, value in self.to_row().items() if name not in {"hr", "lr"}}

@@ -1,0 +1,53 @@
+"""The command line that all stages share: ``python -m pipelines.<stage> ...``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pfp.cli.settings import with_settings
+from pfp.errors import PfpError
+from pfp.runtime import ConsoleProgress
+
+
+def stage_main(
+    name: str,
+    purpose: str,
+    presets: Mapping[str, Callable[[], Any]],
+    run: Callable[..., object],
+    argv: list[str] | None,
+    *,
+    input_help: str = "run directory that the stage reads (default: --output)",
+    input_required: bool = False,
+) -> int:
+    """Run a stage as its command line says; 0, or the status of the error that it printed.
+
+    ``run`` takes the config and the keywords ``input_directory``, ``output_directory``, ``engine``
+    and ``progress``.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m pipelines.{name}", description=purpose)
+    parser.add_argument("--preset", choices=sorted(presets), default="demo")
+    parser.add_argument("--input", required=input_required, help=input_help)
+    parser.add_argument("--output", required=True, help="run directory that the stage writes to")
+    parser.add_argument("--engine", choices=("ray", "local"), default="ray")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        run(
+            with_settings(presets[arguments.preset](), arguments.set),
+            input_directory=(arguments.input or arguments.output).rstrip("/"),
+            output_directory=arguments.output.rstrip("/"),
+            engine=arguments.engine,
+            progress=ConsoleProgress(),
+        )
+    except PfpError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f"{name}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,69 @@
+"""Frame retrieval: phi^-1(phi(H), Omega), by sampling the frames that the memory is asked for.
+
+Axes: T latent frames, F video frames, C channels, H rows, W columns, L text tokens, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pfp.generate.sampler import SamplerSettings, sample_frames
+from pfp.models.memory_dit import MemoryDiT
+from pfp.models.vae._interface import LatentVAE
+
+
+def history_tensors(
+    hr_TCHW: NDArray[np.float16] | NDArray[np.float32],
+    lr_TCHW: NDArray[np.float16] | NDArray[np.float32],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stored latents as the model takes them: float32 ``(1, C, T, H, W)`` each."""
+    hr, lr = (torch.from_numpy(x.astype(np.float32)).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW))
+    return hr, lr
+
+
+def retrieve_latents(
+    model: MemoryDiT,
+    *,
+    hr_TCHW: NDArray[np.float16],
+    lr_TCHW: NDArray[np.float16],
+    omega: Sequence[int],
+    text_LD: NDArray[np.float16],
+    settings: SamplerSettings,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Sample the history's latent frames ``omega`` (indices in ``[0, T)``): ``(len, C, H, W)``.
+
+    The history is clean, whatever masking the training used: evaluation sees what generation sees.
+    """
+    hr, lr = history_tensors(hr_TCHW, lr_TCHW)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+        memory = model.remember(hr, lr)
+    latents = sample_frames(
+        model,
+        memory=memory,
+        text_BLD=torch.from_numpy(text_LD.astype(np.float32))[None],
+        frame_index_BT=torch.tensor([list(omega)]),
+        latent_size=(hr_TCHW.shape[2], hr_TCHW.shape[3]),
+        settings=settings,
+        seed=seed,
+    )
+    return latents[0].transpose(0, 1).numpy()
+
+
+def decode_alone(
+    vae: LatentVAE, latents_TCHW: NDArray[np.float32], omega: Sequence[int]
+) -> NDArray[np.uint8]:
+    """Decode each latent frame by itself, uint8 RGB ``(F, H, W, 3)``.
+
+    Retrieved frames have no neighbours to lean on, so none of them may. Latent 0 gives one video
+    frame and every other four.
+    """
+    parts = [
+        vae.decode(latent[None], is_start=index == 0)
+        for latent, index in zip(latents_TCHW, omega, strict=True)
+    ]
+    return np.concatenate(parts)

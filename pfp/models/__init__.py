@@ -1,0 +1,1 @@
+"""The networks: rate arithmetic, memory encoder, backbones, VAEs, text encoders."""

@@ -1,0 +1,1 @@
+"""Diffusion transformers and how memory enters each of them."""

@@ -1,0 +1,73 @@
+"""The tiny family that ships with pfp: its base DiT and its arms, loaded from local folders.
+
+Trained by this project on two CPU cores (see the card beside the weights); it shows that every
+part works, and how the arms compare. It is never more than that.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import WanTransformer3DModel
+
+from pfp.errors import WeightsError
+from pfp.models._folders import weights_sha256
+from pfp.models.memory_dit import ArmConfig, MemoryDiT, read_arm_config
+from pfp.models.tiny_names import TINY_ARMS
+
+
+
+
+def tiny_folder() -> Path:
+    """Where the shipped weights lie: ``vae/``, ``base/`` and ``arms/<arm>/``."""
+    return Path(str(resources.files("pfp.models").joinpath("weights", "tiny")))
+
+
+def tiny_card() -> dict[str, Any]:
+    """What the weights were trained on, with which commands, and what they reach."""
+    return cast("dict[str, Any]", json.loads((tiny_folder() / "card.json").read_text()))
+
+
+def load_base(folder: Path | None = None) -> WanTransformer3DModel:
+    """The base DiT in float32, frozen by whoever puts LoRA on it; the shipped one by default."""
+    folder = folder or tiny_folder() / "base"
+    if not (folder / "config.json").is_file():
+        message = f"{folder} holds no base DiT; install pfp with its data files or name another folder"
+        raise WeightsError(message)
+    return cast(
+        "WanTransformer3DModel",
+        WanTransformer3DModel.from_pretrained(
+            folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
+        ),
+    )
+
+
+def load_arm(folder: Path, *, base: Path | None = None) -> MemoryDiT:
+    """A trained arm on its base, ready to sample.
+
+    Raises WeightsError when the folder was trained on another base: LoRA of one base does nothing
+    sensible on another.
+    """
+    described = read_arm_config(folder)
+    base_folder = base or tiny_folder() / "base"
+    wanted, found = described.get("base_sha256"), weights_sha256(base_folder)
+    if wanted != found:
+        message = f"{folder} was trained on base {wanted}, not on {found}; name the base it belongs to"
+        raise WeightsError(message)
+    fields = {name: described[name] for name in ("arm", "rate", "base", "lora_rank")}
+    model = MemoryDiT(load_base(base_folder), ArmConfig(**fields))
+    model.load(folder)
+    return model.eval()
+
+
+def arm_folder(arm: str) -> Path:
+    """The folder of a shipped arm."""
+    folder = tiny_folder() / "arms" / arm
+    if arm not in TINY_ARMS or not folder.is_dir():
+        message = f"there is no tiny arm {arm!r}; choose one of {', '.join(TINY_ARMS)}"
+        raise WeightsError(message)
+    return folder

@@ -1,0 +1,1 @@
+"""Latents to checkpoint: objective, frame sampling, data order, loop, checkpoint."""

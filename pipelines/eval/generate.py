@@ -1,0 +1,222 @@
+"""The generate half of the eval stage: checkpoints and histories in, mp4 files out.
+
+Every held-out clip gives one sample an arm (retrieve some of its latent frames from its own
+compressed history), one sample with another clip's memory, one that only went through the VAE, and
+some clips a continuation from their storyboard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from pfp.errors import ConfigError, NothingUsable
+from pfp.io.digests import sha256_json
+from pfp.io.prompts import Prompts
+from pfp.io.tables import read_records, read_table
+from pfp.models.vae import vae_digest
+from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
+from pfp.runtime.run import Engine
+from pfp.schema import CheckpointRecord, ClipRecord, LatentRecord
+from pipelines.eval.samples import GenerateSamples, failed_generation
+from pfp.schema import GenerationRecord
+
+VERSION: Final = 1  # raise it when equal settings come to mean other frames
+CODEC_ARM: Final = "codec ceiling"
+SHUFFLED_ARM: Final = "shuffled memory"
+REFERENCE_ARM: Final = "proposed"
+_LATENT_COLUMNS: Final = (
+    *("clip_id", "hr_shape", "start_seconds", "fps", "temporal_stride", "result_key"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateConfig:
+    """What is asked of the checkpoints.
+
+    ``num_targets`` random latent frames of a history of ``history_frames`` are retrieved in
+    ``num_steps`` sampler steps. ``num_continued`` clips get ``num_sections`` further sections of
+    ``section_latents`` latent frames each.
+    """
+
+    history_frames: int = 11
+    num_targets: int = 2
+    num_steps: int = 8
+    shift: float = 3.0
+    seed: int = 0
+    num_continued: int = 6
+    num_sections: int = 2
+    section_latents: int = 2
+    num_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be asked."""
+        if self.history_frames < 3 or self.history_frames % 2 == 0:
+            message = f"history_frames is {self.history_frames}; give an odd number from 3"
+            raise ConfigError(message)
+        if not 1 <= self.num_targets < self.history_frames:
+            message = f"num_targets is {self.num_targets}; give 1 to {self.history_frames - 1}"
+            raise ConfigError(message)
+        if self.section_latents < 2 or self.section_latents % 2:
+            message = f"section_latents is {self.section_latents}; give an even number from 2"
+            raise ConfigError(message)
+
+
+def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
+    """The stage; a sample depends on its clips, its checkpoint (columns) and the sampler."""
+    settings = {k: v for k, v in asdict(config).items() if k not in {"num_workers", "num_continued"}}
+    return Stage(
+        name="generate",
+        record=GenerationRecord,
+        worker=GenerateSamples,
+        worker_args={"config": config, "run_directory": run_directory},
+        input_key="sample_id",
+        content_columns=(
+            *("task", "arm", "clip_id", "memory_clip_id", "checkpoint_sha256", "omega", "prompts"),
+            *("seed", "video_sha256", "latent_key", "memory_latent_key"),
+        ),
+        fingerprint=sha256_json({"version": VERSION, "vae": vae_digest("tiny"), **settings}),
+        resources=Resources(batch_size=8, num_workers=config.num_workers),
+        on_error=failed_generation,
+    )
+
+
+def run_generate(
+    config: GenerateConfig, run_directory: str, *, engine: Engine, progress: Progress | None = None
+) -> StageReport:
+    """Generate all samples of a run directory into ``generations/``.
+
+    Raises NothingUsable when no clip was held out from training.
+    """
+    inputs = generation_inputs(config, run_directory)
+    return run_stage(
+        generate_stage(config, run_directory),
+        inputs,
+        f"{run_directory}/generations",
+        engine=engine,
+        progress=progress,
+    )
+
+
+def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
+    """One row a sample: everything that it depends on."""
+    checkpoints = read_records(f"{run_directory}/checkpoints/_index", CheckpointRecord, verdict="kept")
+    if not checkpoints:
+        message = f"{run_directory}/checkpoints holds no trained arm; run pipelines/train first"
+        raise NothingUsable(message)
+    trained_on = {clip for checkpoint in checkpoints for clip in checkpoint.clip_ids}
+    clips = _held_out(config, run_directory, trained_on)
+    others = _another_clip(clips)
+    prompts = Prompts(run_directory)
+    rows: list[dict[str, Any]] = []
+    for number, clip in enumerate(clips.values()):
+        omega = frame_set(clip["clip_id"], config)
+        row = {
+            **{name: clip[name] for name in ("clip_id", "video_uri", "video_sha256", "start_seconds")},
+            **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
+            "memory_clip_id": clip["clip_id"],
+            "memory_latent_key": clip["latent_key"],
+            "task": "retrieve",
+            "omega": omega,
+            "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
+            "seed": config.seed,
+        }
+        for checkpoint in checkpoints:
+            rows.append({**row, **_of_checkpoint(checkpoint)})
+            if checkpoint.arm == REFERENCE_ARM:
+                other = others[clip["clip_id"]]
+                shuffled = {"arm": SHUFFLED_ARM, "memory_clip_id": other}
+                shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
+                rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
+                if number < config.num_continued:
+                    ahead = [
+                        prompts.at(
+                            clip["clip_id"],
+                            clip["seconds_of"](config.history_frames + k * config.section_latents),
+                        )
+                        for k in range(config.num_sections)
+                    ]
+                    story = {"task": "continue", "omega": [], "prompts": ahead}
+                    rows.append({**row, **_of_checkpoint(checkpoint), **story})
+        rows.append({**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""})
+    for row in rows:
+        row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
+    return pa.Table.from_pylist(rows)
+
+
+def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
+    """Omega of a clip: random latent frames but the first, which is a single video frame.
+
+    A function of the clip and the seed, so that all arms are asked for the same frames.
+    """
+    digest = hashlib.sha256(json.dumps([clip_id, config.seed]).encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    chosen = rng.choice(np.arange(1, config.history_frames), config.num_targets, replace=False)
+    return sorted(int(index) for index in chosen)
+
+
+def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
+    return {
+        "arm": checkpoint.checkpoint_id,
+        "rate": None if checkpoint.arm == "no_memory" else checkpoint.rate,
+        "checkpoint_sha256": checkpoint.sha256,
+        "checkpoint_uri": checkpoint.uri,
+    }
+
+
+def _held_out(
+    config: GenerateConfig, run_directory: str, trained_on: set[str]
+) -> dict[str, dict[str, Any]]:
+    """Clips that no arm has seen and that are long enough, with what the worker needs of them."""
+    columns = ["clip_id", "video_uri", "video_sha256", "start_seconds", "end_seconds", "width", "height"]
+    clips = read_table(f"{run_directory}/clips", ClipRecord, columns=[*columns, "verdict"]).to_pylist()
+    latents = {
+        row["clip_id"]: row
+        for row in read_table(
+            f"{run_directory}/latents",
+            LatentRecord,
+            columns=[*_LATENT_COLUMNS, "verdict"],
+        ).to_pylist()
+        if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames
+    }
+    held_out = {
+        clip["clip_id"]: {
+            **{name: clip[name] for name in columns},
+            "latent_key": latents[clip["clip_id"]]["result_key"],
+            "size": tuple(latents[clip["clip_id"]]["hr_shape"][1:]),
+            "seconds_of": partial(_latent_seconds, latents[clip["clip_id"]]),
+        }
+        for clip in sorted(clips, key=lambda clip: str(clip["clip_id"]))
+        if clip["verdict"]["kind"] == "kept"
+        and clip["clip_id"] in latents
+        and clip["clip_id"] not in trained_on
+    }
+    if not held_out:
+        message = (
+            f"no clip of {run_directory} is both held out from training and "
+            f"{config.history_frames} latent frames long; give more videos"
+        )
+        raise NothingUsable(message)
+    return held_out
+
+
+def _latent_seconds(latents: dict[str, Any], index: int) -> float:
+    return float(latents["start_seconds"] + index * latents["temporal_stride"] / latents["fps"])
+
+
+def _another_clip(clips: dict[str, dict[str, Any]]) -> dict[str, str | None]:
+    """For each clip the next one of its size, in a circle; None for a clip that is alone."""
+    by_size: dict[tuple[int, ...], list[str]] = {}
+    for clip_id, clip in clips.items():
+        by_size.setdefault(clip["size"], []).append(clip_id)
+    others: dict[str, str | None] = {}
+    for group in by_size.values():
+        for clip_id, other in zip(group, [*group[1:], group[0]], strict=True):
+            others[clip_id] = other if other != clip_id else None
+    return others
