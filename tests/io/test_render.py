@@ -155,7 +155,7 @@ def test_a_return_shows_the_same_picture_of_the_same_people() -> None:
         moment, box = next(
             (moment, box)
             for moment, box in zip(shot["moments_seconds"], shot["people"][0]["boxes"], strict=True)
-            if box is not None and 0.05 < box[0] and box[2] < 0.95
+            if box is not None and box[0] > 0.05 and box[2] < 0.95
         )
         start = round(moment * 24) / 24
         frame = next(render_frames(script, height=192, width=320, start_seconds=start))
@@ -249,13 +249,13 @@ def test_make_clips_skips_what_is_finished(tmp_path: Path, monkeypatch: pytest.M
         assert [tmp_path / "clip_000.mp4", tmp_path / "clip_001.mp4"] == paths
         return list(calls)
 
-    assert [(0, 2), (1, 2), (2, 2)] == run(0)
+    assert run(0) == [(0, 2), (1, 2), (2, 2)]
     whole = (tmp_path / "clip_001.mp4").read_bytes()
-    assert [(2, 2)] == run(0)
+    assert run(0) == [(2, 2)]
     (tmp_path / "clip_001.mp4").write_bytes(whole[:-1])
-    assert [(1, 2), (2, 2)] == run(0)
+    assert run(0) == [(1, 2), (2, 2)]
     assert whole == (tmp_path / "clip_001.mp4").read_bytes()
-    assert [(0, 2), (1, 2), (2, 2)] == run(1)
+    assert run(1) == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_make_clips_says_when_it_cannot_write(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def _verb(action: str, group: tuple[Member, ...], focus: Member | None) -> str:
     if focus is None and len(group) > 1:
         return "turn to the camera and wave" if action == "wave" else "talk to each other"
     if action == "walk" and len(group) > 1:
-        other = _words.article(_words.looks(group[1].character))
+        waiting = next(member for member in group if member is not focus)
+        other = _words.article(_words.looks(waiting.character))
         return f"walks up to {other}, stops and turns to the camera"
     return {
         "wave": "turns to the camera and waves",

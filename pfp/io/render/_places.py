@@ -208,7 +208,7 @@ KINDS: Final[dict[str, _Kind]] = {
         floor="tiles",
         floors=_CHEQUERS,
         outdoors=False,
-        on_wall=("poster", "menu", "window", "clock", "shelf", "pendant"),
+        on_wall=("poster", "window", "clock", "shelf", "pendant"),
         on_floor=("table", "plant", "counter"),
         must=("sign", "table", "menu"),
         light=(255, 240, 216),
@@ -306,9 +306,12 @@ KINDS: Final[dict[str, _Kind]] = {
 }
 
 
-def draw_places(rng: np.random.Generator, num_places: int, *, width: float) -> tuple[Place, ...]:
-    """That many places of different kinds."""
-    kinds = rng.permutation(list(KINDS))[:num_places]
+def draw_places(
+    rng: np.random.Generator, num_places: int, *, width: float, home_kind: str
+) -> tuple[Place, ...]:
+    """That many places of different kinds, the first of the kind asked for."""
+    others = rng.permutation([kind for kind in KINDS if kind != home_kind])
+    kinds = [home_kind, *others[: num_places - 1]]
     return tuple(_place(rng, f"place{k + 1}", str(kind), width) for k, kind in enumerate(kinds))
 
 

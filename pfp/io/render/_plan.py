@@ -10,7 +10,7 @@ from pfp.errors import InputError
 from pfp.io.render._beats import Beat, Member, Setting
 from pfp.io.render._caption import caption_clip
 from pfp.io.render._cast import CLOTH, draw_cast
-from pfp.io.render._places import draw_places
+from pfp.io.render._places import KINDS, draw_places
 from pfp.io.render._script import (
     FPS,
     ClipScript,
@@ -77,7 +77,11 @@ def plan_clip(seed: int, index: int) -> ClipScript:
     num_shots = int(rng.choice([4, 5, 6, 7], p=[0.2, 0.35, 0.3, 0.15]))
     options = STORIES[num_shots]
     story = options[int(rng.integers(len(options)))]
-    settings = _draw_settings(rng, orientation, 1 + max(which for _, which in story))
+    # Neighbouring clips of one seed begin in different kinds of place.
+    kinds = np.random.default_rng((seed, 104729)).permutation(list(KINDS))
+    settings = _draw_settings(
+        rng, orientation, 1 + max(which for _, which in story), str(kinds[index % len(kinds)])
+    )
     seconds, edges = _timing(rng, [beat for beat, _ in story])
     shots: list[Shot] = []
     num_dissolves = 0
@@ -109,10 +113,10 @@ def plan_clip(seed: int, index: int) -> ClipScript:
 
 
 def _draw_settings(
-    rng: np.random.Generator, orientation: Orientation, num_places: int
+    rng: np.random.Generator, orientation: Orientation, num_places: int, home_kind: str
 ) -> list[Setting]:
     width = PLACE_WIDTHS[orientation]
-    places = draw_places(rng, num_places, width=width)
+    places = draw_places(rng, num_places, width=width, home_kind=home_kind)
     sizes = [2, *rng.integers(1, 3, num_places - 1).tolist()]
     cast = draw_cast(rng, sum(sizes), stature=STATURES[orientation])
     settings = []

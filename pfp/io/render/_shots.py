@@ -184,10 +184,12 @@ def _close(rng: np.random.Generator, beat: Beat) -> Shot:
 
 
 def _walk(rng: np.random.Generator, beat: Beat) -> Shot:
-    member = beat.setting.members[0]
+    way = 1.0 if beat.setting.home_x > beat.setting.place.width / 2 else -1.0
+    at_home = _at_home(rng, beat)
+    walker = 0 if way > 0 else len(at_home) - 1  # who need not walk through the other
+    member = beat.setting.members[walker]
     length = beat.end - beat.start
     reach = WALK_SPEED * member.character.height * length * 1.35
-    way = 1.0 if beat.setting.home_x > beat.setting.place.width / 2 else -1.0
     goal = beat.setting.home_x + member.offset
     start = min(max(goal - way * reach, 0.12), beat.setting.place.width - 0.12)
     stop_at = beat.start + 0.82 * length
@@ -211,7 +213,7 @@ def _walk(rng: np.random.Generator, beat: Beat) -> Shot:
             seconds=beat.end, x=_keep_inside(beat, goal + lead, zoom), y=_floor_y(zoom), zoom=zoom
         ),
     )
-    people = [_standing(beat, member, keys), *_at_home(rng, beat)[1:]]
+    people = [_standing(beat, member, keys), *(at_home[:walker] + at_home[walker + 1 :])]
     return _shot(
         beat,
         framing="wide",

@@ -61,15 +61,17 @@ def draw_held(pen: Pen, kind: str, colour: Colour, hand: Point, side: float) -> 
         ]
         pen.fill(wrap, (244, 238, 224), shade=0.4, outline=0.003)
     elif kind == "umbrella":
-        top, wide = y - 0.40, 0.30
-        pen.stroke([(x, y + 0.03), (x, top - 0.10)], 0.009, (80, 60, 50))
-        arch = [(x + dx * wide, top + 0.04 - 0.15 * (1 - dx * dx)) for dx in (-1, -0.7, -0.3, 0.0)]
-        arch += [(2 * x - ax, ay) for ax, ay in reversed(arch[:-1])]
-        hem = [(x + dx * wide, top + dy) for dx, dy in ((0.67, 0.02), (0.33, 0.04), (0.0, 0.015))]
-        hem += [(2 * x - hx, hy) for hx, hy in reversed(hem[:-1])]
+        top, wide = y - 0.38, 0.27
+        tip = x - side * 0.13  # leans over the head
+        pen.stroke([(x + side * 0.01, y + 0.03), (tip, top - 0.12)], 0.009, (80, 60, 50))
+        arch = [(tip + dx * wide, top + 0.04 - 0.15 * (1 - dx * dx)) for dx in (-1, -0.7, -0.3, 0)]
+        arch += [(2 * tip - ax, ay) for ax, ay in reversed(arch[:-1])]
+        hem = [(tip + dx * wide, top + dy) for dx, dy in ((0.67, 0.02), (0.33, 0.04), (0, 0.015))]
+        hem += [(2 * tip - hx, hy) for hx, hy in reversed(hem[:-1])]
         pen.fill([*smooth(arch, closed=False), *hem], colour, shade=0.6, outline=0.004)
         for dx in (-0.33, 0.33):
-            rib = [(x, top - 0.11), (x + dx * wide * 0.7, top - 0.06), (x + dx * wide, top + 0.035)]
+            rib = [(tip, top - 0.11), (tip + dx * wide * 0.7, top - 0.06)]
+            rib.append((tip + dx * wide, top + 0.035))
             pen.stroke(smooth(rib, closed=False), 0.004, darker(colour, 0.4))
     elif kind == "bag":
         pen.stroke(
