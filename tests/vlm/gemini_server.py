@@ -11,7 +11,8 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -121,6 +122,8 @@ class GeminiServer:
     delete_status: int = 200
     replies: deque[Reply] = field(default_factory=deque)
     sent: list[Sent] = field(default_factory=list)
+    num_open: int = 0
+    most_open: int = 0  # requests that were being answered at the same time
     uploads: dict[str, Upload] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -150,6 +153,18 @@ class GeminiServer:
     def script(self, *replies: Reply) -> None:
         """The answers to the next questions."""
         self.replies = deque(replies)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Counts a request as open."""
+        with self._lock:
+            self.num_open += 1
+            self.most_open = max(self.most_open, self.num_open)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.num_open -= 1
 
     def respond(self, sent: Sent) -> tuple[Reply, dict[str, str]]:
         """The reply to a request, and its extra headers."""
@@ -215,8 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         sent = Sent(method=self.command, path=self.path, headers=headers, content=content)
-        reply, extra = self.gemini.respond(sent)
-        time.sleep(reply.seconds)
+        with self.gemini.counting():
+            reply, extra = self.gemini.respond(sent)
+            time.sleep(reply.seconds)
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         try:
             self.send_response(reply.status)

@@ -1,0 +1,244 @@
+"""A clip in, a ``StoryboardRecord`` out: ask, check, ask once more, ask the next backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Final
+
+from pfp.caption.clip import CaptionClip
+from pfp.caption.prompt import Prompt, answer_schema, ask_again
+from pfp.caption.storyboard import Storyboard
+from pfp.caption.validate import (
+    LADDER_VERSION,
+    UNREADABLE,
+    Rules,
+    Violation,
+    check_storyboard,
+)
+from pfp.errors import ConfigError, PermanentError, RetryableError
+from pfp.io.digests import sha256_json
+from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict
+from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
+
+# What an answer that is no answer makes of the row: the error's name, and whether to try again.
+FINISH_ERRORS: Final = {
+    Finish.BLOCKED: ("Blocked", False),
+    Finish.UNFINISHED: ("Unfinished", True),
+    Finish.UNSEEN: ("VideoNotSeen", False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trouble:
+    """Why a backend gave no storyboard; ``final`` when no other backend should be asked."""
+
+    verdict: Dropped | Failed
+    final: bool
+
+    @property
+    def why(self) -> str:
+        verdict = self.verdict
+        return verdict.detail if isinstance(verdict, Dropped) else verdict.message
+
+
+@dataclass(slots=True)
+class _Log:
+    """What was done for one clip: every answer counts, also those that were not used."""
+
+    ops: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    paid: list[Answer] = field(default_factory=list)  # those of models
+
+    def add(self, answer: Answer, backend: Backend) -> None:
+        self.answers.append(answer)
+        if backend.generative:
+            self.paid.append(answer)
+        self.ops += [f"{backend.name}: {note}" for note in answer.notes]
+
+    def tokens(self, kind: str) -> int | None:
+        """Sum over the answers of models; None when one of them is unknown, or there are none."""
+        counts = [getattr(answer, f"tokens_{kind}") for answer in self.paid]
+        return None if not counts or None in counts else sum(counts)
+
+    def cost_usd(self) -> float | None:
+        costs = [answer.cost_usd for answer in self.paid]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if costs and len(known) == len(costs) else None
+
+
+class Captioner:
+    """Asks backends in order until one gives a storyboard that passes the checks.
+
+    A backend without an answer (no storyboard file) hands over to the next. A model whose answer
+    breaks the rules is asked once more, with the violations, and then hands over too. What is not
+    asked elsewhere: a video that a model refused, a storyboard file with mistakes in it, and a
+    server that is down (the row is tried again by a later run).
+    """
+
+    def __init__(
+        self,
+        *,
+        backends: Sequence[Backend],
+        prompt: Prompt,
+        sampling: Sampling,
+        rules: Rules,
+    ) -> None:
+        """Raises ConfigError for an empty route."""
+        if not backends:
+            raise ConfigError("the caption route names no backend; use for example sidecar,offline")
+        self._backends = tuple(backends)
+        self._prompt = prompt
+        self._sampling = sampling
+        self._rules = rules
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything but the clip that a storyboard depends on."""
+        asked = None
+        if any(backend.generative for backend in self._backends):
+            asked = [self._prompt.sha256, asdict(self._sampling)]
+        route = [backend.fingerprint for backend in self._backends]
+        return sha256_json([route, asked, asdict(self._rules), LADDER_VERSION])
+
+    def check_ready(self) -> None:
+        """Raise ConfigError when a backend of the route could not answer, before any work."""
+        for backend in self._backends:
+            backend.check_ready()
+
+    def close(self) -> None:
+        """Let go of what the backends hold."""
+        for backend in self._backends:
+            backend.close()
+
+    def caption(self, clip: CaptionClip) -> StoryboardRecord:
+        """The storyboard of one clip, or the verdict that says why there is none."""
+        log = _Log()
+        for backend in self._backends:
+            result = self._ask(backend, clip, log)
+            if isinstance(result, Storyboard):
+                return self._record(clip, backend, log, KEPT, result)
+            if result.final or backend is self._backends[-1]:
+                return self._record(clip, backend, log, result.verdict, None)
+            log.ops.append(f"{backend.name}: {result.why}; asked the next backend")
+        raise AssertionError("a route has a last backend")
+
+    def _ask(self, backend: Backend, clip: CaptionClip, log: _Log) -> Storyboard | _Trouble:
+        question = self._question(clip)
+        for may_ask_again in (backend.generative, False):
+            try:
+                answer = backend.ask(question)
+            except PermanentError as error:
+                return _Trouble(
+                    verdict=_failed(error, retryable=False), final=not backend.generative
+                )
+            except (RetryableError, ConfigError) as error:
+                # A missing key is not the row's fault: with one, a later run can go on.
+                return _Trouble(verdict=_failed(error, retryable=True), final=True)
+            log.add(answer, backend)
+            trouble = _no_answer(answer)
+            if trouble is not None:
+                return trouble
+            storyboard, violations = self._check(backend, clip, answer, log)
+            if storyboard is not None:
+                return storyboard
+            if not may_ask_again:
+                break
+            problems = [violation.detail for violation in violations]
+            log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
+            question = replace(question, prompt=ask_again(question.prompt, problems))
+        return _Trouble(verdict=_verdict(violations[0]), final=not backend.generative)
+
+    def _check(
+        self, backend: Backend, clip: CaptionClip, answer: Answer, log: _Log
+    ) -> tuple[Storyboard | None, tuple[Violation, ...]]:
+        if answer.finish is Finish.TRUNCATED:
+            detail = f"{answer.problem}; write shorter captions"
+            return None, (Violation(rule="truncated", detail=detail),)
+        rules = self._rules
+        if not backend.generative:
+            # What people wrote twice they meant twice, and two shots may measure alike.
+            rules = replace(rules, max_repeated_share=1.0)
+        checked = check_storyboard(
+            answer.raw_text or "",
+            spans=clip.spans,
+            start_seconds=clip.start_seconds,
+            end_seconds=clip.end_seconds,
+            rules=rules,
+        )
+        if checked.storyboard is not None:
+            log.ops += [f"{backend.name}: {op}" for op in checked.repair_ops]
+        return checked.storyboard, checked.violations
+
+    def _question(self, clip: CaptionClip) -> VideoQuestion:
+        return VideoQuestion(
+            path=clip.video_uri,
+            start_seconds=clip.start_seconds,
+            end_seconds=clip.end_seconds,
+            shots=clip.spans,
+            prompt=self._prompt.fill(clip),
+            json_schema=answer_schema(len(clip.spans)),
+            sampling=self._sampling,
+        )
+
+    def _record(
+        self,
+        clip: CaptionClip,
+        backend: Backend,
+        log: _Log,
+        verdict: Verdict,
+        storyboard: Storyboard | None,
+    ) -> StoryboardRecord:
+        last = next((a for a in reversed(log.answers) if a.backend == backend.name), None)
+        return StoryboardRecord(
+            clip_id=clip.clip_id,
+            shots=[] if storyboard is None else storyboard.to_rows(),
+            global_caption=None if storyboard is None else storyboard.global_caption,
+            backend=backend.name,
+            model=backend.model if last is None else last.model_version or last.model,
+            prompt_sha256=self._prompt.sha256 if backend.generative else None,
+            sampling=None if last is None else last.sampling,
+            tokens_in=log.tokens("in"),
+            tokens_video=log.tokens("video"),
+            tokens_audio=log.tokens("audio"),
+            tokens_out=log.tokens("out"),
+            tokens_thought=log.tokens("thought"),
+            cost_usd=log.cost_usd(),
+            attempts=max(1, sum(a.attempts for a in log.answers if a.finish is not Finish.ABSENT)),
+            repair_ops=log.ops,
+            raw_answer=None if last is None else last.raw_text,
+            verdict=verdict,
+        )
+
+
+def _no_answer(answer: Answer) -> _Trouble | None:
+    if answer.finish is Finish.ABSENT:
+        verdict = Dropped(reason="storyboard_absent", detail=answer.problem or "there is none")
+        return _Trouble(verdict=verdict, final=False)
+    if answer.finish not in FINISH_ERRORS:
+        return None
+    error, retryable = FINISH_ERRORS[answer.finish]
+    message = f"{answer.backend}: {answer.problem}"
+    # A refusal is about the video: another backend must not bring it in by the back door.
+    return _Trouble(
+        verdict=Failed(error=error, message=message, retryable=retryable),
+        final=answer.finish is not Finish.UNSEEN,
+    )
+
+
+def _verdict(violation: Violation) -> Dropped | Failed:
+    """Unreadable text is a fault; text that was understood and breaks a rule is rejected by it."""
+    if violation.rule in UNREADABLE or violation.rule == "truncated":
+        error = "Truncated" if violation.rule == "truncated" else "UnreadableStoryboard"
+        return Failed(error=error, message=violation.detail)
+    return Dropped(
+        reason=violation.rule,
+        detail=violation.detail,
+        score=violation.score,
+        threshold=violation.threshold,
+    )
+
+
+def _failed(error: Exception, *, retryable: bool) -> Failed:
+    message = " ".join(str(error).split())
+    return Failed(error=type(error).__name__, message=message, retryable=retryable)

@@ -1,0 +1,1 @@
+"""The caption stage: clips in, storyboards out."""

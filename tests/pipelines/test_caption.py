@@ -1,0 +1,319 @@
+"""The caption stage over a run directory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pfp.errors import ConfigError, NothingUsable
+from pfp.io.media import path_to_uri, write_video
+from pfp.io.tables import read_records, verify_table, write_table
+from pfp.runtime import StageReport
+from pfp.runtime.run import Engine
+from pfp.schema import KEPT, ClipRecord, Dropped, Failed, StoryboardRecord
+from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo, with_settings
+from pipelines.caption.run import main, run
+from tests.vlm.gemini_server import GeminiServer, answer, error
+
+COLOURS = {"blue": (40, 70, 200), "green": (40, 160, 60), "red": (200, 30, 30)}
+SECONDS = 4.0
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three plain videos of four seconds."""
+    folder = tmp_path_factory.mktemp("videos")
+    for name, rgb in COLOURS.items():
+        frames_THWC = np.broadcast_to(np.array(rgb, np.uint8), (24, 48, 64, 3)).copy()
+        write_video(folder / f"{name}.mp4", frames_THWC, 6)
+    return folder
+
+
+@pytest.fixture
+def run_directory(videos: Path, tmp_path: Path) -> Path:
+    """A run directory: three kept clips, and a dropped one."""
+    folder = tmp_path / "videos"
+    shutil.copytree(videos, folder)
+    clips = [_clip(folder / f"{name}.mp4") for name in COLOURS]
+    dark = Dropped(reason="luma_below_min", detail="too dark", score=1.0, threshold=8.0)
+    dropped = replace(clips[0], clip_id="dark", video_uri="file:///dark.mp4", verdict=dark)
+    out = tmp_path / "run"
+    write_table(out / "clips", ClipRecord.table([*clips, dropped]), ClipRecord)
+    return out
+
+
+def _clip(path: Path) -> ClipRecord:
+    shots = [
+        {"start_seconds": 0.0, "end_seconds": 1.5, "kind": "start"},
+        {"start_seconds": 1.5, "end_seconds": SECONDS, "kind": "cut"},
+    ]
+    return ClipRecord(
+        clip_id=path.stem,
+        video_uri=path_to_uri(path),
+        video_sha256=path.stem,
+        size_bytes=path.stat().st_size,
+        start_seconds=0.0,
+        end_seconds=SECONDS,
+        shots=shots,
+        verdict=KEPT,
+    )
+
+
+def _write_storyboard(out: Path, name: str, caption: str) -> None:
+    shots = [{"start_seconds": 0.0, "end_seconds": SECONDS, "caption": caption}]
+    board = {"schema_version": 1, "global_caption": None, "shots": shots}
+    path = out.parent / "videos" / f"{name}.storyboard.json"
+    path.write_text(json.dumps(board), encoding="utf-8")
+
+
+def _run(out: Path, config: CaptionConfig, engine: Engine = "local") -> StageReport:
+    (report,) = run(config, input_directory=str(out), output_directory=str(out), engine=engine)
+    return report
+
+
+def _rows(out: Path) -> dict[str, StoryboardRecord]:
+    return {row.clip_id: row for row in read_records(out / "storyboards", StoryboardRecord)}
+
+
+class TestDemo:
+    """Storyboard files first, measured descriptions elsewhere."""
+
+    def test_every_kept_clip_gets_its_row(self, run_directory: Path) -> None:
+        """A clip with a storyboard takes it, the others are measured, a dropped one is left out."""
+        _write_storyboard(run_directory, "green", "A lawn.")
+
+        report = _run(run_directory, demo())
+
+        rows = _rows(run_directory)
+        assert (report.rows_in, report.kept, report.computed) == (3, 3, 3)
+        assert sorted(rows) == ["blue", "green", "red"]
+        assert rows["green"].backend == "sidecar"
+        assert [shot["caption"] for shot in rows["green"].shots] == ["A lawn."]
+        assert rows["red"].backend == "offline"
+        assert [shot["start_seconds"] for shot in rows["red"].shots] == [0.0, 1.5]
+        assert all("mostly red" in shot["caption"] for shot in rows["red"].shots)
+        assert verify_table(run_directory / "storyboards", StoryboardRecord) == []
+
+    def test_report_is_merged_into_the_summary(self, run_directory: Path) -> None:
+        """The run directory says what the stage did."""
+        _run(run_directory, demo())
+
+        summary = json.loads((run_directory / "summary.json").read_text())
+        assert summary["stages"]["caption"]["kept"] == 3
+
+    def test_edited_storyboard_recomputes_its_row_only(self, run_directory: Path) -> None:
+        """Adding, editing and removing a file each cost one row; nothing else costs any."""
+        assert _run(run_directory, demo()).computed == 3
+        steps = []
+        for caption in ("A lawn.", "A meadow.", None, None):
+            if caption is not None:
+                _write_storyboard(run_directory, "green", caption)
+            else:
+                (run_directory.parent / "videos/green.storyboard.json").unlink(missing_ok=True)
+            report = _run(run_directory, demo())
+            row = _rows(run_directory)["green"]
+            steps.append((report.computed, report.reused, row.backend, row.shots[0]["caption"][:9]))
+
+        assert steps == [
+            (1, 2, "sidecar", "A lawn."),
+            (1, 2, "sidecar", "A meadow."),
+            (1, 2, "offline", "An evenly"),
+            (0, 3, "offline", "An evenly"),
+        ]
+
+    def test_mistake_in_a_storyboard_costs_its_row_only(self, run_directory: Path) -> None:
+        """The row says what is wrong with the file."""
+        _write_storyboard(run_directory, "green", "A lawn.")
+        path = run_directory.parent / "videos/green.storyboard.json"
+        path.write_text(path.read_text().replace("4.0", "40.0"))
+
+        report = _run(run_directory, demo())
+
+        assert (report.kept, report.dropped) == (2, 1)
+        assert report.reasons == {"shot_out_of_bounds": 1}
+        assert _rows(run_directory)["green"].verdict == Dropped(
+            reason="shot_out_of_bounds",
+            detail="shot 1 (0.0 to 40.0 s) leaves the clip (0.0 to 4.0 s)",
+            score=36.0,
+            threshold=0.5,
+        )
+
+    def test_video_that_is_gone_costs_its_row_only(self, run_directory: Path) -> None:
+        """The reason is in the row."""
+        (run_directory.parent / "videos/red.mp4").unlink()
+
+        report = _run(run_directory, demo())
+
+        verdict = _rows(run_directory)["red"].verdict
+        assert (report.kept, report.failed) == (2, 1)
+        assert isinstance(verdict, Failed)
+        assert "there is no file" in verdict.message
+
+    @pytest.mark.parametrize(
+        ("change", "computed"),
+        [
+            ("rules.min_coverage=0.5", 3),
+            ("max_span_seconds=1", 3),
+            ("route=offline", 3),
+            ("sampling.fps=2", 0),  # no model is asked
+            ("batch_size=1", 0),
+            ("decode_timeout_seconds=30", 0),
+        ],
+    )
+    def test_settings_recompute_what_depends_on_them(
+        self, run_directory: Path, change: str, computed: int
+    ) -> None:
+        """Rules, cuts and route make other storyboards; patience and batches do not."""
+        _run(run_directory, demo())
+
+        assert _run(run_directory, with_settings(demo(), [change])).computed == computed
+
+    @pytest.mark.usefixtures("ray_cluster")
+    def test_ray_gives_the_same_table(self, run_directory: Path) -> None:
+        """The same bytes as in this process."""
+        _run(run_directory, demo())
+        files = sorted((run_directory / "storyboards").glob("*.parquet"))
+        expected = [path.read_bytes() for path in files]
+        shutil.rmtree(run_directory / "storyboards")
+
+        report = _run(run_directory, demo(), engine="ray")
+
+        files = sorted((run_directory / "storyboards").glob("*.parquet"))
+        assert (report.computed, report.kept) == (3, 3)
+        assert [path.read_bytes() for path in files] == expected
+
+
+class TestGemini:
+    """A server's answers through the whole stage."""
+
+    @pytest.fixture
+    def server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
+        """A Gemini that describes two shots."""
+        monkeypatch.setenv("GEMINI_API_KEY", "key-for-tests")
+        shots = [{"index": 1, "caption": "A wall."}, {"index": 2, "caption": "A door."}]
+        text = json.dumps({"shots": shots, "global_caption": "A house."})
+        with GeminiServer() as running:
+            running.script(
+                replace(answer(text, tokens={"TEXT": 300, "VIDEO": 4 * 70}), seconds=0.1)
+            )
+            yield running
+
+    @staticmethod
+    def _config(server: GeminiServer, **changes: Any) -> CaptionConfig:
+        return replace(
+            PRESETS["full"](),
+            base_url=server.base_url,
+            request_attempts=1,
+            num_workers=1,
+            **changes,
+        )
+
+    def test_clips_are_asked_about_at_once(self, run_directory: Path, server: GeminiServer) -> None:
+        """Up to max_concurrency, each with its own answer, tokens and cost."""
+        report = _run(run_directory, self._config(server, max_concurrency=2))
+
+        row = _rows(run_directory)["blue"]
+        assert report.kept == 3
+        assert server.most_open == 2
+        assert [shot["caption"] for shot in row.shots] == ["A wall.", "A door."]
+        assert (row.backend, row.model, row.tokens_video) == ("gemini", "gemini-test-001", 280)
+        assert row.cost_usd == pytest.approx((580 * 0.75 + 40 * 3.75) / 1e6)
+
+    def test_busy_server_costs_only_its_rows_and_only_now(
+        self, run_directory: Path, server: GeminiServer
+    ) -> None:
+        """What failed for want of a server is asked again by the next run, the rest is not."""
+        good = server.replies[0]
+        server.script(good, error(503, "UNAVAILABLE", "overloaded"), good)
+        config = self._config(server, max_concurrency=1)
+
+        first = _run(run_directory, config)
+        second = _run(run_directory, config)
+
+        assert (first.kept, first.failed, first.reasons) == (2, 1, {"RetryableError": 1})
+        assert (second.kept, second.reused, second.computed) == (3, 2, 1)
+
+    def test_missing_key_stops_the_stage_before_any_work(
+        self, run_directory: Path, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No row is marked as failed for it."""
+        monkeypatch.delenv("GEMINI_API_KEY")
+
+        with pytest.raises(ConfigError, match="GEMINI_API_KEY is not set"):
+            _run(run_directory, self._config(server))
+
+        assert not (run_directory / "storyboards").exists()
+
+
+class TestCommandLine:
+    """``python -m pipelines.caption``."""
+
+    def test_good_run_ends_with_0(self, run_directory: Path) -> None:
+        """And has written its table."""
+        arguments = ["--preset", "debug", "--output", str(run_directory), "--engine", "local"]
+
+        assert main(arguments) == 0
+        assert len(_rows(run_directory)) == 3
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--set", "route=sidecar,ofline"], "'ofline' is none of sidecar, offline, gemini"),
+            (["--set", "route="], "the caption route names no backend"),
+            (["--set", "prompt=haiku@1"], "prompt 'haiku@1' is unknown"),
+            (["--set", "fps=2"], "--set fps: there is no 'fps'; use one of route, model"),
+            (["--set", "sampling=2"], "name one setting, for example sampling.fps=2"),
+            (["--set", "batch_size"], "has no value; write key=value"),
+            (["--set", "batch_size=many"], "--set batch_size=many: give a value of type int"),
+            (["--set", "batch_size=0"], "batch_size is 0"),
+            (["--set", "max_concurrency=0"], "max_concurrency is 0"),
+            (["--set", "max_span_seconds=.nan"], "max_span_seconds is nan"),
+            (["--set", "sampling.fps=99"], "sampling fps 99.0 is not in (0, 24]"),
+            (["--input", "nowhere"], "nowhere/clips"),
+        ],
+    )
+    def test_bad_input_is_one_sentence_and_2(
+        self,
+        run_directory: Path,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+        message: str,
+    ) -> None:
+        """No traceback."""
+        status = main(["--output", str(run_directory), "--engine", "local", *arguments])
+
+        err = capsys.readouterr().err
+        assert status == 2
+        assert message in err
+        assert err.startswith("caption: ")
+        assert len(err.strip().splitlines()) == 1
+
+    def test_run_without_a_kept_clip_has_nothing_to_do(self, run_directory: Path) -> None:
+        """That is said, and is not a success."""
+        clips = read_records(run_directory / "clips", ClipRecord, verdict="dropped")
+        write_table(run_directory / "clips", ClipRecord.table(clips), ClipRecord)
+
+        with pytest.raises(NothingUsable, match="clips holds no kept clip"):
+            _run(run_directory, demo())
+
+
+def test_settings_take_values_of_their_type() -> None:
+    """Numbers, null and text, also within a part."""
+    config = with_settings(
+        debug(),
+        ["max_span_seconds=4", "base_url=null", "sampling.media_resolution=high", "model=3.5"],
+    )
+
+    assert config == replace(
+        debug(),
+        max_span_seconds=4.0,
+        model="3.5",
+        sampling=replace(debug().sampling, media_resolution="high"),
+    )
