@@ -120,6 +120,7 @@ def _draw_settings(
     sizes = [2, *rng.integers(1, 3, num_places - 1).tolist()]
     cast = draw_cast(rng, sum(sizes), stature=STATURES[orientation])
     settings = []
+    things = rng.permutation(HELD).tolist()
     for k, place in enumerate(places):
         people = cast[sum(sizes[:k]) : sum(sizes[: k + 1])]
         side = 0.30 if rng.random() < 0.5 else 0.70
@@ -130,7 +131,7 @@ def _draw_settings(
                 offset=0.0
                 if len(people) == 1
                 else (apart if m else -apart) * float(rng.uniform(0.85, 1.1)),
-                holding=str(rng.choice(HELD)) if rng.random() < 0.5 else None,
+                holding=_draw_thing(rng, things, place),
                 colour=CLOTH[
                     str(rng.choice(["red", "blue", "green", "yellow", "orange", "purple", "teal"]))
                 ],
@@ -146,6 +147,15 @@ def _draw_settings(
             )
         )
     return settings
+
+
+def _draw_thing(rng: np.random.Generator, things: list[str], place: Place) -> str | None:
+    """Half of the people carry something; nobody carries the same, nor an umbrella indoors."""
+    fitting = [thing for thing in things if place.outdoors or thing != "umbrella"]
+    if not fitting or rng.random() < 0.5:
+        return None
+    things.remove(fitting[0])
+    return fitting[0]
 
 
 def _timing(rng: np.random.Generator, actions: list[str]) -> tuple[float, list[float]]:
