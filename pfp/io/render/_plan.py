@@ -15,6 +15,7 @@ from pfp.io.render._script import (
     FPS,
     ClipScript,
     Orientation,
+    Place,
     Shot,
 )
 from pfp.io.render._shots import SHOTS
