@@ -1,4 +1,4 @@
-"""Final files from committed rows: in key order, in bounded memory, the old table intact until done."""
+"""Final files from committed rows: in key order, in bounded memory, the old ones kept till then."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ import pyarrow as pa
 
 from pfp.errors import SchemaError
 from pfp.io.filesystems import Folder
-from pfp.io.tables import (
-    GROUP_BYTES,
-    ROWS_PER_FILE,
-    ROWS_PER_GROUP,
-    DataFile,
-    TableWriter,
-    check_unique,
-    commit_files,
-    open_parquet,
-    remove_strays,
-)
+from pfp.io.manifest import commit_files, remove_strays
+from pfp.io.table_writer import GROUP_BYTES, ROWS_PER_FILE, ROWS_PER_GROUP, DataFile, TableWriter
+from pfp.io.tables import check_unique, open_parquet
 from pfp.runtime.index import Index, Int64s, Source
 from pfp.schema.record import Record
 
@@ -39,11 +31,11 @@ def compact(folder: Folder, record: type[Record], index: Index, chosen: pa.Table
         remove_strays(folder, index.manifest)
         return
     start = sum(file.num_rows for file in kept)
-    with TableWriter(folder, record, first_index=len(kept)) as writer:
+    with TableWriter(folder, record, rows_per_file=ROWS_PER_FILE, first_index=len(kept)) as writer:
         for rows in _read_rows(index.sources, chosen.slice(start)):
             writer.append(rows.cast(record.SCHEMA))
         files = writer.finish()
-    commit_files(folder, record, [*kept, *files])
+    commit_files(folder, record, [*kept, *files], rows_per_file=ROWS_PER_FILE)
 
 
 def _kept_files(index: Index, chosen: pa.Table) -> list[DataFile]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pfp.errors import ConfigError, InputError
 
 LOOPBACK: Final = "127.0.0.1"
+START_ATTEMPTS: Final = 3
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray 2.60 warns about its own future default on every start.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray's C++ side prints to the terminal what it calls errors and then mends by itself.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -36,8 +39,11 @@ def connect(engine: str, *, num_cpus: int | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _environment(_QUIET):
-        _start(ray, num_cpus)
+    unset = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    with environment(unset):
+        address = os.environ.get("RAY_ADDRESS")
+        with _stderr_without("RAY_BACKEND_LOG_LEVEL"):
+            _join(ray, address) if address else _start(ray, num_cpus)
         try:
             yield
         finally:
@@ -53,32 +59,89 @@ def _import_ray() -> Any:
     return ray
 
 
+def _join(ray: Any, address: str) -> None:
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, ValueError) as error:
+        message = (
+            f"no Ray answers at RAY_ADDRESS {address} ({error}); start it or unset the variable"
+        )
+        raise InputError(message) from error
+
+
 def _start(ray: Any, num_cpus: int | None) -> None:
-    quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
+    for attempt in range(1, START_ATTEMPTS + 1):
         try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError) as error:
-            message = f"no Ray answers at RAY_ADDRESS {address} ({error}); start it or unset the variable"
-            raise InputError(message) from error
-        return
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        include_dashboard=False,
-        _node_ip_address=LOOPBACK,
-        **quiet,
-    )
+            with _loopback_only():
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    include_dashboard=False,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    _node_ip_address=LOOPBACK,
+                )
+        except Exception as error:
+            # A bare Exception, after 30 seconds that no setting makes longer.
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            if attempt == START_ATTEMPTS:
+                message = (
+                    f"Ray did not start in {attempt} times 30 seconds; wait until this machine is "
+                    "less busy, or give --engine local"
+                )
+                raise InputError(message) from error
+        else:
+            return
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Sets environment variables that are not set, for the time of the block."""
-    added = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(added)
+def _loopback_only() -> Iterator[None]:
+    """Lets Ray take 127.0.0.1 for an answer while it starts.
+
+    It replaces a loopback address by one that other machines reach, and then listens on all
+    interfaces, unless its switch for "clusters of several machines" is off.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _stderr_without(word: str) -> Iterator[None]:
+    """Holds back what is written to stderr, by C++ too, and passes it on without some lines."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            held.seek(0)
+            for line in held:
+                if word.encode() not in line:
+                    os.write(real, line)
+            os.close(real)
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the time of the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

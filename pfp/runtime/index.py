@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from pfp.errors import InputError, SchemaError
 from pfp.io.filesystems import Folder
-from pfp.io.tables import MANIFEST_NAME, Manifest, open_parquet
+from pfp.io.manifest import MANIFEST_NAME, Manifest
+from pfp.io.tables import open_parquet
 from pfp.runtime.keys import RESULT_KEY
 from pfp.runtime.pending import Pending
 from pfp.schema.record import Record
@@ -137,7 +138,7 @@ def _rows_of(
 
 
 def choose(index: Index, wanted: pa.Array) -> pa.Table:
-    """The best committed row of each wanted result key that has one, in the order of the record's key.
+    """The best committed row of each wanted result key that has one, in the order of the key.
 
     Best: judged before failed, later attempts before earlier ones, final files before parts.
     """
@@ -160,7 +161,7 @@ def prior_attempts(chosen: pa.Table, wanted: pa.Array, max_attempts: int) -> pa.
     verdict = chosen["verdict"].combine_chunks()
     attempts = pc.fill_null(pc.struct_field(verdict, "attempts"), 0)
     again = pc.and_(
-        pc.fill_null(pc.struct_field(verdict, "retryable"), False),  # noqa: FBT003
+        pc.fill_null(pc.struct_field(verdict, "retryable"), False),
         pc.less(attempts, max_attempts),
     )
     position = pc.index_in(wanted, value_set=chosen[RESULT_KEY].combine_chunks())

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from pfp.io.digests import sha256_json
 from pfp.io.filesystems import ASIDE_PREFIX, AsideFile, Folder
-from pfp.io.tables import GROUP_BYTES, ROWS_PER_GROUP, open_parquet, parquet_writer, row_sizes
+from pfp.io.table_writer import GROUP_BYTES, ROWS_PER_GROUP, parquet_writer, row_sizes
+from pfp.io.tables import open_parquet
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.schema.record import Record
 

@@ -28,7 +28,7 @@ Engine: TypeAlias = Literal["ray", "local"]
 
 # So many small parts make one larger one: a stage of millions of rows must not leave as many files.
 PARTS_PER_FOLD = 1000
-FOLDED_PART_BYTES = 1 << 20
+FOLDED_PART_BYTES = 64 << 10
 
 
 def run_stage(
@@ -57,22 +57,29 @@ def run_stage(
     folder = Folder.at(directory)
     with locked(folder):
         try:
-            report = _run(stage, inputs, wanted, folder, engine, progress, started)
+            chosen, num_computed = _run(stage, inputs, wanted, folder, engine, progress)
         finally:
             progress.stop()
+    report = report_of(
+        stage.name,
+        chosen,
+        seconds=time.monotonic() - started,
+        reused=len(wanted) - num_computed,
+        rows_in=inputs.num_rows,
+    )
     progress.finish(report)
     return report
 
 
-def _run(
+def _run(  # noqa: PLR0917 - the parts of one call
     stage: Stage,
     inputs: pa.Table,
     wanted: pa.Array,
     folder: Folder,
     engine: Engine,
     progress: Progress,
-    started: float,
-) -> StageReport:
+) -> tuple[pa.Table, int]:
+    """The rows of the finished table, as the index has them, and how many were computed."""
     pending = Pending.of(folder, uuid.uuid4().hex)
     index = scan(folder, stage.record, pending)
     chosen = choose(index, wanted)
@@ -92,13 +99,7 @@ def _run(
         raise InvariantError(message)
     compact(folder, stage.record, index, chosen)
     pending.folder.delete_all()
-    return report_of(
-        stage.name,
-        chosen,
-        seconds=time.monotonic() - started,
-        reused=len(wanted) - todo.num_rows,
-        rows_in=inputs.num_rows,
-    )
+    return chosen, todo.num_rows
 
 
 def _todo(stage: Stage, inputs: pa.Table, wanted: pa.Array, prior: pa.Array) -> pa.Table:
@@ -119,7 +120,8 @@ def _drain(
     small: list[str] = []
     for receipt in receipts:
         progress.advance(pc.sum(receipt["num_rows"]).as_py())
-        small += receipt.filter(pc.less(receipt["size_bytes"], FOLDED_PART_BYTES))["part"].to_pylist()
+        is_small = pc.less(receipt["size_bytes"], FOLDED_PART_BYTES)
+        small += receipt.filter(is_small)["part"].to_pylist()
         if len(small) >= PARTS_PER_FOLD:
             pending.fold(small, stage.record)
             small = []

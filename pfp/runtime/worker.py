@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pfp.errors import InvariantError, SchemaError
+from pfp.errors import InputError, InvariantError, SchemaError
 from pfp.io.tables import conform
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.runtime.pending import Pending, part_name
@@ -30,12 +30,15 @@ class CommittingWorker:
     is killed (a crash in a decoder, too much memory) leaves its mark, so whoever gets the batch
     next can tell: after ``max_attempts`` deaths the rows are tried one by one, and a row that is
     alone with ``max_attempts`` deaths is given up as ``Failed("WorkerDied")``.
+
+    The stage's worker is made when the first batch comes. What its constructor raises ends the
+    stage, and so does a process that dies ``max_attempts`` times in it: no row is to blame.
     """
 
     def __init__(self, stage: Stage, pending: Pending) -> None:
         self._stage = stage
         self._pending = pending
-        self._worker: Worker = stage.worker(**stage.worker_args)
+        self._worker: Worker | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The receipt (``RECEIPT_SCHEMA``) of the parts that hold the batch's rows."""
@@ -47,10 +50,11 @@ class CommittingWorker:
         # An engine that lost a worker hands out its batches again, committed ones too.
         if self._pending.folder.has(name):
             return [_receipt(name, batch, 0)]
+        worker = self._worker or self._make(name)
         tries = self._pending.num_tries(name)
         if tries < self._stage.max_attempts:
             self._pending.begin_try(name, tries)
-            size_bytes = self._pending.commit(self._compute(batch), name)
+            size_bytes = self._pending.commit(self._compute(worker, batch), name)
             self._pending.end_tries(name, tries + 1)
             return [_receipt(name, batch, size_bytes)]
         if batch.num_rows == 1:
@@ -59,8 +63,23 @@ class CommittingWorker:
         rows_alone = [batch.slice(row, 1) for row in range(batch.num_rows)]
         return [receipt for row in rows_alone for receipt in self._attempt(row)]
 
-    def _compute(self, batch: pa.Table) -> pa.Table:
-        rows = self._worker(batch.drop_columns([PRIOR_ATTEMPTS]))
+    def _make(self, name: str) -> Worker:
+        """The stage's worker, made while the batch ``name`` waits."""
+        mark = f"making-{name}"
+        deaths = self._pending.num_tries(mark)
+        if deaths >= self._stage.max_attempts:
+            message = (
+                f"stage {self._stage.name}: the worker process died {deaths} times while its "
+                "worker was made; give it more memory, or run with the local engine to see why"
+            )
+            raise InputError(message)
+        self._pending.begin_try(mark, deaths)
+        self._worker = self._stage.worker(**self._stage.worker_args)
+        self._pending.end_tries(mark, deaths + 1)
+        return self._worker
+
+    def _compute(self, worker: Worker, batch: pa.Table) -> pa.Table:
+        rows = worker(batch.drop_columns([PRIOR_ATTEMPTS]))
         if rows.num_rows != batch.num_rows:
             message = (
                 f"stage {self._stage.name}: the worker returned {rows.num_rows} rows for a batch "
@@ -106,7 +125,7 @@ def _sign(rows: pa.Table, batch: pa.Table) -> pa.Table:
 
 
 def _blank_row(stage: Stage, row: dict[str, Any], verdict: Failed) -> dict[str, Any]:
-    """The input's columns of the same names, null elsewhere, empty lists where null is not allowed."""
+    """The input's columns of the same names, null elsewhere; empty lists where null can't be."""
     blank: dict[str, Any] = {}
     for field in stage.record.SCHEMA:
         value = row.get(field.name)
