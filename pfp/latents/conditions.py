@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pfp.errors import PermanentError, SchemaError
+from pfp.errors import PermanentError
+from pfp.io.prompts import STORED_DTYPE, prompt_sha256
 from pfp.models.text import TextEncoder
 from pfp.schema import KEPT, ConditionRecord, StoryboardRecord
-
-STORED_DTYPE = np.dtype("<f2")
-
-
-def prompt_sha256(prompt: str) -> str:
-    """The digest that a prompt's condition is found by: SHA-256 of its UTF-8."""
-    return hashlib.sha256(prompt.encode()).hexdigest()
 
 
 def prompts_of(storyboards: Iterable[StoryboardRecord]) -> list[str]:
@@ -49,16 +41,3 @@ def encode_prompt(encoder: TextEncoder, prompt: str) -> ConditionRecord:
         embedding_shape=list(stored_LD.shape),
         verdict=KEPT,
     )
-
-
-def condition_array(record: ConditionRecord) -> NDArray[np.float16]:
-    """A condition's embedding ``(L, D)``, read-only; ``SchemaError`` if the bytes do not fit."""
-    shape, content = record.embedding_shape, record.embedding
-    if content is None or len(shape) != 2 or len(content) != shape[0] * shape[1] * 2:
-        found = "no" if content is None else len(content)
-        raise SchemaError(
-            f"condition {record.prompt_sha256[:12]}: {found} bytes are not fp16 of shape {shape}; "
-            "run pipelines/latents again"
-        )
-    embedding_LD: NDArray[np.float16] = np.frombuffer(content, dtype=STORED_DTYPE).reshape(shape)
-    return embedding_LD

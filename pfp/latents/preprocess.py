@@ -84,4 +84,5 @@ def downscale(frame_HWC: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     height, width, channels = frame_HWC.shape
     blocks = frame_HWC.reshape(height // factor, factor, width // factor, factor, channels)
     area = factor * factor
-    return ((blocks.sum(axis=(1, 3), dtype=np.uint32) + area // 2) // area).astype(np.uint8)
+    sums: NDArray[np.uint32] = blocks.sum(axis=(1, 3), dtype=np.uint32)
+    return ((sums + area // 2) // area).astype(np.uint8)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pfp.errors import InputError, SchemaError
 from pfp.io import tables
 from pfp.io.filesystems import Folder
+from pfp.io.manifest import read_manifest
 from pfp.latents.moments import MAX_EVIDENCE, MIN_CLIPS, Moments, Pool, evidence_of_raw
 from pfp.latents.windows import num_frames_of, num_lr_latents_of
 from pfp.schema import LatentRecord
@@ -26,8 +27,8 @@ _DTYPE: Final = np.dtype("<f2")
 class ClipLatents(NamedTuple):
     """fp16 ``(T, C, H, W)`` HR and LR latents, read-only, and the record without their bytes."""
 
-    hr: NDArray[np.float16]
-    lr: NDArray[np.float16]
+    hr_TCHW: NDArray[np.float16]
+    lr_TCHW: NDArray[np.float16]
     record: LatentRecord
 
 
@@ -191,7 +192,7 @@ def _tensor(
 def _row_groups(folder: Folder) -> list[tuple[str, int]]:
     """The row groups of all files, in order: file name and index."""
     groups = []
-    for file in tables.read_manifest(folder, LatentRecord).files:
+    for file in read_manifest(folder, LatentRecord).files:
         with _explained(folder, file.name), tables.open_parquet(folder, file.name) as parquet:
             groups += [(file.name, index) for index in range(parquet.num_row_groups)]
     return groups

@@ -281,7 +281,7 @@ class TestLoading:
 
     def test_every_name_in_the_table_resolves(self) -> None:
         """Each line of the table names a function that exists."""
-        for target in VAES.values():
+        for target, _ in VAES.values():
             module, _, attribute = target.partition(":")
             assert callable(getattr(pfp.models.vae.import_module(module), attribute))
 

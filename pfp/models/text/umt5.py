@@ -7,17 +7,21 @@ from typing import Any, Final, final
 
 import numpy as np
 import torch
-from diffusers.pipelines.wan.pipeline_wan import prompt_clean
-from diffusers.utils import is_ftfy_available
+from diffusers.pipelines.wan import pipeline_wan
+from diffusers.utils import import_utils
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, UMT5EncoderModel
 
-from pfp.errors import ConfigError, WeightsError
+from pfp.errors import WeightsError
 from pfp.io.digests import sha256_file, sha256_json
+from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import weights_sha256
 
+# WanPipeline's own cleaning of prompts; it mends broken Unicode only where ftfy is installed.
+_prompt_clean: Final[Any] = pipeline_wan.prompt_clean
+_is_ftfy_available: Final[Any] = import_utils.is_ftfy_available
+
 MAX_TOKENS: Final = 512  # what Wan was trained with; longer prompts are cut
-DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @final
@@ -26,7 +30,7 @@ class Umt5TextEncoder:
 
     encoder_id = "umt5@1"
 
-    def __init__(self, model: UMT5EncoderModel, tokenizer: Any, sha256: str) -> None:
+    def __init__(self, model: Any, tokenizer: Any, sha256: str) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self.sha256 = sha256
@@ -43,7 +47,7 @@ class Umt5TextEncoder:
     @torch.inference_mode()
     def _encode_one(self, prompt: str) -> NDArray[np.float32]:
         tokens = self._tokenizer(
-            prompt_clean(prompt),
+            _prompt_clean(prompt),
             max_length=MAX_TOKENS,
             truncation=True,
             add_special_tokens=True,
@@ -61,28 +65,37 @@ def load_umt5(folder: str, *, device: str, dtype: str | None) -> Umt5TextEncoder
     ``dtype`` is ``"float32"`` (also for None) or ``"bfloat16"``, which Wan uses and which halves
     the 22 GB of UMT5-XXL.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise ConfigError(f"there is no compute dtype {dtype!r}; give one of {', '.join(DTYPES)}")
-    model_folder, tokenizer_folder = Path(folder, "text_encoder"), Path(folder, "tokenizer")
-    for part in (model_folder, tokenizer_folder):
+    torch_device, torch_dtype = compute_device(device), compute_dtype(dtype)
+    model_folder, tokenizer_folder = _parts(folder)
+    model: Any = UMT5EncoderModel.from_pretrained(
+        model_folder,
+        dtype=torch_dtype,
+        local_files_only=True,
+        use_safetensors=True,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
+    return Umt5TextEncoder(model.to(torch_device).eval(), tokenizer, umt5_sha256(folder))
+
+
+def umt5_sha256(folder: str) -> str:
+    """The digest of the weights, the tokenizer and the cleaning of prompts; loads nothing."""
+    model_folder, tokenizer_folder = _parts(folder)
+    return sha256_json(
+        {
+            "weights": weights_sha256(model_folder),
+            "tokenizer": {path.name: sha256_file(path) for path in tokenizer_folder.iterdir()},
+            "max_tokens": MAX_TOKENS,
+            "ftfy": _is_ftfy_available(),
+        }
+    )
+
+
+def _parts(folder: str) -> tuple[Path, Path]:
+    parts = Path(folder, "text_encoder"), Path(folder, "tokenizer")
+    for part in parts:
         if not part.is_dir():
             raise WeightsError(
                 f"there is no folder {part}; give a downloaded Wan pipeline with the subfolders "
                 "text_encoder and tokenizer"
             )
-    model = UMT5EncoderModel.from_pretrained(
-        model_folder,
-        dtype=DTYPES[dtype or "float32"],
-        local_files_only=True,
-        use_safetensors=True,
-    )
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
-    digest = sha256_json(
-        {
-            "weights": weights_sha256(model_folder),
-            "tokenizer": {path.name: sha256_file(path) for path in tokenizer_folder.iterdir()},
-            "max_tokens": MAX_TOKENS,
-            "ftfy": is_ftfy_available(),  # prompt_clean mends broken Unicode only with it
-        }
-    )
-    return Umt5TextEncoder(model.to(device).eval(), tokenizer, digest)
+    return parts

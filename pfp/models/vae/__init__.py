@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pfp.errors import ConfigError, WeightsError
 from pfp.io.digests import sha256_json
@@ -13,11 +13,19 @@ from pfp.models._folders import read_config, weights_sha256
 if TYPE_CHECKING:  # importing it takes torch
     from pfp.models.vae._interface import LatentVAE
 
+
+class VaeEntry(NamedTuple):
+    """Where a VAE is loaded, and its spatial stride in pixels, known before it is."""
+
+    target: str
+    spatial_stride: int
+
+
 VAES: Final = {
-    "tiny": "pfp.models.vae.tiny_codec:load_tiny",
-    "wan21": "pfp.models.vae.wan:load_wan",
-    "wan22_5b": "pfp.models.vae.wan:load_wan",
-    "hunyuan": "pfp.models.vae.hunyuan:load_hunyuan",
+    "tiny": VaeEntry("pfp.models.vae.tiny_codec:load_tiny", 4),
+    "wan21": VaeEntry("pfp.models.vae.wan:load_wan", 8),
+    "wan22_5b": VaeEntry("pfp.models.vae.wan:load_wan", 16),
+    "hunyuan": VaeEntry("pfp.models.vae.hunyuan:load_hunyuan", 8),
 }
 
 
@@ -32,7 +40,7 @@ def load_vae(spec: str, *, device: str = "cpu", dtype: str | None = None) -> Lat
     An unknown name is a ``ConfigError``; missing or foreign weights are a ``WeightsError``.
     """
     name, folder = _resolve(spec)
-    module, _, attribute = VAES[name].partition(":")
+    module, _, attribute = VAES[name].target.partition(":")
     load = getattr(import_module(module), attribute)
     return cast("LatentVAE", load(name, folder, device=device, dtype=dtype))
 
@@ -45,6 +53,11 @@ def vae_digest(spec: str) -> str:
     name, folder = _resolve(spec)
     config = {key: value for key, value in read_config(folder).items() if key[0] != "_"}
     return sha256_json({"name": name, "weights": weights_sha256(folder), "config": config})
+
+
+def spatial_stride_of(spec: str) -> int:
+    """Pixels per latent row and column of the VAE that ``spec`` names, without loading it."""
+    return VAES[_resolve(spec)[0]].spatial_stride
 
 
 def _resolve(spec: str) -> tuple[str, Path]:

@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pfp.errors import ConfigError, InputError
+from pfp.errors import InputError
 
 TEMPORAL_STRIDE: Final = 4
-DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class VideoCodec(Protocol):
@@ -144,15 +143,6 @@ def decode_from_repeated_start(decode: Callable[[Tensor], Tensor], latents_BCTHW
     """
     padded = torch.cat([latents_BCTHW[:, :, :1], latents_BCTHW], dim=2)
     return decode(padded)[:, :, 1:]
-
-
-def compute_dtype(name: str | None) -> torch.dtype:
-    """``"float32"`` (also for None) or ``"bfloat16"``; another name is a ``ConfigError``."""
-    if name is None:
-        return torch.float32
-    if name not in DTYPES:
-        raise ConfigError(f"there is no compute dtype {name!r}; give one of {', '.join(DTYPES)}")
-    return DTYPES[name]
 
 
 def _to_uint8(frames_CFHW: Tensor) -> NDArray[np.uint8]:

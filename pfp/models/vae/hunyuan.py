@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast, final
+from typing import Any, cast, final
 
 import torch
 from diffusers import AutoencoderKLHunyuanVideo
 from torch import Tensor
 
 from pfp.errors import WeightsError
+from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
-from pfp.models.vae._interface import LatentVAE, compute_dtype, decode_from_repeated_start
+from pfp.models.vae._interface import LatentVAE, decode_from_repeated_start
 
 
 @final
@@ -25,7 +26,7 @@ class HunyuanCodec:
     clip is exact only in whole tiles.
     """
 
-    def __init__(self, vae: AutoencoderKLHunyuanVideo) -> None:
+    def __init__(self, vae: Any) -> None:  # an AutoencoderKLHunyuanVideo: declares no attributes
         self._vae = vae
 
     def encode_stream(self, groups_BCFHW: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -78,8 +79,8 @@ def load_hunyuan(name: str, folder: Path, *, device: str, dtype: str | None) -> 
             f"{folder} is not {name}: its config.json has scaling_factor {factor} and "
             f"latent_channels {z_channels}; give the VAE folder of HunyuanVideo"
         )
-    torch_dtype = compute_dtype(dtype)
-    vae = AutoencoderKLHunyuanVideo.from_pretrained(
+    torch_device, torch_dtype = compute_device(device), compute_dtype(dtype)
+    vae = cast("Any", AutoencoderKLHunyuanVideo).from_pretrained(
         folder, torch_dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
     return LatentVAE(
@@ -89,7 +90,7 @@ def load_hunyuan(name: str, folder: Path, *, device: str, dtype: str | None) -> 
         spatial_stride=vae.spatial_compression_ratio,
         latents_mean=(0.0,) * z_channels,
         latents_std=(1.0 / factor,) * z_channels,
-        codec=HunyuanCodec(vae.to(device).eval().requires_grad_(False)),
-        device=torch.device(device),
+        codec=HunyuanCodec(vae.to(torch_device).eval().requires_grad_(False)),
+        device=torch_device,
         dtype=torch_dtype,
     )

@@ -9,9 +9,10 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
+from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
 from pfp.models.vae._constants import normalisation
-from pfp.models.vae._interface import LatentVAE, compute_dtype
+from pfp.models.vae._interface import LatentVAE
 from pfp.models.vae.tiny import SPATIAL_STRIDE, TinyCausalVAE
 
 DECODED_AT_ONCE: Final = 8  # latent frames: 32 video frames, 6 MB of float32 at 160 x 96
@@ -26,21 +27,21 @@ class TinyCodec:
     """
 
     def __init__(self, network: TinyCausalVAE) -> None:
-        self._network = network
+        self.network = network
 
     def encode_stream(self, groups_BCFHW: Iterator[Tensor]) -> Iterator[Tensor]:
         """Raw latents ``(1, z, 1, h, w)`` of each group: the first frame, then every four."""
         cache: list[Tensor] = []
         for group_BCFHW in groups_BCFHW:
             with torch.inference_mode():
-                latents_BCTHW = self._network.encode(group_BCFHW, cache)
+                latents_BCTHW = self.network.encode(group_BCFHW, cache)
             yield latents_BCTHW
 
     def decode(self, latents_BCTHW: Tensor, *, is_start: bool) -> Iterator[Tensor]:
         """RGB near [-1, 1], ``(1, 3, f, H, W)``, a few latent frames at a time."""
         cache: list[Tensor] = []
-        for piece_BCTHW in latents_BCTHW.split(DECODED_AT_ONCE, dim=2):
-            yield self._network.decode(piece_BCTHW, cache, is_start=is_start)
+        for piece_BCTHW in torch.split(latents_BCTHW, DECODED_AT_ONCE, dim=2):
+            yield self.network.decode(piece_BCTHW, cache, is_start=is_start)
             is_start = False
 
 
@@ -51,7 +52,7 @@ def load_tiny(name: str, folder: Path, *, device: str, dtype: str | None) -> Lat
     mean, std = normalisation(
         f"{name}:{folder}", z_channels, config.get("latents_mean"), config.get("latents_std")
     )
-    torch_dtype = compute_dtype(dtype)
+    torch_device, torch_dtype = compute_device(device), compute_dtype(dtype)
     network = TinyCausalVAE.from_pretrained(
         folder, torch_dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
@@ -62,7 +63,7 @@ def load_tiny(name: str, folder: Path, *, device: str, dtype: str | None) -> Lat
         spatial_stride=SPATIAL_STRIDE,
         latents_mean=mean,
         latents_std=std,
-        codec=TinyCodec(network.to(device).eval().requires_grad_(False)),
-        device=torch.device(device),
+        codec=TinyCodec(network.to(torch_device).eval().requires_grad_(False)),
+        device=torch_device,
         dtype=torch_dtype,
     )

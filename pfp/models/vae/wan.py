@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, cast, final
+from typing import Any, Final, cast, final
 
 import torch
 from diffusers import AutoencoderKLWan
@@ -12,9 +12,10 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import patchify
 from torch import Tensor
 
 from pfp.errors import WeightsError
+from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
 from pfp.models.vae._constants import normalisation
-from pfp.models.vae._interface import LatentVAE, compute_dtype, decode_from_repeated_start
+from pfp.models.vae._interface import LatentVAE, decode_from_repeated_start
 
 # What tells the two apart in config.json: (z_dim, patch_size, scale_factor_spatial).
 ARCHITECTURES: Final = {"wan21": (16, None, 8), "wan22_5b": (48, 2, 16)}
@@ -28,18 +29,18 @@ class WanCodec:
     with the same cache gives the same latents (tested against ``encode``).
     """
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
+    def __init__(self, vae: Any) -> None:  # an AutoencoderKLWan, which declares no attributes
         self._vae = vae
 
     def encode_stream(self, groups_BCFHW: Iterator[Tensor]) -> Iterator[Tensor]:
         """Raw latents ``(1, z, 1, h, w)`` of each group: the first frame, then every four."""
-        vae = self._vae
+        vae, fold = self._vae, cast("Any", patchify)
         cache: list[Tensor | str | None] = [None] * vae._cached_conv_counts["encoder"]  # noqa: SLF001
         for group_BCFHW in groups_BCFHW:
             with torch.inference_mode():
                 pixels = group_BCFHW
                 if vae.config.patch_size is not None:
-                    pixels = patchify(pixels, patch_size=vae.config.patch_size)
+                    pixels = fold(pixels, patch_size=vae.config.patch_size)
                 features = vae.encoder(pixels, feat_cache=cache, feat_idx=[0])
                 moments = vae.quant_conv(features)
             yield moments.chunk(2, dim=1)[0]
@@ -68,8 +69,8 @@ def load_wan(name: str, folder: Path, *, device: str, dtype: str | None) -> Late
     mean, std = normalisation(
         f"{name}:{folder}", z_channels, config.get("latents_mean"), config.get("latents_std")
     )
-    torch_dtype = compute_dtype(dtype)
-    vae = AutoencoderKLWan.from_pretrained(
+    torch_device, torch_dtype = compute_device(device), compute_dtype(dtype)
+    vae = cast("Any", AutoencoderKLWan).from_pretrained(
         folder, torch_dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
     return LatentVAE(
@@ -79,7 +80,7 @@ def load_wan(name: str, folder: Path, *, device: str, dtype: str | None) -> Late
         spatial_stride=spatial_stride,
         latents_mean=mean,
         latents_std=std,
-        codec=WanCodec(vae.to(device).eval().requires_grad_(False)),
-        device=torch.device(device),
+        codec=WanCodec(vae.to(torch_device).eval().requires_grad_(False)),
+        device=torch_device,
         dtype=torch_dtype,
     )

@@ -1,0 +1,165 @@
+"""What the latents stage costs beyond its VAE. Prints one JSON line per figure.
+
+    python -m benchmarks.latents [--clips 8] [--repeats 3]
+
+Everything runs in this process on one thread (``--engine local``), with the shipped tiny VAE, at
+the demo's size; decoding happens in its own process, as always.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pfp.io.media import read_frames, write_video
+from pfp.io.tables import write_table
+from pfp.latents.preprocess import downscale
+from pfp.latents.windows import lr_source_frames, num_latents_of
+from pfp.models.vae import load_vae
+from pfp.models.vae.tiny import TinyCausalVAE
+from pfp.schema import KEPT, ClipRecord, StoryboardRecord
+from pipelines.latents.config import demo
+from pipelines.latents.run import run
+
+NUM_FRAMES = 61  # 5.1 s at 12 fps
+SOURCE_FPS, SOURCE_HEIGHT, SOURCE_WIDTH = 24.0, 360, 640
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Benchmarks of the latents stage.")
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        clips = make_run(Path(folder), arguments.clips)
+        stage_vs_bare_vae(Path(folder), clips, arguments.repeats)
+
+
+def make_run(out: Path, num_clips: int) -> list[ClipRecord]:
+    """A run directory with clips of moving noise, captioned."""
+    clips = []
+    for index in range(num_clips):
+        path = out / f"{index}.mp4"
+        coarse = np.random.default_rng(index).integers(0, 256, (1, 18, 32, 3))
+        still = coarse.repeat(20, axis=1).repeat(20, axis=2).astype(np.uint8)
+        shifts = range(2 * NUM_FRAMES)
+        frames = np.concatenate([np.roll(still, 3 * shift, axis=2) for shift in shifts])
+        write_video(path, frames, SOURCE_FPS)
+        clips.append(
+            ClipRecord(
+                clip_id=f"{index:04d}",
+                video_uri=str(path),
+                video_sha256=f"{index:064d}",
+                size_bytes=path.stat().st_size,
+                start_seconds=0.0,
+                end_seconds=NUM_FRAMES / 12,
+                width=SOURCE_WIDTH,
+                height=SOURCE_HEIGHT,
+                verdict=KEPT,
+            )
+        )
+    shot = {"start_seconds": 0.0, "end_seconds": 5.0, "caption": "noise moves"}
+    boards = [
+        StoryboardRecord(clip_id=clip.clip_id, shots=[shot], backend="sidecar", verdict=KEPT)
+        for clip in clips
+    ]
+    write_table(out / "clips", ClipRecord.table(clips), ClipRecord)
+    write_table(out / "storyboards", StoryboardRecord.table(boards), StoryboardRecord)
+    return clips
+
+
+def stage_vs_bare_vae(out: Path, clips: list[ClipRecord], repeats: int) -> None:
+    """The whole stage over bare VAE forwards on frames that lie decoded in memory."""
+    config = replace(demo(), batch_size=len(clips))
+    height, width = config.preprocess.size_for(SOURCE_WIDTH, SOURCE_HEIGHT)
+    decoded = [
+        read_frames(clip.video_uri, fps=12.0, height=height, width=width, num_frames=NUM_FRAMES)
+        for clip in clips
+    ]
+    inputs = [tensor for frames in decoded for tensor in hr_and_lr(frames)]
+    network = shipped_network()
+
+    def stage(repeat: int) -> None:
+        # A fresh output directory: nothing may be reused.
+        run(
+            config,
+            input_directory=str(out),
+            output_directory=str(out / f"out-{repeat}"),
+            engine="local",
+        )
+
+    def forwards(_: int) -> None:
+        with torch.inference_mode():
+            for tensor in inputs:
+                network.encode(tensor)
+
+    def decodes(_: int) -> None:
+        for clip in clips:
+            read_frames(clip.video_uri, fps=12.0, height=height, width=width, num_frames=NUM_FRAMES)
+
+    forwards(0)
+    rounds = [
+        [seconds(work, repeat) for work in (stage, forwards, decodes)] for repeat in range(repeats)
+    ]
+    ratios = [whole / bare for whole, bare, _ in rounds]
+    per_clip, bare, decode = (
+        statistics.median(column) / len(clips) for column in zip(*rounds, strict=True)
+    )
+    print(
+        json.dumps(
+            {
+                "name": "latents.stage_vs_bare_vae",
+                "value": round(statistics.median(ratios), 3),
+                "unit": "ratio",
+                "goal": None,
+                "n": repeats,
+                "spread": round(max(ratios) - min(ratios), 3),
+                "note": (
+                    f"{len(clips)} clips of {NUM_FRAMES} frames, {width}x{height}; seconds per "
+                    f"clip: stage {per_clip:.3f}, VAE forwards {bare:.3f}, bare decode of "
+                    f"{SOURCE_WIDTH}x{SOURCE_HEIGHT} H.264 {decode:.3f}"
+                ),
+            }
+        )
+    )
+
+
+def hr_and_lr(frames_THWC: NDArray[np.uint8]) -> list[torch.Tensor]:
+    """What the stage feeds to the VAE for one clip, as the network's inputs."""
+    small = [downscale(frames_THWC[i], 4) for i in lr_source_frames(num_latents_of(NUM_FRAMES))]
+    return [
+        torch.from_numpy(video.transpose(3, 0, 1, 2)[None].copy()).float() / 127.5 - 1
+        for video in (frames_THWC, np.stack(small))
+    ]
+
+
+def shipped_network() -> TinyCausalVAE:
+    """The network of the shipped VAE, without what pfp puts around it."""
+    from pfp.models.vae.tiny_codec import TinyCodec
+
+    codec = load_vae("tiny").codec
+    assert isinstance(codec, TinyCodec)
+    return codec.network
+
+
+def seconds(work: Callable[[int], None], repeat: int) -> float:
+    """Wall-clock time of one call."""
+    started = time.perf_counter()
+    work(repeat)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The latents stage: clips and storyboards in, latents and text conditions out."""

@@ -1,0 +1,86 @@
+"""What the latents stage can be told, and the presets: each a function that returns it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pfp.errors import ConfigError
+from pfp.latents.preprocess import PreprocessSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentsConfig:
+    """Settings of the latents stage.
+
+    ``vae`` and ``text_encoder`` are named as ``load_vae`` and ``load_text_encoder`` say: ``tiny``,
+    or a name and a local folder (``wan21:/models/wan/vae``). ``device`` and ``dtype`` (None:
+    float32) are those of both. Decoding a piece of a clip may take ``decode_timeout_seconds`` and
+    ``decode_memory_bytes``. ``with_empty_prompt`` also embeds the empty prompt, which text dropout
+    and guidance need. Each of ``num_workers`` workers (None: as many as fit) has ``num_cpus`` and
+    ``num_gpus`` and takes ``batch_size`` clips, or prompts, at a time.
+    """
+
+    vae: str
+    text_encoder: str
+    preprocess: PreprocessSettings
+    device: str = "cpu"
+    dtype: str | None = None
+    with_empty_prompt: bool = False
+    decode_timeout_seconds: float = 120.0
+    decode_memory_bytes: int = 2 << 30
+    num_cpus: int = 1
+    num_gpus: float = 0.0
+    num_workers: int | None = None
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuses limits that no clip could keep."""
+        if self.num_cpus < 1:
+            raise ConfigError(f"num_cpus is {self.num_cpus}; decoding and encoding need 1 or more")
+        if self.decode_timeout_seconds <= 0 or self.decode_memory_bytes <= 0:
+            raise ConfigError(
+                f"decode_timeout_seconds {self.decode_timeout_seconds} and decode_memory_bytes "
+                f"{self.decode_memory_bytes} must be above 0"
+            )
+
+
+def demo() -> LatentsConfig:
+    """The tiny VAE at 160 x 96 and 12 fps; a history window of 45 frames, 3.75 s, must fit."""
+    return LatentsConfig(
+        vae="tiny",
+        text_encoder="tiny",
+        preprocess=PreprocessSettings(fps=12.0, long_side=160, short_side=96, min_num_frames=45),
+    )
+
+
+def debug() -> LatentsConfig:
+    """The demo with one worker and one clip at a time."""
+    return replace(demo(), num_workers=1, batch_size=1)
+
+
+def small() -> LatentsConfig:
+    """The tiny VAE over some thousand clips of one's own: larger batches, more patience."""
+    return replace(demo(), batch_size=32, decode_timeout_seconds=600.0)
+
+
+def full() -> LatentsConfig:
+    """The paper's (section 4.1): 20 s at 480 x 832 and 24 fps, 477 frames, 120 latents.
+
+    The weights' folders must be given, for example ``--set vae=wan21:/models/wan/vae``. For the
+    Wan 2.2 5B VAE also set ``preprocess.lr_factor=2``: its stride does not divide 120 rows.
+    """
+    return LatentsConfig(
+        vae="wan21",
+        text_encoder="umt5",
+        preprocess=PreprocessSettings(fps=24.0, long_side=832, short_side=480, min_num_frames=477),
+        device="cuda",
+        dtype="bfloat16",
+        with_empty_prompt=True,
+        decode_timeout_seconds=600.0,
+        num_cpus=4,
+        num_gpus=1.0,
+    )
+
+
+PRESETS: Final = {"demo": demo, "debug": debug, "small": small, "full": full}
