@@ -143,7 +143,7 @@ def test_a_crash_between_any_two_steps_leaves_the_old_table_or_the_new(
 
 @pytest.mark.slow
 def test_a_driver_killed_under_ray_loses_only_what_was_in_flight(tmp_path: Path) -> None:
-    """After a SIGKILL of the driver its Ray dies too; the next run computes the rest and no more."""
+    """After a SIGKILL of the driver its Ray dies too; the next run computes the rest only."""
     log, out = tmp_path / "log.txt", tmp_path / "out"
     args = (out, log, "--rows", 60, "--batch-size", 2, "--seconds", 0.05)
     process = start(*args, "--engine", "ray")
