@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import pyarrow as pa
 
 from pfp.errors import SchemaError
-from pfp.schema.verdict import Failed, Verdict, verdict_from_struct, verdict_to_struct
+from pfp.schema.verdict import Failed, verdict_from_struct, verdict_to_struct
 
 NAME_KEY = b"pfp.record"
 VERSION_KEY = b"pfp.schema_version"
@@ -40,7 +40,7 @@ class Record:
         """The record of a row; an unknown or a missing column is a ``SchemaError``."""
         if row.keys() != set(cls.SCHEMA.names):
             extra = sorted(row.keys() ^ set(cls.SCHEMA.names))
-            message = f"{cls.NAME}: columns {extra} do not match schema v{cls.VERSION}; run the stage again"
+            message = f"{cls.NAME}: columns {extra} are not those of v{cls.VERSION}; run the stage again"
             raise SchemaError(message)
         return cls(**{**row, "verdict": verdict_from_struct(row["verdict"])})
 
@@ -52,10 +52,14 @@ class Record:
 
 def record_schema(name: str, version: int, columns: list[pa.Field]) -> pa.Schema:
     """A record's Arrow schema with its name and version in the metadata."""
-    return pa.schema(columns, metadata={NAME_KEY: name.encode(), VERSION_KEY: str(version).encode()})
+    return pa.schema(
+        columns, metadata={NAME_KEY: name.encode(), VERSION_KEY: str(version).encode()}
+    )
 
 
-def failed_verdict(error: BaseException, *, attempts: int = 1, retryable: bool = False) -> Verdict:
+def failed_verdict(error: BaseException, *, attempts: int = 1, retryable: bool = False) -> Failed:
     """The ``Failed`` verdict that tells what an exception said."""
     message = " ".join(str(error).split()) or type(error).__name__
-    return Failed(error=type(error).__name__, message=message, attempts=attempts, retryable=retryable)
+    return Failed(
+        error=type(error).__name__, message=message, attempts=attempts, retryable=retryable
+    )
