@@ -13,7 +13,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pfp.errors import InputError, NothingUsable, PfpError
+from pipelines.ingest import config as ingest_config
+from pipelines.ingest.run import run as run_ingest
+
+from pfp.errors import InputError, PfpError
 from pfp.io.render import make_clips
 from pfp.runtime import ConsoleProgress, StageReport, connect, summary
 from pfp.runtime.peak import PeakMemory
@@ -21,8 +24,6 @@ from pipelines.caption import config as caption_config
 from pipelines.caption.run import run as run_caption
 from pipelines.eval import config as eval_config
 from pipelines.eval.run import run as run_eval
-from pipelines.ingest import config as ingest_config
-from pipelines.ingest.run import run as run_ingest
 from pipelines.latents import config as latents_config
 from pipelines.latents.run import run as run_latents
 from pipelines.train import config as train_config
@@ -91,7 +92,7 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
     Raises InputError for a path that cannot be written or that holds something other than a run.
     """
     try:
-        holds = sorted(os.listdir(directory)) if directory.exists() else []
+        holds = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
         foreign = holds and not {"summary.json", "clips", "videos"} & set(holds)
         if foreign:
             message = (
@@ -99,8 +100,8 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
                 "name another folder or an empty one"
             )
             raise InputError(message)
-        if fresh:
-            shutil.rmtree(directory, ignore_errors=False) if directory.exists() else None
+        if fresh and directory.exists():
+            shutil.rmtree(directory)
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".writable.{os.getpid()}"
         probe.touch()

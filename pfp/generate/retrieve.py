@@ -21,7 +21,9 @@ def history_tensors(
     lr_TCHW: NDArray[np.float16] | NDArray[np.float32],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Stored latents as the model takes them: float32 ``(1, C, T, H, W)`` each."""
-    hr, lr = (torch.from_numpy(x.astype(np.float32)).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW))
+    hr, lr = (
+        torch.from_numpy(x.astype(np.float32)).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW)
+    )
     return hr, lr
 
 

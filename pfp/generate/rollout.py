@@ -44,7 +44,7 @@ def continue_history(
     settings: SamplerSettings,
     seed: int,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of one section after the other, uint8 RGB ``(4 * section_latents, H, W, 3)``.
+    """Yield each section's frames in turn, uint8 RGB ``(4 * section_latents, H, W, 3)``.
 
     ``section_texts_LD`` holds each section's prompt, the nearest in time, alone (section 4.1).
     ``section_latents`` is even, so that HR and LR stay in step. The history's frames stay as they
@@ -53,8 +53,9 @@ def continue_history(
     for number, text_LD in enumerate(section_texts_LD):
         num_latents = len(history.hr_TCHW)
         hr, lr = history_tensors(history.hr_TCHW, history.lr_TCHW)
-        with torch.inference_mode(), torch.autocast(
-            "cpu", torch.bfloat16, enabled=settings.autocast
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast),
         ):
             memory = model.remember(hr, lr)
         sampled = sample_frames(

@@ -54,6 +54,6 @@ def sample_frames(
     for timestep in scheduler.timesteps:
         timestep_BT = timestep.expand(batch, num_frames)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
-            velocity = model(latents, timestep_BT, text_BLD, frame_index_BT, memory)
+            velocity = model(latents, timestep_BT, text_BLD, frame_index_BT, memory=memory)
         latents = scheduler.step(velocity.float(), timestep, latents).prev_sample
     return latents

@@ -47,7 +47,7 @@ class ArmConfig:
 
 
 class MemoryDiT(nn.Module):
-    """The denoiser G of the paper's equations with phi inside: base frozen, LoRA and encoder free."""
+    """The denoiser G of the paper's equations with phi inside: only LoRA and encoder are free."""
 
     def __init__(self, dit: WanTransformer3DModel, config: ArmConfig) -> None:
         super().__init__()
@@ -86,6 +86,7 @@ class MemoryDiT(nn.Module):
         timestep_BT: Tensor,
         text_BLD: Tensor,
         frame_index_BT: Tensor,
+        *,
         memory: tuple[Tensor, Tensor] | None,
         origin_B2: Tensor | None = None,
     ) -> Tensor:
@@ -110,7 +111,9 @@ class MemoryDiT(nn.Module):
         """Write the arm (not its base) as safetensors with a config that tells what it is."""
         directory.mkdir(parents=True, exist_ok=True)
         lora = get_peft_model_state_dict(self.dit)
-        save_file({k: v.detach().to(dtype).contiguous() for k, v in lora.items()}, directory / LORA_FILE)
+        save_file(
+            {k: v.detach().to(dtype).contiguous() for k, v in lora.items()}, directory / LORA_FILE
+        )
         if self.encoder is not None and (state := self.encoder.state_dict()):
             encoder = {k: v.detach().to(dtype).contiguous() for k, v in state.items()}
             save_file(encoder, directory / ENCODER_FILE)
@@ -122,11 +125,13 @@ class MemoryDiT(nn.Module):
         described = read_arm_config(directory)
         wanted, found = asdict(self.config), {k: described.get(k) for k in asdict(self.config)}
         if wanted != found:
-            message = f"{directory} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
+            message = (
+                f"{directory} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
+            )
             raise WeightsError(message)
         result = set_peft_model_state_dict(self.dit, load_file(directory / LORA_FILE))
         if result.unexpected_keys:
-            message = f"{directory / LORA_FILE} has foreign weights {result.unexpected_keys[:3]}; train it again"
+            message = f"{directory / LORA_FILE} has foreign weights {result.unexpected_keys[:3]}; train again"
             raise WeightsError(message)
         if self.encoder is not None and self.encoder.state_dict():
             self.encoder.load_state_dict(load_file(directory / ENCODER_FILE))

@@ -74,11 +74,18 @@ class SpatialAttention(nn.Module):
         tokens = x_BCTHW.movedim(1, -1).reshape(batch * num_frames, height * width, channels)
         normed = self.norm(tokens)
         attended, _ = self.attention(normed, normed, normed, need_weights=False)
-        return (tokens + attended).reshape(batch, num_frames, height, width, channels).movedim(-1, 1)
+        return (
+            (tokens + attended).reshape(batch, num_frames, height, width, channels).movedim(-1, 1)
+        )
 
 
 class HighResolutionBranch(nn.Module):
-    """Time is reduced first, then space; the last two halvings are the patchify's 2x2."""
+    """Time is reduced first, then space; the last halving is the patchify's 2x2.
+
+    The paper draws convolutions, SiLU and attention; we add one linear shortcut around them, from
+    a token's latents straight to the token. Without it the stack has to learn first what a large
+    patchifier can do from the start, and is no better than that after a thousand steps.
+    """
 
     def __init__(self, z_channels: int, inner_dim: int, rate: Rate, *, patch: int = 2) -> None:
         super().__init__()
@@ -96,12 +103,16 @@ class HighResolutionBranch(nn.Module):
         )
         self.attention = SpatialAttention(widths[-1])
         self.project = nn.Conv3d(widths[-1], inner_dim, 1)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(cast("Tensor", self.project.bias))
+        cell = (rate.time, rate.height * patch, rate.width * patch)
+        self.shortcut = nn.Conv3d(z_channels, inner_dim, cell, cell, bias=False)
+        for parameter in (*self.project.parameters(), self.shortcut.weight):
+            nn.init.zeros_(parameter)
 
     def forward(self, hr_BCTHW: Tensor) -> Tensor:
         """HR latents to ``(B, D, T', H', W')``; exactly zero before any training."""
-        return cast("Tensor", self.project(self.attention(self.stages(hr_BCTHW))))
+        bent = self.project(self.attention(self.stages(hr_BCTHW)))
+        causal = F.pad(hr_BCTHW, (0, 0, 0, 0, self.shortcut.kernel_size[0] - 1, 0))
+        return cast("Tensor", bent + self.shortcut(causal))
 
 
 class DualBranchEncoder(nn.Module):
@@ -116,8 +127,8 @@ class DualBranchEncoder(nn.Module):
         hr, lr = self.hr(hr_BCTHW), cast("Tensor", patch_embedding(lr_BCTHW))
         if hr.shape != lr.shape:
             message = (
-                f"HR tokens {tuple(hr.shape[2:])} and LR tokens {tuple(lr.shape[2:])} differ; encode "
-                "the LR video for this rate"
+                f"HR tokens {tuple(hr.shape[2:])} and LR tokens {tuple(lr.shape[2:])} differ; "
+                "encode the LR video for this rate"
             )
             raise ConfigError(message)
         return cast("Tensor", hr + lr)
@@ -163,9 +174,7 @@ class LargePatchifier(nn.Module):
 ARMS: Final = ("proposed", "large_patchifier", "only_lr", "no_memory")
 
 
-def make_encoder(
-    arm: str, rate: Rate, patch_embedding: nn.Conv3d
-) -> nn.Module | None:
+def make_encoder(arm: str, rate: Rate, patch_embedding: nn.Conv3d) -> nn.Module | None:
     """The encoder of an arm, ready to train; None for ``no_memory``."""
     z_channels, inner_dim = patch_embedding.in_channels, patch_embedding.out_channels
     match arm:

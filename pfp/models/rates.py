@@ -53,7 +53,9 @@ class Rate:
         space = geometry.spatial_stride * geometry.patch
         return self.height * space, self.width * space, self.time * geometry.temporal_stride
 
-    def token_grid(self, latents_THW: tuple[int, int, int], geometry: Geometry) -> tuple[int, int, int]:
+    def token_grid(
+        self, latents_THW: tuple[int, int, int], geometry: Geometry
+    ) -> tuple[int, int, int]:
         """Tokens in time, rows and columns of a latent video; what does not fill a cell is cut.
 
         Cutting in space is what the paper's 5,460 tokens for 20 s need (60 / 4 / 2 = 7.5 rows).

@@ -20,8 +20,6 @@ from pfp.models.memory_dit import ArmConfig, MemoryDiT, read_arm_config
 from pfp.models.tiny_names import TINY_ARMS
 
 
-
-
 def tiny_folder() -> Path:
     """Where the shipped weights lie: ``vae/``, ``base/`` and ``arms/<arm>/``."""
     return Path(str(resources.files("pfp.models").joinpath("weights", "tiny")))
@@ -36,7 +34,9 @@ def load_base(folder: Path | None = None) -> WanTransformer3DModel:
     """The base DiT in float32, frozen by whoever puts LoRA on it; the shipped one by default."""
     folder = folder or tiny_folder() / "base"
     if not (folder / "config.json").is_file():
-        message = f"{folder} holds no base DiT; install pfp with its data files or name another folder"
+        message = (
+            f"{folder} holds no base DiT; install pfp with its data files or name another folder"
+        )
         raise WeightsError(message)
     return cast(
         "WanTransformer3DModel",
@@ -56,7 +56,9 @@ def load_arm(folder: Path, *, base: Path | None = None) -> MemoryDiT:
     base_folder = base or tiny_folder() / "base"
     wanted, found = described.get("base_sha256"), weights_sha256(base_folder)
     if wanted != found:
-        message = f"{folder} was trained on base {wanted}, not on {found}; name the base it belongs to"
+        message = (
+            f"{folder} was trained on base {wanted}, not on {found}; name the base it belongs to"
+        )
         raise WeightsError(message)
     fields = {name: described[name] for name in ("arm", "rate", "base", "lora_rank")}
     model = MemoryDiT(load_base(base_folder), ArmConfig(**fields))

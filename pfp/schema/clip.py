@@ -14,7 +14,9 @@ SHOT_TYPE = pa.struct(
     [
         pa.field("start_seconds", pa.float64(), nullable=False),
         pa.field("end_seconds", pa.float64(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # how the shot begins: start | cut | dissolve
+        pa.field(
+            "kind", pa.string(), nullable=False
+        ),  # how the shot begins: start | cut | dissolve
     ]
 )
 

@@ -1,4 +1,4 @@
-"""LatentRecord: a clip's VAE latents, stored T-first in fp16 and described so they can't be misread."""
+"""LatentRecord: a clip's VAE latents, T-first in fp16, described so they can't be misread."""
 
 from __future__ import annotations
 

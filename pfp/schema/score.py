@@ -13,7 +13,7 @@ from pfp.schema.verdict import VERDICT_TYPE, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRecord(Record):
-    """``value`` is null exactly when ``unscored_reason`` says why. ``metric`` is ``name@version``."""
+    """``value`` is null exactly if ``unscored_reason`` says why; ``metric`` is ``name@version``."""
 
     score_id: str  # sample_id + "/" + metric
     sample_id: str

@@ -21,7 +21,7 @@ STORY_SHOT_TYPE = pa.struct(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoryboardRecord(Record):
-    """Captions for spans of a clip: within it, in order, without overlap. Times as in ClipRecord."""
+    """Captions for spans of a clip: within it, in order, without overlap; times as in a clip."""
 
     clip_id: str
     shots: list[dict[str, Any]] = field(default_factory=list)  # STORY_SHOT_TYPE

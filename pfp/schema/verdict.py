@@ -1,4 +1,4 @@
-"""What became of a row: kept, dropped for a reason, or failed with an error. Three different things."""
+"""What became of a row: kept, dropped for a reason, or failed with an error: three things."""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ def generator_at(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(SeedSequence([seed, step]).generate_state(1)[0]))
 
 
-def make_optimiser(parameters: list[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+def make_optimiser(
+    parameters: list[nn.Parameter], settings: TrainSettings
+) -> torch.optim.Optimizer:
     """AdamW over what is trained."""
     return torch.optim.AdamW(
         parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
@@ -60,6 +62,7 @@ def train(
     batch_at: BatchAt,
     settings: TrainSettings,
     directory: Path | None,
+    *,
     report: Callable[[int, float], None],
     loss_of: Callable[[MemoryDiT, Batch, torch.Generator], torch.Tensor] = velocity_loss,
 ) -> int:
@@ -81,8 +84,10 @@ def train(
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
             loss = loss_of(model, batch, generator)
         if not torch.isfinite(loss):
-            message = f"the loss is {loss.item()} at step {step}; lower the learning rate or check the latents"
-            raise ConfigError(message)
+            raise ConfigError(
+                f"the loss is {loss.item()} at step {step}; "
+                "lower the learning rate or check the latents"
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         optimiser.step()
@@ -128,7 +133,7 @@ def load_state(
     optimiser: torch.optim.Optimizer,
     settings: TrainSettings,
 ) -> int:
-    """Bring weights and moments back and return the step to go on with; 0 when there is no state."""
+    """Bring weights and moments back; the step to go on with, 0 when there is no state."""
     path = directory / STATE_FILE
     if not path.exists():
         return 0
@@ -136,8 +141,10 @@ def load_state(
     same_run = (state["seed"], state["num_steps"]) == (settings.seed, settings.num_steps)
     shapes = [tuple(parameter.shape) for parameter in parameters]
     if not same_run or shapes != [tuple(saved.shape) for saved in state["parameters"]]:
-        message = f"{path} belongs to another training (seed, steps or arm differ); remove the folder or name another"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"{path} belongs to another training (seed, steps or arm differ); "
+            "remove the folder or name another"
+        )
     with torch.no_grad():
         for parameter, saved in zip(parameters, state["parameters"], strict=True):
             parameter.copy_(saved)

@@ -55,7 +55,12 @@ def velocity_loss(model: MemoryDiT, batch: Batch, generator: torch.Generator) ->
     timestep_BT = (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2])
     memory = model.remember(batch.hr_BCTHW, batch.lr_BCTHW)
     velocity = model(
-        noisy, timestep_BT, batch.text_BLD, batch.frame_index_BT, memory, batch.origin_B2
+        noisy,
+        timestep_BT,
+        batch.text_BLD,
+        batch.frame_index_BT,
+        memory=memory,
+        origin_B2=batch.origin_B2,
     )
     return (velocity.float() - (noise - target)).square().mean()
 

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterable
 
 
-def split_clips(clip_ids: Iterable[str], *, clips_per_train_clip: int) -> tuple[list[str], list[str]]:
+def split_clips(
+    clip_ids: Iterable[str], *, clips_per_train_clip: int
+) -> tuple[list[str], list[str]]:
     """``(train, held_out)``: one clip in ``clips_per_train_clip`` is trained on, each list sorted.
 
     The order that decides is that of the ids' digests, so a clip's side does not follow its name

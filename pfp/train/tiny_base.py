@@ -1,4 +1,4 @@
-"""How the tiny base DiT is trained: without memory, before any arm, as a text-and-image-to-video model.
+"""How the tiny base DiT is trained: without memory, before any arm, from text and images.
 
 Axes: B batch, C latent channels, T latent frames, H rows, W columns.
 
@@ -8,11 +8,15 @@ take up what stands in its own sequence is what the paper's bases are, and what 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from diffusers import WanTransformer3DModel
+from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from pfp.models.backbones.wan import forward_with_memory
+from pfp.train.loop import BatchAt, TrainSettings, generator_at, make_optimiser
 from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch, sample_times
 
 CLEAN_PROBABILITY = 0.3  # of each target frame; frame sets without a noisy frame are drawn again
@@ -39,7 +43,9 @@ def base_loss(dit: WanTransformer3DModel, batch: Batch, generator: torch.Generat
     batch_size, num_frames = target.shape[0], target.shape[2]
     times_B = sample_times(batch_size, generator)
     noisy_BT = torch.rand(batch_size, num_frames, generator=generator) >= CLEAN_PROBABILITY
-    noisy_BT[torch.arange(batch_size), torch.randint(num_frames, (batch_size,), generator=generator)] = True
+    noisy_BT[
+        torch.arange(batch_size), torch.randint(num_frames, (batch_size,), generator=generator)
+    ] = True
     times_BT = times_B[:, None] * noisy_BT
     times = times_BT[:, None, :, None, None]
     noise = torch.randn(target.shape, generator=generator)
@@ -54,3 +60,29 @@ def base_loss(dit: WanTransformer3DModel, batch: Batch, generator: torch.Generat
     )
     error = (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4))
     return (error * noisy_BT).sum() / noisy_BT.sum()
+
+
+def train_base(
+    dit: WanTransformer3DModel,
+    batch_at: BatchAt,
+    settings: TrainSettings,
+    report: Callable[[int, float], None],
+) -> None:
+    """Train the whole DiT in place; the averaged weights are what is kept."""
+    parameters = list(dit.parameters())
+    optimiser = make_optimiser(parameters, settings)
+    ema = EMAModel(parameters, decay=0.998, use_ema_warmup=True)
+    for step in range(settings.num_steps):
+        generator = generator_at(settings.seed, step)
+        batch = batch_at(step, generator)
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate_at(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+            loss = base_loss(dit, batch, generator)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+        optimiser.step()
+        optimiser.zero_grad()
+        ema.step(parameters)
+        report(step, loss.item())
+    ema.copy_to(parameters)

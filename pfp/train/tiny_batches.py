@@ -45,7 +45,9 @@ def bank_batch(banks: list[LatentBank], plan: BatchPlan, generator: torch.Genera
     bank = banks[int(torch.randint(len(banks), (), generator=generator))]
     index = torch.randint(len(bank.hr_NTCHW), (plan.batch_size,), generator=generator)
     hr, lr = _tensor(bank.hr_NTCHW, index), _tensor(bank.lr_NTCHW, index)
-    history = plan.history_frames[int(torch.randint(len(plan.history_frames), (), generator=generator))]
+    history = plan.history_frames[
+        int(torch.randint(len(plan.history_frames), (), generator=generator))
+    ]
     if torch.rand((), generator=generator) < plan.continue_share:
         history = min(history, hr.shape[1] - plan.num_targets)
         history -= 1 - history % 2  # odd, so that HR and LR tokens end together
@@ -87,7 +89,10 @@ def _crop(
         size = cells * cell
         rows_columns = (corner_B2 * cell).tolist()
         return torch.stack(
-            [clip[..., r : r + size, c : c + size] for clip, (r, c) in zip(video, rows_columns, strict=True)]
+            [
+                clip[..., r : r + size, c : c + size]
+                for clip, (r, c) in zip(video, rows_columns, strict=True)
+            ]
         )
 
     origin_B2 = (corner_B2 * (CELL // 2)).float()

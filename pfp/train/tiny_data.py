@@ -8,8 +8,8 @@ mirrors, colours, cuts, dissolves and pieces of other photographs that move acro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import count, islice
 from importlib.util import find_spec
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +22,11 @@ from pfp.io.render import pan_frames, plan_clip, render_frames
 
 # Photographs that ship inside well-known wheels, with free licences (public domain, CC0, CC BY).
 PHOTOGRAPHS: Final[dict[str, tuple[str, ...]]] = {
-    "skimage": tuple(
-        f"data/{name}"
-        for name in (
-            "astronaut.png brick.png camera.png chelsea.png clock_motion.png coffee.png coins.png "
-            "grass.png gravel.png ihc.png motorcycle_left.png motorcycle_right.png page.png "
-            "retina.jpg rocket.jpg"
-        ).split()
+    "skimage": (
+        *("data/astronaut.png", "data/brick.png", "data/camera.png", "data/chelsea.png"),
+        *("data/clock_motion.png", "data/coffee.png", "data/coins.png", "data/grass.png"),
+        *("data/gravel.png", "data/ihc.png", "data/motorcycle_left.png"),
+        *("data/motorcycle_right.png", "data/page.png", "data/retina.jpg", "data/rocket.jpg"),
     ),
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
@@ -97,7 +95,7 @@ def photo_window(
 def generated_windows(
     seed: int, index: int, *, num_frames: int, fps: float, height: int, width: int
 ) -> Iterator[tuple[NDArray[np.uint8], str]]:
-    """All windows of generated clip ``index``, one after the other, with the caption of their middle.
+    """All windows of generated clip ``index`` in order, each with the caption of its middle.
 
     Yields uint8 THWC of shape ``(num_frames, height, width, 3)``; even clips are landscape.
     """
@@ -158,7 +156,9 @@ def _move_piece_across(
     t = np.arange(num_frames) / 12.0  # seconds, at the demo's 12 fps
     start = rng.uniform(-0.2, 1.0, 2)
     velocity = rng.normal(0, 0.35, 2) * (rng.random() < 0.8)
-    sway = rng.uniform(0, 0.15, 2) * np.sin(t[:, None] * rng.uniform(0.5, 6, 2) + rng.uniform(0, 6, 2))
+    sway = rng.uniform(0, 0.15, 2) * np.sin(
+        t[:, None] * rng.uniform(0.5, 6, 2) + rng.uniform(0, 6, 2)
+    )
     path_T2 = (start + velocity * t[:, None] + sway) * [height, width]
     for frame, (top_f, left_f) in zip(frames_THWC, path_T2, strict=True):
         top, left = int(top_f), int(left_f)
@@ -168,4 +168,6 @@ def _move_piece_across(
             continue
         inside = np.s_[r0 - top : r1 - top, c0 - left : c1 - left]
         under = frame[r0:r1, c0:c1]
-        frame[r0:r1, c0:c1] = (under + (piece[inside] - under.astype(np.float32)) * alpha_HW1[inside]).astype(np.uint8)
+        frame[r0:r1, c0:c1] = (
+            under + (piece[inside] - under.astype(np.float32)) * alpha_HW1[inside]
+        ).astype(np.uint8)

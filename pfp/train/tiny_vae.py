@@ -106,7 +106,9 @@ def train_vae(
     )
     ema = EMAModel(vae.parameters(), decay=0.995)
     for step in range(training.num_steps):
-        share = min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / training.num_steps))
+        share = (
+            min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / training.num_steps))
+        )
         for group in optimiser.param_groups:
             group["lr"] = training.learning_rate * share * group.get("lr_share", 1.0)
         with torch.autocast("cpu", torch.bfloat16):
@@ -121,7 +123,9 @@ def train_vae(
 
 
 @torch.no_grad()
-def measure_latents(vae: TinyCausalVAE, windows: list[NDArray[np.uint8]]) -> tuple[list[float], list[float]]:
+def measure_latents(
+    vae: TinyCausalVAE, windows: list[NDArray[np.uint8]]
+) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of every latent channel over the windows."""
     latents_NZ = torch.cat(
         [vae.encode(to_unit_range(window)[None]).movedim(1, -1).flatten(0, 3) for window in windows]

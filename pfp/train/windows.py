@@ -42,9 +42,7 @@ class WindowPlan:
     continue_share: float
 
 
-def window_batch(
-    clips: Sequence[TrainClip], plan: WindowPlan, generator: torch.Generator
-) -> Batch:
+def window_batch(clips: Sequence[TrainClip], plan: WindowPlan, generator: torch.Generator) -> Batch:
     """A batch of windows of one shape; a pure function of the generator's state.
 
     Raises InputError when no clip is as long as a window.

@@ -23,9 +23,8 @@ from pfp.io.tables import read_records, read_table
 from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
-from pfp.schema import CheckpointRecord, ClipRecord, LatentRecord
+from pfp.schema import CheckpointRecord, ClipRecord, GenerationRecord, LatentRecord
 from pipelines.eval.samples import GenerateSamples, failed_generation
-from pfp.schema import GenerationRecord
 
 VERSION: Final = 1  # raise it when equal settings come to mean other frames
 CODEC_ARM: Final = "codec ceiling"
@@ -70,7 +69,9 @@ class GenerateConfig:
 
 def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
     """The stage; a sample depends on its clips, its checkpoint (columns) and the sampler."""
-    settings = {k: v for k, v in asdict(config).items() if k not in {"num_workers", "num_continued"}}
+    settings = {
+        k: v for k, v in asdict(config).items() if k not in {"num_workers", "num_continued"}
+    }
     return Stage(
         name="generate",
         record=GenerationRecord,
@@ -106,7 +107,9 @@ def run_generate(
 
 def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
     """One row a sample: everything that it depends on."""
-    checkpoints = read_records(f"{run_directory}/checkpoints/_index", CheckpointRecord, verdict="kept")
+    checkpoints = read_records(
+        f"{run_directory}/checkpoints/_index", CheckpointRecord, verdict="kept"
+    )
     if not checkpoints:
         message = f"{run_directory}/checkpoints holds no trained arm; run pipelines/train first"
         raise NothingUsable(message)
@@ -118,7 +121,10 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
     for number, clip in enumerate(clips.values()):
         omega = frame_set(clip["clip_id"], config)
         row = {
-            **{name: clip[name] for name in ("clip_id", "video_uri", "video_sha256", "start_seconds")},
+            **{
+                name: clip[name]
+                for name in ("clip_id", "video_uri", "video_sha256", "start_seconds")
+            },
             **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
             "memory_clip_id": clip["clip_id"],
             "memory_latent_key": clip["latent_key"],
@@ -144,7 +150,9 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
                     ]
                     story = {"task": "continue", "omega": [], "prompts": ahead}
                     rows.append({**row, **_of_checkpoint(checkpoint), **story})
-        rows.append({**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""})
+        rows.append(
+            {**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
+        )
     for row in rows:
         row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
     return pa.Table.from_pylist(rows)
@@ -174,8 +182,18 @@ def _held_out(
     config: GenerateConfig, run_directory: str, trained_on: set[str]
 ) -> dict[str, dict[str, Any]]:
     """Clips that no arm has seen and that are long enough, with what the worker needs of them."""
-    columns = ["clip_id", "video_uri", "video_sha256", "start_seconds", "end_seconds", "width", "height"]
-    clips = read_table(f"{run_directory}/clips", ClipRecord, columns=[*columns, "verdict"]).to_pylist()
+    columns = [
+        "clip_id",
+        "video_uri",
+        "video_sha256",
+        "start_seconds",
+        "end_seconds",
+        "width",
+        "height",
+    ]
+    clips = read_table(
+        f"{run_directory}/clips", ClipRecord, columns=[*columns, "verdict"]
+    ).to_pylist()
     latents = {
         row["clip_id"]: row
         for row in read_table(

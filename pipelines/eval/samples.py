@@ -90,8 +90,10 @@ class GenerateSamples:
             frames_FHWC, num_tokens = self._retrieve(row)
             true_FHWC = history_FHWC[_frames_of(row["omega"])]
             if frames_FHWC.shape != true_FHWC.shape:
-                message = f"retrieved {frames_FHWC.shape} but the clip has {true_FHWC.shape}; run latents again"
-                raise PermanentError(message)
+                raise PermanentError(
+                    f"retrieved {frames_FHWC.shape} but the clip has {true_FHWC.shape}; "
+                    "run pipelines/latents again"
+                )
             reference_uri = self._write(f"{folder}/target.mp4", true_FHWC, fps, lossless=True)
             uri = self._write(f"{folder}/{_slug(row['arm'])}.mp4", frames_FHWC, fps, lossless=True)
         return _record(
@@ -163,7 +165,7 @@ class GenerateSamples:
     ) -> NDArray[np.uint8]:
         """The history's frames, decoded as the latents stage decoded them."""
         record = self._latents.load(clip_id).record
-        assert self._guard is not None  # noqa: S101 - set before any row
+        assert self._guard is not None
         frames: NDArray[np.uint8] = self._guard.call(
             read_piece,
             uri,

@@ -35,7 +35,9 @@ class TrainConfig:
         """Refuses what cannot be trained."""
         unknown = sorted(set(self.arms) - set(TINY_ARMS))
         if unknown or not self.arms:
-            message = f"arms {unknown or '()'} cannot be trained; choose from {', '.join(TINY_ARMS)}"
+            message = (
+                f"arms {unknown or '()'} cannot be trained; choose from {', '.join(TINY_ARMS)}"
+            )
             raise ConfigError(message)
         if self.history_frames < 3 or self.history_frames % 2 == 0:
             message = (

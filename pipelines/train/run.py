@@ -1,4 +1,4 @@
-"""The train stage over a run directory: ``latents/`` and ``conditions/`` in, ``checkpoints/`` out."""
+"""The train stage over a run directory: ``latents/``, ``conditions/`` in, ``checkpoints/`` out."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class TrainArm:
                 lambda _step, generator: window_batch(clips, plan, generator),
                 self._settings(),
                 self._state_folder(row),
-                lambda _step, _loss: None,
+                report=lambda _step, _loss: None,
             )
         return self._record(row, model)
 
@@ -151,7 +151,16 @@ class TrainArm:
 
 
 _SHARED_COLUMNS: Final = (
-    *("checkpoint_id", "arm", "rate", "base", "base_sha256", "vae_sha256", "start_sha256", "clip_ids"),
+    *(
+        "checkpoint_id",
+        "arm",
+        "rate",
+        "base",
+        "base_sha256",
+        "vae_sha256",
+        "start_sha256",
+        "clip_ids",
+    ),
 )
 
 

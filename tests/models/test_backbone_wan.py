@@ -68,13 +68,17 @@ def test_a_crop_at_an_origin_has_the_positions_of_its_place(
 
     shifted = target_positions(at, 4, 4) + torch.tensor([0.0, 2.0, 5.0])
     with_origin = forward_with_memory(
-        small_dit, video, torch.tensor([[500.0]]), text, frame_index_BT=at,
+        small_dit,
+        video,
+        torch.tensor([[500.0]]),
+        text,
+        frame_index_BT=at,
         origin_B2=torch.tensor([[2.0, 5.0]]),
     )
     without = forward_with_memory(
         small_dit, video, torch.tensor([[500.0]]), text, frame_index_BT=at
     )
 
-    assert (3, 2, 5) == tuple(shifted[0, 0].int().tolist())
+    assert tuple(shifted[0, 0].int().tolist()) == (3, 2, 5)
     # One frame alone sees only distances between tokens, which an origin does not change.
     torch.testing.assert_close(with_origin, without, atol=1e-4, rtol=0)

@@ -18,7 +18,7 @@ def sample(model: MemoryDiT) -> torch.Tensor:
     noisy = torch.randn(1, 16, 2, 16, 24, generator=generator)
     text = torch.randn(1, 5, 8, generator=generator)
     out = model(
-        noisy, torch.full((1, 2), 600.0), text, torch.tensor([[2, 7]]), model.remember(hr, lr)
+        noisy, torch.full((1, 2), 600.0), text, torch.tensor([[2, 7]]), memory=model.remember(hr, lr)
     )
     assert isinstance(out, torch.Tensor)
     return out
@@ -55,7 +55,7 @@ def test_what_is_saved_comes_back(small_dit: WanTransformer3DModel, tmp_path: Pa
     model.save(tmp_path / "arm", dtype=torch.float32, card={"num_steps": 3})
     described = fresh.load(tmp_path / "arm")
 
-    assert 3 == described["num_steps"]
+    assert described["num_steps"] == 3
     assert torch.equal(before, sample(fresh))
 
 
@@ -69,7 +69,7 @@ def test_a_checkpoint_of_another_arm_is_refused(
     other.save(tmp_path / "arm", dtype=torch.float32, card={})
     model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
 
-    with pytest.raises(WeightsError, match="holds the arm .*no_memory.* not .*proposed"):
+    with pytest.raises(WeightsError, match=r"holds the arm .*no_memory.* not .*proposed"):
         model.load(tmp_path / "arm")
 
 

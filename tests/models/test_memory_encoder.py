@@ -22,6 +22,14 @@ def history(num_latents: int = 11) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(1, 16, num_latents, 16, 24), torch.randn(1, 16, (num_latents + 1) // 2, 4, 6)
 
 
+def trained_branch() -> HighResolutionBranch:
+    """An HR branch whose outputs are not the zeros that training starts from."""
+    branch = HighResolutionBranch(16, 48, RATE)
+    for weight in (branch.project.weight, branch.shortcut.weight):
+        torch.nn.init.normal_(weight)
+    return branch
+
+
 @pytest.mark.parametrize("arm", ["proposed", "large_patchifier", "only_lr"])
 def test_all_arms_give_the_same_token_grid(arm: str, small_dit: WanTransformer3DModel) -> None:
     """Arms are compared at equal token counts: 11 latent frames of 16x24 give 6x2x3 tokens."""
@@ -30,7 +38,7 @@ def test_all_arms_give_the_same_token_grid(arm: str, small_dit: WanTransformer3D
 
     tokens = encoder(*history(), small_dit.patch_embedding)
 
-    assert (1, 48, 6, 2, 3) == tuple(tokens.shape)
+    assert tuple(tokens.shape) == (1, 48, 6, 2, 3)
 
 
 def test_an_untrained_proposed_arm_is_exactly_only_lr(small_dit: WanTransformer3DModel) -> None:
@@ -50,27 +58,25 @@ def test_channels_follow_the_paper_and_time_is_reduced_first() -> None:
     """4x4x2 has exactly four strided stages, 64 -> 128 -> 256 -> 512, the first in time."""
     stages = list(HighResolutionBranch(16, 48, RATE).stages)
 
-    assert [64, 128, 256, 512] == [stage.conv.out_channels for stage in stages]
-    assert ["time", "space", "space", "space"] == [stage.axis for stage in stages]
+    assert [stage.conv.out_channels for stage in stages] == [64, 128, 256, 512]
+    assert [stage.axis for stage in stages] == ["time", "space", "space", "space"]
 
 
 def test_appending_to_the_history_leaves_earlier_tokens_as_they_were() -> None:
     """Tokens of 15 latent frames begin with the tokens of the first 11 (section 3.2)."""
     torch.manual_seed(0)
-    branch = HighResolutionBranch(16, 48, RATE)
-    torch.nn.init.normal_(branch.project.weight)
+    branch = trained_branch()
     hr, _ = history(15)
 
     longer, shorter = branch(hr), branch(hr[:, :, :11])
 
-    torch.testing.assert_close(longer[:, :, :6], shorter, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(longer[:, :, :6], shorter, atol=1e-3, rtol=1e-5)
 
 
 def test_a_tokens_frames_end_where_its_low_resolution_latent_ends() -> None:
     """HR latent 2j changes token j and latent 2j+1 does not: the branches are in step."""
     torch.manual_seed(0)
-    branch = HighResolutionBranch(16, 48, RATE)
-    torch.nn.init.normal_(branch.project.weight)
+    branch = trained_branch()
     hr, _ = history(11)
     reached = []
     for latent in (4, 5):
@@ -79,7 +85,7 @@ def test_a_tokens_frames_end_where_its_low_resolution_latent_ends() -> None:
         moved = (branch(changed) - branch(hr)).abs().amax(dim=(0, 1, 3, 4)) > 1e-6
         reached.append(moved.nonzero().flatten().tolist())
 
-    assert [[2], [3]] == reached
+    assert reached == [[2], [3]]
 
 
 def test_the_large_patchifier_starts_as_the_mean_of_the_patches(
@@ -110,4 +116,4 @@ def test_positions_are_the_centres_of_what_tokens_cover() -> None:
     """Token (1, 0, 1) at 4x4x2 covers latent frames 1..2 and patch columns 4..7."""
     positions = token_positions((6, 2, 3), RATE)
 
-    assert [1.5, 1.5, 5.5] == positions.reshape(6, 2, 3, 3)[1, 0, 1].tolist()
+    assert positions.reshape(6, 2, 3, 3)[1, 0, 1].tolist() == [1.5, 1.5, 5.5]

@@ -50,43 +50,41 @@ def weights(model: MemoryDiT) -> list[torch.Tensor]:
 def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path) -> None:
     """Killed between saves, started again: bit for bit the uninterrupted run."""
     whole = tiny_model()
-    train(whole, batch_at, SETTINGS, None, lambda _step, _loss: None)
+    train(whole, batch_at, SETTINGS, None, report=lambda _step, _loss: None)
 
-    class Killed(Exception):
-        pass
+    class KilledError(Exception):
+        """Stands for the signal."""
 
     def die_at_five(step: int, _loss: float) -> None:
         if step == 4:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
-        train(tiny_model(), batch_at, SETTINGS, tmp_path, die_at_five)
+    with pytest.raises(KilledError):
+        train(tiny_model(), batch_at, SETTINGS, tmp_path, report=die_at_five)
     resumed = tiny_model()
-    started_at = train(resumed, batch_at, SETTINGS, tmp_path, lambda _step, _loss: None)
+    started_at = train(resumed, batch_at, SETTINGS, tmp_path, report=lambda _step, _loss: None)
 
-    assert 4 == started_at
-    assert all(
-        torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True)
-    )
+    assert started_at == 4
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
 
 
 def test_a_finished_training_does_nothing_when_started_again(tmp_path: Path) -> None:
     """The state says that all steps are done, so none is taken."""
-    train(tiny_model(), batch_at, SETTINGS, tmp_path, lambda _step, _loss: None)
+    train(tiny_model(), batch_at, SETTINGS, tmp_path, report=lambda _step, _loss: None)
     steps: list[int] = []
 
-    train(tiny_model(), batch_at, SETTINGS, tmp_path, lambda step, _loss: steps.append(step))
+    train(tiny_model(), batch_at, SETTINGS, tmp_path, report=lambda step, _loss: steps.append(step))
 
-    assert [] == steps
+    assert steps == []
 
 
 def test_the_state_of_another_training_is_refused(tmp_path: Path) -> None:
     """Another seed cannot go on from this state; the message names the cure."""
-    train(tiny_model(), batch_at, SETTINGS, tmp_path, lambda _step, _loss: None)
+    train(tiny_model(), batch_at, SETTINGS, tmp_path, report=lambda _step, _loss: None)
     other = TrainSettings(num_steps=6, seed=1, autocast=False)
 
     with pytest.raises(WeightsError, match="belongs to another training"):
-        train(tiny_model(), batch_at, other, tmp_path, lambda _step, _loss: None)
+        train(tiny_model(), batch_at, other, tmp_path, report=lambda _step, _loss: None)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:
@@ -98,7 +96,7 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
         return batch
 
     with pytest.raises(ConfigError, match="the loss is nan at step 0"):
-        train(tiny_model(), poisoned, SETTINGS, None, lambda _step, _loss: None)
+        train(tiny_model(), poisoned, SETTINGS, None, report=lambda _step, _loss: None)
 
 
 def test_one_batch_is_learned() -> None:
@@ -113,7 +111,7 @@ def test_one_batch_is_learned() -> None:
         lambda _step, _generator: fixed,
         settings,
         None,
-        lambda _step, loss: losses.append(loss),
+        report=lambda _step, loss: losses.append(loss),
         loss_of=lambda m, b, _generator: velocity_loss(m, b, generator_at(0, 0)),
     )
 

@@ -23,14 +23,12 @@ def numbered_clip(clip_id: str, num_latents: int, *, height: int = 2) -> TrainCl
 
 def plan(*, continue_share: float) -> WindowPlan:
     """Histories of 5 latent frames, 2 targets."""
-    return WindowPlan(
-        batch_size=4, history_frames=5, num_targets=2, continue_share=continue_share
-    )
+    return WindowPlan(batch_size=4, history_frames=5, num_targets=2, continue_share=continue_share)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_retrieved_frames_are_the_histories_own(seed: int) -> None:
-    """Target k is history frame ``frame_index[k]``; HR and LR begin together; text is the target's."""
+    """Target k is history frame ``frame_index[k]``; HR, LR and text are in step with it."""
     generator = torch.Generator().manual_seed(seed)
 
     batch = window_batch([numbered_clip("a", 12)], plan(continue_share=0.0), generator)
@@ -56,7 +54,11 @@ def test_continuation_targets_follow_the_history() -> None:
 
 def test_a_batch_has_one_shape_and_short_clips_are_left_out() -> None:
     """Clips of two sizes never meet in a batch; a clip shorter than the history is never used."""
-    clips = [numbered_clip("a", 7), numbered_clip("b", 7, height=4), numbered_clip("c", 3, height=6)]
+    clips = [
+        numbered_clip("a", 7),
+        numbered_clip("b", 7, height=4),
+        numbered_clip("c", 3, height=6),
+    ]
     heights = set()
     for seed in range(30):
         batch = window_batch(clips, plan(continue_share=0.5), torch.Generator().manual_seed(seed))

@@ -97,4 +97,6 @@ def forward_with_memory(
     out = dit.norm_out(tokens[:, -num_targets:].float()) * (1 + scale[:, :, 0]) + shift[:, :, 0]
     patches = dit.proj_out(out.type_as(tokens))
     grid = patches.reshape(batch, num_frames, rows, columns, patch_height, patch_width, -1)
-    return cast("Tensor", grid.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, -1, num_frames, height, width))
+    return cast(
+        "Tensor", grid.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, -1, num_frames, height, width)
+    )

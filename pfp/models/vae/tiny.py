@@ -81,7 +81,7 @@ class CausalStack(nn.Module):
         nn.init.zeros_(cast("Tensor", self.out.bias))
 
     def forward(self, x_BTCHW: Tensor, cache: list[Tensor] | None = None) -> Tensor:
-        """Maps ``(B, T, in, H, W)`` to ``(B, T, out, H, W)``; a cache is read and brought up to date."""
+        """Maps ``(B, T, in, H, W)`` to ``(B, T, out, H, W)``; a cache is read and renewed."""
         batch_and_time = x_BTCHW.shape[:2]
         flat = x_BTCHW.flatten(0, 1)
         h_BTCHW = self.into(flat).unflatten(0, batch_and_time)
@@ -105,6 +105,7 @@ class TinyCausalVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
+        *,
         z_dim: int = 16,
         hidden_channels: int = 96,
         num_encoder_blocks: int = 2,
@@ -113,6 +114,7 @@ class TinyCausalVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latents_std: list[float] | None = None,
     ) -> None:
         super().__init__()
+        del latents_mean, latents_std  # they live in the config
         self.encoder = CausalStack(FOLDED_CHANNELS, hidden_channels, z_dim, num_encoder_blocks)
         self.decoder = CausalStack(z_dim, hidden_channels, FOLDED_CHANNELS, num_decoder_blocks)
 

@@ -1,0 +1,1 @@
+"""The five pipelines: each picks parts of pfp and says how many machines."""
