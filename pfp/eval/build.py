@@ -1,0 +1,250 @@
+"""Generations and scores to a leaderboard: pure, records in and one frozen value out."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import pfp
+from pfp.errors import InputError, NothingUsable
+from pfp.eval.aggregate import Bootstrap, clip_means, holm, paired_difference, summarise
+from pfp.eval.arms import ROLES, focus_of, role_of
+from pfp.eval.leaderboard import Arm, Cell, Comparison, Leaderboard, Values
+from pfp.eval.metrics import METRICS, resolve
+from pfp.eval.metrics.base import MetricCard
+from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
+
+RETRIEVE = "retrieve"
+VERSIONED = ("numpy", "av", "torch", "diffusers", "lpips", "ray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What the rows of the table are computed from."""
+
+    made: Sequence[GenerationRecord]
+    scores: Sequence[ScoreRecord]
+    cards: tuple[MetricCard, ...]
+    values: Values
+    bootstrap: Bootstrap
+
+
+def build_leaderboard(
+    generations: Sequence[GenerationRecord],
+    scores: Sequence[ScoreRecord],
+    *,
+    bootstrap: Bootstrap | None = None,
+) -> Leaderboard:
+    """The leaderboard of one run.
+
+    A clip counts as expected for every arm as soon as any arm was asked for it, so an arm that
+    skips hard clips shows it in its coverage.
+
+    Raises:
+        NothingUsable: there are no retrieval samples, or no scores.
+        InputError: scores of several protocols, or of other metric versions than this pfp has.
+    """
+    made = [record for record in generations if record.task == RETRIEVE]
+    samples = {record.sample_id for record in made}
+    scores = [score for score in scores if score.sample_id in samples]  # none of an older run
+    if not made or not scores:
+        raise NothingUsable(
+            f"the run has {len(made)} retrieval samples and {len(scores)} scores; "
+            "run the generate and score steps first"
+        )
+    run = _Run(
+        made=made,
+        scores=scores,
+        cards=_cards_of(scores),
+        values=_values_of(made, scores),
+        bootstrap=bootstrap or Bootstrap(),
+    )
+    arms = _ordered([_arm_of(run, name) for name in _names(made)], run.cards)
+    focus = focus_of([arm.name for arm in arms])
+    return Leaderboard(
+        protocol=_one_protocol(scores),
+        decoders=tuple(sorted({score.decoder for score in scores})),
+        metrics=run.cards,
+        arms=tuple(arms),
+        comparisons=tuple(_comparisons(run, focus, [arm.name for arm in arms])),
+        focus=focus,
+        clip_ids=tuple(sorted({record.clip_id for record in made})),
+        values=run.values,
+        num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
+        seeds=tuple(sorted({record.seed for record in made})),
+        not_made=_not_made(generations),
+        num_continuations=sum(record.task != RETRIEVE for record in generations),
+        bootstrap=run.bootstrap,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions of pfp, Python and the installed libraries that numbers may depend on."""
+    found = {"pfp": pfp.__version__, "python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _names(made: Sequence[GenerationRecord]) -> list[str]:
+    return sorted({record.arm for record in made})
+
+
+def _one_protocol(scores: Sequence[ScoreRecord]) -> str:
+    protocols = sorted({score.protocol for score in scores})
+    if len(protocols) > 1:
+        raise InputError(
+            f"scores of the protocols {protocols} cannot stand in one leaderboard; "
+            "score the run again with one of them"
+        )
+    return protocols[0]
+
+
+def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
+    """The cards of the metrics that were scored, in the order of ``METRICS``."""
+    cards = {card.metric_id: card for card in (resolve(name).card for name in METRICS)}
+    unknown = sorted({score.metric for score in scores} - cards.keys())
+    if unknown:
+        raise InputError(
+            f"scores of {', '.join(unknown)} are not of this pfp, which has {', '.join(cards)}; "
+            "score the run again"
+        )
+    present = {score.metric for score in scores}
+    return tuple(card for metric_id, card in cards.items() if metric_id in present)
+
+
+def _values_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Values:
+    """Each clip's mean, for every metric and every arm, also for arms without any."""
+    pairs: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    for score in scores:
+        of_arm = pairs.setdefault(score.metric, {arm: [] for arm in _names(made)})
+        if score.value is not None:
+            of_arm[score.arm].append((score.clip_id, score.value))
+    return {
+        metric_id: {arm: clip_means(found) for arm, found in of_arm.items()}
+        for metric_id, of_arm in sorted(pairs.items())
+    }
+
+
+def _arm_of(run: _Run, name: str) -> Arm:
+    mine = [record for record in run.made if record.arm == name]
+    num_expected = len({record.clip_id for record in run.made})
+    cells = {
+        card.metric_id: Cell(
+            summary=summarise(
+                run.values[card.metric_id][name],
+                num_expected=num_expected,
+                bootstrap=run.bootstrap,
+            ),
+            num_samples=len(mine),
+            unscored=_unscored(card.metric_id, mine, run.scores),
+        )
+        for card in run.cards
+    }
+    return Arm(
+        name=name,
+        role=role_of(name),
+        model_ids=tuple(sorted({record.model_id for record in mine})),
+        checkpoints=tuple(sorted({record.checkpoint_sha256 for record in mine} - {""})),
+        rates=tuple(sorted({record.rate for record in mine if record.rate})),
+        num_memory_tokens=_single([record.num_memory_tokens for record in mine]),
+        num_steps=_single([record.num_steps for record in mine]),
+        cells=cells,
+    )
+
+
+def _single(values: Sequence[int | None]) -> int | None:
+    """The value that all samples share, or None."""
+    return values[0] if len(set(values)) == 1 else None
+
+
+def _unscored(
+    metric_id: str, mine: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
+) -> dict[str, int]:
+    """Samples of an arm without a value: not made, not scored yet, or scored in vain."""
+    by_sample = {score.sample_id: score for score in scores if score.metric == metric_id}
+    reasons: Counter[str] = Counter()
+    for record in mine:
+        score = by_sample.get(record.sample_id)
+        if score is None:
+            reasons[_why_not_made(record) or "not scored yet, `pfp-eval score`"] += 1
+        elif score.unscored_reason is not None:
+            reasons[score.unscored_reason] += 1
+    return dict(sorted(reasons.items()))
+
+
+def _why_not_made(record: GenerationRecord) -> str | None:
+    match record.verdict:
+        case Dropped(reason=reason):
+            return f"not generated: {reason}"
+        case Failed(error=error):
+            return f"not generated: {error}"
+        case _:
+            return None
+
+
+def _not_made(generations: Sequence[GenerationRecord]) -> dict[str, int]:
+    """How many samples of any task were not made, by a line that says which and why."""
+    lines: Counter[str] = Counter()
+    for record in generations:
+        match record.verdict:
+            case Dropped(detail=detail):
+                lines[f"{record.task}, {record.arm}: {detail}"] += 1
+            case Failed(error=error, message=message):
+                lines[f"{record.task}, {record.arm}: {error}: {message}"] += 1
+            case _:
+                pass
+    return dict(sorted(lines.items()))
+
+
+def _ordered(arms: Sequence[Arm], cards: Sequence[MetricCard]) -> list[Arm]:
+    """Methods, then controls, then ceilings; each best first by the first metric, PSNR."""
+
+    def badness(arm: Arm) -> tuple[int, list[float], str]:
+        means = [(card, arm.cells[card.metric_id].summary.mean) for card in cards]
+        return ROLES.index(arm.role), [_cost(mean, card) for card, mean in means], arm.name
+
+    return sorted(arms, key=badness)
+
+
+def _cost(mean: float | None, card: MetricCard) -> float:
+    """Smaller is better; unmeasured is worst."""
+    if mean is None:
+        return math.inf
+    return -mean if card.direction == "higher" else mean
+
+
+def _comparisons(run: _Run, focus: str | None, names: Sequence[str]) -> list[Comparison]:
+    """The focus against every other arm; p values adjusted within each metric."""
+    if focus is None:
+        return []
+    return [
+        item
+        for card in run.cards
+        for item in compare(
+            run.values, card.metric_id, focus, [n for n in names if n != focus], run.bootstrap
+        )
+    ]
+
+
+def compare(
+    values: Values, metric_id: str, arm: str, others: Sequence[str], bootstrap: Bootstrap
+) -> list[Comparison]:
+    """``arm`` minus each of ``others`` under one metric; none if the arm has no values."""
+    of_arm = values[metric_id]
+    if not of_arm[arm]:
+        return []
+    found = [paired_difference(of_arm[arm], of_arm[other], bootstrap=bootstrap) for other in others]
+    adjusted = holm([difference.p_value for difference in found])
+    return [
+        Comparison(metric_id=metric_id, arm=arm, other=other, difference=difference, p_holm=p)
+        for other, difference, p in zip(others, found, adjusted, strict=True)
+    ]

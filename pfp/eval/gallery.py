@@ -1,0 +1,231 @@
+"""The pictures of a report: frames of the remembered history, the true frame, what each arm made.
+
+Clips come in the order of their ids, which are digests, and the shown frame is always the middle
+one: nothing is picked by its looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pfp.errors import PfpError
+from pfp.eval.build import RETRIEVE
+from pfp.eval.locate import locate
+from pfp.io import media
+from pfp.schema import GenerationRecord, Kept, ScoreRecord
+
+Frame: TypeAlias = npt.NDArray[np.uint8]
+
+NUM_HISTORY_FRAMES = 6
+NUM_SEGMENT_FRAMES = 4
+BROWSER_CODECS = {"h264", "vp8", "vp9", "av1"}
+BROWSER_PIXELS = "yuv420p"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One arm's frame. ``note`` is its PSNR in words, or why there is no picture."""
+
+    arm: str
+    frame: Frame | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """One clip: what was remembered, what was asked for, what came back."""
+
+    clip_id: str
+    history: list[Frame]
+    true_frame: Frame | None
+    frame_index: int
+    num_frames: int
+    shown: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One prompt and frames of the span ``[start_seconds, end_seconds)`` generated from it."""
+
+    prompt: str
+    frames: list[Frame]
+    start_seconds: float | None
+    end_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """One generated continuation. ``problem`` says why it has no pictures."""
+
+    clip_id: str
+    arm: str
+    seed: int
+    history: list[Frame]
+    segments: tuple[Segment, ...]
+    video_uri: str | None
+    plays_in_browsers: bool
+    problem: str | None
+
+
+def retrievals(
+    run_directory: str | Path,
+    generations: Sequence[GenerationRecord],
+    scores: Sequence[ScoreRecord],
+    *,
+    arms: Sequence[str],
+    max_clips: int,
+) -> list[Retrieval]:
+    """The first ``max_clips`` clips, the given arms side by side; of several seeds the lowest."""
+    made = sorted(
+        (record for record in generations if record.task == RETRIEVE),
+        key=lambda record: (record.clip_id, record.seed, record.sample_id),
+    )
+    psnr = {score.sample_id: score for score in scores if score.metric.startswith("psnr@")}
+    chosen: dict[str, dict[str, GenerationRecord]] = {}
+    for record in made:
+        chosen.setdefault(record.clip_id, {}).setdefault(record.arm, record)
+    clips = list(chosen.items())[:max_clips]
+    return [_retrieval(run_directory, clip, by_arm, psnr, arms) for clip, by_arm in clips]
+
+
+def _retrieval(
+    run_directory: str | Path,
+    clip_id: str,
+    by_arm: Mapping[str, GenerationRecord],
+    psnr: Mapping[str, ScoreRecord],
+    arms: Sequence[str],
+) -> Retrieval:
+    records = [by_arm[arm] for arm in arms if arm in by_arm]
+    true_THWC = _first_video(run_directory, [record.reference_uri for record in records])
+    index = len(true_THWC) // 2 if true_THWC is not None else 0
+    histories = [_history(run_directory, record.history_uri) for record in records[:1]]
+    return Retrieval(
+        clip_id=clip_id,
+        history=histories[0] if histories else [],
+        true_frame=None if true_THWC is None else true_THWC[index],
+        frame_index=index,
+        num_frames=0 if true_THWC is None else len(true_THWC),
+        shown=tuple(
+            _shown(run_directory, record, index, psnr.get(record.sample_id)) for record in records
+        ),
+    )
+
+
+def _first_video(run_directory: str | Path, uris: Iterable[str | None]) -> Frame | None:
+    """The first of several references that can be read; they hold the same frames."""
+    for uri in dict.fromkeys(uris):
+        video_THWC = _video(run_directory, uri)
+        if video_THWC is not None:
+            return video_THWC
+    return None
+
+
+def _video(run_directory: str | Path, uri: str | None) -> Frame | None:
+    """All frames of a short video, or None where there is none to show."""
+    if uri is None:
+        return None
+    try:
+        return media.read_video(locate(run_directory, uri))
+    except PfpError:
+        return None
+
+
+def _shown(
+    run_directory: str | Path, record: GenerationRecord, index: int, score: ScoreRecord | None
+) -> Shown:
+    if not isinstance(record.verdict, Kept):
+        return Shown(arm=record.arm, frame=None, note="not generated")
+    video_THWC = _video(run_directory, record.video_uri)
+    if video_THWC is None or index >= len(video_THWC):
+        return Shown(arm=record.arm, frame=None, note="no such frame")
+    return Shown(arm=record.arm, frame=video_THWC[index], note=_psnr_note(score, index))
+
+
+def _psnr_note(score: ScoreRecord | None, index: int) -> str:
+    """That frame's own PSNR, from the evidence of the score."""
+    if score is None or score.evidence is None:
+        return "not measured"
+    per_frame: list[float | None] = json.loads(score.evidence)["per_frame"]
+    value = per_frame[index]
+    return "identical" if value is None else f"{value:.2f} dB"
+
+
+def _history(run_directory: str | Path, uri: str | None) -> list[Frame]:
+    video_THWC = _video(run_directory, uri)
+    return [] if video_THWC is None else spaced(video_THWC, NUM_HISTORY_FRAMES)
+
+
+def spaced(frames_THWC: Frame, num_frames: int) -> list[Frame]:
+    """Up to ``num_frames`` frames in even steps, the first and the last among them."""
+    count = min(num_frames, len(frames_THWC))
+    return [frames_THWC[i] for i in np.linspace(0, len(frames_THWC) - 1, count).round().astype(int)]
+
+
+def continuations(
+    run_directory: str | Path, generations: Sequence[GenerationRecord], *, max_clips: int
+) -> list[Continuation]:
+    """The continuations of the first ``max_clips`` clips, by clip, arm and seed."""
+    records = sorted(
+        (record for record in generations if record.task != RETRIEVE),
+        key=lambda record: (record.clip_id, record.arm, record.seed, record.sample_id),
+    )
+    clips = list(dict.fromkeys(record.clip_id for record in records))[:max_clips]
+    return [_continuation(run_directory, record) for record in records if record.clip_id in clips]
+
+
+def _continuation(run_directory: str | Path, record: GenerationRecord) -> Continuation:
+    video_THWC = _video(run_directory, record.video_uri)
+    problem = None
+    if not isinstance(record.verdict, Kept):
+        problem = "not generated"
+    elif video_THWC is None:
+        problem = "its video cannot be read"
+    return Continuation(
+        clip_id=record.clip_id,
+        arm=record.arm,
+        seed=record.seed,
+        history=_history(run_directory, record.history_uri),
+        segments=() if video_THWC is None else segments(_new_frames(video_THWC, record), record),
+        video_uri=record.video_uri,
+        plays_in_browsers=video_THWC is not None and _plays(run_directory, record.video_uri),
+        problem=problem,
+    )
+
+
+def _new_frames(video_THWC: Frame, record: GenerationRecord) -> Frame:
+    """What was generated: the video's last ``num_frames``, since the history may lead it."""
+    return video_THWC[-record.num_frames :] if record.num_frames else video_THWC
+
+
+def segments(frames_THWC: Frame, record: GenerationRecord) -> tuple[Segment, ...]:
+    """The generated frames cut into as many equal spans as there are prompts; times from 0."""
+    prompts, fps = record.prompts or [""], record.fps
+    edges = np.linspace(0, len(frames_THWC), len(prompts) + 1).round().astype(int)
+    spans = zip(prompts, edges[:-1], edges[1:], strict=True)
+    return tuple(
+        Segment(
+            prompt=prompt,
+            frames=spaced(frames_THWC[start:end], NUM_SEGMENT_FRAMES),
+            start_seconds=start / fps if fps else None,
+            end_seconds=end / fps if fps else None,
+        )
+        for prompt, start, end in spans
+    )
+
+
+def _plays(run_directory: str | Path, uri: str | None) -> bool:
+    """Whether every current browser plays the file."""
+    if uri is None:
+        return False
+    try:
+        probe = media.probe(locate(run_directory, uri))
+    except PfpError:
+        return False
+    return probe.codec in BROWSER_CODECS and probe.pixel_format == BROWSER_PIXELS

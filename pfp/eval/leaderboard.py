@@ -1,0 +1,155 @@
+"""The leaderboard as a value: what all reports show, and what ``leaderboard.json`` holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+from pfp.eval.aggregate import Bootstrap, Difference, Summary
+from pfp.eval.arms import Role
+from pfp.eval.metrics.base import MetricCard
+
+SCHEMA_VERSION = 1
+
+# metric id -> arm -> clip -> value
+Values: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One arm under one metric. ``unscored`` counts the samples without a value by reason."""
+
+    summary: Summary
+    num_samples: int
+    unscored: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One row of the table; ``cells`` by metric id."""
+
+    name: str
+    role: Role
+    model_ids: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    rates: tuple[str, ...]
+    num_memory_tokens: int | None
+    num_steps: int | None
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """``arm`` minus ``other`` under one metric; ``p_holm`` is adjusted over the metric's others."""
+
+    metric_id: str
+    arm: str
+    other: str
+    difference: Difference
+    p_holm: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """Everything that the reports show. The arms are in the order of the table, best first."""
+
+    protocol: str
+    decoders: tuple[str, ...]
+    metrics: tuple[MetricCard, ...]
+    arms: tuple[Arm, ...]
+    comparisons: tuple[Comparison, ...]
+    focus: str | None
+    clip_ids: tuple[str, ...]
+    values: Values
+    num_frames: int
+    seeds: tuple[int, ...]
+    not_made: Mapping[str, int]
+    num_continuations: int
+    bootstrap: Bootstrap
+    versions: Mapping[str, str]
+
+    @property
+    def model_ids(self) -> tuple[str, ...]:
+        """The models behind all arms, sorted."""
+        return tuple(sorted({model for arm in self.arms for model in arm.model_ids}))
+
+    def arms_of(self, role: Role) -> list[Arm]:
+        """The rows of one role, best first."""
+        return [arm for arm in self.arms if arm.role == role]
+
+    def is_measured(self, metric_id: str) -> bool:
+        """Whether any arm has a value under the metric."""
+        return any(arm.cells[metric_id].summary.mean is not None for arm in self.arms)
+
+    def unscored(self, metric_id: str) -> dict[str, int]:
+        """Why samples have no value under a metric, with how many, over all arms."""
+        total: Counter[str] = Counter()
+        for arm in self.arms:
+            total.update(arm.cells[metric_id].unscored)
+        return dict(sorted(total.items()))
+
+    def compared(self, metric_id: str) -> list[Comparison]:
+        """The comparisons under one metric, in the order of the table."""
+        return [item for item in self.comparisons if item.metric_id == metric_id]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with a ``schema_version``, from which every number can be made again."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "protocol": self.protocol,
+            "decoders": list(self.decoders),
+            "metrics": [
+                {
+                    **asdict(card),
+                    "metric_id": card.metric_id,
+                    "unscored": self.unscored(card.metric_id),
+                }
+                for card in self.metrics
+            ],
+            "arms": [_arm_json(arm) for arm in self.arms],
+            "focus": self.focus,
+            "comparisons": [_comparison_json(item) for item in self.comparisons],
+            "clip_ids": list(self.clip_ids),
+            "values": self.values,
+            "num_frames": self.num_frames,
+            "seeds": list(self.seeds),
+            "not_made": dict(self.not_made),
+            "num_continuations": self.num_continuations,
+            "bootstrap": asdict(self.bootstrap),
+            "versions": dict(self.versions),
+        }
+
+
+def _arm_json(arm: Arm) -> dict[str, Any]:
+    cells = {
+        metric_id: {
+            **asdict(cell.summary),
+            "coverage": cell.summary.coverage,
+            "num_samples": cell.num_samples,
+            "unscored": dict(cell.unscored),
+        }
+        for metric_id, cell in arm.cells.items()
+    }
+    shallow = {
+        "name": arm.name,
+        "role": arm.role,
+        "model_ids": list(arm.model_ids),
+        "checkpoints": list(arm.checkpoints),
+        "rates": list(arm.rates),
+        "num_memory_tokens": arm.num_memory_tokens,
+        "num_steps": arm.num_steps,
+    }
+    return {**shallow, "cells": cells}
+
+
+def _comparison_json(item: Comparison) -> dict[str, Any]:
+    return {
+        "metric_id": item.metric_id,
+        "arm": item.arm,
+        "other": item.other,
+        **asdict(item.difference),
+        "stays_off_zero": item.difference.stays_off_zero,
+        "p_holm": item.p_holm,
+    }

@@ -1,0 +1,90 @@
+"""Dots and intervals, one small drawing per metric, in SVG that scales with the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pfp.eval.leaderboard import Arm, Leaderboard
+from pfp.eval.metrics.base import MetricCard
+from pfp.eval.report import words
+from pfp.eval.report.markup import Markup, tag
+
+ROW = 26
+TOP = 4
+BOTTOM = 24
+LEFT_PERCENT, RIGHT_PERCENT = 46.0, 96.0  # of the width: names to the left, the scale between
+MAX_NAME = 24
+
+
+def chart(board: Leaderboard, card: MetricCard) -> Markup:
+    """All arms under one metric in the order of the table; horizontal positions are shares."""
+    arms = [arm for arm in board.arms if arm.cells[card.metric_id].summary.mean is not None]
+    ticks = nice_ticks(*_range(arms, card))
+    height = TOP + ROW * len(arms) + BOTTOM
+    body = [_grid(tick, ticks, height, card) for tick in ticks]
+    body += [_row(arm, i, ticks, card, board.focus) for i, arm in enumerate(arms)]
+    title = f"{card.title}: mean and interval of each arm; the numbers are in the table above."
+    return tag(
+        "figure",
+        tag("figcaption", tag("b", card.title), words.unit(card), f", {card.direction} is better"),
+        tag("svg", tag("title", title), body, height=height, role="img", aria_label=title),
+        class_="chart",
+    )
+
+
+def _range(arms: Sequence[Arm], card: MetricCard) -> tuple[float, float]:
+    summaries = [arm.cells[card.metric_id].summary for arm in arms]
+    values = [value for s in summaries for value in (s.low, s.mean, s.high) if value is not None]
+    return min(values), max(values)
+
+
+def shortened(name: str) -> str:
+    """The name, cut where the scale begins."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 3]}..."
+
+
+def nice_ticks(low: float, high: float, *, at_most: int = 6) -> list[float]:
+    """Round numbers in even steps of 1, 2 or 5 times a power of ten that cover ``[low, high]``."""
+    spread = (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(spread / at_most))
+    for factor in (1, 2, 5, 10, 20, 50):
+        first, last = math.floor(low / (step * factor)), math.ceil(high / (step * factor))
+        if last - first < at_most:
+            break
+    last = max(last, first + 1)
+    return [round(i * step * factor, 12) for i in range(first, last + 1)]
+
+
+def _x(value: float, ticks: Sequence[float]) -> str:
+    share = (value - ticks[0]) / (ticks[-1] - ticks[0])
+    return f"{LEFT_PERCENT + (RIGHT_PERCENT - LEFT_PERCENT) * share:.2f}%"
+
+
+def _grid(tick: float, ticks: Sequence[float], height: int, card: MetricCard) -> Markup:
+    x = _x(tick, ticks)
+    step = ticks[1] - ticks[0]
+    decimals = min(card.decimals, max(0, -math.floor(math.log10(step) + 1e-9)))
+    line = tag("line", x1=x, x2=x, y1=TOP, y2=height - BOTTOM + 2, class_="grid")
+    return Markup(line + tag("text", f"{tick:.{decimals}f}", x=x, y=height - 6, class_="tick"))
+
+
+def _row(arm: Arm, i: int, ticks: Sequence[float], card: MetricCard, focus: str | None) -> Markup:
+    summary = arm.cells[card.metric_id].summary
+    mean = summary.mean
+    assert mean is not None
+    y = TOP + ROW * i + ROW // 2
+    low, high = summary.low, summary.high
+    span = None
+    if low is not None and high is not None:
+        span = tag("line", x1=_x(low, ticks), x2=_x(high, ticks), y1=y, y2=y, class_="span")
+    shown = f"{words.number(mean, card)}{words.unit(card)}"
+    hint = f"{arm.name}: {shown} {words.bounds(low, high, card) or ''}"
+    return tag(
+        "g",
+        tag("title", hint),
+        tag("text", shortened(arm.name), x="0", y=y + 4, class_="name"),
+        span,
+        tag("circle", cx=_x(mean, ticks), cy=y, r=5),
+        class_="focus" if arm.name == focus else arm.role,
+    )

@@ -1,0 +1,157 @@
+"""The whole page: one file, no network, no framework, the same bytes for the same run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+
+from pfp.eval.gallery import Continuation, Retrieval
+from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.report import words
+from pfp.eval.report.chart import chart
+from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
+from pfp.eval.report.html_table import differences_section, results_section
+from pfp.eval.report.markup import Markup, tag
+
+
+def render_html(
+    board: Leaderboard,
+    *,
+    retrievals: Sequence[Retrieval] = (),
+    continuations: Sequence[Continuation] = (),
+    link: Linker = str,
+) -> str:
+    """The page; ``link`` turns a video's URI into what the page can reach it by."""
+    title = words.headline(board)
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", Markup(_resource("page.css"))),
+    )
+    body = tag(
+        "body",
+        tag(
+            "main",
+            _masthead(board),
+            results_section(board),
+            _charts(board),
+            differences_section(board),
+            retrievals_section(retrievals, num_clips=len(board.clip_ids), focus=board.focus),
+            continuations_section(continuations, link),
+            _not_made(board),
+        ),
+        _footer(board),
+        tag("script", Markup(_embedded(board)), type="application/json", id="leaderboard"),
+        tag("script", Markup(_resource("page.js"))),
+    )
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _resource(name: str) -> str:
+    return files("pfp.eval.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _embedded(board: Leaderboard) -> str:
+    """The leaderboard as JSON that cannot close its own script element."""
+    return json.dumps(board.to_json(), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _masthead(board: Leaderboard) -> Markup:
+    num_clips = len(board.clip_ids)
+    facts = [
+        ("clips", str(num_clips)),
+        ("frames per method", str(board.num_frames)),
+        ("model", ", ".join(board.model_ids)),
+        ("protocol", board.protocol),
+    ]
+    notes = [
+        tag("p", tag("b", tag("code", model)), f" {words.TINY_NOTE}", class_="caution")
+        for model in words.tiny_models(board)
+    ]
+    return tag(
+        "header",
+        tag("p", "pfp leaderboard", class_="eyebrow"),
+        tag("h1", "Frame retrieval from compressed memory"),
+        tag(
+            "p",
+            "Each method compresses the history of a clip into a short memory and is then asked "
+            f"for frames of it. Measured on {words.count(num_clips, 'clip')}, by comparing every "
+            "frame that came back with the true one.",
+            class_="lede",
+        ),
+        tag(
+            "dl",
+            (tag("div", tag("dt", name), tag("dd", value)) for name, value in facts),
+            class_="facts",
+        ),
+        notes,
+    )
+
+
+def _charts(board: Leaderboard) -> Markup | None:
+    measured = [card for card in board.metrics if board.is_measured(card.metric_id)]
+    if not measured:
+        return None
+    return tag(
+        "section",
+        tag("h2", "At a glance", id="glance"),
+        tag("div", (chart(board, card) for card in measured), class_="charts"),
+        aria_labelledby="glance",
+    )
+
+
+def _not_made(board: Leaderboard) -> Markup | None:
+    if not board.not_made:
+        return None
+    items = [
+        tag("li", line, f" ({words.count(samples, 'sample')})")
+        for line, samples in board.not_made.items()
+    ]
+    return tag(
+        "section",
+        tag("h2", "What could not be generated", id="missing"),
+        tag("ul", items, class_="plain"),
+        aria_labelledby="missing",
+    )
+
+
+def _footer(board: Leaderboard) -> Markup:
+    checkpoints = {
+        digest: [arm.name for arm in board.arms if digest in arm.checkpoints]
+        for digest in sorted({digest for arm in board.arms for digest in arm.checkpoints})
+    }
+    settings = board.bootstrap
+    intervals = (
+        f"{100 * settings.confidence:g} % percentile bootstrap over clips, "
+        f"{settings.num_draws} draws, seed {settings.seed}"
+    )
+    rows = [
+        ("Protocol", board.protocol),
+        ("Decoder", ", ".join(board.decoders)),
+        ("Seeds", ", ".join(str(seed) for seed in board.seeds)),
+        ("Intervals", intervals),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in board.versions.items())),
+    ]
+    rows += [(card.metric_id, f"{card.summary} {card.citation}.") for card in board.metrics]
+    digests = [
+        tag("div", tag("dt", "Checkpoint"), tag("dd", tag("code", digest), f" {', '.join(names)}"))
+        for digest, names in checkpoints.items()
+    ]
+    return tag(
+        "footer",
+        tag("h2", "How this was made"),
+        tag(
+            "dl",
+            (tag("div", tag("dt", name), tag("dd", value)) for name, value in rows),
+            digests,
+        ),
+        tag(
+            "p",
+            "Every number on this page can be computed again from the values in leaderboard.json, "
+            "which is also embedded here.",
+        ),
+    )

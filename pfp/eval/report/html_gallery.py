@@ -1,0 +1,180 @@
+"""The film strips: remembered, true and retrieved frames, and the continuations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from pfp.eval.gallery import Continuation, Frame, Retrieval, Segment, Shown
+from pfp.eval.report.markup import Markup, tag
+from pfp.eval.report.pictures import inlined, picture
+
+Linker: TypeAlias = Callable[[str], str]
+
+NUM_OPEN = 8  # further clips are folded away
+SHORT_ID = 12
+
+
+def retrievals_section(
+    retrievals: Sequence[Retrieval], *, num_clips: int, focus: str | None
+) -> Markup:
+    """One card per clip, the first ones open."""
+    cards = [_retrieval(item, focus) for item in retrievals]
+    rest = num_clips - len(cards)
+    hidden = (
+        f"{rest} of {num_clips} clips have no pictures here; their values are in leaderboard.json."
+    )
+    return tag(
+        "section",
+        tag("h2", "Clip by clip", id="clips"),
+        tag(
+            "p",
+            "Top: frames of the history that was remembered. Below: the true frame asked for, "
+            "then what each arm gave back, with that frame's PSNR. Always the middle frame of "
+            "those asked for, and clips in the order of their ids, which are digests: nothing is "
+            "picked by its looks.",
+            class_="lede",
+        ),
+        cards[:NUM_OPEN],
+        _fold(cards[NUM_OPEN:], "more clips"),
+        tag("p", hidden, class_="notes") if rest else None,
+        aria_labelledby="clips",
+    )
+
+
+def _fold(cards: Sequence[Markup], noun: str) -> Markup | None:
+    if not cards:
+        return None
+    return tag("details", tag("summary", f"{len(cards)} {noun}"), cards)
+
+
+def _retrieval(item: Retrieval, focus: str | None) -> Markup:
+    short = item.clip_id[:SHORT_ID]
+    true = None
+    if item.true_frame is not None:
+        alt = f"true frame {item.frame_index + 1} of clip {short}"
+        true = _figure(picture(item.true_frame, alt), "true frame", "asked for", class_="true")
+    return tag(
+        "article",
+        tag(
+            "h3",
+            "Clip ",
+            tag("code", short, title=item.clip_id),
+            tag("small", f"frame {item.frame_index + 1} of {item.num_frames} asked for"),
+        ),
+        _history(item.history, short),
+        tag("div", true, (_shown(shown, short, focus) for shown in item.shown), class_="frames"),
+        class_=_class_of([item.true_frame, *item.history]),
+    )
+
+
+def _class_of(frames: Sequence[Frame | None]) -> str:
+    """Upright pictures get narrower columns."""
+    shape = next((frame.shape for frame in frames if frame is not None), (0, 0))
+    return "clip portrait" if shape[0] > shape[1] else "clip"
+
+
+def _history(frames: Sequence[Frame], short: str) -> Markup | None:
+    if not frames:
+        return None
+    pictures = [
+        picture(frame, f"remembered history of clip {short}, {i + 1} of {len(frames)}")
+        for i, frame in enumerate(frames)
+    ]
+    return tag("div", tag("span", "remembered history"), tag("div", pictures), class_="film")
+
+
+def _shown(shown: Shown, short: str, focus: str | None) -> Markup:
+    kind = "focus" if shown.arm == focus else None
+    if shown.frame is None:
+        return _figure(tag("div", shown.note, class_="empty"), shown.arm, None, class_=kind)
+    alt = f"frame of clip {short} given back by {shown.arm}, {shown.note}"
+    return _figure(picture(shown.frame, alt), shown.arm, shown.note, class_=kind)
+
+
+def _figure(content: Markup, name: str, note: str | None, *, class_: str | None) -> Markup:
+    caption = tag("figcaption", tag("b", name), tag("span", note) if note else None)
+    return tag("figure", content, caption, class_=class_)
+
+
+def continuations_section(continuations: Sequence[Continuation], link: Linker) -> Markup | None:
+    """Generated segments with their prompts; there is no truth to measure them against."""
+    if not continuations:
+        return None
+    cards = [_continuation(item, link) for item in continuations]
+    return tag(
+        "section",
+        tag("h2", "Continuations", id="continuations"),
+        tag(
+            "p",
+            "Segments generated one after the other from the storyboard, each remembering all "
+            "before it. No true continuation exists, so nothing is measured here: look.",
+            class_="lede",
+        ),
+        cards[:NUM_OPEN],
+        _fold(cards[NUM_OPEN:], "more continuations"),
+        aria_labelledby="continuations",
+    )
+
+
+def _continuation(item: Continuation, link: Linker) -> Markup:
+    short = item.clip_id[:SHORT_ID]
+    strips = [
+        _history(item.history, short),
+        tag("p", item.problem, class_="notes") if item.problem else None,
+        [_segment(segment, i, short) for i, segment in enumerate(item.segments)],
+    ]
+    return tag(
+        "article",
+        tag(
+            "h3",
+            "Clip ",
+            tag("code", short, title=item.clip_id),
+            tag("small", f"{item.arm}, seed {item.seed}"),
+        ),
+        tag("div", tag("div", strips), _player(item, link), class_="continuation"),
+        class_=_class_of([frame for segment in item.segments for frame in segment.frames]),
+    )
+
+
+def _segment(segment: Segment, i: int, short: str) -> Markup:
+    span = ""
+    if segment.start_seconds is not None and segment.end_seconds is not None:
+        span = f", {segment.start_seconds:.1f} to {segment.end_seconds:.1f} s"
+    pictures = [
+        picture(frame, f"segment {i + 1} of clip {short}, frame {j + 1}: {segment.prompt}")
+        for j, frame in enumerate(segment.frames)
+    ]
+    return tag(
+        "figure",
+        tag(
+            "figcaption",
+            tag("b", f"Segment {i + 1}{span}"),
+            tag("q", segment.prompt) if segment.prompt else None,
+        ),
+        tag("div", pictures),
+        class_="segment",
+    )
+
+
+def _player(item: Continuation, link: Linker) -> Markup | None:
+    """A link to the video, and a player where browsers can play it."""
+    if item.video_uri is None or not item.segments:
+        return None
+    address = link(item.video_uri)
+    player = None
+    if item.plays_in_browsers:
+        poster, width, height = inlined(item.segments[0].frames[0])
+        player = tag(
+            "video",
+            src=address,
+            poster=poster,
+            width=width,
+            height=height,
+            controls=True,
+            loop=True,
+            muted=True,
+            preload="none",
+            aria_label=f"generated continuation of clip {item.clip_id[:SHORT_ID]}",
+        )
+    return tag("p", player, tag("a", "open the video", href=address), class_="player")

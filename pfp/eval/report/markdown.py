@@ -1,0 +1,88 @@
+"""The leaderboard as Markdown. Byte-stable: equal scores give equal bytes, so it diffs well."""
+
+from __future__ import annotations
+
+from pfp.eval.arms import ROLES
+from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.metrics.base import MetricCard
+from pfp.eval.report import words
+
+
+def render_markdown(board: Leaderboard) -> str:
+    """The table, the paired differences, and how to read them."""
+    lines = [f"# {_escape(words.headline(board))}", ""]
+    lines += [f"`{model}` {words.TINY_NOTE}" for model in words.tiny_models(board)]
+    lines += ["", *_table(board), ""]
+    lines += [f"- {sentence}" for sentence in words.how_to_read(board)]
+    lines += _differences(board)
+    lines += ["", "## Made with", "", *_provenance(board)]
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _heading(card: MetricCard) -> str:
+    return f"{card.title}{words.unit(card)} ({card.direction} is better)"
+
+
+def _table(board: Leaderboard) -> list[str]:
+    lines = [
+        _row(["arm", *(_heading(card) for card in board.metrics)]),
+        _row(["---", *("---" for _ in board.metrics)]),
+    ]
+    for role in ROLES:
+        for arm in board.arms_of(role):
+            name = _escape(arm.name) if role == "method" else f"*{_escape(arm.name)}* ({role})"
+            lines.append(_row([name, *(_cell(arm, card) for card in board.metrics)]))
+    return lines
+
+
+def _cell(arm: Arm, card: MetricCard) -> str:
+    cell = arm.cells[card.metric_id]
+    if cell.summary.mean is None:
+        return _escape(words.not_measured(cell))
+    span = words.bounds(cell.summary.low, cell.summary.high, card)
+    parts = [words.number(cell.summary.mean, card), span, f"({words.extent(cell.summary)})"]
+    return " ".join(part for part in parts if part)
+
+
+def _differences(board: Leaderboard) -> list[str]:
+    if not board.comparisons:
+        return []
+    lines = ["", f"## {_escape(board.focus or '')} minus each other arm", ""]
+    lines += [_row(["other", "metric", "difference", "p (Holm)", "finding"]), _row(["---"] * 5)]
+    for card in board.metrics:
+        for item in board.compared(card.metric_id):
+            lines.append(_row(_difference_cells(item, card)))
+    return lines
+
+
+def _difference_cells(item: Comparison, card: MetricCard) -> list[str]:
+    return [
+        _escape(item.other),
+        card.title,
+        words.difference_line(item.difference, card),
+        (words.p_value(item.p_holm) or "").removeprefix("p "),
+        words.finding(item, card),
+    ]
+
+
+def _provenance(board: Leaderboard) -> list[str]:
+    lines = [
+        f"- protocol {board.protocol}, pfp {board.versions['pfp']}",
+        f"- decoder {', '.join(board.decoders)}",
+        f"- seeds {', '.join(str(seed) for seed in board.seeds)}",
+    ]
+    lines += [f"- {card.metric_id}: {card.summary} {card.citation}." for card in board.metrics]
+    checkpoints = sorted({digest for arm in board.arms for digest in arm.checkpoints})
+    lines += [f"- checkpoint sha256 `{digest}`" for digest in checkpoints]
+    lines += [
+        f"- not made: {_escape(line)} ({samples})" for line, samples in board.not_made.items()
+    ]
+    return lines

@@ -1,0 +1,99 @@
+"""The leaderboard for a terminal: plain ASCII, at most 100 columns."""
+
+from __future__ import annotations
+
+import textwrap
+
+from pfp.eval.arms import ROLES, SHUFFLED
+from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.metrics.base import MetricCard
+from pfp.eval.report import words
+
+COLUMNS = 100
+MAX_NAME = 30
+
+
+def render_text(board: Leaderboard) -> str:
+    """The table, what the shuffled memory says, and what was not measured."""
+    lines = [*_wrapped(words.headline(board)), ""]
+    lines += _table(board)
+    lines.append("")
+    lines += _findings(board)
+    lines += [line for sentence in words.how_to_read(board) for line in _wrapped(sentence)]
+    for model in words.tiny_models(board):
+        lines += _wrapped(f"{model} {words.TINY_NOTE}")
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
+    """Two arms under every metric, one line each."""
+    lines = []
+    for item in comparisons:
+        card = _card(board, item)
+        p = words.p_value(item.difference.p_value)
+        finding = words.finding(item, card)
+        lines.append(
+            f"{card.title:<8}{words.difference_line(item.difference, card)}"
+            f"{f', {p}' if p else ''}: {item.arm} is {finding}"
+            if item.difference.mean is not None
+            else f"{card.title:<8}no shared clips"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _card(board: Leaderboard, item: Comparison) -> MetricCard:
+    return next(card for card in board.metrics if card.metric_id == item.metric_id)
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(board: Leaderboard) -> list[str]:
+    """Two lines per arm: means, then intervals with n and coverage."""
+    measured = [card for card in board.metrics if board.is_measured(card.metric_id)]
+    names = max(len("arm"), *(len(arm.name) for arm in board.arms))
+    width = min(names, MAX_NAME) + 2
+    cell = min(32, (COLUMNS - width) // max(1, len(measured)))
+    header = "arm".ljust(width) + "".join(_heading(card).ljust(cell) for card in measured)
+    rule = "-" * min(COLUMNS, width + cell * len(measured))
+    lines = [header.rstrip(), rule]
+    for role in ROLES:
+        arms = board.arms_of(role)
+        if arms and role == "ceiling":
+            lines.append(rule)
+        for arm in arms:
+            lines += _rows(arm, measured, width, cell)
+    return lines
+
+
+def _heading(card: MetricCard) -> str:
+    return f"{card.title}{words.unit(card)} ({card.direction} is better)"
+
+
+def _rows(arm: Arm, measured: list[MetricCard], width: int, cell: int) -> list[str]:
+    first = arm.name[: width - 2].ljust(width)
+    second = " " * width
+    for card in measured:
+        summary = arm.cells[card.metric_id].summary
+        if summary.mean is None:
+            first += "not measured".ljust(cell)
+            second += words.extent(summary).ljust(cell)
+            continue
+        span = words.bounds(summary.low, summary.high, card) or ""
+        first += f"{words.number(summary.mean, card)} {span}".ljust(cell)
+        second += words.extent(summary).ljust(cell)
+    return [first, second]
+
+
+def _findings(board: Leaderboard) -> list[str]:
+    """How the shuffled control and the strongest other method compare with the focus."""
+    lines = []
+    for card in board.metrics:
+        for item in board.compared(card.metric_id):
+            if item.other != SHUFFLED:
+                continue
+            line = words.difference_line(item.difference, card)
+            finding = words.finding(item, card)
+            lines += _wrapped(f"{item.arm} minus {item.other}, {card.title}: {line}: {finding}.")
+    return lines

@@ -1,0 +1,110 @@
+"""Numbers and findings in words, shared by all forms of the report."""
+
+from __future__ import annotations
+
+from pfp.eval.aggregate import Difference, Summary
+from pfp.eval.leaderboard import Cell, Comparison, Leaderboard
+from pfp.eval.metrics.base import MetricCard
+
+FEW_CLIPS = 20
+TINY = "tiny"
+TINY_NOTE = (
+    "is trained by this project on generated clips and pans over photographs; "
+    "it shows mechanics, not quality."
+)
+NO_INTERVAL = "no interval from one clip"
+
+
+def number(value: float, card: MetricCard) -> str:
+    """A value with the metric's decimals, without its unit."""
+    return f"{value:.{card.decimals}f}"
+
+
+def signed(value: float, card: MetricCard) -> str:
+    """A difference with its sign; what rounds to nothing has none."""
+    text = f"{value:+.{card.decimals}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def unit(card: MetricCard) -> str:
+    """The unit with a space before it, if there is one."""
+    return f" {card.unit}" if card.unit else ""
+
+
+def bounds(low: float | None, high: float | None, card: MetricCard) -> str | None:
+    """``[low, high]``, or None when there is no interval."""
+    if low is None or high is None:
+        return None
+    return f"[{number(low, card)}, {number(high, card)}]"
+
+
+def extent(summary: Summary) -> str:
+    """How many clips a mean rests on, and which share of those asked for that is."""
+    coverage = summary.coverage
+    return f"n {summary.n}" if coverage is None else f"n {summary.n}, {100 * coverage:.0f} %"
+
+
+def not_measured(cell: Cell) -> str:
+    """Why a cell has no mean."""
+    return f"not measured: {'; '.join(cell.unscored)}" if cell.unscored else "not measured"
+
+
+def finding(comparison: Comparison, card: MetricCard) -> str:
+    """Whether the interval of a difference lets one say who is better."""
+    difference = comparison.difference
+    if difference.stays_off_zero is None or difference.mean is None:
+        return "too few shared clips"
+    if not difference.stays_off_zero:
+        return "undecided"
+    return "better" if (difference.mean > 0) == (card.direction == "higher") else "worse"
+
+
+def difference_line(difference: Difference, card: MetricCard) -> str:
+    """``+1.23 dB [0.80, 1.71], n 12``."""
+    if difference.mean is None:
+        return "no shared clips"
+    span = bounds(difference.low, difference.high, card) or f"({NO_INTERVAL})"
+    return f"{signed(difference.mean, card)}{unit(card)} {span}, n {difference.n}"
+
+
+def p_value(p: float | None) -> str | None:
+    """A p value with three decimals; small ones as a bound."""
+    if p is None:
+        return None
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
+def headline(board: Leaderboard) -> str:
+    """What was measured, on how many clips, by which models."""
+    models = ", ".join(board.model_ids)
+    return (
+        f"Frame retrieval from compressed memory: {count(len(board.clip_ids), 'clip')}, "
+        f"{count(sum(arm.role == 'method' for arm in board.arms), 'method')}, model {models}"
+    )
+
+
+def count(n: int, noun: str) -> str:
+    """``1 clip``, ``2 clips``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def tiny_models(board: Leaderboard) -> list[str]:
+    """The models of the run that are the embedded default."""
+    return [model for model in board.model_ids if model.split("/")[-1].startswith(TINY)]
+
+
+def how_to_read(board: Leaderboard) -> list[str]:
+    """The sentences that belong under every form of the table."""
+    settings = board.bootstrap
+    intervals = (
+        f"Mean over clips; in brackets the {100 * settings.confidence:g} % interval of a "
+        f"percentile bootstrap over clips ({settings.num_draws} draws, seed {settings.seed}); n "
+        "counts the clips with a value, the percentage is their share of the clips asked for."
+    )
+    sentences = [intervals]
+    if len(board.clip_ids) < FEW_CLIPS:
+        sentences.append(f"With fewer than {FEW_CLIPS} clips such intervals tend to be too narrow.")
+    for card in board.metrics:
+        for reason, samples in board.unscored(card.metric_id).items():
+            sentences.append(f"{card.title}, {count(samples, 'sample')} not measured: {reason}.")
+    return sentences

@@ -1,0 +1,99 @@
+"""A run directory to its leaderboard files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pfp.eval.aggregate import Bootstrap
+from pfp.eval.build import build_leaderboard
+from pfp.eval.gallery import continuations, retrievals
+from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.locate import link_from
+from pfp.eval.report.html import render_html
+from pfp.eval.report.markdown import render_markdown
+from pfp.eval.report.text import render_text
+from pfp.io import tables
+from pfp.io.filesystems import Folder, explain_write_errors
+from pfp.schema import GenerationRecord, ScoreRecord
+
+MAX_PAGE_BYTES = 4 << 20
+NUM_CLIPS_SHOWN = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """Where the reports go; None: not written."""
+
+    html: str | Path | None = None
+    markdown: str | Path | None = None
+    text: str | Path | None = None
+    json: str | Path | None = None
+
+    @classmethod
+    def in_run(cls, run_directory: str | Path) -> ReportFiles:
+        """The usual places: ``leaderboard.{html,md,txt,json}`` in the run directory."""
+        stem = f"{str(run_directory).rstrip('/')}/leaderboard"
+        forms = {"html": "html", "markdown": "md", "text": "txt", "json": "json"}
+        return cls(**{form: f"{stem}.{suffix}" for form, suffix in forms.items()})
+
+
+def load_run(
+    run_directory: str | Path, *, bootstrap: Bootstrap | None = None
+) -> tuple[Leaderboard, list[GenerationRecord], list[ScoreRecord]]:
+    """The leaderboard of a run directory, and the records that it was built from."""
+    run = str(run_directory).rstrip("/")
+    generations = tables.read_records(f"{run}/generations", GenerationRecord)
+    scores = tables.read_records(f"{run}/scores", ScoreRecord)
+    return build_leaderboard(generations, scores, bootstrap=bootstrap), generations, scores
+
+
+def write_report(
+    run_directory: str | Path,
+    *,
+    files: ReportFiles | None = None,
+    bootstrap: Bootstrap | None = None,
+    num_clips_shown: int = NUM_CLIPS_SHOWN,
+) -> Leaderboard:
+    """Write the reports of a run, each in one step, and return what they show."""
+    files = files or ReportFiles.in_run(run_directory)
+    board, generations, scores = load_run(run_directory, bootstrap=bootstrap)
+    if files.json:
+        _write(files.json, json.dumps(board.to_json(), indent=1, sort_keys=True) + "\n")
+    if files.markdown:
+        _write(files.markdown, render_markdown(board))
+    if files.text:
+        _write(files.text, render_text(board))
+    if files.html:
+        link = partial(link_from, files.html, run_directory)
+
+        def page(num_clips: int) -> str:
+            arms = [arm.name for arm in board.arms]
+            clips = retrievals(run_directory, generations, scores, arms=arms, max_clips=num_clips)
+            sequels = continuations(run_directory, generations, max_clips=num_clips)
+            return render_html(board, retrievals=clips, continuations=sequels, link=link)
+
+        _write(files.html, _within_limit(page, min(num_clips_shown, len(board.clip_ids))))
+    return board
+
+
+def _within_limit(page: Callable[[int], str], num_clips: int) -> str:
+    """The page with as many clips as fit into ``MAX_PAGE_BYTES``."""
+    while True:
+        text = page(num_clips)
+        size_bytes = len(text.encode())
+        if size_bytes <= MAX_PAGE_BYTES or num_clips == 0:
+            return text
+        num_clips = min(num_clips - 1, int(num_clips * 0.9 * MAX_PAGE_BYTES / size_bytes))
+
+
+def _write(path: str | Path, text: str) -> None:
+    """The whole file or the old one, on this machine or in an object store."""
+    directory, _, name = str(path).rpartition("/")
+    with explain_write_errors(str(path)):
+        folder = Folder.at(directory or ".")
+        folder.make()
+        folder.write(name, text.encode())

@@ -1,0 +1,1 @@
+"""The eval stage: checkpoints in, generations, scores and a leaderboard out."""

@@ -1,0 +1,207 @@
+"""Records to a leaderboard: order, coverage, differences, and what may not stand side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pfp.errors import InputError, NothingUsable
+from pfp.eval.aggregate import Bootstrap
+from pfp.eval.build import build_leaderboard
+from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, ScoreRecord
+
+PSNR = {"proposed 4x4x2": 20.0, "only_lr 4x4x2": 18.0, "no_memory": 9.0}
+CONTROLS = {"shuffled memory": 8.0, "codec ceiling": 30.0}
+
+
+def generation(arm: str, clip: str, **changes: object) -> GenerationRecord:
+    """One retrieval sample."""
+    record = GenerationRecord(
+        sample_id=f"{clip}/{arm}",
+        task="retrieve",
+        clip_id=clip,
+        memory_clip_id=clip,
+        arm=arm,
+        model_id="tiny",
+        checkpoint_sha256="" if arm == "codec ceiling" else arm,
+        seed=0,
+        rate="4x4x2",
+        num_frames=8,
+        verdict=KEPT,
+    )
+    return replace(record, **changes)
+
+
+def scored(made: GenerationRecord, value: float | None, metric: str = "psnr@1") -> ScoreRecord:
+    """One score of a sample; without a value its weights are missing."""
+    return ScoreRecord(
+        score_id=f"{made.sample_id}/{metric}",
+        sample_id=made.sample_id,
+        arm=made.arm,
+        clip_id=made.clip_id,
+        metric=metric,
+        value=value,
+        unscored_reason="weights missing" if value is None else None,
+        num_frames=8,
+        params="{}",
+        protocol="recon-v1",
+        decoder="pyav 1",
+        verdict=KEPT if value is not None else Dropped(reason="weights_missing", detail="-"),
+    )
+
+
+def run(num_clips: int = 4) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+    """All arms on all clips; clip i is i dB easier for every arm."""
+    made = [generation(arm, f"clip{i}") for i in range(num_clips) for arm in (*CONTROLS, *PSNR)]
+    base = PSNR | CONTROLS
+    return made, [scored(r, base[r.arm] + int(r.clip_id[4:])) for r in made]
+
+
+def test_methods_come_first_and_best_first() -> None:
+    """Methods are ordered by PSNR; the control and the ceiling stand after them."""
+    board = build_leaderboard(*run())
+
+    assert [(arm.role, arm.name) for arm in board.arms] == [
+        ("method", "proposed 4x4x2"),
+        ("method", "only_lr 4x4x2"),
+        ("method", "no_memory"),
+        ("control", "shuffled memory"),
+        ("ceiling", "codec ceiling"),
+    ]
+
+
+def test_lower_is_better_is_ordered_the_other_way() -> None:
+    """When only LPIPS was measured, the smallest distance leads."""
+    made, scores = run()
+    lpips = [
+        scored(m, 1 / (s.value or 1), "lpips_alex@1") for m, s in zip(made, scores, strict=True)
+    ]
+    board = build_leaderboard(made, lpips)
+
+    assert board.arms[0].name == "proposed 4x4x2"
+    assert board.arms[2].name == "no_memory"
+
+
+def test_the_mean_travels_with_n_and_coverage() -> None:
+    """A clip that failed for one arm is in its coverage and its reasons, not in its mean."""
+    made, scores = run()
+    lost = next(i for i, r in enumerate(made) if r.sample_id == "clip3/no_memory")
+    made[lost] = replace(made[lost], verdict=Failed(error="PermanentError", message="broken"))
+    del scores[lost]
+    cell = build_leaderboard(made, scores).arms[2].cells["psnr@1"]
+
+    assert (cell.summary.n, cell.summary.num_expected, cell.summary.coverage) == (3, 4, 0.75)
+    assert cell.summary.mean == pytest.approx(10.0)
+    assert cell.unscored == {"not generated: PermanentError": 1}
+
+
+def test_an_arm_that_skipped_a_clip_shows_it() -> None:
+    """A clip that an arm was never asked for still counts as expected."""
+    made, scores = run()
+    made = [r for r in made if r.sample_id != "clip0/only_lr 4x4x2"]
+    cell = build_leaderboard(made, scores).arms[1].cells["psnr@1"]
+
+    assert cell.summary.coverage == 0.75
+
+
+def test_samples_that_were_not_scored_yet_say_so() -> None:
+    """A made sample without a score row is unscored with the command that helps."""
+    made, scores = run()
+    cell = build_leaderboard(made, scores[:-1]).arms[2].cells["psnr@1"]
+
+    assert cell.unscored == {"not scored yet, `pfp-eval score`": 1}
+
+
+def test_the_focus_is_compared_with_all_others() -> None:
+    """Proposed minus each other arm, paired by clip, in the order of the table."""
+    board = build_leaderboard(*run())
+
+    assert board.focus == "proposed 4x4x2"
+    found = {item.other: item.difference.mean for item in board.compared("psnr@1")}
+    assert found == pytest.approx(
+        {"only_lr 4x4x2": 2.0, "no_memory": 11.0, "shuffled memory": 12.0, "codec ceiling": -10.0}
+    )
+    assert all(item.difference.stays_off_zero for item in board.comparisons)
+    assert all((item.p_holm or 0) >= (item.difference.p_value or 1) for item in board.comparisons)
+
+
+def test_a_metric_without_any_value_has_reasons_and_no_comparison() -> None:
+    """LPIPS without weights keeps its column and says why it is empty."""
+    made, scores = run(num_clips=2)
+    board = build_leaderboard(made, scores + [scored(r, None, "lpips_alex@1") for r in made])
+
+    assert [card.metric_id for card in board.metrics] == ["psnr@1", "lpips_alex@1"]
+    assert not board.is_measured("lpips_alex@1")
+    assert board.unscored("lpips_alex@1") == {"weights missing": 10}
+    assert board.compared("lpips_alex@1") == []
+
+
+def test_scores_of_an_earlier_run_are_left_out() -> None:
+    """A score whose sample is no longer in the run takes no part."""
+    made, scores = run(num_clips=2)
+    board = build_leaderboard(made[:-1], scores)
+
+    assert "clip1" not in board.values["psnr@1"]["no_memory"]
+
+
+def test_two_protocols_cannot_share_a_leaderboard() -> None:
+    """Numbers that are not comparable are refused, with the names of their protocols."""
+    made, scores = run()
+    scores[0] = replace(scores[0], protocol="recon-v2")
+
+    with pytest.raises(InputError, match=r"recon-v1.*recon-v2"):
+        build_leaderboard(made, scores)
+
+
+def test_scores_of_another_metric_version_are_refused() -> None:
+    """A score that this pfp would compute differently is not shown as if it were its own."""
+    made, scores = run()
+    scores[0] = replace(scores[0], metric="psnr@0")
+
+    with pytest.raises(InputError, match=r"psnr@0 .* score the run again"):
+        build_leaderboard(made, scores)
+
+
+@pytest.mark.parametrize("empty", ["generations", "scores"])
+def test_an_empty_run_is_nothing_usable(empty: str) -> None:
+    """Without samples or without scores there is no leaderboard, and the message counts both."""
+    made, scores = run()
+
+    with pytest.raises(NothingUsable, match="retrieval samples"):
+        build_leaderboard(
+            [] if empty == "generations" else made, [] if empty == "scores" else scores
+        )
+
+
+def test_everything_in_the_json_can_be_recomputed() -> None:
+    """The JSON holds the per-clip values that its means are the means of."""
+    board = json.loads(json.dumps(build_leaderboard(*run()).to_json(), allow_nan=False))
+
+    assert board["schema_version"] == 1
+    for arm in board["arms"]:
+        values = board["values"]["psnr@1"][arm["name"]].values()
+        assert arm["cells"]["psnr@1"]["mean"] == pytest.approx(sum(values) / len(values))
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    """Tables read in another order give the same leaderboard."""
+    made, scores = run()
+
+    assert build_leaderboard(made, scores) == build_leaderboard(made[::-1], scores[::-1])
+
+
+def test_one_clip_gives_means_without_intervals() -> None:
+    """A run of one clip is reported, with its intervals unknown."""
+    board = build_leaderboard(*run(num_clips=1), bootstrap=Bootstrap(num_draws=200))
+
+    summary = board.arms[0].cells["psnr@1"].summary
+    assert (summary.mean, summary.low) == (20.0, None)
+
+
+def test_the_codec_has_no_checkpoint() -> None:
+    """An arm without a model lists no digest."""
+    board = build_leaderboard(*run())
+
+    assert board.arms[-1].checkpoints == ()
