@@ -20,6 +20,7 @@ from pfp.errors import InputError, PfpError
 from pfp.io.render import make_clips
 from pfp.runtime import ConsoleProgress, StageReport, connect, summary
 from pfp.runtime.peak import PeakMemory
+from pfp.runtime.run import Engine
 from pipelines.caption import config as caption_config
 from pipelines.caption.run import run as run_caption
 from pipelines.eval import config as eval_config
@@ -31,11 +32,11 @@ from pipelines.train.run import run as run_train
 
 NUM_CLIPS: Final = 16
 STAGES: Final = (
-    ("ingest", run_ingest, ingest_config.demo),
-    ("caption", run_caption, caption_config.demo),
-    ("latents", run_latents, latents_config.demo),
-    ("train", run_train, train_config.demo),
-    ("eval", run_eval, eval_config.demo),
+    (run_ingest, ingest_config.PRESETS),
+    (run_caption, caption_config.PRESETS),
+    (run_latents, latents_config.PRESETS),
+    (run_train, train_config.PRESETS),
+    (run_eval, eval_config.PRESETS),
 )
 
 
@@ -48,9 +49,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", default="runs/demo", help="run directory (default: runs/demo)")
     parser.add_argument("--fresh", action="store_true", help="start over")
     parser.add_argument("--engine", choices=("ray", "local"), default="ray")
+    parser.add_argument(
+        "--preset", choices=("demo", "debug"), default="demo", help="debug: as little as possible"
+    )
     arguments = parser.parse_args(argv)
     try:
-        run_demo(arguments.out, arguments.videos, fresh=arguments.fresh, engine=arguments.engine)
+        run_demo(
+            arguments.out,
+            arguments.videos,
+            fresh=arguments.fresh,
+            engine=arguments.engine,
+            preset=arguments.preset,
+        )
     except PfpError as error:
         print(f"pfp demo: {error}", file=sys.stderr)
         return error.exit_status
@@ -60,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run_demo(out: str, videos: str | None, *, fresh: bool, engine: str) -> None:
+def run_demo(out: str, videos: str | None, *, fresh: bool, engine: Engine, preset: str) -> None:
     """All stages in order into ``out``; the leaderboard is printed at the end."""
     started = time.monotonic()
     directory = prepare_directory(Path(out), fresh=fresh)
@@ -72,9 +82,9 @@ def run_demo(out: str, videos: str | None, *, fresh: bool, engine: str) -> None:
         try:
             source = videos if videos is not None else generate_clips(directory)
             reports: list[StageReport] = []
-            for _, run, preset in STAGES:
+            for run, presets in STAGES:
                 reports += run(
-                    preset(),
+                    presets[preset](),
                     input_directory=source,
                     output_directory=str(directory),
                     engine=engine,

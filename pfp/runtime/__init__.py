@@ -6,6 +6,7 @@ from pfp.runtime.progress import ConsoleProgress as ConsoleProgress
 from pfp.runtime.progress import NoProgress as NoProgress
 from pfp.runtime.progress import Progress as Progress
 from pfp.runtime.report import StageReport as StageReport
+from pfp.runtime.report import combined as combined
 from pfp.runtime.report import report_of as report_of
 from pfp.runtime.rows import map_rows as map_rows
 from pfp.runtime.run import run_stage as run_stage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,4 +79,22 @@ def report_of(
         seconds=seconds,
         reused=reused,
         computed=table.num_rows - reused,
+    )
+
+
+def combined(name: str, reports: Sequence[StageReport]) -> StageReport:
+    """One report for a stage that brings several tables up to date: all their rows together."""
+    reasons: Counter[str] = Counter()
+    for report in reports:
+        reasons.update(report.reasons)
+    return StageReport(
+        name=name,
+        rows_in=sum(report.rows_in for report in reports),
+        kept=sum(report.kept for report in reports),
+        dropped=sum(report.dropped for report in reports),
+        failed=sum(report.failed for report in reports),
+        reasons=dict(sorted(reasons.items())),
+        seconds=sum(report.seconds for report in reports),
+        reused=sum(report.reused for report in reports),
+        computed=sum(report.computed for report in reports),
     )

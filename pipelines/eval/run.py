@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pfp.cli.stage import stage_main
 from pfp.errors import ConfigError
-from pfp.runtime import Progress, StageReport, connect
+from pfp.runtime import Progress, StageReport, combined, connect, summary
 from pfp.runtime.run import Engine
 from pipelines.eval.config import PRESETS, EvalConfig
 from pipelines.eval.stages import generate, report, score
@@ -43,6 +43,8 @@ def run(
             reports.append(generate(config, out, engine=engine, progress=progress))
         if "score" in config.steps:
             reports.append(score(config, out, engine=engine, progress=progress))
+    if reports:
+        summary.merge_stage(out, combined("eval", reports))
     if "report" in config.steps:
         report(config, out)
     return reports

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pfp.eval.report import ReportFiles, write_report
 from pfp.eval.score import run_score
-from pfp.runtime import Progress, StageReport, summary
+from pfp.runtime import Progress, StageReport
 from pfp.runtime.run import Engine
 from pipelines.eval.config import EvalConfig
 from pipelines.eval.generate import run_generate
@@ -14,18 +14,14 @@ def generate(
     config: EvalConfig, run_directory: str, *, engine: Engine, progress: Progress | None
 ) -> StageReport:
     """Checkpoints and held-out clips to ``generations/``."""
-    report = run_generate(config.generate, run_directory, engine=engine, progress=progress)
-    summary.merge_stage(run_directory, report)
-    return report
+    return run_generate(config.generate, run_directory, engine=engine, progress=progress)
 
 
 def score(
     config: EvalConfig, run_directory: str, *, engine: Engine, progress: Progress | None
 ) -> StageReport:
     """``generations/`` to ``scores/``."""
-    report = run_score(run_directory, config.score, engine=engine, progress=progress)
-    summary.merge_stage(run_directory, report)
-    return report
+    return run_score(run_directory, config.score, engine=engine, progress=progress)
 
 
 def report(config: EvalConfig, run_directory: str) -> None:
