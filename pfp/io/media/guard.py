@@ -82,11 +82,22 @@ class Guard:
         ``PermanentError`` when the call takes too long, needs too much memory or crashes its
         process, and ``RetryableError`` when something else killed the child.
         """
+        return self.call_within(self._timeout_seconds, function, *args, **kwargs)
+
+    def call_within(
+        self,
+        timeout_seconds: float,
+        function: Callable[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """``call`` with a limit on the wall clock of its own."""
         connection = self._connect()
         self._num_calls += 1
         try:
             send_message(connection, (function, args, kwargs))
-            self._wait(connection)
+            self._wait(connection, timeout_seconds)
             value, failure = receive_message(connection)
         except (EOFError, ConnectionError) as error:
             raise self._died() from error
@@ -125,13 +136,13 @@ class Guard:
         send_message(ours, self._memory_bytes)
         return ours
 
-    def _wait(self, connection: socket.socket) -> None:
+    def _wait(self, connection: socket.socket, timeout_seconds: float) -> None:
         """Return when the answer begins to arrive; kill the child when it may not go on."""
-        deadline = time.monotonic() + self._timeout_seconds
+        deadline = time.monotonic() + timeout_seconds
         while not select.select([connection], [], [], _POLL_SECONDS)[0]:
             if time.monotonic() > deadline:
                 message = (
-                    f"decode took longer than {self._timeout_seconds:g} s and was killed; the file "
+                    f"decode took longer than {timeout_seconds:g} s and was killed; the file "
                     "may be damaged, else raise the timeout"
                 )
                 raise PermanentError(message)

@@ -81,6 +81,12 @@ def shown_size(
     return (height, shown_width) if orientation.transpose else (shown_width, height)
 
 
+def cover_size(shown: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """The smallest ``(width, height)`` with the shown shape that covers the wanted one."""
+    factor = max(Fraction(wanted[0], shown[0]), Fraction(wanted[1], shown[1]))
+    return max(wanted[0], round(shown[0] * factor)), max(wanted[1], round(shown[1] * factor))
+
+
 def is_hdr(transfer: int) -> bool:
     """Whether a transfer characteristic is PQ or HLG (ITU-R BT.2100)."""
     return transfer in {TRANSFER_PQ, TRANSFER_HLG}
@@ -146,10 +152,7 @@ class Converter:
 
     def cover(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
         """The upright picture scaled to cover ``width`` x ``height``, cropped around its centre."""
-        shown_width, shown_height = self.shown_size(frame)
-        factor = max(Fraction(width, shown_width), Fraction(height, shown_height))
-        scaled_width = max(width, round(shown_width * factor))
-        scaled_height = max(height, round(shown_height * factor))
+        scaled_width, scaled_height = cover_size(self.shown_size(frame), (width, height))
         scaled = self.scale(frame, scaled_width, scaled_height)
         top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
         return scaled[top : top + height, left : left + width]

@@ -32,8 +32,22 @@ def uri_to_path(uri: str) -> str:
 
 
 def shown_name(source: Source) -> str:
-    """The source's name for messages: without surrogates or line breaks."""
-    return repr(os.fspath(source).encode("utf-8", "backslashreplace").decode())[1:-1]
+    """The source's name for messages: a ``file://`` URI as its path, nothing that breaks a line."""
+    name = os.fspath(source)
+    if name.startswith(_FILE + "/"):
+        name = uri_to_path(name)
+    return repr(name.encode("utf-8", "backslashreplace").decode())[1:-1]
+
+
+def local_path(source: Source) -> str:
+    """The path of a local source, for libraries that open files themselves; else ``InputError``."""
+    name = os.fspath(source)
+    if name.startswith(_FILE):
+        return uri_to_path(name)
+    if "://" in name:
+        message = f"{shown_name(source)} is not a local file; copy it to this machine first"
+        raise InputError(message)
+    return name
 
 
 def open_binary(source: Source) -> BinaryIO:
@@ -43,14 +57,12 @@ def open_binary(source: Source) -> BinaryIO:
     """
     name = os.fspath(source)
     try:
-        if name.startswith(_FILE):
-            return Path(uri_to_path(name)).open("rb")
-        if "://" in name:
-            from pfp.io import filesystems
+        if "://" not in name or name.startswith(_FILE):
+            return Path(local_path(name)).open("rb")
+        from pfp.io import filesystems
 
-            filesystem, path = filesystems.resolve(name)
-            return cast("BinaryIO", filesystem.open_input_file(path))
-        return Path(name).open("rb")
+        filesystem, path = filesystems.resolve(name)
+        return cast("BinaryIO", filesystem.open_input_file(path))
     except FileNotFoundError as error:
         message = f"there is no file {shown_name(source)}; check the path"
         raise InputError(message) from error

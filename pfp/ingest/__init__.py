@@ -1,0 +1,1 @@
+"""From video files to clips: what lies in a folder, what each file shows, which ones to keep."""

@@ -1,0 +1,53 @@
+"""The filters, one per file: each compares what was measured with thresholds from a recipe.
+
+A new one is a module here, a line in ``FILTERS`` and a test.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from pfp.ingest.filters.aspect import Aspect
+from pfp.ingest.filters.bars import Bars
+from pfp.ingest.filters.black import Black
+from pfp.ingest.filters.bound import Bound as Bound
+from pfp.ingest.filters.bound import judge as judge
+from pfp.ingest.filters.decode_errors import DecodeErrors
+from pfp.ingest.filters.duration import Duration
+from pfp.ingest.filters.frame_rate import FrameRate
+from pfp.ingest.filters.frozen import Frozen
+from pfp.ingest.filters.hdr import Hdr
+from pfp.ingest.filters.interlaced import Interlaced
+from pfp.ingest.filters.missing import Missing
+from pfp.ingest.filters.motion import Motion
+from pfp.ingest.filters.resolution import Resolution
+from pfp.ingest.filters.size_changes import SizeChanges
+from pfp.ingest.filters.timestamps import Timestamps
+from pfp.ingest.filters.uniform import Uniform
+from pfp.ingest.measured import MeasuredRecord
+
+
+class Filter(Protocol):
+    """A frozen dataclass of thresholds that looks at one measured clip."""
+
+    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+        """What the clip has against what the filter wants; it passes when all hold."""
+
+
+FILTERS: Final[dict[str, type[Filter]]] = {
+    "aspect": Aspect,
+    "bars": Bars,
+    "black": Black,
+    "decode_errors": DecodeErrors,
+    "duration": Duration,
+    "frame_rate": FrameRate,
+    "frozen": Frozen,
+    "hdr": Hdr,
+    "interlaced": Interlaced,
+    "missing": Missing,
+    "motion": Motion,
+    "resolution": Resolution,
+    "size_changes": SizeChanges,
+    "timestamps": Timestamps,
+    "uniform": Uniform,
+}

@@ -1,0 +1,26 @@
+"""A picture inside a larger black one: its shape is not the file's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pfp.ingest.filters.bound import Bound
+from pfp.ingest.measured import MeasuredRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """The share of the picture's area that black bars take at its edges."""
+
+    max_fraction: float
+
+    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+        """The clip's share under bars against the limit."""
+        return (
+            Bound(
+                reason="black_bars",
+                what="fraction of the area under black bars",
+                value=clip.bar_fraction,
+                threshold=self.max_fraction,
+            ),
+        )

@@ -1,0 +1,26 @@
+"""Video that stops moving: stalled streams, end cards, padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pfp.ingest.filters.bound import Bound
+from pfp.ingest.measured import MeasuredRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """The share of the duration in which the picture stands still for half a second or longer."""
+
+    max_fraction: float
+
+    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+        """The clip's frozen share against the limit."""
+        return (
+            Bound(
+                reason="frozen",
+                what="fraction of the time frozen",
+                value=clip.frozen_fraction,
+                threshold=self.max_fraction,
+            ),
+        )

@@ -1,0 +1,26 @@
+"""Two fields woven into one frame: every moving edge is a comb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pfp.ingest.filters.bound import Bound
+from pfp.ingest.measured import MeasuredRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interlaced:
+    """The share of the frames that the stream marks as interlaced."""
+
+    max_fraction: float
+
+    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+        """The clip's interlaced share against the limit."""
+        return (
+            Bound(
+                reason="interlaced",
+                what="fraction of interlaced frames",
+                value=clip.interlaced_fraction,
+                threshold=self.max_fraction,
+            ),
+        )

@@ -1,0 +1,27 @@
+"""Still pictures that are stored as video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pfp.ingest.filters.bound import Bound
+from pfp.ingest.measured import MeasuredRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """Mean absolute luma change between pictures a quarter second apart, in 8-bit levels."""
+
+    min_levels_per_second: float
+
+    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+        """The clip's motion against the limit."""
+        return (
+            Bound(
+                reason="motion_below_min",
+                what="luma levels of change per second",
+                value=clip.motion,
+                threshold=self.min_levels_per_second,
+                is_min=True,
+            ),
+        )

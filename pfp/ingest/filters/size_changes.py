@@ -1,0 +1,26 @@
+"""Streams that change their size on the way: edits, or adaptive streaming recorded as is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pfp.ingest.filters.bound import Bound
+from pfp.ingest.measured import MeasuredRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeChanges:
+    """How often a frame has another size than the one before."""
+
+    max_count: float
+
+    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+        """The clip's size changes against the limit."""
+        return (
+            Bound(
+                reason="size_changes",
+                what="changes of the picture size",
+                value=clip.num_size_changes,
+                threshold=self.max_count,
+            ),
+        )

@@ -1,0 +1,201 @@
+"""Measure one video file: decode it once, whole, at a reduced size, and look at every frame.
+
+``measure_video`` runs inside the killable child of a ``Guard``; ``measure`` is the caller's side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import av.container
+import av.video.stream
+
+from pfp.errors import ConfigError, PermanentError, RowError
+from pfp.ingest.measured import MeasuredRecord
+from pfp.ingest.pictures import SIDE, PictureGauge
+from pfp.ingest.shots import ShotDetector
+from pfp.io.media import Guard, RejectedVideo
+from pfp.io.media.container import open_video
+from pfp.io.media.decode import Clock, decode_frames
+from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
+from pfp.io.media.probe import describe
+from pfp.io.media.source import open_binary, shown_name
+from pfp.schema.record import failed_verdict
+from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
+
+# Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
+MEASURE_VERSION: Final = 1
+
+_CHUNK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureSettings:
+    """Limits on what one file may cost. They change no number, only what fails."""
+
+    timeout_seconds: float = 120.0
+    timeout_seconds_per_mib: float = 1.0  # on top, for long videos
+    memory_bytes: int = 2 << 30
+    recycle_after: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuses limits under which nothing could be measured."""
+        positive = (self.timeout_seconds, self.memory_bytes, self.recycle_after)
+        if min(positive) <= 0 or self.timeout_seconds_per_mib < 0:
+            message = f"{self} has a limit that is not positive; give numbers above 0"
+            raise ConfigError(message)
+
+    def guard(self) -> Guard:
+        """A ``Guard`` with these limits."""
+        return Guard(self.timeout_seconds, self.memory_bytes, self.recycle_after)
+
+
+def measure(
+    video_uri: str, size_bytes: int, guard: Guard, settings: MeasureSettings
+) -> MeasuredRecord:
+    """The record of one file: measured, dropped as no video, or failed.
+
+    Never raises for what the file's content does. Raises ``InputError`` when the file is gone.
+    """
+    digest = sha256_of(video_uri)
+    timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
+    fields: dict[str, Any] = {}
+    verdict: Verdict = KEPT
+    try:
+        fields = guard.call_within(timeout, measure_video, video_uri)
+    except RejectedVideo as error:
+        verdict = Dropped(reason=error.reason, detail=error.message)
+    except RowError as error:
+        verdict = failed_verdict(error, retryable=not isinstance(error, PermanentError))
+    return MeasuredRecord(
+        video_uri=video_uri,
+        video_sha256=digest,
+        size_bytes=size_bytes,
+        verdict=verdict,
+        **fields,
+    )
+
+
+def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredRecord:
+    """The record of a file that could not even be read."""
+    return MeasuredRecord(
+        video_uri=video_uri, video_sha256=None, size_bytes=size_bytes, verdict=verdict
+    )
+
+
+def sha256_of(video_uri: str) -> str:
+    """The SHA-256 of a video file's bytes, 64 hex digits."""
+    digest = hashlib.sha256()
+    with open_binary(video_uri) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def measure_video(video_uri: str) -> dict[str, Any]:
+    """The measured fields of ``MeasuredRecord``, by name. Decodes every frame once.
+
+    Raises ``RejectedVideo`` and ``PermanentError`` as ``media.probe`` does.
+    """
+    with open_video(video_uri) as (container, stream):
+        walk = _Walk(container, stream)
+        for frame in decode_frames(container, stream, walk.on_damage):
+            walk.push(frame)
+        if walk.first is None:
+            message = f"{shown_name(video_uri)} holds no frame that can be decoded"
+            raise RejectedVideo("no_frames", message)
+        return walk.result()
+
+
+class _Walk:
+    """What is gathered on the way through a video's frames."""
+
+    def __init__(
+        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
+    ) -> None:
+        self.first: av.VideoFrame | None = None
+        self._container, self._stream = container, stream
+        self._clock = Clock(container, stream)
+        self._gauge, self._shots = PictureGauge(), ShotDetector()
+        self._converter: Converter | None = None
+        self._size = (0, 0)
+        self._last = self._end = Fraction(0)
+        self._max_gap = Fraction(0)
+        self._num_frames = self._num_interlaced = self._num_damaged = 0
+        self._num_jumps = self._num_size_changes = 0
+
+    def on_damage(self, _what: str) -> None:
+        """Count a packet refused or a frame marked as corrupt."""
+        self._num_damaged += 1
+
+    def push(self, frame: av.VideoFrame) -> None:
+        """Look at one frame; they come in order of display."""
+        seconds = self._clock.time_of(frame)
+        if self.first is None:
+            self._begin(frame)
+        self._num_frames += 1
+        self._num_interlaced += frame.interlaced_frame
+        self._num_size_changes += (frame.width, frame.height) != self._size
+        self._size = (frame.width, frame.height)
+        self._end = max(self._end, seconds + self._clock.duration_of(frame))
+        if seconds < self._last:
+            self._num_jumps += 1
+        else:
+            self._max_gap = max(self._max_gap, seconds - self._last)
+            self._look(frame, float(seconds))
+        self._last = seconds
+
+    def result(self) -> dict[str, Any]:
+        """The fields of ``MeasuredRecord`` that content decides."""
+        assert self.first is not None
+        header = describe(self._container, self._stream, self.first)
+        duration = float(self._end)
+        pictures = self._gauge.result(duration)
+        return {
+            "container": header.container,
+            "codec": header.codec,
+            "pixel_format": header.pixel_format,
+            "bit_depth": header.bit_depth,
+            "width": header.width,
+            "height": header.height,
+            "rotation_degrees": header.rotation_degrees,
+            "orientation": header.orientation,
+            "duration_seconds": duration,
+            "promised_seconds": header.duration_seconds,
+            "fps": self._num_frames / duration if duration else None,
+            "num_frames": self._num_frames,
+            "promised_num_frames": header.num_frames,
+            "max_gap_seconds": float(self._max_gap),
+            "num_timestamp_jumps": self._num_jumps,
+            "num_size_changes": self._num_size_changes,
+            "decode_error_count": self._num_damaged,
+            "interlaced_fraction": self._num_interlaced / self._num_frames,
+            "transfer": _transfer(header.color_transfer),
+            "shots": self._shots.shots(duration) if pictures is not None else [],
+            **(asdict(pictures) if pictures is not None else {}),
+        }
+
+    def _begin(self, frame: av.VideoFrame) -> None:
+        self.first = frame
+        self._size = (frame.width, frame.height)
+        if not is_hdr(frame.color_trc):
+            aspect = self._stream.sample_aspect_ratio
+            self._converter = Converter(orientation_of(frame), aspect)
+
+    def _look(self, frame: av.VideoFrame, seconds: float) -> None:
+        if self._converter is None or is_hdr(frame.color_trc):
+            return
+        picture_HWC = self._converter.scale(frame, SIDE, SIDE)
+        self._shots.push(seconds, picture_HWC)
+        if self._gauge.wants(seconds):
+            self._gauge.push(seconds, picture_HWC)
+
+
+def _transfer(code_point: int) -> str:
+    if not is_hdr(code_point):
+        return "sdr"
+    return "pq" if code_point == TRANSFER_PQ else "hlg"

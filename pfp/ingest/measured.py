@@ -1,0 +1,101 @@
+"""MeasuredRecord: all that was measured about one video file, before anything is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pfp.schema.clip import SHOT_TYPE
+from pfp.schema.record import Record, record_schema
+from pfp.schema.verdict import VERDICT_TYPE, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRecord(Record):
+    """One video file. Kept means measured, dropped no video, failed not decodable.
+
+    Thresholds play no part here, so a new recipe needs no new decode. What could not be measured
+    is None; the picture measures of HDR videos are, since reading HDR as SDR gives wrong numbers.
+    Fractions are of the decoded duration unless said otherwise.
+    """
+
+    video_uri: str
+    video_sha256: str | None
+    size_bytes: int | None
+    container: str | None = None
+    codec: str | None = None
+    pixel_format: str | None = None
+    bit_depth: int | None = None
+    width: int | None = None  # of the shown picture, square pixels
+    height: int | None = None
+    rotation_degrees: int | None = None
+    orientation: str | None = None
+    duration_seconds: float | None = None  # decoded: first frame's start to last frame's end
+    promised_seconds: float | None = None  # by the header
+    fps: float | None = None  # of the decoded frames, mean
+    num_frames: int | None = None  # decoded
+    promised_num_frames: int | None = None
+    max_gap_seconds: float | None = None  # between two frames
+    num_timestamp_jumps: int | None = None  # frames earlier than the one before
+    num_size_changes: int | None = None
+    decode_error_count: int | None = None  # packets refused or frames marked as corrupt
+    interlaced_fraction: float | None = None  # of the frames
+    transfer: str | None = None  # sdr | pq | hlg
+    luma_mean: float | None = None
+    luma_std: float | None = None
+    black_fraction: float | None = None
+    uniform_fraction: float | None = None  # one colour all over, black included
+    bar_fraction: float | None = None  # of the picture's area, black bars at its edges
+    motion: float | None = None
+    frozen_fraction: float | None = None
+    frozen_tail_seconds: float | None = None
+    phashes: list[str] = field(default_factory=list)  # at 10, 30, 50, 70 and 90 % of the duration
+    shots: list[dict[str, Any]] = field(default_factory=list)  # SHOT_TYPE
+    verdict: Verdict
+    result_key: str = ""
+
+    NAME: ClassVar[str] = "measured"
+    VERSION: ClassVar[int] = 1
+    KEY: ClassVar[str] = "video_uri"
+    SCHEMA: ClassVar[pa.Schema] = record_schema(
+        "measured",
+        1,
+        [
+            pa.field("video_uri", pa.string(), nullable=False),
+            pa.field("video_sha256", pa.string()),
+            pa.field("size_bytes", pa.int64()),
+            pa.field("container", pa.string()),
+            pa.field("codec", pa.string()),
+            pa.field("pixel_format", pa.string()),
+            pa.field("bit_depth", pa.int32()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("rotation_degrees", pa.int32()),
+            pa.field("orientation", pa.string()),
+            pa.field("duration_seconds", pa.float64()),
+            pa.field("promised_seconds", pa.float64()),
+            pa.field("fps", pa.float64()),
+            pa.field("num_frames", pa.int64()),
+            pa.field("promised_num_frames", pa.int64()),
+            pa.field("max_gap_seconds", pa.float64()),
+            pa.field("num_timestamp_jumps", pa.int64()),
+            pa.field("num_size_changes", pa.int64()),
+            pa.field("decode_error_count", pa.int64()),
+            pa.field("interlaced_fraction", pa.float64()),
+            pa.field("transfer", pa.string()),
+            pa.field("luma_mean", pa.float64()),
+            pa.field("luma_std", pa.float64()),
+            pa.field("black_fraction", pa.float64()),
+            pa.field("uniform_fraction", pa.float64()),
+            pa.field("bar_fraction", pa.float64()),
+            pa.field("motion", pa.float64()),
+            pa.field("frozen_fraction", pa.float64()),
+            pa.field("frozen_tail_seconds", pa.float64()),
+            pa.field("phashes", pa.list_(pa.string()), nullable=False),
+            pa.field("shots", pa.list_(SHOT_TYPE), nullable=False),
+            pa.field("verdict", VERDICT_TYPE, nullable=False),
+            pa.field("result_key", pa.string(), nullable=False),
+        ],
+    )

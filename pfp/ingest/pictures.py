@@ -1,0 +1,186 @@
+"""What the pictures of a video look like, measured from small copies of them as they stream by.
+
+Axes: T time, H height, W width, C colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pfp.ingest.phash import PICTURE_SIDE, phash
+
+# Pictures are measured at SIDE x SIDE, whatever their shape: a cell is an average over 1/4096 of
+# the picture, so grain and recoding vanish and a small thing that moves still shows.
+SIDE: Final = 64
+
+SAMPLE_SECONDS: Final = 0.08  # between the pictures that are looked at
+MOTION_SECONDS: Final = 0.25  # between the pictures that motion compares
+FREEZE_SECONDS: Final = 0.5  # standing still for less is not a freeze
+STILL_LEVELS: Final = 2.0  # no cell changes more: repeated pictures, recoded, stay below
+BLACK_LEVELS: Final = 32.0  # no cell is brighter
+UNIFORM_LEVELS: Final = 4.0  # standard deviation over the cells
+BAR_LEVELS: Final = 8.0  # a row or column that hardly ever gets brighter is a bar
+BAR_PERCENTILE: Final = 95  # hardly: in one cell in twenty, for logos and compression noise
+HASH_POSITIONS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the duration
+MAX_HASH_PICTURES: Final = 512
+
+_LUMA_C: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureMeasures:
+    """See ``MeasuredRecord`` for what each one means."""
+
+    luma_mean: float
+    luma_std: float
+    black_fraction: float
+    uniform_fraction: float
+    bar_fraction: float
+    motion: float | None  # None for videos shorter than MOTION_SECONDS
+    frozen_fraction: float
+    frozen_tail_seconds: float
+    phashes: list[str]
+
+
+class PictureGauge:
+    """Takes small pictures in order of time. Memory does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._num = self._num_black = self._num_uniform = 0
+        self._sum_mean = self._sum_std = 0.0
+        self._last_seconds = -SAMPLE_SECONDS
+        self._brightest_HW = np.zeros((SIDE, SIDE), np.float32)
+        self._freeze = _Freeze()
+        self._motion = _Motion()
+        self._hashes = _HashPictures()
+
+    def wants(self, seconds: float) -> bool:
+        """Whether the picture shown from ``seconds`` on would be looked at."""
+        return seconds - self._last_seconds >= SAMPLE_SECONDS - 1e-3
+
+    def push(self, seconds: float, picture_HWC: npt.NDArray[np.uint8]) -> None:
+        """Add the picture shown from ``seconds`` on: uint8 RGB (SIDE, SIDE, 3)."""
+        luma_HW = picture_HWC @ _LUMA_C
+        self._last_seconds = seconds
+        std = float(luma_HW.std())
+        self._num += 1
+        self._sum_mean += float(luma_HW.mean())
+        self._sum_std += std
+        self._num_uniform += std < UNIFORM_LEVELS
+        self._num_black += bool(luma_HW.max() < BLACK_LEVELS)
+        np.maximum(self._brightest_HW, luma_HW, out=self._brightest_HW)
+        self._freeze.push(seconds, luma_HW)
+        self._motion.push(seconds, luma_HW)
+        self._hashes.push(seconds, luma_HW)
+
+    def result(self, duration_seconds: float) -> PictureMeasures | None:
+        """The measures of a video of that length; None when it had no picture."""
+        if not self._num:
+            return None
+        frozen_seconds, tail_seconds = self._freeze.result(duration_seconds)
+        return PictureMeasures(
+            luma_mean=self._sum_mean / self._num,
+            luma_std=self._sum_std / self._num,
+            black_fraction=self._num_black / self._num,
+            uniform_fraction=self._num_uniform / self._num,
+            bar_fraction=bar_fraction(self._brightest_HW),
+            motion=self._motion.result(),
+            frozen_fraction=frozen_seconds / duration_seconds if duration_seconds else 0.0,
+            frozen_tail_seconds=tail_seconds,
+            phashes=self._hashes.result(duration_seconds),
+        )
+
+
+def bar_fraction(brightest_HW: npt.NDArray[np.float32]) -> float:
+    """The share of a picture that black bars take, from each cell's brightest luma in [0, 255].
+
+    0 for a picture that is dark all over: that is a dark video, not bars around one.
+    """
+    rows = _num_dark_edges(np.percentile(brightest_HW, BAR_PERCENTILE, axis=1))
+    columns = _num_dark_edges(np.percentile(brightest_HW, BAR_PERCENTILE, axis=0))
+    height, width = brightest_HW.shape
+    if rows == height or columns == width:
+        return 0.0
+    return float(1 - (1 - rows / height) * (1 - columns / width))
+
+
+def _num_dark_edges(brightness: npt.NDArray[np.floating]) -> int:
+    """How many entries at both ends together are dark."""
+    lit = np.flatnonzero(brightness >= BAR_LEVELS)
+    return len(brightness) if not lit.size else len(brightness) - int(lit[-1] - lit[0] + 1)
+
+
+class _Freeze:
+    """Adds up the time in which the picture stands still for ``FREEZE_SECONDS`` or longer."""
+
+    def __init__(self) -> None:
+        self._anchor_HW: npt.NDArray[np.float32] | None = None
+        self._since = 0.0
+        self._frozen_seconds = 0.0
+
+    def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
+        # Compared with the first picture of the run: slow change must add up to movement.
+        if self._anchor_HW is not None and np.abs(luma_HW - self._anchor_HW).max() <= STILL_LEVELS:
+            return
+        self._add(seconds)
+        self._anchor_HW, self._since = luma_HW, seconds
+
+    def result(self, duration_seconds: float) -> tuple[float, float]:
+        """Seconds frozen in all, and at the end."""
+        tail = duration_seconds - self._since
+        tail = tail if tail >= FREEZE_SECONDS else 0.0
+        return min(self._frozen_seconds + tail, duration_seconds), tail
+
+    def _add(self, seconds: float) -> None:
+        if self._anchor_HW is not None and seconds - self._since >= FREEZE_SECONDS:
+            self._frozen_seconds += seconds - self._since
+
+
+class _Motion:
+    """Mean absolute luma change in levels per second, between pictures ``MOTION_SECONDS`` apart."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, npt.NDArray[np.float32]] | None = None
+        self._sum_levels = self._sum_seconds = 0.0
+
+    def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
+        if self._last is None:
+            self._last = (seconds, luma_HW)
+            return
+        gap = seconds - self._last[0]
+        if gap < MOTION_SECONDS - 1e-3:
+            return
+        self._sum_levels += float(np.abs(luma_HW - self._last[1]).mean())
+        self._sum_seconds += gap
+        self._last = (seconds, luma_HW)
+
+    def result(self) -> float | None:
+        return self._sum_levels / self._sum_seconds if self._sum_seconds else None
+
+
+class _HashPictures:
+    """Pictures spread evenly over a video of unknown length, at most ``MAX_HASH_PICTURES``."""
+
+    def __init__(self) -> None:
+        self._pictures: list[tuple[float, npt.NDArray[np.uint8]]] = []
+        self._gap_seconds = SAMPLE_SECONDS
+
+    def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
+        if self._pictures and seconds - self._pictures[-1][0] < self._gap_seconds - 1e-3:
+            return
+        step = SIDE // PICTURE_SIDE
+        blocks = luma_HW.reshape(PICTURE_SIDE, step, PICTURE_SIDE, step)
+        self._pictures.append((seconds, np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)))
+        if len(self._pictures) == MAX_HASH_PICTURES:
+            self._pictures = self._pictures[::2]
+            self._gap_seconds *= 2
+
+    def result(self, duration_seconds: float) -> list[str]:
+        times_T = np.array([seconds for seconds, _ in self._pictures])
+        wanted = [position * duration_seconds for position in HASH_POSITIONS]
+        nearest = [int(np.abs(times_T - seconds).argmin()) for seconds in wanted]
+        return [phash(self._pictures[index][1]) for index in nearest]

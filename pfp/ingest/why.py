@@ -1,0 +1,170 @@
+"""One clip's whole story: what every table of a run directory says about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pfp.errors import ConfigError, InputError
+from pfp.ingest.filters import Bound
+from pfp.ingest.measured import MeasuredRecord
+from pfp.ingest.recipe import Recipe, load_recipe
+from pfp.io.media import uri_to_path
+from pfp.io.tables import read_table
+from pfp.schema.clip import ClipRecord
+from pfp.schema.verdict import Dropped, Failed, Verdict
+
+MEASURED_TABLE: Final = "clips/_measured"
+RECIPE_FILE: Final = "clips/_recipe.yaml"
+
+_MANIFEST: Final = "_manifest.json"
+_MAX_CLIPS: Final = 10
+_LONG: Final = 200  # characters of a value that are shown
+
+
+def why(clip: str, run_directory: str) -> str:
+    """The story of a clip as text for a person: what was measured, decided, and made of it.
+
+    ``clip`` is a clip id, its first digits, or part of the video's path. Reads every table of the
+    run directory that has a row for the clip. Raises ``InputError`` when there is no such run, no
+    such clip, or more than ten.
+    """
+    run = Path(run_directory)
+    if not (run / "clips" / _MANIFEST).is_file():
+        message = f"{run_directory} holds no clips table; name a run directory, or run ingest first"
+        raise InputError(message)
+    stories = [_story(record, run) for record in _find(clip, run)]
+    return "\n\n".join(stories)
+
+
+def _find(clip: str, run: Path) -> list[ClipRecord]:
+    """The clips whose id begins with ``clip``, else those whose path holds it."""
+    names = read_table(str(run / "clips"), ClipRecord, columns=["clip_id", "video_uri"])
+    rows = names.to_pylist()
+    wanted = [row for row in rows if clip and row["clip_id"].startswith(clip)]
+    wanted = wanted or [row for row in rows if clip and clip in _path(row["video_uri"])]
+    if not wanted or len(wanted) > _MAX_CLIPS:
+        found = f"{len(wanted)} clips match" if wanted else "no clip matches"
+        cure = "give more of the name" if wanted else "give a clip id, its beginning, or a path"
+        message = f"{found} {clip!r} in {run}; {cure}"
+        raise InputError(message)
+    uris = pa.array([row["video_uri"] for row in wanted])
+    table = read_table(str(run / "clips"), ClipRecord, filter=pc.field("video_uri").isin(uris))
+    return [ClipRecord.from_row(row) for row in table.to_pylist()]
+
+
+def _story(clip: ClipRecord, run: Path) -> str:
+    lines = [f"{clip.clip_id}  {_printable(_path(clip.video_uri))}"]
+    measured = _measured(clip, run)
+    if measured is not None:
+        lines += ["", "measured", *_columns(measured.to_row(), without=("video_uri",))]
+        lines += ["", f"filters (recipe {clip.recipe})", *_filters(measured, run)]
+    lines += ["", f"verdict: {describe(clip.verdict)}"]
+    if clip.duplicate_of is not None:
+        lines.append(f"  duplicate of {clip.duplicate_of}")
+    for name, row in _other_rows(clip.clip_id, run):
+        lines += ["", name, *_columns(row, without=("clip_id",))]
+    return "\n".join(lines)
+
+
+def describe(verdict: Verdict) -> str:
+    """A verdict in one line."""
+    match verdict:
+        case Dropped():
+            return f"dropped, {verdict.reason}: {_printable(verdict.detail)}"
+        case Failed():
+            times = "once" if verdict.attempts == 1 else f"{verdict.attempts} times"
+            what = f"failed, {verdict.error}: {_printable(verdict.message)} (tried {times}"
+            return f"{what}, {'a later run tries again' if verdict.retryable else 'for good'})"
+        case _:
+            return "kept"
+
+
+def _measured(clip: ClipRecord, run: Path) -> MeasuredRecord | None:
+    directory = run / MEASURED_TABLE
+    if not (directory / _MANIFEST).is_file():
+        return None
+    same = pc.field("video_uri") == clip.video_uri
+    rows = read_table(str(directory), MeasuredRecord, filter=same).to_pylist()
+    return MeasuredRecord.from_row(rows[0]) if rows else None
+
+
+def _filters(measured: MeasuredRecord, run: Path) -> Iterator[str]:
+    if measured.num_frames is None:
+        yield "  not asked: the file was not measured"
+        return
+    try:
+        recipe: Recipe = load_recipe(str(run / RECIPE_FILE))
+    except ConfigError as error:
+        yield f"  unknown: {error}"
+        return
+    for name, one in recipe.filters.items():
+        for bound in one.bounds(measured):
+            yield f"  {_mark(bound)} {name:<14} {bound.text()}"
+
+
+def _mark(bound: Bound) -> str:
+    return "pass" if bound.holds else "FAIL"
+
+
+def _other_rows(clip_id: str, run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """``(table, row)`` for every other table below the run directory with rows of the clip."""
+    for manifest in sorted(run.rglob(_MANIFEST)):
+        name = manifest.parent.relative_to(run).as_posix()
+        if name in {"clips", MEASURED_TABLE}:
+            continue
+        files = [str(manifest.parent / file) for file in _data_files(manifest)]
+        for file in files:
+            schema = pq.read_schema(file)
+            if "clip_id" not in schema.names:
+                continue
+            # Latents are large: bytes are not read, only told.
+            columns = [field.name for field in schema if not _is_bytes(field.type)]
+            same = pc.field("clip_id") == clip_id
+            table = pq.read_table(file, columns=columns, filters=same, partitioning=None)
+            for row in table.to_pylist():
+                yield name, row
+
+
+def _data_files(manifest: Path) -> list[str]:
+    listed = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    return [entry["name"] for entry in listed]
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _columns(row: dict[str, Any], *, without: tuple[str, ...]) -> Iterator[str]:
+    for name, value in row.items():
+        if value is None or value == [] or name in {*without, "result_key"}:
+            continue
+        yield f"  {name}: {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        known = {key: one for key, one in value.items() if one is not None}
+        return ", ".join(f"{key} {_value(one)}" for key, one in known.items())
+    if isinstance(value, list):
+        items = "; ".join(_value(one) for one in value)
+        return items if len(items) <= 4 * _LONG else f"{items[: 4 * _LONG]} ... ({len(value)})"
+    text = _printable(str(value))
+    return text if len(text) <= _LONG else f"{text[:_LONG]} ... ({len(text)} characters)"
+
+
+def _path(video_uri: str) -> str:
+    return uri_to_path(video_uri) if video_uri.startswith("file:///") else video_uri
+
+
+def _printable(text: str) -> str:
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in shown)

@@ -1,0 +1,92 @@
+"""The ingest stage: a folder of video files in, ``clips/`` and ``clips/_measured/`` out."""
+
+from __future__ import annotations
+
+import time
+
+import yaml
+
+from pfp.errors import InvariantError, NothingUsable
+from pfp.ingest.decide import decide
+from pfp.ingest.discover import discover
+from pfp.ingest.measured import MeasuredRecord
+from pfp.ingest.recipe import Recipe, load_recipe
+from pfp.ingest.why import MEASURED_TABLE, RECIPE_FILE
+from pfp.io.filesystems import Folder
+from pfp.io.tables import read_table, write_table
+from pfp.runtime import Progress, StageReport, connect, report_of, run_stage, summary
+from pfp.runtime.run import Engine
+from pfp.schema import ClipRecord
+from pipelines.ingest.config import PRESETS, IngestConfig
+from pipelines.ingest.stages import measure_stage
+
+_MAX_REASONS = 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the stage as the command line says; the exit status is 0, or 2 for bad input."""
+    from pfp.cli.stage import stage_main
+
+    return stage_main(
+        "ingest",
+        "Measure the video files of a folder and choose the clips to keep.",
+        PRESETS,
+        run,
+        argv,
+        input_help="folder of video files",
+        input_required=True,
+    )
+
+
+def run(
+    config: IngestConfig,
+    *,
+    input_directory: str,
+    output_directory: str,
+    engine: Engine = "ray",
+    progress: Progress | None = None,
+) -> list[StageReport]:
+    """Measure every file below the input folder and decide which are clips.
+
+    Raises InputError for a folder without files, ConfigError for a recipe that cannot be used, and
+    NothingUsable, after the tables and the report are written, when no clip is kept.
+    """
+    started = time.monotonic()
+    recipe = load_recipe(config.recipe)
+    files = discover(input_directory, skip=(output_directory,))
+    measured_directory = f"{output_directory}/{MEASURED_TABLE}"
+    with connect(engine):
+        measured = run_stage(
+            measure_stage(config), files, measured_directory, engine=engine, progress=progress
+        )
+    clips = decide(read_table(measured_directory, MeasuredRecord), recipe)
+    if clips.num_rows != files.num_rows:
+        message = f"{files.num_rows} files became {clips.num_rows} clips; please report it"
+        raise InvariantError(message)
+    write_table(f"{output_directory}/clips", clips, ClipRecord)
+    _write_recipe(output_directory, recipe)
+    report = report_of("ingest", clips, seconds=time.monotonic() - started, reused=measured.reused)
+    summary.merge_stage(output_directory, report)
+    if progress is not None:
+        progress.finish(report)
+    if not report.kept:
+        raise NothingUsable(_nothing_kept(report, input_directory))
+    return [report]
+
+
+def _write_recipe(output_directory: str, recipe: Recipe) -> None:
+    """Leave the thresholds beside the decisions, for ``pfp why``."""
+    folder, name = RECIPE_FILE.split("/")
+    text = yaml.safe_dump(recipe.to_json(), sort_keys=False)
+    Folder.at(f"{output_directory}/{folder}").write(name, text.encode())
+
+
+def _nothing_kept(report: StageReport, input_directory: str) -> str:
+    common = sorted(report.reasons.items(), key=lambda item: (-item[1], item[0]))[:_MAX_REASONS]
+    reasons = ", ".join(f"{name} {count}" for name, count in common)
+    files = "the one file" if report.rows_in == 1 else f"none of the {report.rows_in} files"
+    kept = "is not" if report.rows_in == 1 else "is"
+    return (
+        f"{files} in {input_directory} {kept} a usable clip (most often: {reasons}); "
+        "add other videos, or loosen the recipe"
+    )
