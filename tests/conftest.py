@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ os.environ.update(
     MPLBACKEND="Agg",
     RAY_USAGE_STATS_ENABLED="0",
 )
+os.environ.pop("RAY_ADDRESS", None)  # tests start their own Ray and never join somebody's cluster
 
 
 class NetworkBlocked(RuntimeError):  # noqa: N818 - names what happened
@@ -106,14 +110,12 @@ def shared_clips() -> Path:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A quiet Ray of two CPUs on this machine, started once for all tests that need one."""
-    import ray
+    from pfp.runtime import connect
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        logging_level="error",
-        log_to_driver=False,
-    )
-    yield
-    ray.shutdown()
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            # A start that took too long and was repeated leaves its processes to the collector.
+            warnings.simplefilter("ignore", ResourceWarning)
+            stack.enter_context(connect("ray", num_cpus=2))
+            gc.collect()
+        yield
