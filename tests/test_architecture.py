@@ -346,3 +346,12 @@ def test_files_name_no_machine() -> None:
     ]
 
     assert named == []
+
+
+def test_decisions_are_indexed() -> None:
+    """Every decision page is named once in the index, in the order of its number."""
+    folder = REPO / "docs/decisions"
+    pages = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    index = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert pages == re.findall(r"^- \[\d+\]\((.+?)\)", index, flags=re.MULTILINE)
