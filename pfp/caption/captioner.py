@@ -16,9 +16,9 @@ from pfp.caption.validate import (
     Violation,
     check_storyboard,
 )
-from pfp.errors import ConfigError, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.io.digests import sha256_json
-from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict
+from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
 from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
 
 # What an answer that is no answer makes of the row: the error's name, and whether to try again.
@@ -130,11 +130,13 @@ class Captioner:
                 answer = backend.ask(question)
             except PermanentError as error:
                 return _Trouble(
-                    verdict=_failed(error, retryable=False), final=not backend.generative
+                    verdict=failed_verdict(error, retryable=False), final=not backend.generative
                 )
+            except InputError as error:  # no video: nobody else could look at it either
+                return _Trouble(verdict=failed_verdict(error, retryable=False), final=True)
             except (RetryableError, ConfigError) as error:
                 # A missing key is not the row's fault: with one, a later run can go on.
-                return _Trouble(verdict=_failed(error, retryable=True), final=True)
+                return _Trouble(verdict=failed_verdict(error, retryable=True), final=True)
             log.add(answer, backend)
             trouble = _no_answer(answer)
             if trouble is not None:
@@ -237,8 +239,3 @@ def _verdict(violation: Violation) -> Dropped | Failed:
         score=violation.score,
         threshold=violation.threshold,
     )
-
-
-def _failed(error: Exception, *, retryable: bool) -> Failed:
-    message = " ".join(str(error).split())
-    return Failed(error=type(error).__name__, message=message, retryable=retryable)

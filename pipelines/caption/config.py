@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
-
-import yaml
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pfp.caption import Rules
 from pfp.errors import ConfigError
 from pfp.vlm import Sampling
-
-C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,49 +84,3 @@ def full() -> CaptionConfig:
 
 
 PRESETS: Final = {"demo": demo, "debug": debug, "small": small, "full": full}
-
-
-def with_settings(config: C, assignments: Sequence[str]) -> C:
-    """The config with ``key=value`` applied; ``sampling.fps=2`` reaches into a part of it.
-
-    Values are read as YAML, so ``null`` is None. Raises ConfigError for an unknown key or a value
-    of another type.
-    """
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {assignment!r} has no value; write key=value")
-        config = _with(config, key.strip().split("."), text, key.strip())
-    return config
-
-
-def _with(config: C, path: list[str], text: str, key: str) -> C:
-    names = [item.name for item in fields(config)]  # type: ignore[arg-type]
-    name, *rest = path
-    if name not in names:
-        raise ConfigError(f"--set {key}: there is no {name!r}; use one of {', '.join(names)}")
-    current = getattr(config, name)
-    if rest or is_dataclass(current):
-        if not (rest and is_dataclass(current)):
-            raise ConfigError(f"--set {key}: name one setting, for example sampling.fps=2")
-        return replace(config, **{name: _with(current, rest, text, key)})  # type: ignore[type-var]
-    return replace(config, **{name: _value(type(config), name, text, key)})  # type: ignore[type-var]
-
-
-def _value(owner: type, name: str, text: str, key: str) -> Any:
-    """The value of a setting, of the type that its annotation names."""
-    hint = get_type_hints(owner)[name]
-    # Literal stands for text: which texts there are is checked by the class itself.
-    kinds = {str if get_origin(kind) is Literal else kind for kind in get_args(hint) or (hint,)}
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
-    if type(value) in kinds:
-        return value
-    if type(value) is int and float in kinds:
-        return float(value)
-    if str in kinds:
-        return text
-    shown = sorted("null" if kind is type(None) else kind.__name__ for kind in kinds)
-    raise ConfigError(f"--set {key}={text}: give a value of type {' or '.join(shown)}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pfp.caption import CaptionClip, Captioner, Prompt, Rules, load_prompt
-from pfp.errors import ConfigError, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord
 from pfp.vlm import Answer, Backend, Finish, Sampling, Span, VideoQuestion
 
@@ -309,6 +309,16 @@ def test_refused_request_goes_to_the_next_backend() -> None:
 
     assert (record.verdict, record.backend) == (KEPT, "offline")
     assert record.repair_ops == ["gemini: too large; asked the next backend"]
+
+
+def test_missing_video_is_looked_for_once() -> None:
+    """Nobody else could look at it either."""
+    offline = _offline()
+
+    record = _caption(_model(InputError("there is no file clip.mp4")), offline)
+
+    assert record.verdict == Failed(error="InputError", message="there is no file clip.mp4")
+    assert (record.backend, offline.asked) == ("gemini", [])
 
 
 def test_unknown_cost_of_one_answer_makes_the_sum_unknown() -> None:

@@ -47,6 +47,11 @@ def test_cuts_are_kept_and_long_shots_divided() -> None:
     assert starts == pytest.approx([0.0, 3.0, 3.0 + 25 / 3, 3.0 + 50 / 3])
 
 
+def test_rounding_makes_no_extra_span() -> None:
+    """A shot that is too long by a billionth of a second is not cut in two."""
+    assert len(spans_of([], 0.0, 10.0 + 1e-9, max_span_seconds=10.0)) == 1
+
+
 def test_clip_without_shots_is_one_span() -> None:
     """Nothing was detected, so nothing is cut."""
     (span,) = spans_of([], 2.0, 9.0, max_span_seconds=10.0)

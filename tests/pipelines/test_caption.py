@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pfp.cli.settings import with_settings
 from pfp.errors import ConfigError, NothingUsable
 from pfp.io.media import path_to_uri, write_video
 from pfp.io.tables import read_records, verify_table, write_table
 from pfp.runtime import StageReport
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, ClipRecord, Dropped, Failed, StoryboardRecord
-from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo, with_settings
+from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo
 from pipelines.caption.run import main, run
 from tests.vlm.gemini_server import GeminiServer, answer, error
 

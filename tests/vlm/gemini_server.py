@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True  # the client did not wait
 
-    do_POST = do_GET = do_DELETE = _answer  # noqa: N815 - names that http.server looks for
+    do_POST = do_GET = do_DELETE = _answer  # names that http.server looks for
 
     def log_message(self, *_: object) -> None:
         """Tests speak for themselves."""

@@ -188,6 +188,16 @@ class TestMotion:
         assert "movement mostly at the top right" in text
         assert "whole picture" not in text
 
+    def test_shaking_is_no_move(self) -> None:
+        """A camera that shakes to and fro goes nowhere, even if it shakes more to one side."""
+        offsets = np.array([0, 3, 0, 3, 6, 3, 6, 3, 6, 9, 6, 9, 6])
+        big = _texture(200, 300)
+        frames = [big[70 : 70 + HEIGHT, 100 - x : 100 - x + WIDTH] for x in offsets]
+
+        motion = measure_motion(_grey(np.stack(frames)), FPS)
+
+        assert (motion.right, motion.down) == (0.0, 0.0)
+
     def test_fade_is_said(self) -> None:
         """Light that goes over the shot is worth a word."""
         frames_THWC = np.stack(

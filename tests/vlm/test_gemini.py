@@ -16,6 +16,7 @@ from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.io.media import path_to_uri
 from pfp.vlm import Finish, VideoQuestion
 from pfp.vlm.gemini import GeminiBackend
+from pfp.vlm.gemini_errors import explain_errors
 from tests.vlm.gemini_server import GeminiServer, Reply, answer, error
 
 KEY = "key-for-tests-0123456789"
@@ -435,6 +436,22 @@ class TestTrouble:
             make().ask(replace(question, path=str(tmp_path / "gone.mp4")))
 
         assert server.sent == []
+
+    @pytest.mark.parametrize("kind", [InputError, ConfigError, PermanentError])
+    def test_our_own_errors_are_not_taken_for_the_servers(self, kind: type[Exception]) -> None:
+        """Some of them are ValueErrors, as what the SDK raises for a broken response is."""
+        with pytest.raises(kind, match=r"^ours$"), explain_errors(timeout_seconds=1.0):
+            raise kind("ours")
+
+    def test_every_answer_counts_its_own_requests(
+        self, server: GeminiServer, make: Make, question: VideoQuestion
+    ) -> None:
+        """The second question starts from nothing."""
+        good = answer(TEXT, tokens=TOKENS)
+        server.script(error(500, "INTERNAL", "oops"), good, good)
+        backend = make()
+
+        assert [backend.ask(question).attempts for _ in range(2)] == [2, 1]
 
     def test_threads_count_their_own_requests(
         self, server: GeminiServer, make: Make, question: VideoQuestion

@@ -55,6 +55,16 @@ def test_shot_shorter_than_a_sample_is_described_all_the_same(question: VideoQue
     assert "mostly red" in result.parsed["shots"][1]["caption"]
 
 
+def test_what_lies_between_shots_is_not_described(question: VideoQuestion) -> None:
+    """A shot that begins after a gap takes nothing of the gap."""
+    shots = (Span(start_seconds=2.5, end_seconds=4.0),)
+
+    result = OfflineBackend().ask(replace(question, shots=shots))
+
+    assert result.parsed is not None
+    assert "red" not in result.parsed["shots"][0]["caption"]
+
+
 def test_damaged_file_is_a_permanent_error(question: VideoQuestion, tmp_path: Path) -> None:
     """The decoder's reason comes through, from the child process too."""
     broken = tmp_path / "broken.mp4"
