@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 MIB = 1 << 20
@@ -12,6 +13,7 @@ MIB = 1 << 20
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``weights`` with its commands to the parser of ``pfp``."""
     parser = subparsers.add_parser("weights", help="list, fetch and check the weights in the lock")
+    parser.set_defaults(run=run)
     commands = parser.add_subparsers(dest="weights_command", required=True, metavar="COMMAND")
     commands.add_parser("ls", help="every entry of the lock: size, licence, whether it is here")
 
@@ -34,8 +36,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     bring.add_argument("--accept-noncommercial", action="store_true")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     """Run one command; raises ``WeightsError`` with the cure when something is wrong."""
+    del rest  # `pfp` refuses unknown arguments itself
     from pfp.io import weights
 
     match args.weights_command:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pfp.cli import weights as weights_cli
 from pfp.cli.eval import build_parser, main
-from pfp.errors import WeightsError
+from pfp.cli.main import main as pfp_main
 from pfp.io import tables
 from pfp.schema import KEPT, GenerationRecord, ScoreRecord
 
@@ -175,10 +174,8 @@ def test_every_command_has_help() -> None:
 
 
 def weights_command(*arguments: str) -> int:
-    """``pfp weights ...`` through the parser that ``pfp`` builds."""
-    parser = argparse.ArgumentParser()
-    weights_cli.add_parser(parser.add_subparsers(dest="command"))
-    return weights_cli.run(parser.parse_args(["weights", *arguments]))
+    """``pfp weights ...`` as ``pfp`` runs it."""
+    return pfp_main(["weights", *arguments])
 
 
 def test_weights_ls_lists_the_lock(capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,18 +188,25 @@ def test_weights_ls_lists_the_lock(capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing" in printed
 
 
-def test_weights_fetch_offline_asks_for_nothing(tmp_path: Path) -> None:
-    """``fetch --offline`` ends with the exact path and digest wanted."""
-    with pytest.raises(WeightsError, match=f"7be5be79.* at {tmp_path}"):
-        weights_command("fetch", "lpips-alex", "--offline")
+def test_weights_fetch_offline_asks_for_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``fetch --offline`` ends with status 2 and the exact path and digest wanted."""
+    assert weights_command("fetch", "lpips-alex", "--offline") == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("pfp weights: weights lpips-alex are missing and downloads are off")
+    assert f"{tmp_path}/weights/lpips-alex/alexnet-owt-7be5be79.pth" in error
 
 
-def test_weights_import_refuses_another_file(tmp_path: Path) -> None:
-    """``import`` of a foreign file is refused."""
+def test_weights_import_refuses_another_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``import`` of a foreign file is refused with status 2."""
     (tmp_path / "x.pth").write_bytes(b"x")
 
-    with pytest.raises(WeightsError, match="it was not imported"):
-        weights_command("import", "lpips-alex", str(tmp_path / "x.pth"))
+    assert weights_command("import", "lpips-alex", str(tmp_path / "x.pth")) == 2
+    assert "it was not imported" in capsys.readouterr().err
 
 
 def test_weights_verify_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
