@@ -59,7 +59,7 @@ def _demo(arguments: argparse.Namespace, rest: list[str]) -> int:
     if find_spec("pipelines") is None or not Path("pipelines/demo.py").is_file():
         message = "the pipelines are not here; run it from the root of a pfp checkout (make demo)"
         raise ConfigError(message)
-    return subprocess.call([sys.executable, "-m", "pipelines.demo", *rest])  # noqa: S603 - our own
+    return subprocess.call([sys.executable, "-m", "pipelines.demo", *rest])
 
 
 def _make_clips(arguments: argparse.Namespace, rest: list[str]) -> int:

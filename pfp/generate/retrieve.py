@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pfp.generate.sampler import SamplerSettings, sample_frames
 from pfp.models.memory_dit import MemoryDiT
+from pfp.models.precision import bf16_products
 from pfp.models.vae._interface import LatentVAE
 
 
@@ -42,7 +43,7 @@ def retrieve_latents(
     The history is clean, whatever masking the training used: evaluation sees what generation sees.
     """
     hr, lr = history_tensors(hr_TCHW, lr_TCHW)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+    with torch.inference_mode(), bf16_products(enabled=settings.autocast):
         memory = model.remember(hr, lr)
     latents = sample_frames(
         model,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pfp.generate.retrieve import history_tensors
 from pfp.generate.sampler import SamplerSettings, sample_frames
 from pfp.models.memory_dit import MemoryDiT
+from pfp.models.precision import bf16_products
 from pfp.models.vae._interface import LatentVAE
 
 EncodeLowResolution = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -55,7 +56,7 @@ def continue_history(
         hr, lr = history_tensors(history.hr_TCHW, history.lr_TCHW)
         with (
             torch.inference_mode(),
-            torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast),
+            bf16_products(enabled=settings.autocast),
         ):
             memory = model.remember(hr, lr)
         sampled = sample_frames(

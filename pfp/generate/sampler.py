@@ -12,7 +12,9 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from pfp.errors import ConfigError
+from pfp.models.backbones.wan import Memory
 from pfp.models.memory_dit import MemoryDiT
+from pfp.models.precision import bf16_products
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class SamplerSettings:
 def sample_frames(
     model: MemoryDiT,
     *,
-    memory: tuple[Tensor, Tensor] | None,
+    memory: Memory | None,
     text_BLD: Tensor,
     frame_index_BT: Tensor,
     latent_size: tuple[int, int],
@@ -53,7 +55,7 @@ def sample_frames(
     scheduler.set_timesteps(settings.num_steps)
     for timestep in scheduler.timesteps:
         timestep_BT = timestep.expand(batch, num_frames)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+        with bf16_products(enabled=settings.autocast):
             velocity = model(latents, timestep_BT, text_BLD, frame_index_BT, memory=memory)
         latents = scheduler.step(velocity.float(), timestep, latents).prev_sample
     return latents

@@ -32,8 +32,13 @@ CUT_MAX_CORRELATION: Final = 0.75  # of the two pictures, their means removed
 
 GRADUAL_SAMPLE_SECONDS: Final = 0.08
 GRADUAL_HALF_WINDOWS: Final = (2, 3, 5, 7, 12)  # samples: 0.16 s to about 1 s
-GRADUAL_LEVELS: Final = 12.0
-GRADUAL_MAX_RESIDUAL: Final = 0.10  # mean distance from the line, as a share of its length
+GRADUAL_LEVELS: Final = 32.0  # from picture to picture
+FADE_LEVELS: Final = 12.0  # from or to black or white: dark scenes fade too
+# Mean distance from the line as a share of its length, on the way and in the still pictures around.
+GRADUAL_MAX_RESIDUAL: Final = 0.2
+GRADUAL_MAX_REST: Final = 0.12
+GRADUAL_MIN_SAMPLES: Final = 2  # on the way; 1 in a fade
+GRADUAL_MAX_CONTRAST: Final = 1.15  # on the way, times the larger one of the ends
 GRADUAL_MAX_STEP: Final = 0.6  # of the way in one sample: more is a cut
 GRADUAL_MAX_CORRELATION: Final = 0.8  # more is the same picture getting brighter or darker
 # Mean over root mean square of the change, from 1 (the same in every cell) to 0 (in one cell). Less
@@ -176,9 +181,18 @@ def find_mixture(
     share_steps = np.diff(share_T)
     if share_steps.max() > GRADUAL_MAX_STEP or share_steps.min() < -0.05:
         return None
+    on_way_T = (share_T > 0.1) & (share_T < 0.9)
+    contrast_T = pictures_TN.std(axis=1)
+    ends = contrast_T[0], contrast_T[-1]
+    if on_way_T.sum() < (1 if min(ends) < FLAT_LEVELS else GRADUAL_MIN_SAMPLES):
+        return None
+    # A mixture has no more contrast than what is mixed; a thing that passes by has.
+    if contrast_T[on_way_T].max() > GRADUAL_MAX_CONTRAST * max(ends):
+        return None
     residual_T = np.abs(offsets_TN - share_T[:, None] * way_N).mean(axis=1) / length
-    residual = float(residual_T[1:-1].mean())
-    if residual > GRADUAL_MAX_RESIDUAL:
+    residual = float(residual_T[on_way_T].mean())
+    # The first picture always rests: its share and its residual are 0.
+    if residual > GRADUAL_MAX_RESIDUAL or residual_T[~on_way_T].mean() > GRADUAL_MAX_REST:
         return None
     middle = float(np.interp(0.5, np.maximum.accumulate(share_T), seconds_T))
     half_seconds = float(seconds_T[-1] - seconds_T[0]) / 2
@@ -195,13 +209,15 @@ def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float
     """Whether two pictures differ as two shots do, or as a shot and black do."""
     way_N = last_N - first_N
     length = float(np.abs(way_N).mean())
-    if length < GRADUAL_LEVELS:
+    if length < FADE_LEVELS:
         return False
     spread = length / float(np.sqrt(way_N @ way_N / way_N.size))
     if spread < GRADUAL_MIN_SPREAD:
         return False
     if min(float(first_N.std()), float(last_N.std())) < FLAT_LEVELS:
         return True
+    if length < GRADUAL_LEVELS:
+        return False
     is_same_scene = _correlation(first_N, last_N) > GRADUAL_MAX_CORRELATION
     return not is_same_scene and spread <= GRADUAL_MAX_SPREAD
 

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pyarrow import ArrowInvalid
 from pyarrow import fs as pafs
@@ -227,7 +227,7 @@ class AsideFile:
                 folder.filesystem.move(folder.file(self._name), folder.file(name))
         folder.sync()
 
-    def __enter__(self) -> AsideFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

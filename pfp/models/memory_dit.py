@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pfp.errors import WeightsError
-from pfp.models.backbones.wan import forward_with_memory
-from pfp.models.memory_encoder import make_encoder, token_positions
+from pfp.models.backbones.wan import Memory, forward_with_memory
+from pfp.models.memory_encoder import centre_positions, make_encoder, pooled_positions
 from pfp.models.rates import GEOMETRIES, parse_rate
 
 # Every linear map in a block; never the patch embedding, which the LR branch reuses as it is.
@@ -66,8 +66,8 @@ class MemoryDiT(nn.Module):
         self.dit = dit
         self.encoder = make_encoder(config.arm, self.rate, dit.patch_embedding)
 
-    def remember(self, hr_BCTHW: Tensor, lr_BCTHW: Tensor) -> tuple[Tensor, Tensor] | None:
-        """phi(H): memory tokens ``(B, N, D)`` and their positions ``(N, 3)``; None without memory.
+    def remember(self, hr_BCTHW: Tensor, lr_BCTHW: Tensor) -> Memory | None:
+        """phi(H): memory tokens and how they stand in the sequence; None without memory.
 
         ``hr_BCTHW`` and ``lr_BCTHW`` are normalised latents of the history and of its small, slow
         copy (section 3.1); the history's length in latent frames is odd, so that both end together.
@@ -75,10 +75,14 @@ class MemoryDiT(nn.Module):
         if self.encoder is None:
             return None
         tokens = self.encoder(hr_BCTHW, lr_BCTHW, self.dit.patch_embedding)
-        positions = token_positions(
-            tuple(tokens.shape[2:]), self.rate, causal=self.config.arm != "large_patchifier"
+        grid = tuple(tokens.shape[2:])
+        framepack = self.config.arm == "large_patchifier"
+        positions = (pooled_positions if framepack else centre_positions)(grid, self.rate)
+        return Memory(
+            tokens_BND=tokens.flatten(2).transpose(1, 2),
+            positions_NK3=positions.to(tokens.device),
+            shared_timestep=framepack,
         )
-        return tokens.flatten(2).transpose(1, 2), positions.to(tokens.device)
 
     def forward(
         self,
@@ -87,19 +91,17 @@ class MemoryDiT(nn.Module):
         text_BLD: Tensor,
         frame_index_BT: Tensor,
         *,
-        memory: tuple[Tensor, Tensor] | None,
+        memory: Memory | None,
         origin_B2: Tensor | None = None,
     ) -> Tensor:
         """The velocity of target frames; see ``forward_with_memory``."""
-        tokens, positions = memory if memory is not None else (None, None)
         return forward_with_memory(
             self.dit,
             noisy_BCTHW,
             timestep_BT,
             text_BLD,
             frame_index_BT=frame_index_BT,
-            memory_BND=tokens,
-            memory_positions_N3=positions,
+            memory=memory,
             origin_B2=origin_B2,
         )
 
@@ -131,8 +133,10 @@ class MemoryDiT(nn.Module):
             raise WeightsError(message)
         result = set_peft_model_state_dict(self.dit, load_file(directory / LORA_FILE))
         if result.unexpected_keys:
-            message = f"{directory / LORA_FILE} has foreign weights {result.unexpected_keys[:3]}; train again"
-            raise WeightsError(message)
+            foreign = result.unexpected_keys[:3]
+            raise WeightsError(
+                f"{directory / LORA_FILE} has foreign weights {foreign}; train again"
+            )
         if self.encoder is not None and self.encoder.state_dict():
             self.encoder.load_state_dict(load_file(directory / ENCODER_FILE))
         return described

@@ -80,12 +80,7 @@ class SpatialAttention(nn.Module):
 
 
 class HighResolutionBranch(nn.Module):
-    """Time is reduced first, then space; the last halving is the patchify's 2x2.
-
-    The paper draws convolutions, SiLU and attention; we add one linear shortcut around them, from
-    a token's latents straight to the token. Without it the stack has to learn first what a large
-    patchifier can do from the start, and is no better than that after a thousand steps.
-    """
+    """Time is reduced first, then space; the last halving is the patchify's 2x2."""
 
     def __init__(self, z_channels: int, inner_dim: int, rate: Rate, *, patch: int = 2) -> None:
         super().__init__()
@@ -103,16 +98,12 @@ class HighResolutionBranch(nn.Module):
         )
         self.attention = SpatialAttention(widths[-1])
         self.project = nn.Conv3d(widths[-1], inner_dim, 1)
-        cell = (rate.time, rate.height * patch, rate.width * patch)
-        self.shortcut = nn.Conv3d(z_channels, inner_dim, cell, cell, bias=False)
-        for parameter in (*self.project.parameters(), self.shortcut.weight):
+        for parameter in self.project.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, hr_BCTHW: Tensor) -> Tensor:
         """HR latents to ``(B, D, T', H', W')``; exactly zero before any training."""
-        bent = self.project(self.attention(self.stages(hr_BCTHW)))
-        causal = F.pad(hr_BCTHW, (0, 0, 0, 0, self.shortcut.kernel_size[0] - 1, 0))
-        return cast("Tensor", bent + self.shortcut(causal))
+        return cast("Tensor", self.project(self.attention(self.stages(hr_BCTHW))))
 
 
 class DualBranchEncoder(nn.Module):
@@ -148,6 +139,8 @@ class LargePatchifier(nn.Module):
 
     4x4x2 becomes kernel = stride = (2, 8, 8) over the HR latents, started from the backbone's own
     kernel tiled 2x4x4 times and divided by 32, so that it first takes the mean of its patches.
+    The rest is FramePack's too: rotary phases averaged over a token's patches, and the history at
+    the target's timestep. The paper's Table 1 uses its implementation as it is.
     """
 
     def __init__(self, z_channels: int, inner_dim: int, rate: Rate, *, patch: int = 2) -> None:
@@ -192,17 +185,28 @@ def make_encoder(arm: str, rate: Rate, patch_embedding: nn.Conv3d) -> nn.Module 
     raise ConfigError(message)
 
 
-def token_positions(grid: tuple[int, int, int], rate: Rate, *, causal: bool = True) -> Tensor:
-    """Where each memory token stands in the DiT's own grid: the centre of what it covers.
+def centre_positions(grid: tuple[int, int, int], rate: Rate) -> Tensor:
+    """Where each causal memory token stands in the DiT's own grid: the centre of what it covers.
 
-    Returns float32 ``(N, 3)`` in units of latent frames and patches. FramePack pools the rotary
-    table over a cell instead, which weakens its high frequencies; the paper does not say, we infer
-    the centre. ``causal`` tokens cover latent frames ``time*j - time + 1 .. time*j``, others
-    ``time*j .. time*j + time - 1``.
+    Returns float32 ``(N, 1, 3)`` in units of latent frames and patches. Token j covers latent
+    frames ``time*j - time + 1 .. time*j``. The paper does not say where tokens stand; we infer the
+    centre, which keeps the full strength of all rotary frequencies.
     """
     num_frames, height, width = grid
-    middle = (rate.time - 1) / 2
-    times = torch.arange(num_frames) * rate.time + (-middle if causal else middle)
+    times = torch.arange(num_frames) * rate.time - (rate.time - 1) / 2
     rows = torch.arange(height) * rate.height + (rate.height - 1) / 2
     columns = torch.arange(width) * rate.width + (rate.width - 1) / 2
-    return torch.cartesian_prod(times, rows, columns)
+    return torch.cartesian_prod(times, rows, columns)[:, None]
+
+
+def pooled_positions(grid: tuple[int, int, int], rate: Rate) -> Tensor:
+    """The patches that each token of a large patchifier covers, ``(N, K, 3)``.
+
+    FramePack averages the rotary phases of these (its ``center_down_sample_3d`` is an average).
+    """
+    cell = torch.cartesian_prod(
+        *(torch.arange(size) for size in (rate.time, rate.height, rate.width))
+    )
+    corners = torch.cartesian_prod(*(torch.arange(size) for size in grid))
+    strides = torch.tensor([rate.time, rate.height, rate.width])
+    return (corners[:, None] * strides + cell[None]).float()

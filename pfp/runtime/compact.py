@@ -48,18 +48,13 @@ def _kept_files(index: Index, chosen: pa.Table) -> list[DataFile]:
     if manifest is None or manifest.rows_per_file != ROWS_PER_FILE:
         return []
     sources = chosen["source"].to_numpy()
-    positions = chosen["position"].to_numpy()
     kept: list[DataFile] = []
     start = 0
     for number, file in enumerate(manifest.files):
         end = start + file.num_rows
         known = number < index.num_final and index.sources[number].name == file.name
-        same = (
-            known
-            and end <= len(sources)
-            and bool((sources[start:end] == number).all())
-            and np.array_equal(positions[start:end], np.arange(file.num_rows))
-        )
+        # Both are in key order, so all of a file's rows in a run are the file.
+        same = known and end <= len(sources) and bool((sources[start:end] == number).all())
         last = number == len(manifest.files) - 1
         if not same or (last and end != len(sources)):
             break

@@ -9,6 +9,7 @@ whole. An attempt's mark stays only if its worker died before it could commit.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,10 +83,19 @@ class Pending:
 
     def fold(self, names: Sequence[str], record: type[Record]) -> None:
         """Puts many small parts into one. After a crash in between some rows are there twice."""
-        rows = pa.concat_tables([self.read(name) for name in names]).cast(record.SCHEMA)
-        self.commit(rows.combine_chunks(), f"part-{sha256_json(sorted(names))}.parquet")
-        for name in names:
+        there = set(self.parts())
+        present = sorted(there.intersection(names))
+        rows = pa.concat_tables([self.read(name) for name in present]).cast(record.SCHEMA)
+        self.commit(rows.combine_chunks(), f"part-{sha256_json(present)}.parquet")
+        for name in present:
             self.folder.delete(name)
+
+    def clear(self) -> None:
+        """Removes all parts and marks, once their rows are in the final files."""
+        # A worker that has outlived its killed driver may just be writing here; what it leaves is
+        # known by its digest and removed by the next run.
+        with contextlib.suppress(OSError):
+            self.folder.delete_all()
 
     def num_tries(self, name: str) -> int:
         """How many attempts at a part have begun in this run and not ended."""

@@ -90,7 +90,7 @@ class ConsoleProgress:
             self._bar = None
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _bar(console: Any) -> Any:

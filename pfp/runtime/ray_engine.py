@@ -59,12 +59,17 @@ def _dataset(stage: Stage, todo: pa.Table, pending: Pending) -> Any:
         "num_gpus": resources.num_gpus,
         "memory": resources.memory_bytes,
     }
-    if resources.num_gpus:
+    if _as_actors(resources):
         pool = ray.data.ActorPoolStrategy(size=size)
         how |= {"compute": pool, "fn_constructor_args": (stage, pending)}
         return dataset.map_batches(_Actor, **how)
     tasks = ray.data.TaskPoolStrategy(size=size)
-    return dataset.map_batches(_task, compute=tasks, fn_args=(stage, pending), **how)
+    how |= {"fn": _task, "compute": tasks, "fn_args": (stage, pending)}
+    return dataset.map_batches(**how)
+
+
+def _as_actors(resources: Resources) -> bool:
+    return resources.num_gpus > 0
 
 
 class _Actor:
@@ -129,11 +134,10 @@ def _num_workers(stage: Stage, num_batches: int) -> int:
     import ray
 
     resources = stage.resources
-    if resources.num_workers is not None:
-        return min(resources.num_workers, num_batches)
-    total = ray.cluster_resources()
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     fitting = _fitting(resources, total)
-    if fitting < 1:
+    may_grow = resources.num_workers is not None and "RAY_ADDRESS" in os.environ
+    if fitting < 1 and not may_grow:
         have = {name: total.get(name, 0) for name in ("CPU", "GPU", "memory")}
         message = (
             f"stage {stage.name}: a worker needs {resources.num_cpus} CPUs, "
@@ -141,7 +145,7 @@ def _num_workers(stage: Stage, num_batches: int) -> int:
             "lower the stage's resources, or give num_workers if the cluster grows by itself"
         )
         raise ConfigError(message)
-    return min(fitting, num_batches)
+    return min(resources.num_workers or fitting, num_batches)
 
 
 def _fitting(resources: Resources, total: dict[str, float]) -> int:

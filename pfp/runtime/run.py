@@ -98,7 +98,7 @@ def _run(  # noqa: PLR0917 - the parts of one call
         )
         raise InvariantError(message)
     compact(folder, stage.record, index, chosen)
-    pending.folder.delete_all()
+    pending.clear()
     return chosen, todo.num_rows
 
 

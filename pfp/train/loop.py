@@ -16,6 +16,7 @@ from torch import nn
 
 from pfp.errors import ConfigError, WeightsError
 from pfp.models.memory_dit import MemoryDiT
+from pfp.models.precision import bf16_products
 from pfp.train.objective import Batch, velocity_loss
 
 STATE_FILE: Final = "training_state.pt"
@@ -81,7 +82,7 @@ def train(
         batch = batch_at(step, generator)
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate_at(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+        with bf16_products(enabled=settings.autocast):
             loss = loss_of(model, batch, generator)
         if not torch.isfinite(loss):
             raise ConfigError(

@@ -16,6 +16,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from pfp.models.backbones.wan import forward_with_memory
+from pfp.models.precision import bf16_products
 from pfp.train.loop import BatchAt, TrainSettings, generator_at, make_optimiser
 from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch, sample_times
 
@@ -77,7 +78,7 @@ def train_base(
         batch = batch_at(step, generator)
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate_at(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
+        with bf16_products(enabled=settings.autocast):
             loss = base_loss(dit, batch, generator)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import hadamard
 from torch import Tensor
 
+from pfp.models.precision import bf16_products
 from pfp.models.vae.tiny import TEMPORAL_STRIDE, TinyCausalVAE, fold
 
 MAX_NOISE: Final = 0.2  # of a unit-variance latent; what a sampler's small errors look like
@@ -111,7 +112,7 @@ def train_vae(
         )
         for group in optimiser.param_groups:
             group["lr"] = training.learning_rate * share * group.get("lr_share", 1.0)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_products():
             loss = vae_loss(vae, next(batches), generator)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)

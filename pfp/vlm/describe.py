@@ -36,11 +36,9 @@ def describe_shot(look: Look, motion: Motion) -> str:
 
 
 def describe_whole(looks: Sequence[Look], duration_seconds: float) -> str:
-    """One or two sentences on a clip made of shots that look like ``looks``."""
-    look = mean_look(looks)
-    shots = "one shot" if len(looks) == 1 else f"{len(looks)} shots"
-    opening = f"{shots} in {duration_seconds:.1f} seconds."
-    return f"{opening[0].upper()}{opening[1:]} {_light_and_colour(look)}"
+    """Two sentences on a clip whose parts look like ``looks``."""
+    parts = "one part" if len(looks) == 1 else f"{len(looks)} parts"
+    return f"{duration_seconds:.1f} seconds in {parts}. {_light_and_colour(mean_look(looks))}"
 
 
 def _light_and_colour(look: Look) -> str:

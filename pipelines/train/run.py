@@ -49,6 +49,10 @@ def run(
             progress=progress,
         )
     summary.merge_stage(output_directory, report)
+    if not report.kept:
+        raise NothingUsable(
+            f"no arm could be trained ({dict(report.reasons)}); see pfp why or the log"
+        )
     return [report]
 
 

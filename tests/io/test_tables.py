@@ -346,6 +346,13 @@ def test_cuts_follow_the_rule_however_rows_are_handed_over(  # noqa: PLR0917
     assert contents(tmp_path / "once") == contents(tmp_path / "pieces")
 
 
+def test_pages_of_large_rows_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
+    """Rows of 200 KiB fill several pages; where a page ends is for the rows alone to say."""
+    rows = conditions(30, size_bytes=200 << 10)
+    assert cut(rows, [], tmp_path / "once", 100) == cut(rows, [7, 1, 9], tmp_path / "pieces", 100)
+    assert contents(tmp_path / "once") == contents(tmp_path / "pieces")
+
+
 def sized_rows(sizes: list[int]) -> pa.Table:
     """One row with an embedding of each size."""
     return ConditionRecord.table(

@@ -3,7 +3,7 @@
 import torch
 from diffusers import WanTransformer3DModel
 
-from pfp.models.backbones.wan import forward_with_memory, rotary_embedding, target_positions
+from pfp.models.backbones.wan import Memory, forward_with_memory, rotary_embedding, target_positions
 
 
 def test_without_memory_the_forward_is_the_stock_forward(small_dit: WanTransformer3DModel) -> None:
@@ -52,8 +52,7 @@ def test_memory_stands_at_timestep_zero_and_only_targets_come_out(
         torch.full((1, 2), 700.0),
         text,
         frame_index_BT=torch.tensor([[1, 2]]),
-        memory_BND=memory,
-        memory_positions_N3=target_positions(torch.zeros(1, 1), 4, 6)[0],
+        memory=Memory(memory, target_positions(torch.zeros(1, 1), 4, 6)[0][:, None]),
     )
 
     torch.testing.assert_close(ours, stock, atol=1e-5, rtol=0)

@@ -18,7 +18,11 @@ def sample(model: MemoryDiT) -> torch.Tensor:
     noisy = torch.randn(1, 16, 2, 16, 24, generator=generator)
     text = torch.randn(1, 5, 8, generator=generator)
     out = model(
-        noisy, torch.full((1, 2), 600.0), text, torch.tensor([[2, 7]]), memory=model.remember(hr, lr)
+        noisy,
+        torch.full((1, 2), 600.0),
+        text,
+        torch.tensor([[2, 7]]),
+        memory=model.remember(hr, lr),
     )
     assert isinstance(out, torch.Tensor)
     return out

@@ -9,8 +9,9 @@ from pfp.models.memory_encoder import (
     DualBranchEncoder,
     HighResolutionBranch,
     LargePatchifier,
+    centre_positions,
     make_encoder,
-    token_positions,
+    pooled_positions,
 )
 from pfp.models.rates import Rate
 
@@ -25,8 +26,7 @@ def history(num_latents: int = 11) -> tuple[torch.Tensor, torch.Tensor]:
 def trained_branch() -> HighResolutionBranch:
     """An HR branch whose outputs are not the zeros that training starts from."""
     branch = HighResolutionBranch(16, 48, RATE)
-    for weight in (branch.project.weight, branch.shortcut.weight):
-        torch.nn.init.normal_(weight)
+    torch.nn.init.normal_(branch.project.weight)
     return branch
 
 
@@ -114,6 +114,14 @@ def test_branches_that_do_not_fit_are_refused(small_dit: WanTransformer3DModel) 
 
 def test_positions_are_the_centres_of_what_tokens_cover() -> None:
     """Token (1, 0, 1) at 4x4x2 covers latent frames 1..2 and patch columns 4..7."""
-    positions = token_positions((6, 2, 3), RATE)
+    positions = centre_positions((6, 2, 3), RATE)
 
     assert positions.reshape(6, 2, 3, 3)[1, 0, 1].tolist() == [1.5, 1.5, 5.5]
+
+
+def test_a_large_patch_stands_at_all_its_patches() -> None:
+    """Token (1, 0, 1) of FramePack's kernel covers latent frames 2..3 and patch columns 4..7."""
+    positions = pooled_positions((6, 2, 3), RATE).reshape(6, 2, 3, 32, 3)[1, 0, 1]
+
+    assert positions.amin(0).tolist() == [2, 0, 4]
+    assert positions.amax(0).tolist() == [3, 3, 7]

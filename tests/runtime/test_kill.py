@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,25 +142,60 @@ def test_a_crash_between_any_two_steps_leaves_the_old_table_or_the_new(
     assert {8, 17} == set(seen)
 
 
-@pytest.mark.slow
-def test_a_driver_killed_under_ray_loses_only_what_was_in_flight(tmp_path: Path) -> None:
-    """After a SIGKILL of the driver its Ray dies too; the next run computes the rest only."""
-    log, out = tmp_path / "log.txt", tmp_path / "out"
-    args = (out, log, "--rows", 60, "--batch-size", 2, "--seconds", 0.05)
-    process = start(*args, "--engine", "ray")
-    wait_for(lambda: len(begun(log)) >= 20, process, 120)
+@dataclass(frozen=True, kw_only=True)
+class KilledDriver:
+    """What a driver that was killed under Ray has left, and where its Ray listened."""
+
+    log: Path
+    out: Path
+    listening: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def killed_driver(tmp_path_factory: pytest.TempPathFactory) -> KilledDriver:
+    """A driver with a Ray of its own, killed in the middle of a stage; its workers are gone too."""
+    folder = tmp_path_factory.mktemp("killed")
+    log, out = folder / "log.txt", folder / "out"
+    args = (out, log, "--rows", 60, "--batch-size", 2, "--seconds", 0.05, "--engine", "ray")
+    process = start(*args)
+    wait_for(lambda: len(begun(log)) >= 20, process, 240)
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     process.send_signal(signal.SIGKILL)
+    listening = frozenset(itertools.chain(*map(listening_addresses, family[1:])))
     process.communicate()
     pids = {int(line.split()[1]) for line in log.read_text().splitlines()}
-    _, alive = psutil.wait_procs(processes(pids), timeout=30)
+    _, alive = psutil.wait_procs(processes(pids), timeout=60)
     assert [] == alive
+    return KilledDriver(log=log, out=out, listening=listening)
+
+
+def listening_addresses(process: psutil.Process) -> set[str]:
+    """The addresses at which a process accepts connections; none if it is gone."""
+    with contextlib.suppress(psutil.Error):
+        connections = process.net_connections(kind="tcp")
+        return {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+    return set()
+
+
+@pytest.mark.slow
+def test_a_local_ray_is_reached_from_this_machine_only(killed_driver: KilledDriver) -> None:
+    """Every process of it listens on the loopback interface and nowhere else."""
+    addresses = {ip.removeprefix("::ffff:") for ip in killed_driver.listening}
+    assert {"127.0.0.1"} == addresses
+
+
+@pytest.mark.slow
+def test_a_driver_killed_under_ray_loses_only_what_was_in_flight(
+    killed_driver: KilledDriver, tmp_path: Path
+) -> None:
+    """The next run computes the rest, and twice only what two workers were at."""
+    log, out = killed_driver.log, killed_driver.out
     with pytest.raises(SchemaError, match="holds no storyboard table"):
         tables.read_table(out, StoryboardRecord)
     stage = make_stage(log, batch_size=2)
     report = runtime.run_stage(stage, make_inputs(60), out, engine="local")
     assert 60 == report.kept
     assert report.reused >= 20 - 2 * 2
-    # Two workers with a batch of two rows each.
     computed_again = sum(count - 1 for count in Counter(begun(log)).values())
-    assert computed_again <= 4
+    assert computed_again <= 2 * 2
     assert uninterrupted(tmp_path, 60) == contents(out)

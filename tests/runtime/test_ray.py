@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import ray
 
 from pfp import runtime
 from pfp.errors import ConfigError
 from pfp.io import tables
+from pfp.runtime import ray_engine
 from pfp.schema import Failed, StoryboardRecord
 from tests.runtime.numbers_stage import begun, make_inputs, make_stage
 from tests.runtime.test_run import contents
@@ -68,6 +72,53 @@ def test_a_row_that_kills_its_worker_each_time_is_one_failed_row(tmp_path: Path,
     assert expected == poison.verdict
     # Two deaths with the batch, two alone.
     assert 4 == begun(log).count("clip-00005")
+
+
+def test_workers_on_gpus_are_actors_and_survive_a_kill_too(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Actors, made here without a GPU, give the same bytes, and none is missed when killed."""
+    monkeypatch.setattr(ray_engine, "_as_actors", lambda _: True)
+    inputs = make_inputs(12, die_once=[5], drop=[7])
+    report = runtime.run_stage(make_stage(log), inputs, tmp_path / "ray")
+    assert (12, 11, 1) == (report.rows_in, report.kept, report.dropped)
+    runtime.run_stage(make_stage(log), inputs, tmp_path / "local", engine="local")
+    assert contents(tmp_path / "local") == contents(tmp_path / "ray")
+
+
+def test_a_process_joins_the_cluster_of_its_environment(tmp_path: Path, log: Path) -> None:
+    """With RAY_ADDRESS set, as inside a job, no second Ray is started."""
+    address = ray.get_runtime_context().gcs_address
+    before = len(ray.nodes())
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.runtime.numbers_stage", tmp_path / "t", log]
+        + ["--rows", "6", "--engine", "ray"],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "RAY_ADDRESS": address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "numbers: 6 rows: 6 kept" in done.stdout, done.stderr
+    assert "" == done.stderr
+    assert before == len(ray.nodes())
+    assert {os.getsid(int(line.split()[1])) for line in log.read_text().splitlines()}
+
+
+def test_a_ray_that_does_not_answer_is_one_sentence(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong RAY_ADDRESS names itself and the cure."""
+    code = "from pfp import runtime\nwith runtime.connect('ray'): pass"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("pfp.errors.InputError: no Ray answers at RAY_ADDRESS 127.0.0.1:1"), last
 
 
 def test_an_error_in_a_workers_constructor_comes_out_as_it_was_raised(

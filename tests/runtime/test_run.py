@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -62,6 +65,7 @@ def test_the_table_holds_one_row_per_input_in_key_order(out: Path, log: Path) ->
     table = tables.read_table(out, StoryboardRecord)
     assert inputs["clip_id"].to_pylist() == table["clip_id"].to_pylist()
     assert [n * n for n in range(11)] == table["tokens_in"].to_pylist()
+    assert sorted(begun(log)) == begun(log)
     assert 11 == len(set(table["result_key"].to_pylist()))
 
 
@@ -219,6 +223,42 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(out: Path, log: Path, tmp_p
     assert contents(tmp_path / "fresh") == contents(out)
 
 
+def test_a_full_disk_ends_the_stage_and_keeps_what_is_done(
+    out: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence with the cure; after it the run goes on where it was."""
+    fsync, calls = os.fsync, itertools.count()
+
+    def full(descriptor: int) -> None:
+        if next(calls) > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="disk or its quota is full; free some space and run"):
+        run(make_stage(log), make_inputs(20), out)
+    monkeypatch.undo()
+    report = run(make_stage(log), make_inputs(20), out, log)
+    assert (12, 8) == (report.reused, report.computed)
+
+
+def test_two_runs_on_one_table_are_refused(out: Path, log: Path) -> None:
+    """The second one is told so, and the first one goes on."""
+
+    class Second(runtime.NoProgress):
+        """Starts another run while the first is at work."""
+
+        def advance(self, n: int) -> None:
+            """Tries, after each batch."""
+            assert n
+            with pytest.raises(InputError, match="is being written by process"):
+                run(make_stage(log), make_inputs(3), out)
+
+    first = make_stage(log)
+    report = runtime.run_stage(first, make_inputs(6), out, engine="local", progress=Second())
+    assert 6 == report.kept
+
+
 def test_rows_of_a_damaged_file_are_made_again(out: Path, log: Path, tmp_path: Path) -> None:
     """Running again is the cure for a file that cannot be read, and gives the same table."""
     run(make_stage(log), make_inputs(9), out)
@@ -302,6 +342,19 @@ def test_a_worker_that_loses_rows_is_caught(out: Path, log: Path) -> None:
     )
     with pytest.raises(InvariantError, match="returned 0 rows for a batch of 1"):
         run(greedy, make_inputs(3), out)
+
+
+def test_rows_that_an_engine_has_lost_leave_the_table_as_it_was(
+    out: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not there cannot be counted, and the old table is better than half a new one."""
+    run(make_stage(log), make_inputs(5), out)
+    before = contents(out)
+    monkeypatch.setattr("pfp.runtime.run.run_local", lambda *_: iter(()))
+    with pytest.raises(InvariantError, match="9 rows went in but 5 came out"):
+        run(make_stage(log), make_inputs(9), out)
+    assert before == {name: value for name, value in contents(out).items() if name in before}
+    assert 5 == tables.read_table(out, StoryboardRecord).num_rows
 
 
 def test_a_worker_that_repeats_a_key_is_caught(out: Path) -> None:

@@ -234,5 +234,5 @@ def test_whole_counts_shots_by_their_frames() -> None:
 
     assert (
         text
-        == "2 shots in 1.8 seconds. An evenly lit, low-contrast shot, mostly green with some red."
+        == "1.8 seconds in 2 parts. An evenly lit, low-contrast shot, mostly green with some red."
     )

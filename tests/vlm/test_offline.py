@@ -26,7 +26,7 @@ def test_each_shot_is_described_by_what_is_in_it(question: VideoQuestion) -> Non
     assert "Nothing moves." in first["caption"]
     assert "mostly blue" in second["caption"]
     assert "movement" in second["caption"]
-    assert result.parsed["global_caption"].startswith("2 shots in 4.0 seconds.")
+    assert result.parsed["global_caption"].startswith("4.0 seconds in 2 parts.")
     assert (result.tokens_in, result.cost_usd) == (None, None)
 
 

@@ -11,11 +11,24 @@ and only the target's tokens leave through the output projection.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
+
+
+class Memory(NamedTuple):
+    """Memory tokens ``(B, N, D)`` and how they stand in the sequence.
+
+    ``positions_NK3`` are the places that a token's rotary phases are averaged over: its centre
+    alone (K = 1), or all the patches that it covers, as FramePack pools them. Tokens are modulated
+    as clean frames (timestep 0), or with ``shared_timestep`` as if as noisy as the target.
+    """
+
+    tokens_BND: Tensor
+    positions_NK3: Tensor
+    shared_timestep: bool = False
 
 
 def target_positions(frame_index_BT: Tensor, height: int, width: int) -> Tensor:
@@ -45,6 +58,24 @@ def rotary_embedding(dit: WanTransformer3DModel, positions_BL3: Tensor) -> tuple
     return angle_BLD.cos().float(), angle_BLD.sin().float()
 
 
+def _memory_rotary(
+    dit: WanTransformer3DModel, positions_NK3: Tensor, origin_B3: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(B, N, 1, head)`` of memory tokens, averaged over their K places."""
+    num_tokens, num_places, _ = positions_NK3.shape
+    positions = positions_NK3.flatten(0, 1) + origin_B3[:, None]
+    cosine, sine = rotary_embedding(dit, positions)
+    cells = (num_tokens, num_places)
+    return cosine.unflatten(1, cells).mean(2), sine.unflatten(1, cells).mean(2)
+
+
+def _with_memory(
+    rotary: tuple[Tensor, Tensor], memory_rotary: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    (cosine, sine), (memory_cosine, memory_sine) = rotary, memory_rotary
+    return torch.cat([memory_cosine, cosine], dim=1), torch.cat([memory_sine, sine], dim=1)
+
+
 def forward_with_memory(
     dit: WanTransformer3DModel,
     noisy_BCTHW: Tensor,
@@ -52,8 +83,7 @@ def forward_with_memory(
     text_BLD: Tensor,
     *,
     frame_index_BT: Tensor,
-    memory_BND: Tensor | None = None,
-    memory_positions_N3: Tensor | None = None,
+    memory: Memory | None = None,
     origin_B2: Tensor | None = None,
 ) -> Tensor:
     """Predict the velocity ``(B, C, T, H, W)`` of target frames, given memory tokens.
@@ -67,16 +97,19 @@ def forward_with_memory(
     _, patch_height, patch_width = dit.config.patch_size
     rows, columns = height // patch_height, width // patch_width
     tokens = dit.patch_embedding(noisy_BCTHW).flatten(2).transpose(1, 2)
-    positions = target_positions(frame_index_BT, rows, columns)
+    origin_B3 = tokens.new_zeros(batch, 3, dtype=torch.float32)
+    if origin_B2 is not None:
+        origin_B3[:, 1:] = origin_B2
+    positions = target_positions(frame_index_BT, rows, columns) + origin_B3[:, None]
+    rotary = rotary_embedding(dit, positions)
     segment_timesteps = timestep_BT
     tokens_per_segment = [rows * columns] * num_frames
-    if memory_BND is not None and memory_positions_N3 is not None:
-        tokens = torch.cat([memory_BND.type_as(tokens), tokens], dim=1)
-        positions = torch.cat([memory_positions_N3.expand(batch, -1, -1), positions], dim=1)
-        segment_timesteps = torch.cat([torch.zeros_like(timestep_BT[:, :1]), timestep_BT], dim=1)
-        tokens_per_segment = [memory_BND.shape[1], *tokens_per_segment]
-    if origin_B2 is not None:
-        positions = positions + torch.nn.functional.pad(origin_B2, (1, 0))[:, None]
+    if memory is not None:
+        tokens = torch.cat([memory.tokens_BND.type_as(tokens), tokens], dim=1)
+        rotary = _with_memory(rotary, _memory_rotary(dit, memory.positions_NK3, origin_B3))
+        history_timestep_B1 = timestep_BT[:, :1] * memory.shared_timestep
+        segment_timesteps = torch.cat([history_timestep_B1, timestep_BT], dim=1)
+        tokens_per_segment = [memory.tokens_BND.shape[1], *tokens_per_segment]
     repeats = torch.tensor(tokens_per_segment, device=tokens.device)
 
     # One modulation per segment (memory, then each target frame), spread over its tokens.
@@ -84,7 +117,6 @@ def forward_with_memory(
         segment_timesteps.flatten(), text_BLD, None, timestep_seq_len=segment_timesteps.shape[1]
     )
     modulation = modulation.unflatten(2, (6, -1)).repeat_interleave(repeats, dim=1)
-    rotary = rotary_embedding(dit, positions)
     for block in dit.blocks:
         if dit.gradient_checkpointing and torch.is_grad_enabled():
             tokens = dit._gradient_checkpointing_func(block, tokens, text, modulation, rotary)  # noqa: SLF001
