@@ -10,11 +10,9 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
-
-from pipelines.ingest import config as ingest_config
-from pipelines.ingest.run import run as run_ingest
+from typing import Any, Final
 
 from pfp.errors import InputError, PfpError
 from pfp.io.render import make_clips
@@ -25,13 +23,15 @@ from pipelines.caption import config as caption_config
 from pipelines.caption.run import run as run_caption
 from pipelines.eval import config as eval_config
 from pipelines.eval.run import run as run_eval
+from pipelines.ingest import config as ingest_config
+from pipelines.ingest.run import run as run_ingest
 from pipelines.latents import config as latents_config
 from pipelines.latents.run import run as run_latents
 from pipelines.train import config as train_config
 from pipelines.train.run import run as run_train
 
 NUM_CLIPS: Final = 16
-STAGES: Final = (
+STAGES: Final[tuple[tuple[Callable[..., list[StageReport]], Mapping[str, Any]], ...]] = (
     (run_ingest, ingest_config.PRESETS),
     (run_caption, caption_config.PRESETS),
     (run_latents, latents_config.PRESETS),

@@ -131,7 +131,7 @@ class MemoryDiT(nn.Module):
                 f"{directory} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
             )
             raise WeightsError(message)
-        result = set_peft_model_state_dict(self.dit, load_file(directory / LORA_FILE))
+        result: Any = set_peft_model_state_dict(self.dit, load_file(directory / LORA_FILE))
         if result.unexpected_keys:
             foreign = result.unexpected_keys[:3]
             raise WeightsError(

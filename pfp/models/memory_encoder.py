@@ -74,9 +74,8 @@ class SpatialAttention(nn.Module):
         tokens = x_BCTHW.movedim(1, -1).reshape(batch * num_frames, height * width, channels)
         normed = self.norm(tokens)
         attended, _ = self.attention(normed, normed, normed, need_weights=False)
-        return (
-            (tokens + attended).reshape(batch, num_frames, height, width, channels).movedim(-1, 1)
-        )
+        mixed: Tensor = tokens + attended
+        return mixed.reshape(batch, num_frames, height, width, channels).movedim(-1, 1)
 
 
 class HighResolutionBranch(nn.Module):

@@ -40,7 +40,9 @@ class Record:
         """The record of a row; an unknown or a missing column is a ``SchemaError``."""
         if row.keys() != set(cls.SCHEMA.names):
             extra = sorted(row.keys() ^ set(cls.SCHEMA.names))
-            message = f"{cls.NAME}: columns {extra} are not those of v{cls.VERSION}; run the stage again"
+            message = (
+                f"{cls.NAME}: columns {extra} are not those of v{cls.VERSION}; run the stage again"
+            )
             raise SchemaError(message)
         return cls(**{**row, "verdict": verdict_from_struct(row["verdict"])})
 

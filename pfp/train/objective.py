@@ -62,7 +62,8 @@ def velocity_loss(model: MemoryDiT, batch: Batch, generator: torch.Generator) ->
         memory=memory,
         origin_B2=batch.origin_B2,
     )
-    return (velocity.float() - (noise - target)).square().mean()
+    error: Tensor = (velocity.float() - (noise - target)).square().mean()
+    return error
 
 
 def random_frame_set(num_frames: int, size: int, generator: torch.Generator) -> Tensor:

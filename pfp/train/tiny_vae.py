@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -96,11 +96,13 @@ def train_vae(
 ) -> None:
     """Train in place on batches ``(B, 3, F, H, W)`` in [-1, 1]; the averaged weights are kept."""
     generator = torch.Generator().manual_seed(training.seed)
+    named = list(vae.named_parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for name, p in named if ".linear." in name], "lr_share": 0.2},
+        {"params": [p for name, p in named if ".linear." not in name]},
+    ]
     optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for n, p in vae.named_parameters() if ".linear." in n], "lr_share": 0.2},
-            {"params": [p for n, p in vae.named_parameters() if ".linear." not in n]},
-        ],
+        groups,
         lr=training.learning_rate,
         weight_decay=0.0,
         betas=(0.9, 0.99),
@@ -132,22 +134,3 @@ def measure_latents(
         [vae.encode(to_unit_range(window)[None]).movedim(1, -1).flatten(0, 3) for window in windows]
     ).double()
     return latents_NZ.mean(0).tolist(), latents_NZ.std(0).tolist()
-
-
-@torch.no_grad()
-def codec_psnr(vae: TinyCausalVAE, frames_THWC: NDArray[np.uint8], *, alone: bool = False) -> float:
-    """Mean over frames of the PSNR in dB after encoding and decoding, on uint8 values.
-
-    ``alone`` decodes every latent frame by itself, as a retrieved frame is.
-    """
-    frames_THWC = frames_THWC[: (len(frames_THWC) - 1) // 4 * 4 + 1]
-    latents = vae.encode(to_unit_range(frames_THWC)[None])
-    if alone:
-        singles = latents.movedim(2, 0).unflatten(0, (-1, 1)).movedim(1, 3)
-        parts = [vae.decode(z, is_start=index == 0) for index, z in enumerate(singles)]
-        decoded = torch.cat(parts, dim=2)
-    else:
-        decoded = vae.decode(latents)
-    levels = decoded[0].float().permute(1, 2, 3, 0).add(1).mul(127.5).round().clamp(0, 255).numpy()
-    error_T = np.square(levels - frames_THWC).mean(axis=(1, 2, 3))
-    return float(np.mean(10 * np.log10(255.0**2 / np.maximum(error_T, 1e-3))))

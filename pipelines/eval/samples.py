@@ -165,13 +165,17 @@ class GenerateSamples:
     ) -> NDArray[np.uint8]:
         """The history's frames, decoded as the latents stage decoded them."""
         record = self._latents.load(clip_id).record
+        fps, height, width = record.fps, record.height, record.width
+        assert fps
+        assert height
+        assert width
         assert self._guard is not None
         frames: NDArray[np.uint8] = self._guard.call(
             read_piece,
             uri,
-            fps=record.fps,
-            height=record.height,
-            width=record.width,
+            fps=fps,
+            height=height,
+            width=width,
             start_seconds=start_seconds,
             end_seconds=end_seconds,
             num_frames=num_frames_of(self._config.history_frames),

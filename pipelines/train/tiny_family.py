@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         step("latents", work / "bank.npz", lambda: make_bank(work, out))
         step("base", out / "base", lambda: make_base(work, out, recipe))
         for arm in TINY_ARMS:
-            step(arm, out / "arms" / arm, lambda arm=arm: make_arm(arm, work, out, recipe))
+            step(arm, out / "arms" / arm, partial(make_arm, arm, work, out, recipe))
         write_card(out, asdict(recipe), arguments.clips)
     except PfpError as error:
         print(f"tiny family: {error}", file=sys.stderr)

@@ -141,7 +141,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
 def test_jobs_on_a_cluster_leave_the_same_tables(
     cluster_address: str, small_videos: Path, finished_run: Path, tmp_path: Path
 ) -> None:
-    """``ray job submit --working-dir . -- python -m pipelines.<stage>``, five times: equal bytes."""
+    """``ray job submit ... -- python -m pipelines.<stage>``, five times: equal bytes."""
     out = tmp_path / "out"
     ray = str(Path(sys.executable).with_name("ray"))
     excludes = json.dumps({"excludes": [".git", ".venv", "runs", "docs", "tests"]})

@@ -66,7 +66,8 @@ def _memory_rotary(
     positions = positions_NK3.flatten(0, 1) + origin_B3[:, None]
     cosine, sine = rotary_embedding(dit, positions)
     cells = (num_tokens, num_places)
-    return cosine.unflatten(1, cells).mean(2), sine.unflatten(1, cells).mean(2)
+    spread = (len(origin_B3), *cells, 1, cosine.shape[-1])
+    return cosine.reshape(spread).mean(2), sine.reshape(spread).mean(2)
 
 
 def _with_memory(

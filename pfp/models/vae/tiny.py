@@ -65,7 +65,8 @@ class CausalBlock(nn.Module):
         h = torch.cat([x_BTCHW, past_BTCHW], dim=2).flatten(0, 1)
         h = self.conv1(F.silu(self.mix(F.silu(h))))
         h = self.conv2(F.silu(h))
-        return x_BTCHW + h.unflatten(0, x_BTCHW.shape[:2])
+        bent: Tensor = h.reshape(x_BTCHW.shape)
+        return x_BTCHW + bent
 
 
 class CausalStack(nn.Module):
@@ -92,7 +93,8 @@ class CausalStack(nn.Module):
             if cache is not None:
                 cache[index : index + 1] = [last]
         bent = self.out(F.silu(h_BTCHW.flatten(0, 1)))
-        return (self.linear(flat) + bent).unflatten(0, batch_and_time)
+        mapped: Tensor = (self.linear(flat) + bent).unflatten(0, batch_and_time)
+        return mapped
 
 
 class TinyCausalVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -102,7 +104,7 @@ class TinyCausalVAE(ModelMixin, ConfigMixin):  # type: ignore[misc]
     in the config as Wan's VAE keeps its own: ``encode`` returns raw latents, callers normalise.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
