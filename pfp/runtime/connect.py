@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pfp.errors import ConfigError, InputError
 
 LOOPBACK: Final = "127.0.0.1"
 START_ATTEMPTS: Final = 3
+SECONDS_TO_ANSWER: Final = 10.0
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's C++ side prints to the terminal what it calls errors and then mends by itself.
@@ -61,12 +63,33 @@ def _import_ray() -> Any:
 
 def _join(ray: Any, address: str) -> None:
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError) as error:
+        _knock(address)
+        with _loopback_only() if _is_private(ray, address) else contextlib.nullcontext():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError) as error:
         message = (
             f"no Ray answers at RAY_ADDRESS {address} ({error}); start it or unset the variable"
         )
         raise InputError(message) from error
+
+
+def _knock(address: str) -> None:
+    """Raises OSError unless something listens at ``host:port``; Ray would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if separator and port.isdigit():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER):
+            pass
+
+
+def _is_private(ray: Any, address: str) -> bool:
+    """Whether a Ray on this machine listens on the loopback interface only, as ours do."""
+    if not address.startswith(f"{LOOPBACK}:"):
+        return False
+    try:
+        _knock(address.replace(LOOPBACK, ray.util.get_node_ip_address()))
+    except OSError:
+        return True
+    return False
 
 
 def _start(ray: Any, num_cpus: int | None) -> None:

@@ -90,9 +90,9 @@ def test_a_process_joins_the_cluster_of_its_environment(tmp_path: Path, log: Pat
     """With RAY_ADDRESS set, as inside a job, no second Ray is started."""
     address = ray.get_runtime_context().gcs_address
     before = len(ray.nodes())
+    command = [sys.executable, "-m", "tests.runtime.numbers_stage", tmp_path / "t", log]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.runtime.numbers_stage", tmp_path / "t", log]
-        + ["--rows", "6", "--engine", "ray"],
+        [*command, "--rows", "6", "--engine", "ray"],
         cwd=Path(__file__).resolve().parents[2],
         env={**os.environ, "RAY_ADDRESS": address},
         capture_output=True,
@@ -102,12 +102,9 @@ def test_a_process_joins_the_cluster_of_its_environment(tmp_path: Path, log: Pat
     assert "numbers: 6 rows: 6 kept" in done.stdout, done.stderr
     assert "" == done.stderr
     assert before == len(ray.nodes())
-    assert {os.getsid(int(line.split()[1])) for line in log.read_text().splitlines()}
 
 
-def test_a_ray_that_does_not_answer_is_one_sentence(
-    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ray_that_does_not_answer_is_one_sentence() -> None:
     """A wrong RAY_ADDRESS names itself and the cure."""
     code = "from pfp import runtime\nwith runtime.connect('ray'): pass"
     done = subprocess.run(

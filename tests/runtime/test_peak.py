@@ -1,0 +1,47 @@
+"""Peak memory: children count, and what they share counts once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psutil
+
+from pfp.runtime.peak import PeakMemory, tree_bytes
+
+HOLD = "import sys; held = bytearray(200 << 20); held[::4096] = b'x' * len(held[::4096]); print()"
+HOLD += "; sys.stdout.flush(); sys.stdin.read()"
+
+
+def test_a_childs_memory_is_seen() -> None:
+    """A child that holds 200 MiB for a moment raises the peak by about that."""
+    with PeakMemory() as before:
+        pass
+    with PeakMemory() as peak:
+        child = subprocess.Popen(
+            [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        seen = tree_bytes(psutil.Process())
+        child.communicate(b"")
+    assert 200 << 20 <= seen - before.peak_rss_bytes <= 260 << 20
+    assert peak.peak_rss_bytes >= before.peak_rss_bytes
+
+
+def test_the_peak_is_at_least_what_is_held_at_the_ends() -> None:
+    """A block shorter than the time between samples is measured at its start and end."""
+    with PeakMemory() as peak:
+        held = bytearray(64 << 20)
+        held[::4096] = b"x" * len(held[::4096])
+    now = tree_bytes(psutil.Process())
+    assert abs(peak.peak_rss_bytes - now) < 16 << 20
+    assert 64 << 20 == len(held)
+
+
+def test_the_thread_ends_with_the_block() -> None:
+    """Nothing goes on sampling afterwards."""
+    peak = PeakMemory()
+    with peak:
+        assert peak._thread.is_alive()
+    assert not peak._thread.is_alive()
