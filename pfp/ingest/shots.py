@@ -35,10 +35,12 @@ GRADUAL_HALF_WINDOWS: Final = (2, 3, 5, 7, 12)  # samples: 0.16 s to about 1 s
 GRADUAL_LEVELS: Final = 32.0  # from picture to picture
 FADE_LEVELS: Final = 12.0  # from or to black or white: dark scenes fade too
 # Mean distance from the line as a share of its length, on the way and in the still pictures around.
-GRADUAL_MAX_RESIDUAL: Final = 0.2
+GRADUAL_MAX_RESIDUAL: Final = 0.19
 GRADUAL_MAX_REST: Final = 0.12
 GRADUAL_MIN_SAMPLES: Final = 2  # on the way; 1 in a fade
 GRADUAL_MAX_CONTRAST: Final = 1.15  # on the way, times the larger one of the ends
+# Dissolves mix at a steady pace; exposure that adapts starts fast and settles slowly.
+GRADUAL_MAX_BEND: Final = 0.055
 GRADUAL_MAX_STEP: Final = 0.6  # of the way in one sample: more is a cut
 GRADUAL_MAX_CORRELATION: Final = 0.8  # more is the same picture getting brighter or darker
 # Mean over root mean square of the change, from 1 (the same in every cell) to 0 (in one cell). Less
@@ -194,6 +196,8 @@ def find_mixture(
     # The first picture always rests: its share and its residual are 0.
     if residual > GRADUAL_MAX_RESIDUAL or residual_T[~on_way_T].mean() > GRADUAL_MAX_REST:
         return None
+    if _bend(seconds_T[on_way_T], share_T[on_way_T]) > GRADUAL_MAX_BEND:
+        return None
     middle = float(np.interp(0.5, np.maximum.accumulate(share_T), seconds_T))
     half_seconds = float(seconds_T[-1] - seconds_T[0]) / 2
     return Boundary(
@@ -203,6 +207,14 @@ def find_mixture(
         half_seconds=half_seconds,
         residual=residual,
     )
+
+
+def _bend(seconds_T: npt.NDArray[np.float64], share_T: npt.NDArray[np.float32]) -> float:
+    """The largest distance of shares from the straight line in time that fits them best."""
+    if len(share_T) < 3:
+        return 0.0
+    line = np.polynomial.Polynomial.fit(seconds_T, share_T, 1)
+    return float(np.abs(line(seconds_T) - share_T).max())
 
 
 def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:
@@ -223,10 +235,15 @@ def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float
 
 
 def _strongest(found: list[Boundary]) -> list[Boundary]:
-    """One boundary per transition: the windows that saw it are merged into the strongest."""
+    """One boundary per transition: the windows that saw it are merged into the strongest.
+
+    A fade to black and the fade back within one window are one transition.
+    """
     chosen: list[Boundary] = []
     for boundary in sorted(found, key=lambda boundary: -boundary.strength):
-        if all(abs(boundary.seconds - other.seconds) > 0.5 for other in chosen):
+        if all(
+            abs(boundary.seconds - other.seconds) > max(0.5, other.half_seconds) for other in chosen
+        ):
             chosen.append(boundary)
     return chosen
 
