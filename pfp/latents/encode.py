@@ -51,7 +51,7 @@ def encode_frames(
     hr_TCHW = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
     if tap.num_frames < settings.min_num_frames:
         return _too_short(clip_id, tap.num_frames, settings)
-    hr = np.concatenate(hr_TCHW)
+    hr = np.concatenate(hr_TCHW, dtype=STORED_DTYPE)
     lr_THWC = np.stack(tap.lr_frames[: len(lr_source_frames(len(hr)))])
     lr = _stored(clip_id, vae.encode(lr_THWC))
     num_frames = num_frames_of(len(hr))

@@ -90,12 +90,17 @@ def _sample(
         frames = random_frame_set(history, plan.num_targets, generator)
     at = start + frames
     return (
-        torch.from_numpy(clip.hr_TCHW[start : start + history]).float(),
-        torch.from_numpy(clip.lr_TCHW[start // 2 : start // 2 + (history + 1) // 2]).float(),
-        torch.from_numpy(clip.hr_TCHW[at.numpy()]).float(),
+        _float(clip.hr_TCHW[start : start + history]),
+        _float(clip.lr_TCHW[start // 2 : start // 2 + (history + 1) // 2]),
+        _float(clip.hr_TCHW[at.numpy()]),
         frames,
-        torch.from_numpy(clip.text_TLD[int(at[0])]).float(),
+        _float(clip.text_TLD[int(at[0])]),
     )
+
+
+def _float(stored: NDArray[np.float16]) -> Tensor:
+    # A copy: stored latents are read-only, tensors are not.
+    return torch.from_numpy(stored.astype(np.float32))
 
 
 def _draw(limit: int, generator: torch.Generator) -> int:

@@ -57,7 +57,7 @@ def test_the_summary_gets_the_stage_s_numbers(make_run: MakeRun) -> None:
     config = EvalConfig(steps=("score", "report"))
     reports = run(config, input_directory=str(out), output_directory=str(out), engine="local")
 
-    stage = json.loads((out / "summary.json").read_text())["stages"]["score"]
+    stage = json.loads((out / "summary.json").read_text())["stages"]["eval"]
     assert [report.name for report in reports] == ["score"]
     assert (stage["rows_in"], stage["kept"], stage["dropped"]) == (15, 10, 5)
     assert stage["reasons"] == {"weights_missing": 5}

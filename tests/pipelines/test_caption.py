@@ -201,9 +201,7 @@ class TestGemini:
         shots = [{"index": 1, "caption": "A wall."}, {"index": 2, "caption": "A door."}]
         text = json.dumps({"shots": shots, "global_caption": "A house."})
         with GeminiServer() as running:
-            running.script(
-                replace(answer(text, tokens={"TEXT": 300, "VIDEO": 4 * 70}), seconds=0.1)
-            )
+            running.script(answer(text, tokens={"TEXT": 300, "VIDEO": 4 * 70}))
             yield running
 
     @staticmethod
@@ -218,6 +216,8 @@ class TestGemini:
 
     def test_clips_are_asked_about_at_once(self, run_directory: Path, server: GeminiServer) -> None:
         """Up to max_concurrency, each with its own answer, tokens and cost."""
+        server.hold_until_open = 2
+
         report = _run(run_directory, self._config(server, max_concurrency=2))
 
         row = _rows(run_directory)["blue"]

@@ -115,11 +115,14 @@ class GeminiServer:
     """Runs while it is a context manager. ``replies`` are used up in order, the last one again.
 
     An uploaded file is PROCESSING for ``polls_until_active`` looks at it, then ``final_state``.
+    Nothing is answered before ``hold_until_open`` requests have been open at the same time, which
+    proves that they can be, on however busy a machine.
     """
 
     polls_until_active: int = 1
     final_state: str = "ACTIVE"
     delete_status: int = 200
+    hold_until_open: int = 1
     replies: deque[Reply] = field(default_factory=deque)
     sent: list[Sent] = field(default_factory=list)
     num_open: int = 0
@@ -128,6 +131,7 @@ class GeminiServer:
 
     def __enter__(self) -> Self:
         self._lock = threading.Lock()
+        self._enough_open = threading.Event()
         handler = type("Handler", (_Handler,), {"gemini": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
@@ -150,6 +154,13 @@ class GeminiServer:
         """The ``generateContent`` requests."""
         return [sent for sent in self.sent if sent.path.endswith(":generateContent")]
 
+    def wait_for_questions(self, count: int) -> int:
+        """How many questions have come, once there are ``count`` or half a minute has passed."""
+        deadline = time.monotonic() + 30
+        while len(self.questions) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return len(self.questions)
+
     def script(self, *replies: Reply) -> None:
         """The answers to the next questions."""
         self.replies = deque(replies)
@@ -160,6 +171,9 @@ class GeminiServer:
         with self._lock:
             self.num_open += 1
             self.most_open = max(self.most_open, self.num_open)
+            if self.most_open >= self.hold_until_open:
+                self._enough_open.set()
+        self._enough_open.wait(60)
         try:
             yield
         finally:
