@@ -8,8 +8,8 @@ from pfp.caption.prompt import Prompt as Prompt
 from pfp.caption.prompt import load_prompt as load_prompt
 from pfp.caption.storyboard import Storyboard as Storyboard
 from pfp.caption.storyboard import StoryShot as StoryShot
-from pfp.caption.storyboard import caption_at as caption_at
 from pfp.caption.validate import Checked as Checked
 from pfp.caption.validate import Rules as Rules
 from pfp.caption.validate import Violation as Violation
 from pfp.caption.validate import check_storyboard as check_storyboard
+from pfp.io.prompts import caption_at as caption_at

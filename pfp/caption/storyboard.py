@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
@@ -69,20 +69,6 @@ class Storyboard:
     def to_rows(self) -> list[dict[str, Any]]:
         """The shots as ``StoryboardRecord.shots`` has them."""
         return [asdict(shot) for shot in self.shots]
-
-
-def caption_at(shots: Sequence[Mapping[str, Any]], seconds: float) -> str:
-    """The prompt that holds at a time: the caption of the last shot that starts at or before it.
-
-    Before the first shot that is the first one's. ``shots`` are those of a kept
-    ``StoryboardRecord``, in order. The paper (section 4.1, data preparation): a model that
-    continues a video is given only the prompt of the nearest timestamp. Raises ValueError for a
-    storyboard without shots.
-    """
-    if not shots:
-        raise ValueError("a storyboard without shots has no caption; use kept storyboards only")
-    before = [shot for shot in shots if shot["start_seconds"] <= seconds]
-    return str((before[-1] if before else shots[0])["caption"])
 
 
 def require_keys(

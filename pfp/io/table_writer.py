@@ -17,7 +17,7 @@ from pfp.schema.record import Record
 ROWS_PER_FILE: Final = 1000
 # A row group is what a reader or a compaction holds in memory at once; a file, what it transfers.
 ROWS_PER_GROUP: Final = 1000
-GROUP_BYTES: Final = 64 << 20
+GROUP_BYTES: Final = 32 << 20
 FILE_BYTES: Final = 2 << 30
 
 

@@ -73,7 +73,7 @@ def read_records(
 def iter_tables(
     directory: str | Path, record: type[Record], *, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
-    """A table's row groups one after the other: at most about 64 MiB of rows at a time."""
+    """A table's row groups one after the other: about 32 MiB of rows at a time."""
     folder = Folder.at(directory)
     for file in read_manifest(folder, record).files:
         with _opening(folder, file.name), open_parquet(folder, file.name) as parquet:

@@ -16,7 +16,7 @@ from pfp.io.tables import check_unique, open_parquet
 from pfp.runtime.index import Index, Int64s, Source
 from pfp.schema.record import Record
 
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 128 << 20
 
 
 def compact(folder: Folder, record: type[Record], index: Index, chosen: pa.Table) -> None:

@@ -245,7 +245,11 @@ def make_base(work: Path, out: Path, recipe: Recipe) -> None:
 
 
 def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
-    """LoRA and encoder of one arm on the frozen base; all arms see the same batches and noise."""
+    """LoRA and encoder of one arm on the frozen base; all arms see the same batches and noise.
+
+    ``no_memory`` stays the base itself: there is nothing that it could learn to read.
+    """
+    num_steps = 0 if arm == "no_memory" else recipe.arm_steps
     banks = load_banks(work)
 
     def batch_at(step: int, generator: torch.Generator) -> Batch:
@@ -258,12 +262,12 @@ def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
     torch.manual_seed(recipe.seed + 1)
     config = ArmConfig(arm=arm, rate=TINY_RATE, lora_rank=recipe.lora_rank)
     model = MemoryDiT(load_base(out / "base"), config)
-    settings = TrainSettings(num_steps=recipe.arm_steps, seed=recipe.seed)
+    settings = TrainSettings(num_steps=num_steps, seed=recipe.seed)
     train(model, batch_at, settings, work / f"state-{arm}", report=every(100, arm))
     card: dict[str, Any] = {
         "base_sha256": weights_sha256(out / "base"),
         "vae_sha256": weights_sha256(out / "vae"),
-        "num_steps": recipe.arm_steps,
+        "num_steps": num_steps,
         "seed": recipe.seed,
     }
     aside = work / f"arm-{arm}.aside"
