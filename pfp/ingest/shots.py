@@ -13,9 +13,10 @@ Axes: H height, W width, C colour, N numbers of one picture, T time.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final, TypedDict
+from statistics import median
+from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ CUT_LEVELS: Final = 8.0
 CUT_OVER_NEIGHBOURS: Final = 1.6  # times the larger of the two steps beside it, plus one level
 CUT_OVER_MEDIAN: Final = 2.9  # times the median of the steps around it, plus one level
 CUT_MEDIAN_STEPS: Final = 8  # on each side
+CUT_MEDIAN_SECONDS: Final = 0.5  # on each side, at most
+CUT_BESIDE_SECONDS: Final = 0.125  # a step farther away than a frame at 8 fps is not beside
 CUT_MAX_CORRELATION: Final = 0.75  # of the two pictures, their means removed
 
 GRADUAL_SAMPLE_SECONDS: Final = 0.08
@@ -49,7 +52,13 @@ GRADUAL_MIN_SPREAD: Final = 0.55
 GRADUAL_MAX_SPREAD: Final = 0.92
 FLAT_LEVELS: Final = 4.0  # a picture with a smaller deviation is the black or white of a fade
 
+FADE_PAIR_SECONDS: Final = 1.5  # from the middle of a fade out to that of the fade in after it
+
 MIN_SHOT_SECONDS: Final = 0.3
+
+
+# Of a step between two pictures: the second one's time, the levels between them, their correlation.
+Step: TypeAlias = tuple[float, float, float]
 
 
 class Shot(TypedDict):
@@ -69,13 +78,14 @@ class Boundary:
     strength: float
     half_seconds: float = 0.0  # of the window that a gradual one was found in
     residual: float = 0.0
+    fade: str = ""  # out: to black or white, in: from it
 
 
 class ShotDetector:
     """Takes pictures in order of time; memory holds two seconds of them and a few numbers each."""
 
     def __init__(self) -> None:
-        self._steps: list[tuple[float, float, float]] = []  # seconds, levels, correlation
+        self._steps: list[Step] = []
         self._last_N: npt.NDArray[np.float32] | None = None
         size = 2 * max(GRADUAL_HALF_WINDOWS) + 1
         self._window: deque[tuple[float, npt.NDArray[np.float32]]] = deque(maxlen=size)
@@ -103,7 +113,7 @@ class ShotDetector:
         cuts = find_cuts(self._steps)
         gradual = [
             found
-            for found in _strongest(self._gradual)
+            for found in _join_fades(_strongest(self._gradual))
             if not any(abs(found.seconds - cut.seconds) < found.half_seconds for cut in cuts)
         ]
         chosen: list[Boundary] = []
@@ -150,23 +160,25 @@ class ShotDetector:
                 self._gradual.append(boundary)
 
 
-def find_cuts(steps: list[tuple[float, float, float]]) -> list[Boundary]:
-    """The hard cuts among steps ``(seconds, levels, correlation)`` between successive pictures."""
-    levels_T = np.array([levels for _, levels, _ in steps])
+def find_cuts(steps: list[Step]) -> list[Boundary]:
+    """The hard cuts among the steps between successive pictures."""
     cuts = []
     for index, (seconds, levels, correlation) in enumerate(steps):
         if levels < CUT_LEVELS or correlation > CUT_MAX_CORRELATION:
             continue
-        before = levels_T[max(0, index - CUT_MEDIAN_STEPS) : index]
-        after = levels_T[index + 1 : index + 1 + CUT_MEDIAN_STEPS]
-        beside = max(before[-1:].max(initial=0.0), after[:1].max(initial=0.0))
-        around = np.concatenate([before, after])
-        median = float(np.median(around)) if around.size else 0.0
-        if levels >= CUT_OVER_NEIGHBOURS * (beside + 1) and levels >= CUT_OVER_MEDIAN * (
-            median + 1
-        ):
-            cuts.append(Boundary(seconds=seconds, kind="cut", strength=levels))
+        beside = max(_around(steps, index, 1, CUT_BESIDE_SECONDS), default=0.0)
+        around = _around(steps, index, CUT_MEDIAN_STEPS, CUT_MEDIAN_SECONDS)
+        typical = median(around) if around else 0.0
+        if levels < CUT_OVER_NEIGHBOURS * (beside + 1) or levels < CUT_OVER_MEDIAN * (typical + 1):
+            continue
+        cuts.append(Boundary(seconds=seconds, kind="cut", strength=levels))
     return cuts
+
+
+def _around(steps: list[Step], index: int, num: int, reach_seconds: float) -> list[float]:
+    """The levels of up to ``num`` steps on each side of one, within ``reach_seconds`` of it."""
+    others = steps[max(0, index - num) : index] + steps[index + 1 : index + 1 + num]
+    return [levels for at, levels, _ in others if abs(at - steps[index][0]) <= reach_seconds]
 
 
 def find_mixture(
@@ -206,6 +218,7 @@ def find_mixture(
         strength=length,
         half_seconds=half_seconds,
         residual=residual,
+        fade="out" if ends[1] < FLAT_LEVELS else "in" if ends[0] < FLAT_LEVELS else "",
     )
 
 
@@ -235,17 +248,35 @@ def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float
 
 
 def _strongest(found: list[Boundary]) -> list[Boundary]:
-    """One boundary per transition: the windows that saw it are merged into the strongest.
-
-    A fade to black and the fade back within one window are one transition.
-    """
+    """One boundary per transition: the windows that saw it are merged into the strongest."""
     chosen: list[Boundary] = []
     for boundary in sorted(found, key=lambda boundary: -boundary.strength):
+        reach = {other: max(0.5, other.half_seconds) for other in chosen}
         if all(
-            abs(boundary.seconds - other.seconds) > max(0.5, other.half_seconds) for other in chosen
+            abs(boundary.seconds - other.seconds) > seconds
+            or {boundary.fade, other.fade} == {"in", "out"}
+            for other, seconds in reach.items()
         ):
             chosen.append(boundary)
-    return chosen
+    return sorted(chosen, key=lambda boundary: boundary.seconds)
+
+
+def _join_fades(found: list[Boundary]) -> list[Boundary]:
+    """A fade out and the next fade in are one transition unless what lies between is a shot."""
+    joined: list[Boundary] = []
+    for boundary in found:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and (last.fade, boundary.fade) == ("out", "in")
+            and boundary.seconds - last.seconds <= FADE_PAIR_SECONDS
+        ):
+            middle = (last.seconds + boundary.seconds) / 2
+            strength = max(last.strength, boundary.strength)
+            joined[-1] = replace(last, seconds=middle, strength=strength, fade="")
+        else:
+            joined.append(boundary)
+    return joined
 
 
 def _cells(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

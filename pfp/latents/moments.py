@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 # Black or static clips have moments far from the training set's; a few of them say nothing.
 MIN_CLIPS: Final = 4
-# Mean log-likelihood ratio, nats per value. Un-normalised latents of the VAEs here give 0.9 to 1.3
-# (Wan 2.1, HunyuanVideo), normalised ones -0.3 or less.
+# Mean log-likelihood ratio, nats per value. With latents_std near 2 (Wan 2.1, HunyuanVideo) raw
+# tables give 0.4 to 1.3 and normalised ones -0.3 or less; single clips reach -0.2.
 MAX_EVIDENCE: Final = 0.3
 
 

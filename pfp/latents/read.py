@@ -72,7 +72,7 @@ class LatentReader:
         return len(self._places)
 
     def __iter__(self) -> Iterator[ClipLatents]:
-        """All kept clips in the order of the table, one row group (64 MiB) in memory at a time."""
+        """All kept clips in the order of the table, one row group (32 MiB) in memory at a time."""
         return (self.load(clip_id) for clip_id in self._places)
 
     def hr_shape(self, clip_id: str) -> tuple[int, ...]:
