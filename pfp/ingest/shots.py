@@ -168,7 +168,8 @@ def find_cuts(steps: list[Step]) -> list[Boundary]:
             continue
         beside = max(_around(steps, index, 1, CUT_BESIDE_SECONDS), default=0.0)
         around = _around(steps, index, CUT_MEDIAN_STEPS, CUT_MEDIAN_SECONDS)
-        typical = median(around) if around else 0.0
+        # Among fewer than three steps there is no typical one: the pictures stand still.
+        typical = median(around) if len(around) >= 3 else 0.0
         if levels < CUT_OVER_NEIGHBOURS * (beside + 1) or levels < CUT_OVER_MEDIAN * (typical + 1):
             continue
         cuts.append(Boundary(seconds=seconds, kind="cut", strength=levels))

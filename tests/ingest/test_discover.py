@@ -1,0 +1,155 @@
+"""Discovery: which names become rows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pfp.errors import InputError
+from pfp.ingest.discover import discover
+from pfp.io.media import uri_to_path
+
+
+def touch(path: Path, content: bytes = b"x") -> Path:
+    """A small file, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def found(directory: Path, **options: tuple[str, ...]) -> set[str]:
+    """The discovered paths, relative to the folder, as bytes decoded by the file system."""
+    uris = discover(directory, **options)["video_uri"].to_pylist()
+    return {os.path.relpath(uri_to_path(uri), directory) for uri in uris}
+
+
+def test_every_extension_and_every_depth_counts(tmp_path: Path) -> None:
+    """What a file is, its content tells; discovery looks at no extension."""
+    names = {"a.mp4", "b.MKV", "c", "d.txt", "deep/er/e.webm"}
+    for name in names:
+        touch(tmp_path / name)
+
+    assert names == found(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"-dash.mp4",
+        b"a b.mp4",
+        "\u540d\u524d.mp4".encode(),
+        b"a\nb.mp4",
+        b"\xff\xfe.mp4",
+        b"%41.mp4",
+    ],
+)
+def test_any_name_becomes_a_valid_uri(tmp_path: Path, name: bytes) -> None:
+    """The URI is plain ASCII, so Parquet takes it, and leads back to the same bytes."""
+    path = os.fsencode(tmp_path) + b"/" + name
+    Path(os.fsdecode(path)).write_bytes(b"x")
+
+    (uri,) = discover(tmp_path)["video_uri"].to_pylist()
+
+    assert uri.isascii()
+    assert path == os.fsencode(uri_to_path(uri))
+
+
+def test_hidden_names_and_sidecars_are_left_out(tmp_path: Path) -> None:
+    """Exactly these: a leading dot, .storyboard.json and .truth.json. Other JSON is a row."""
+    for name in (".hidden.mp4", ".git/x.mp4", "a.storyboard.json", "a.truth.json"):
+        touch(tmp_path / name)
+    for name in ("a.mp4", "a.json"):
+        touch(tmp_path / name)
+
+    assert {"a.mp4", "a.json"} == found(tmp_path)
+
+
+def test_a_file_is_found_once_by_its_own_name(tmp_path: Path) -> None:
+    """Links to what is there anyway, files or folders or circles, add nothing."""
+    touch(tmp_path / "real" / "a.mp4")
+    (tmp_path / "aa-link.mp4").symlink_to(tmp_path / "real" / "a.mp4")
+    (tmp_path / "folder-link").symlink_to(tmp_path / "real", target_is_directory=True)
+    (tmp_path / "real" / "circle").symlink_to(tmp_path, target_is_directory=True)
+
+    assert {"real/a.mp4"} == found(tmp_path)
+
+
+def test_links_that_lead_elsewhere_are_followed_once(tmp_path: Path) -> None:
+    """A file or folder outside is a row under the link's name; two links to it make one."""
+    touch(tmp_path / "outside" / "b.mp4")
+    touch(tmp_path / "single.mp4")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "one").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (folder / "two").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (folder / "c.mp4").symlink_to(tmp_path / "single.mp4")
+    (folder / "broken.mp4").symlink_to(tmp_path / "none.mp4")
+
+    names = found(folder)
+
+    assert 2 == len(names)
+    assert "c.mp4" in names
+
+
+def test_hard_links_are_files_of_their_own(tmp_path: Path) -> None:
+    """Two names of one content are two rows; deduplication tells them apart."""
+    os.link(touch(tmp_path / "a.mp4"), tmp_path / "b.mp4")
+
+    assert {"a.mp4", "b.mp4"} == found(tmp_path)
+
+
+def test_what_is_no_file_is_no_row(tmp_path: Path) -> None:
+    """A pipe would block whoever reads it."""
+    touch(tmp_path / "a.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+
+    assert {"a.mp4"} == found(tmp_path)
+
+
+def test_a_run_inside_the_folder_is_not_its_own_input(tmp_path: Path) -> None:
+    """Tables of an earlier run are not videos."""
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "run" / "clips" / "part.parquet")
+
+    assert {"a.mp4"} == found(tmp_path, skip=(str(tmp_path / "run"), str(tmp_path / "none")))
+
+
+def test_rows_carry_size_and_time_in_order(tmp_path: Path) -> None:
+    """What resume compares, sorted by URI."""
+    touch(tmp_path / "b.mp4", b"12345")
+    touch(tmp_path / "a.mp4", b"123")
+    os.utime(tmp_path / "a.mp4", ns=(0, 7))
+
+    rows = discover(tmp_path).to_pylist()
+
+    assert [(3, 7), (5, (tmp_path / "b.mp4").stat().st_mtime_ns)] == [
+        (row["size_bytes"], row["modified_ns"]) for row in rows
+    ]
+
+
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    """Missing, empty, a file, a store: each with the cure."""
+    touch(tmp_path / "file.mp4")
+    (tmp_path / "empty").mkdir()
+
+    for directory, message in (
+        (tmp_path / "none", "does not exist; name a folder"),
+        (tmp_path / "empty", "holds no file; put video files into it"),
+        (tmp_path / "file.mp4", "is not a folder; name a folder"),
+        ("s3://bucket/videos", "is not a local folder; mount the store"),
+    ):
+        with pytest.raises(InputError, match=message):
+            discover(directory)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+    """Nothing vanishes because of a permission."""
+    touch(tmp_path / "a.mp4")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+
+    with pytest.raises(InputError, match="closed cannot be read"):
+        discover(tmp_path)
