@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pfp.errors import NothingUsable, WeightsError
+from pfp.errors import NothingUsable, RetryableError, WeightsError
 from pfp.eval.locate import local_path, locate
 from pfp.eval.metrics import Metric, MetricCard, resolve
 from pfp.io import media, tables, weights
@@ -176,10 +176,13 @@ class ScoreSamples:
 
     def _score(self, row: dict[str, Any]) -> ScoreRecord:
         metric = self._metrics.setdefault(row["name"], resolve(row["name"])())
+        if metric.card.weights is not None and row["weights_sha256"] is None:
+            return _without_weights(row, metric.card.weights, self._protocol)
         try:
             found = metric.measure(*self._pair(row["video"], row["reference"]))
         except WeightsError as error:
-            return _without_weights(row, str(error), metric.card.weights, self._protocol)
+            # They were found where the run was planned, so this says nothing about the row.
+            raise RetryableError(f"{error}; give every worker the same PFP_WEIGHTS_DIR") from error
         return _record(
             row,
             self._protocol,
@@ -210,14 +213,14 @@ class ScoreFailed:
         return _record(row, self.protocol, unscored_reason=reason, verdict=verdict)
 
 
-def _without_weights(
-    row: dict[str, Any], detail: str, name: str | None, protocol: str
-) -> ScoreRecord:
+def _without_weights(row: dict[str, Any], name: str, protocol: str) -> ScoreRecord:
+    """No path in it: the same row on every machine that lacks the weights."""
+    reason = f"weights missing, `pfp weights fetch {name}`"
     return _record(
         row,
         protocol,
-        unscored_reason=f"weights missing, `pfp weights fetch {name}`",
-        verdict=Dropped(reason="weights_missing", detail=detail),
+        unscored_reason=reason,
+        verdict=Dropped(reason="weights_missing", detail=reason),
     )
 
 

@@ -128,6 +128,22 @@ def test_weights_that_arrive_make_new_keys(
     assert digests == {None, "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"}
 
 
+def test_weights_that_only_the_planner_has_are_tried_again(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without the weights that the plan counts on fails for now, and is not remembered."""
+    run = make_run(num_clips=1)
+    digest = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
+    monkeypatch.setattr("pfp.eval.score._weights_sha256", lambda card: card.weights and digest)
+    report = run_score(str(run.directory), ScoreSettings(metrics=("lpips_alex",)), engine="local")
+
+    assert report.reasons == {"RetryableError": 5}
+    for record in scores_of(run).values():
+        assert isinstance(record.verdict, Failed)
+        assert record.verdict.retryable
+        assert "give every worker the same PFP_WEIGHTS_DIR" in record.verdict.message
+
+
 @pytest.mark.parametrize("cut", ["frames", "size"])
 def test_videos_that_do_not_match_fail_alone(make_run: MakeRun, cut: str) -> None:
     """A sample that cannot be compared is failed with the reason; the others are scored."""
