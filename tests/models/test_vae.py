@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def randomise(model: torch.nn.Module) -> None:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
 
 
+def frames_taken(spec: str) -> int:
+    """How many of 41 frames are asked for before the first latents come."""
+    taken = 0
+
+    def frames() -> Iterator[Any]:
+        nonlocal taken
+        for frame_HWC in random_clip(41):
+            taken += 1
+            yield frame_HWC
+
+    next(load_vae(spec).encode_stream(frames()))
+    return taken
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, TinyCausalVAE]:
     """A random TinyCausalVAE on disk, and itself."""
@@ -89,6 +104,10 @@ def hunyuan(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, AutoencoderK
 
 class TestTiny:
     """The embedded default."""
+
+    def test_encoding_streams(self, tiny: Any) -> None:
+        """Latents come as frames do, so memory does not grow with their number."""
+        assert frames_taken(tiny[0]) == 1
 
     @torch.inference_mode()
     def test_streaming_equals_the_whole_clip(self, tiny: Any) -> None:
@@ -170,6 +189,10 @@ class TestTiny:
 class TestWan:
     """Both generations of Wan's VAE."""
 
+    def test_encoding_streams(self, wan: Any) -> None:
+        """Latents come as frames do, so memory does not grow with their number."""
+        assert frames_taken(wan[0]) == 1
+
     @torch.inference_mode()
     @pytest.mark.parametrize("num_frames", [1, 5, 17])
     def test_encode_is_the_normalised_posterior_mean(self, wan: Any, num_frames: int) -> None:
@@ -241,6 +264,10 @@ class TestWan:
 
 class TestHunyuan:
     """HunyuanVideo's VAE."""
+
+    def test_encoding_streams(self, hunyuan: Any) -> None:
+        """Latents come after each tile of 17 frames; later ones are not waited for."""
+        assert frames_taken(hunyuan[0]) == 17
 
     @torch.inference_mode()
     @pytest.mark.parametrize("num_frames", [1, 5, 13, 17, 21, 25, 29, 41])

@@ -96,6 +96,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cluster_address(token: None) -> Iterator[str]:
     """A cluster of its own, started as a user does with ``ray start --head``."""
+    del token  # it stands in the environment of all that is started here
     gcs_port, dashboard_port = free_port(), free_port()
     ray = str(Path(sys.executable).with_name("ray"))
     ports = {
@@ -124,6 +125,18 @@ def cluster_address(token: None) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(head.pid, signal.SIGKILL)
             head.wait()
+
+
+def submit(command: list[str], seconds: float = 180.0) -> subprocess.CompletedProcess[str]:
+    """Submit a job and wait for it; a new cluster takes a while until its agent answers."""
+    until = time.monotonic() + seconds
+    while True:
+        done = subprocess.run(
+            command, cwd=REPO, capture_output=True, text=True, timeout=400, check=False
+        )
+        if "No available agent" not in done.stderr or time.monotonic() > until:
+            return done
+        time.sleep(3)
 
 
 def free_port() -> int:
@@ -160,9 +173,7 @@ def test_jobs_on_a_cluster_leave_the_same_tables(
             *("--runtime-env-json", excludes, "--", sys.executable, "-m", f"pipelines.{stage}"),
             *("--preset", "debug", "--output", str(out), *source),
         ]
-        done = subprocess.run(
-            command, cwd=REPO, capture_output=True, text=True, timeout=400, check=False
-        )
+        done = submit(command)
         assert 0 == done.returncode, done.stdout[-3000:] + done.stderr[-2000:]
 
     expected, submitted = table_bytes(finished_run), table_bytes(out)
