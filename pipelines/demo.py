@@ -80,7 +80,7 @@ def run_demo(out: str, videos: str | None, *, fresh: bool, engine: Engine, prese
     progress = ConsoleProgress()
     with PeakMemory() as memory, connect(engine):
         try:
-            source = videos if videos is not None else generate_clips(directory)
+            source = videos if videos is not None else generate_clips(directory, progress)
             reports: list[StageReport] = []
             for run, presets in STAGES:
                 reports += run(
@@ -125,11 +125,22 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
     return directory
 
 
-def generate_clips(directory: Path) -> str:
-    """The demo's own clips, with their storyboards beside them."""
+def generate_clips(directory: Path, progress: ConsoleProgress) -> str:
+    """The demo's own clips, with their storyboards beside them; those that are there are kept."""
     folder = directory / "videos"
-    print(f"clips: drawing {NUM_CLIPS} clips into {folder} (those that are there are kept)")
-    make_clips(folder, num_clips=NUM_CLIPS, seed=0)
+    seen: list[int] = []
+
+    def report(done: int, total: int) -> None:
+        if seen:
+            progress.advance(done - seen[-1])
+        else:
+            progress.start("clips", total, done)
+        seen.append(done)
+
+    try:
+        make_clips(folder, num_clips=NUM_CLIPS, seed=0, progress=report)
+    finally:
+        progress.stop()
     return str(folder)
 
 
