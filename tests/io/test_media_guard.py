@@ -128,6 +128,16 @@ def test_no_child_is_left(guard: Guard) -> None:
     assert not psutil.pid_exists(pid)
 
 
+def test_a_forgotten_guard_leaves_no_child() -> None:
+    """Workers have no moment at which to close it; the child goes with the guard."""
+    guard = Guard()
+    pid = guard.call(os.getpid)
+
+    del guard
+
+    assert not psutil.pid_exists(pid)
+
+
 def test_what_cannot_travel_is_refused(guard: Guard) -> None:
     """A function without an importable name is the programmer's error; the guard stays usable."""
     with pytest.raises(Exception, match=r"[Pp]ickle"):

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +62,7 @@ class Guard:
         self._recycle_after = recycle_after
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
+        self._end: weakref.finalize[..., Guard] | None = None
         self._num_calls = 0
 
     def __enter__(self) -> Self:
@@ -115,16 +117,10 @@ class Guard:
         return value  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """End the child; a later call starts a new one."""
-        if self._child is None or self._connection is None:
-            return
-        self._connection.close()
-        try:
-            self._child.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        self._child = self._connection = None
+        """End the child; a later call starts a new one. A guard that is forgotten does it too."""
+        if self._end is not None:
+            self._end()
+        self._child = self._connection = self._end = None
 
     def _connect(self) -> socket.socket:
         if self._connection is not None:
@@ -136,6 +132,7 @@ class Guard:
                 [*command, *sys.path], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
         self._connection = ours
+        self._end = weakref.finalize(self, _end_child, self._child, ours)
         self._num_calls = 0
         send_message(ours, self._memory_bytes)
         return ours
@@ -199,3 +196,13 @@ class Guard:
         if self._child is not None:
             self._child.kill()
         self.close()
+
+
+def _end_child(child: subprocess.Popen[bytes], connection: socket.socket) -> None:
+    """Let the child leave by itself, kill it if it does not, and wait until it is gone."""
+    connection.close()
+    try:
+        child.wait(_EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

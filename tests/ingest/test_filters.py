@@ -1,0 +1,179 @@
+"""Filters: which reason fires on which side of which threshold."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from pfp.ingest.filters import FILTERS, Bound, judge
+from pfp.ingest.recipe import load_recipe
+from pfp.schema import KEPT, Dropped, Kept
+from tests.ingest.conftest import MakeClip
+
+# filter, its settings, what the clip has, and the reason; None where it passes
+CASES: list[tuple[str, dict[str, float], dict[str, Any], str | None]] = [
+    ("duration", {"min_seconds": 4, "max_seconds": 9}, {"duration_seconds": 4.0}, None),
+    ("duration", {"min_seconds": 4, "max_seconds": 9}, {"duration_seconds": 9.0}, None),
+    (
+        "duration",
+        {"min_seconds": 4, "max_seconds": 9},
+        {"duration_seconds": 3.99},
+        "duration_below_min",
+    ),
+    (
+        "duration",
+        {"min_seconds": 4, "max_seconds": 9},
+        {"duration_seconds": 9.01},
+        "duration_above_max",
+    ),
+    ("frame_rate", {"min_fps": 6}, {"fps": 6.0}, None),
+    ("frame_rate", {"min_fps": 6}, {"fps": 5.9}, "fps_below_min"),
+    ("resolution", {"min_side_pixels": 96}, {"width": 96, "height": 200}, None),
+    ("resolution", {"min_side_pixels": 96}, {"width": 400, "height": 95}, "side_below_min"),
+    ("aspect", {"min_ratio": 0.5, "max_ratio": 2}, {"width": 200, "height": 100}, None),
+    (
+        "aspect",
+        {"min_ratio": 0.5, "max_ratio": 2},
+        {"width": 201, "height": 100},
+        "aspect_above_max",
+    ),
+    (
+        "aspect",
+        {"min_ratio": 0.5, "max_ratio": 2},
+        {"width": 49, "height": 100},
+        "aspect_below_min",
+    ),
+    ("hdr", {}, {"transfer": "sdr"}, None),
+    ("hdr", {}, {"transfer": "pq"}, "hdr"),
+    ("hdr", {}, {"transfer": "hlg"}, "hdr"),
+    ("interlaced", {"max_fraction": 0.1}, {"interlaced_fraction": 0.1}, None),
+    ("interlaced", {"max_fraction": 0.1}, {"interlaced_fraction": 0.2}, "interlaced"),
+    ("decode_errors", {"max_fraction": 0.01}, {"decode_error_count": 1, "num_frames": 100}, None),
+    (
+        "decode_errors",
+        {"max_fraction": 0.01},
+        {"decode_error_count": 2, "num_frames": 100},
+        "decode_errors",
+    ),
+    ("missing", {"max_fraction": 0.1}, {"duration_seconds": 9.0, "promised_seconds": 10.0}, None),
+    (
+        "missing",
+        {"max_fraction": 0.1},
+        {"duration_seconds": 8.0, "promised_seconds": 10.0},
+        "frames_missing",
+    ),
+    ("missing", {"max_fraction": 0.1}, {"duration_seconds": 12.0, "promised_seconds": 10.0}, None),
+    ("missing", {"max_fraction": 0.1}, {"promised_seconds": None}, None),
+    ("timestamps", {"max_jumps": 0, "max_gap_seconds": 1}, {"num_timestamp_jumps": 0}, None),
+    (
+        "timestamps",
+        {"max_jumps": 0, "max_gap_seconds": 1},
+        {"num_timestamp_jumps": 1},
+        "timestamps_jump_back",
+    ),
+    (
+        "timestamps",
+        {"max_jumps": 0, "max_gap_seconds": 1},
+        {"max_gap_seconds": 1.5},
+        "timestamps_gap",
+    ),
+    ("size_changes", {"max_count": 0}, {"num_size_changes": 0}, None),
+    ("size_changes", {"max_count": 0}, {"num_size_changes": 1}, "size_changes"),
+    ("black", {"max_fraction": 0.5}, {"black_fraction": 0.5}, None),
+    ("black", {"max_fraction": 0.5}, {"black_fraction": 0.51}, "black"),
+    ("uniform", {"max_fraction": 0.5}, {"uniform_fraction": 0.51}, "uniform"),
+    ("bars", {"max_fraction": 0.35}, {"bar_fraction": 0.35}, None),
+    ("bars", {"max_fraction": 0.35}, {"bar_fraction": 0.36}, "black_bars"),
+    ("frozen", {"max_fraction": 0.5}, {"frozen_fraction": 0.51}, "frozen"),
+    ("motion", {"min_levels_per_second": 0.5}, {"motion": 0.5}, None),
+    ("motion", {"min_levels_per_second": 0.5}, {"motion": 0.4}, "motion_below_min"),
+    ("motion", {"min_levels_per_second": 0.5}, {"motion": None}, "motion_below_min_unknown"),
+    ("black", {"max_fraction": 0.5}, {"black_fraction": None}, "black_unknown"),
+    (
+        "duration",
+        {"min_seconds": 4, "max_seconds": 9},
+        {"duration_seconds": None},
+        "duration_below_min_unknown",
+    ),
+    ("resolution", {"min_side_pixels": 96}, {"width": None}, "side_below_min_unknown"),
+    ("aspect", {"min_ratio": 0.5, "max_ratio": 2}, {"width": None}, "aspect_below_min_unknown"),
+    ("decode_errors", {"max_fraction": 0}, {"decode_error_count": None}, "decode_errors_unknown"),
+    ("hdr", {}, {"transfer": None}, "hdr_unknown"),
+]
+
+
+@pytest.mark.parametrize(("name", "thresholds", "clip", "reason"), CASES)
+def test_the_reason_is_told_and_equal_is_inside(
+    make_clip: MakeClip,
+    name: str,
+    thresholds: dict[str, float],
+    clip: dict[str, Any],
+    reason: str | None,
+) -> None:
+    """A value that equals its threshold passes; unknown is a reason of its own, not a number."""
+    verdict = judge(FILTERS[name](**thresholds).bounds(make_clip(**clip)))
+
+    assert reason == (verdict.reason if isinstance(verdict, Dropped) else None)
+
+
+def test_every_filter_has_a_case() -> None:
+    """A filter that is added without a test fails here."""
+    assert set(FILTERS) == {name for name, _, _, _ in CASES}
+
+
+def test_a_dropped_clip_carries_score_and_threshold() -> None:
+    """And a sentence with both, for people."""
+    bound = Bound(reason="too_short", what="seconds", value=2.5, threshold=4, is_min=True)
+
+    assert judge([bound]) == Dropped(
+        reason="too_short", detail="seconds 2.5, at least 4 wanted", score=2.5, threshold=4
+    )
+
+
+def test_an_unknown_value_carries_no_score() -> None:
+    """Unknown is None, never a number that stands for it."""
+    verdict = judge([Bound(reason="black", what="black", value=None, threshold=0.5)])
+
+    assert isinstance(verdict, Dropped)
+    assert (None, 0.5) == (verdict.score, verdict.threshold)
+
+
+def test_the_first_bound_that_fails_names_the_reason() -> None:
+    """The order of a recipe is the order of its reasons."""
+    bounds = [
+        Bound(reason="first", what="x", value=0, threshold=1),
+        Bound(reason="second", what="x", value=2, threshold=1),
+        Bound(reason="third", what="x", value=3, threshold=1),
+    ]
+
+    verdict = judge(bounds)
+
+    assert isinstance(verdict, Dropped)
+    assert "second" == verdict.reason
+
+
+def test_a_clip_without_bounds_is_kept() -> None:
+    """No filter, no reason."""
+    assert KEPT == judge([])
+    assert isinstance(judge([]), Kept)
+
+
+@pytest.mark.parametrize("recipe", ["demo", "small", "full"])
+def test_shipped_recipes_keep_a_good_clip_and_use_every_filter(
+    make_clip: MakeClip, recipe: str
+) -> None:
+    """A filter that no recipe names would do nothing."""
+    loaded = load_recipe(recipe)
+    bounds = [bound for one in loaded.filters.values() for bound in one.bounds(make_clip())]
+
+    assert set(FILTERS) == set(loaded.filters)
+    assert KEPT == judge(bounds)
+
+
+def test_thresholds_are_plain_numbers() -> None:
+    """Recipes are checked field by field, so a filter has nothing but numbers."""
+    kinds = {item.type for kind in FILTERS.values() for item in fields(kind)}  # type: ignore[arg-type]
+
+    assert {"float"} == kinds

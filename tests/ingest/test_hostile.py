@@ -1,0 +1,145 @@
+"""Every awkward file ends with the verdict that its description asks for; none stops the run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pfp.io.tables import read_records
+from pfp.schema import ClipRecord, Dropped, Failed
+from pipelines.ingest.config import debug
+from pipelines.ingest.run import run
+
+pytestmark = pytest.mark.slow
+
+# One file each: what may become of it. "kept" stands for kept, an error's class for failed.
+TOO_SHORT = {"duration_below_min"}
+EXPECTED: dict[str, set[str]] = {
+    "all_black_22s.mp4": {"black"},
+    "alpha_vp9.webm": {"kept", "uniform"},
+    "anamorphic_sar64_45.mp4": TOO_SHORT,
+    "audio_only.mp4": {"no_video_stream"},
+    "audio_with_cover_art.mp4": {"no_video_stream"},
+    "corrupt_bitflips.mp4": {"decode_errors"},
+    "corrupt_keyframe_grey.mp4": {"decode_errors", "uniform"},
+    "discard_first_keyframe.mp4": {"side_below_min", *TOO_SHORT},
+    "exact_duplicate_of_dev_bee.mp4": {"exact_duplicate"},
+    "extreme_aspect_1600x60.mp4": {"aspect_above_max", "side_below_min"},
+    "fps_240.mp4": TOO_SHORT,
+    "fragmented.mp4": {"kept"},
+    "frozen_after_2s.mp4": {"frozen"},
+    "full_range_yuvj.mp4": TOO_SHORT,
+    "gray_pixfmt.mp4": TOO_SHORT,
+    "h264_hi10.mp4": TOO_SHORT,
+    "hdr10_hevc_main10.mp4": {"hdr"},
+    "hdr_small_nasa.mp4": {"hdr"},
+    "hlg_hevc_main10.mp4": {"hdr"},
+    "html_error_page.mp4": {"not_a_video"},
+    "huge_8192x8192.mp4": {"pixels_above_max"},
+    "interlaced_bff_mpeg2.mpg": {"interlaced"},
+    "interlaced_tff_h264.mp4": {"interlaced"},
+    "jpeg_named.mp4": {"still_image"},
+    "mjpeg.mov": TOO_SHORT,
+    "mpeg1_broken_tail.mpg": {"decode_errors"},
+    "mpeg2.ts": {"kept"},
+    "msmpeg4v2.avi": {"kept"},
+    "multi_stream_2v2a2s.mp4": {"near_duplicate"},  # of nasa_webb_cleanroom.mp4, its source
+    "near_duplicate_of_dev_dog.mp4": {"near_duplicate"},
+    "no_samples.mp4": {"no_frames"},
+    "non_zero_start.mp4": TOO_SHORT,
+    "odd_dims_vp9.webm": TOO_SHORT,
+    "odd_dims_yuv444.mp4": TOO_SHORT,
+    "one_frame.mp4": TOO_SHORT,
+    "pillar_letterboxed_vertical.mp4": {"black_bars"},
+    "pts_reset_midstream.ts": {"timestamps_jump_back"},
+    "resolution_change_midstream.ts": {"size_changes"},
+    "rotate90_meta_coded_landscape.mp4": {"kept"},
+    "rotated_meta_small.mp4": TOO_SHORT,
+    "still_1fps_90s.mp4": {"fps_below_min", "frozen", "motion_below_min"},
+    "three_frames.mp4": TOO_SHORT,
+    "tiny_24x14.mp4": {"side_below_min"},
+    "truncated_missing_moov.mp4": {"PermanentError"},
+    "truncated_moov_first.mp4": {"frames_missing", "decode_errors"},
+    "vfr_dropped_frames.mp4": {"kept"},
+    "webm_named.mp4": {"exact_duplicate", "near_duplicate"},  # of flower_timelapse_vp9.webm
+    "zero_length.mp4": {"empty_file"},
+}
+# Of the real clips only this one goes: 2.97 s of a woman who signs one word.
+DEV_DROPPED = {"asl_sign_walk.mkv": "duration_below_min"}
+
+
+@pytest.fixture(scope="module")
+def clips(
+    shared_clips: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, ClipRecord]]:
+    """The clips of one run over both folders: folder, file name, record."""
+    out = tmp_path_factory.mktemp("run")
+    run(debug(), input_directory=str(shared_clips), output_directory=str(out), engine="local")
+    found: dict[str, dict[str, ClipRecord]] = {"dev": {}, "hostile": {}, "clips": {}}
+    for clip in read_records(str(out / "clips"), ClipRecord):
+        folder, name = clip.video_uri.rsplit("/", 2)[1:]
+        found[folder][name] = clip
+    return found
+
+
+def outcome(clip: ClipRecord) -> str:
+    """The verdict in one word."""
+    match clip.verdict:
+        case Dropped():
+            return clip.verdict.reason
+        case Failed():
+            return clip.verdict.error
+        case _:
+            return "kept"
+
+
+def test_every_hostile_file_has_an_expectation(shared_clips: Path) -> None:
+    """A file that is added without one fails here."""
+    assert {path.name for path in (shared_clips / "hostile").iterdir()} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_hostile_file_ends_as_it_should(
+    clips: dict[str, dict[str, ClipRecord]], name: str
+) -> None:
+    """Kept, dropped for a reason that names what is wrong with it, or failed."""
+    assert outcome(clips["hostile"][name]) in EXPECTED[name]
+
+
+def test_every_usable_real_clip_is_kept(clips: dict[str, dict[str, ClipRecord]]) -> None:
+    """All but the one that is too short, with burnt-in bars, grain, darkness and dissolves."""
+    dropped = {name: outcome(clip) for name, clip in clips["dev"].items()}
+
+    assert DEV_DROPPED == {name: why for name, why in dropped.items() if why != "kept"}
+
+
+def test_duplicates_name_the_clip_that_was_kept(clips: dict[str, dict[str, ClipRecord]]) -> None:
+    """The copy of the bee by its bytes, the recoded dog by its looks."""
+    dev, hostile = clips["dev"], clips["hostile"]
+
+    assert (
+        dev["bee_on_thistle.mp4"].clip_id == hostile["exact_duplicate_of_dev_bee.mp4"].duplicate_of
+    )
+    assert (
+        dev["dog_leash_play.mp4"].clip_id == hostile["near_duplicate_of_dev_dog.mp4"].duplicate_of
+    )
+
+
+def test_the_run_never_hangs(shared_clips: Path, tmp_path: Path) -> None:
+    """A second run takes everything from disk."""
+    del shared_clips
+    started = time.monotonic()
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "x.mp4").write_bytes(bytes(1 << 20))
+
+    with pytest.raises(Exception, match="not a usable clip"):
+        run(
+            debug(),
+            input_directory=str(tmp_path / "videos"),
+            output_directory=str(tmp_path / "run"),
+            engine="local",
+        )
+
+    assert time.monotonic() - started < 60

@@ -1,0 +1,162 @@
+"""Measuring whole files, drawn here and with known content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pfp.errors import ConfigError, InputError
+from pfp.ingest.measure import MeasureSettings, failed_record, measure, measure_video
+from pfp.ingest.measured import MeasuredRecord
+from pfp.io.media import Guard, path_to_uri, write_video
+from pfp.schema import Dropped, Failed, Kept
+
+SETTINGS = MeasureSettings(timeout_seconds=60, memory_bytes=1 << 30)
+
+
+@pytest.fixture(scope="module")
+def guard() -> Iterator[Guard]:
+    """One child for all tests of this file."""
+    with SETTINGS.guard() as one:
+        yield one
+
+
+def stripes(num_frames: int, height: int = 64, width: int = 96) -> npt.NDArray[np.uint8]:
+    """Vertical stripes that step aside by four pixels a frame."""
+    x = np.arange(width)[None, :] + 4 * np.arange(num_frames)[:, None]
+    levels = (x // 16 % 2 * 150 + 50).astype(np.uint8)
+    return np.broadcast_to(levels[:, None, :, None], (num_frames, height, width, 3)).copy()
+
+
+def measured(path: Path, guard: Guard) -> MeasuredRecord:
+    """The record of a file."""
+    return measure(path_to_uri(path), path.stat().st_size, guard, SETTINGS)
+
+
+def test_a_good_file_is_measured(tmp_path: Path, guard: Guard) -> None:
+    """Digest, container, size, time and counts as they were written."""
+    path = tmp_path / "v.mp4"
+    write_video(path, stripes(48), 24)
+
+    record = measured(path, guard)
+
+    assert isinstance(record.verdict, Kept)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == record.video_sha256
+    assert ("h264", "yuv420p", 8, 96, 64, "landscape", "sdr") == (
+        record.codec,
+        record.pixel_format,
+        record.bit_depth,
+        record.width,
+        record.height,
+        record.orientation,
+        record.transfer,
+    )
+    assert (48, 48, 0, 0, 0, 0.0) == (
+        record.num_frames,
+        record.promised_num_frames,
+        record.decode_error_count,
+        record.num_timestamp_jumps,
+        record.num_size_changes,
+        record.interlaced_fraction,
+    )
+    assert (2.0, 2.0, 24.0) == (record.duration_seconds, record.promised_seconds, record.fps)
+    assert 125 == pytest.approx(record.luma_mean or 0, abs=4)
+    assert 5 == len(record.phashes)
+
+
+def test_the_record_survives_a_table(tmp_path: Path, guard: Guard) -> None:
+    """Every field has its column and its type."""
+    path = tmp_path / "v.mp4"
+    write_video(path, stripes(12), 24)
+    record = measured(path, guard)
+
+    (row,) = MeasuredRecord.table([record]).to_pylist()
+
+    assert record == MeasuredRecord.from_row(row)
+
+
+def test_what_is_no_video_is_dropped_with_its_digest(tmp_path: Path, guard: Guard) -> None:
+    """Rejected is not failed: the file was understood."""
+    path = tmp_path / "v.mp4"
+    path.write_bytes(b"plain text, nothing else")
+
+    record = measured(path, guard)
+
+    assert isinstance(record.verdict, Dropped)
+    assert "not_a_video" == record.verdict.reason
+    assert hashlib.sha256(b"plain text, nothing else").hexdigest() == record.video_sha256
+    assert record.num_frames is None
+
+
+def test_what_cannot_be_decoded_has_failed_for_good(tmp_path: Path, guard: Guard) -> None:
+    """Its digest is known all the same: it was taken outside the decoder."""
+    path = tmp_path / "v.mp4"
+    path.write_bytes(np.random.default_rng(0).bytes(50_000))
+
+    record = measured(path, guard)
+
+    assert isinstance(record.verdict, Failed)
+    assert ("PermanentError", False) == (record.verdict.error, record.verdict.retryable)
+    assert 64 == len(record.video_sha256 or "")
+
+
+def test_a_decode_that_takes_too_long_has_failed(tmp_path: Path) -> None:
+    """One poison file costs one row, and its time limit grows with its size."""
+    path = tmp_path / "v.mp4"
+    write_video(path, stripes(240, 240, 320), 24)
+    hasty = MeasureSettings(timeout_seconds=1e-3, timeout_seconds_per_mib=0)
+
+    with hasty.guard() as guard:
+        record = measure(path_to_uri(path), path.stat().st_size, guard, hasty)
+
+    assert isinstance(record.verdict, Failed)
+    assert "took longer" in record.verdict.message
+
+
+def test_a_missing_file_is_not_a_verdict(tmp_path: Path, guard: Guard) -> None:
+    """The row's file went away: the runtime tells, with the path."""
+    with pytest.raises(InputError, match="there is no file"):
+        measure(path_to_uri(tmp_path / "none.mp4"), 0, guard, SETTINGS)
+
+
+def test_a_file_that_could_not_be_read_has_a_record() -> None:
+    """Nothing vanishes, not even what is unreadable."""
+    record = failed_record("file:///x", 7, Failed(error="InputError", message="gone"))
+
+    assert (None, 7, None) == (record.video_sha256, record.size_bytes, record.num_frames)
+
+
+def test_a_turned_phone_video_is_portrait(shared_clips: Path) -> None:
+    """Coded 720x404 with a display matrix: shown 404x720."""
+    path = shared_clips / "hostile" / "rotate90_meta_coded_landscape.mp4"
+
+    fields = measure_video(path_to_uri(path))
+
+    assert (404, 720, 90, "portrait") == (
+        fields["width"],
+        fields["height"],
+        fields["rotation_degrees"],
+        fields["orientation"],
+    )
+
+
+def test_hdr_pictures_are_not_measured(shared_clips: Path) -> None:
+    """Levels of PQ are not levels of SDR: they stay unknown. Frames are counted all the same."""
+    fields = measure_video(path_to_uri(shared_clips / "hostile" / "hdr_small_nasa.mp4"))
+
+    assert ("pq", 325, []) == (fields["transfer"], fields["num_frames"], fields["shots"])
+    assert fields.keys().isdisjoint({"luma_mean", "motion", "bar_fraction"})
+
+
+@pytest.mark.parametrize(
+    "limits", [{"timeout_seconds": 0}, {"memory_bytes": 0}, {"timeout_seconds_per_mib": -1}]
+)
+def test_limits_must_be_positive(limits: dict[str, int]) -> None:
+    """Under these nothing could be measured."""
+    with pytest.raises(ConfigError, match="give numbers above 0"):
+        MeasureSettings(**limits)  # type: ignore[arg-type]

@@ -1,0 +1,235 @@
+"""The ingest stage from a folder to tables, summary and story, in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pfp.errors import InputError, NothingUsable
+from pfp.ingest.measured import MeasuredRecord
+from pfp.ingest.recipe import shipped_recipes
+from pfp.ingest.why import why
+from pfp.io.media import uri_to_path, write_video
+from pfp.io.tables import read_records, verify_table
+from pfp.schema import ClipRecord, Dropped, Kept
+from pipelines.ingest.config import PRESETS, IngestConfig, debug
+from pipelines.ingest.run import main, run
+
+
+def moving(seed: int, seconds: float) -> npt.NDArray[np.uint8]:
+    """Blocks that drift, (T, 96, 160, 3), at 12 fps."""
+    rng = np.random.default_rng(seed)
+    wide = np.kron(rng.integers(20, 230, (12, 60, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    return np.stack([wide[:, 2 * index : 2 * index + 160] for index in range(round(seconds * 12))])
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two good clips, a copy, a recoded copy, a short one, a text and an odd name."""
+    folder = tmp_path_factory.mktemp("videos")
+    write_video(folder / "a.mp4", moving(1, 4.0), 12)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "copy.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    recoded = np.clip(moving(1, 4.0)[:, ::2, ::2].astype(int) + 3, 0, 255).astype(np.uint8)
+    write_video(folder / "recoded.mp4", recoded, 12)
+    write_video(folder / "short.mp4", moving(2, 2.0), 12)
+    (folder / "text.mp4").write_text("no video")
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/-odd \xff\nname"))
+    write_video(folder / "odd.mp4", moving(3, 4.0), 12)
+    (folder / "odd.mp4").rename(odd)
+    (folder / "a.storyboard.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of those videos."""
+    out = tmp_path_factory.mktemp("run")
+    ingest(debug(), videos, out)
+    return out
+
+
+def ingest(config: IngestConfig, videos: Path, out: Path) -> tuple[int, int]:
+    """Rows kept and rows reused."""
+    (report,) = run(config, input_directory=str(videos), output_directory=str(out), engine="local")
+    return report.kept, report.reused
+
+
+def verdicts(out: Path) -> dict[str, str]:
+    """What became of each file, by its name."""
+    return {
+        Path(uri_to_path(clip.video_uri)).name: (
+            clip.verdict.reason
+            if isinstance(clip.verdict, Dropped)
+            else type(clip.verdict).__name__
+        )
+        for clip in read_records(str(out / "clips"), ClipRecord)
+    }
+
+
+def test_every_file_has_its_verdict(finished: Path) -> None:
+    """Kept, duplicates, too short, no video; the sidecar is no row."""
+    assert {
+        "a.mp4": "Kept",
+        "copy.mp4": "exact_duplicate",
+        "recoded.mp4": "side_below_min",
+        "short.mp4": "duration_below_min",
+        "text.mp4": "not_a_video",
+        os.fsdecode(b"-odd \xff\nname"): "Kept",
+    } == verdicts(finished)
+
+
+def test_both_tables_are_whole(finished: Path) -> None:
+    """Scores and decisions lie apart, each with its manifest."""
+    assert [] == verify_table(str(finished / "clips"), ClipRecord)
+    assert [] == verify_table(str(finished / "clips" / "_measured"), MeasuredRecord)
+
+
+def test_the_summary_adds_up(finished: Path) -> None:
+    """Rows in = kept + dropped + failed, with a count for every reason."""
+    stage = json.loads((finished / "summary.json").read_text())["stages"]["ingest"]
+
+    assert (6, 2, 4, 0) == (stage["rows_in"], stage["kept"], stage["dropped"], stage["failed"])
+    assert 4 == sum(stage["reasons"].values())
+
+
+def test_a_second_run_measures_nothing_and_changes_no_byte(videos: Path, tmp_path: Path) -> None:
+    """Everything is taken from the first run."""
+    ingest(debug(), videos, tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "clips").rglob("*.parquet")}
+
+    _, reused = ingest(debug(), videos, tmp_path)
+
+    assert 6 == reused
+    assert before == {
+        path.name: path.read_bytes() for path in (tmp_path / "clips").rglob("*.parquet")
+    }
+
+
+def test_a_new_recipe_decides_again_without_decoding(videos: Path, tmp_path: Path) -> None:
+    """Thresholds change, the measured table stays; the recoded copy is now wide enough."""
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "name: mine\nfilters:\n  duration: {min_seconds: 1, max_seconds: 9}\n"
+        "near_duplicates: {max_mean_bits: 2, max_duration_difference: 0.02}\n"
+    )
+    out = tmp_path / "run"
+    ingest(debug(), videos, out)
+
+    kept, reused = ingest(IngestConfig(recipe=str(recipe)), videos, out)
+
+    assert (3, 6) == (kept, reused)
+    assert "near_duplicate" == verdicts(out)["recoded.mp4"]
+    assert "Kept" == verdicts(out)["short.mp4"]
+
+
+def test_a_changed_file_is_measured_again(tmp_path: Path) -> None:
+    """And only that one; a file that is gone leaves the tables."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_video(folder / "a.mp4", moving(1, 4.0), 12)
+    write_video(folder / "b.mp4", moving(2, 4.0), 12)
+    write_video(folder / "c.mp4", moving(3, 4.0), 12)
+    ingest(debug(), folder, tmp_path / "run")
+    write_video(folder / "b.mp4", moving(4, 5.0), 12)
+    (folder / "c.mp4").unlink()
+
+    _, reused = ingest(debug(), folder, tmp_path / "run")
+
+    assert 1 == reused
+    assert {"a.mp4", "b.mp4"} == set(verdicts(tmp_path / "run"))
+
+
+def test_nothing_usable_still_leaves_tables_and_report(tmp_path: Path) -> None:
+    """The caller is told in one sentence, with the most common reasons."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for index in range(3):
+        (folder / f"{index}.mp4").write_bytes(b"" if index else b"text")
+
+    with pytest.raises(NothingUsable, match=r"most often: empty_file 2, not_a_video 1"):
+        ingest(debug(), folder, tmp_path / "run")
+
+    assert 3 == len(read_records(str(tmp_path / "run" / "clips"), ClipRecord))
+    assert (
+        0 == json.loads((tmp_path / "run" / "summary.json").read_text())["stages"]["ingest"]["kept"]
+    )
+
+
+@pytest.mark.parametrize("clip", ["a.mp4", "-odd", "short"])
+def test_why_tells_the_whole_story(finished: Path, clip: str) -> None:
+    """Measured values, every filter with its threshold, and the verdict."""
+    story = why(clip, str(finished))
+
+    assert "luma_mean: " in story
+    assert "seconds of video" in story
+    assert "at least 3.75 wanted" in story
+    assert "verdict: " in story
+    assert story.isprintable() or set(story) - {"\n"} == {c for c in story if c.isprintable()}
+
+
+def test_why_marks_the_filter_that_failed(finished: Path) -> None:
+    """With the value that was measured."""
+    story = why("short.mp4", str(finished))
+
+    assert "FAIL duration       seconds of video 2, at least 3.75 wanted" in story
+    assert "dropped, duration_below_min" in story
+
+
+def test_why_takes_an_id_and_finds_its_copies(finished: Path) -> None:
+    """The copy has the same id, so both are told."""
+    (clip,) = [
+        clip
+        for clip in read_records(str(finished / "clips"), ClipRecord, verdict="kept")
+        if clip.video_uri.endswith("/a.mp4")
+    ]
+
+    story = why(clip.clip_id[:8], str(finished))
+
+    assert isinstance(clip.verdict, Kept)
+    assert 2 == story.count(clip.clip_id + "  ")
+    assert "dropped, exact_duplicate" in story
+
+
+def test_why_of_what_is_no_video(finished: Path) -> None:
+    """Filters were not asked, and it says so."""
+    assert "not asked: the file was not measured" in why("text.mp4", str(finished))
+
+
+@pytest.mark.parametrize(
+    ("clip", "message"), [("nothing-like-it", "no clip matches"), ("", "no clip matches")]
+)
+def test_why_of_an_unknown_clip_is_one_sentence(finished: Path, clip: str, message: str) -> None:
+    """With what to give instead."""
+    with pytest.raises(InputError, match=message):
+        why(clip, str(finished))
+
+
+def test_why_without_a_run_is_one_sentence(tmp_path: Path) -> None:
+    """It names the folder and the stage to run."""
+    with pytest.raises(InputError, match="holds no clips table"):
+        why("a", str(tmp_path))
+
+
+def test_the_command_line_answers_bad_input_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 2, no traceback, nothing written."""
+    arguments = ["--input", str(tmp_path / "none"), "--output", str(tmp_path / "run")]
+
+    status = main([*arguments, "--engine", "local"])
+
+    assert 2 == status
+    assert 1 == capsys.readouterr().err.count("\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_presets_are_complete() -> None:
+    """Each builds, and names a recipe that ships."""
+    assert {"demo", "debug", "small", "full"} == set(PRESETS)
+    assert {preset().recipe for preset in PRESETS.values()} <= set(shipped_recipes())
