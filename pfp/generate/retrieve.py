@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pfp.generate.sampler import SamplerSettings, sample_frames
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.precision import bf16_products
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 
 
 def history_tensors(

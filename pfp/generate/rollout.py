@@ -16,7 +16,7 @@ from pfp.generate.retrieve import history_tensors
 from pfp.generate.sampler import SamplerSettings, sample_frames
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.precision import bf16_products
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 
 EncodeLowResolution = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 

@@ -13,7 +13,7 @@ from pfp.io.media import Guard
 from pfp.latents.frames import clip_frames
 from pfp.latents.preprocess import PreprocessSettings, downscale
 from pfp.latents.windows import LR_FRAME_STRIDE, lr_source_frames, num_frames_of
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
 
 STORED_DTYPE = np.dtype("<f2")  # 11 significant bits for normalised values; bfloat16 has 8

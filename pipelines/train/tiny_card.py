@@ -19,7 +19,7 @@ from pfp.io.media import probe, read_frames
 from pfp.io.render import plan_clip, render_frames
 from pfp.models._folders import weights_sha256
 from pfp.models.vae import load_vae
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 
 COMMAND = "python -m pipelines.train.tiny_family --work WORK --clips CLIPS"
 HELD_OUT_SEED = 7  # generated clips that nothing was trained on

@@ -31,7 +31,7 @@ from pfp.models.text.tiny import TinyTextEncoder
 from pfp.models.tiny import load_base
 from pfp.models.tiny_names import TINY_ARMS, TINY_RATE, TINY_TEXT_TOKENS
 from pfp.models.vae import load_vae
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import TinyCausalVAE
 from pfp.train.loop import TrainSettings, train
 from pfp.train.objective import Batch

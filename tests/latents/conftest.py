@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pfp.models.vae import load_vae
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import TinyCausalVAE
 
 

@@ -16,8 +16,8 @@ from diffusers import AutoencoderKLHunyuanVideo, AutoencoderKLWan
 import pfp.models.vae
 from pfp.errors import ConfigError, InputError, WeightsError
 from pfp.models.vae import VAES, load_vae, vae_digest
-from pfp.models.vae._interface import frame_groups
 from pfp.models.vae.hunyuan import HunyuanCodec
+from pfp.models.vae.latent_vae import frame_groups
 from pfp.models.vae.tiny import TinyCausalVAE
 from pfp.models.vae.wan import WanCodec
 

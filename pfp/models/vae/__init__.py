@@ -11,7 +11,7 @@ from pfp.io.digests import sha256_json
 from pfp.models._folders import read_config, weights_sha256
 
 if TYPE_CHECKING:  # importing it takes torch
-    from pfp.models.vae._interface import LatentVAE
+    from pfp.models.vae.latent_vae import LatentVAE
 
 
 class VaeEntry(NamedTuple):

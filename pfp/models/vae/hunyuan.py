@@ -13,7 +13,7 @@ from torch import Tensor
 from pfp.errors import WeightsError
 from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
-from pfp.models.vae._interface import LatentVAE, decode_from_repeated_start
+from pfp.models.vae.latent_vae import LatentVAE, decode_from_repeated_start
 
 
 @final

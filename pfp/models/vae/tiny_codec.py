@@ -12,7 +12,7 @@ from torch import Tensor
 from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
 from pfp.models.vae._constants import normalisation
-from pfp.models.vae._interface import LatentVAE
+from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import SPATIAL_STRIDE, TinyCausalVAE
 
 DECODED_AT_ONCE: Final = 8  # latent frames: 32 video frames, 6 MB of float32 at 160 x 96

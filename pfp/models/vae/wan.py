@@ -15,7 +15,7 @@ from pfp.errors import WeightsError
 from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
 from pfp.models.vae._constants import normalisation
-from pfp.models.vae._interface import LatentVAE, decode_from_repeated_start
+from pfp.models.vae.latent_vae import LatentVAE, decode_from_repeated_start
 
 # What tells the two apart in config.json: (z_dim, patch_size, scale_factor_spatial).
 ARCHITECTURES: Final = {"wan21": (16, None, 8), "wan22_5b": (48, 2, 16)}
