@@ -39,6 +39,11 @@ def test_each_asked_frame_comes_back_in_the_latents_shape(small_arm: MemoryDiT) 
     assert np.isfinite(latents_TCHW).all()
 
 
+def test_omega_says_which_frames(small_arm: MemoryDiT) -> None:
+    """From the same noise, other frames asked for are other frames."""
+    assert not np.array_equal(retrieve(small_arm), retrieve(small_arm, omega=(3, 8)))
+
+
 @pytest.mark.parametrize("changed", range(11))
 def test_every_history_frame_reaches_the_memory(small_arm: MemoryDiT, changed: int) -> None:
     """Another history frame, asked for or not, gives another sample."""
