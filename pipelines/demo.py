@@ -128,19 +128,8 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
 def generate_clips(directory: Path, progress: ConsoleProgress) -> str:
     """The demo's own clips, with their storyboards beside them; those that are there are kept."""
     folder = directory / "videos"
-    seen: list[int] = []
-
-    def report(done: int, total: int) -> None:
-        if seen:
-            progress.advance(done - seen[-1])
-        else:
-            progress.start("clips", total, done)
-        seen.append(done)
-
-    try:
-        make_clips(folder, num_clips=NUM_CLIPS, seed=0, progress=report)
-    finally:
-        progress.stop()
+    with progress.counting("clips") as count:
+        make_clips(folder, num_clips=NUM_CLIPS, seed=0, progress=count)
     return str(folder)
 
 

@@ -67,12 +67,13 @@ def _make_clips(arguments: argparse.Namespace, rest: list[str]) -> int:
     if arguments.n < 1:
         message = f"--n is {arguments.n}; give 1 or more clips"
         raise ConfigError(message)
-    from rich.progress import track
-
     from pfp.io.render import make_clips
+    from pfp.runtime import ConsoleProgress
 
-    del track
-    paths = make_clips(arguments.directory, num_clips=arguments.n, seed=arguments.seed)
+    with ConsoleProgress().counting("clips") as count:
+        paths = make_clips(
+            arguments.directory, num_clips=arguments.n, seed=arguments.seed, progress=count
+        )
     print(f"{len(paths)} clips in {arguments.directory}")
     return 0
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from pfp.errors import PfpError
+from pfp.errors import PfpError, SchemaError
 from pfp.eval.build import RETRIEVE
 from pfp.eval.locate import locate
-from pfp.io import media
-from pfp.schema import GenerationRecord, Kept, ScoreRecord
+from pfp.io import media, tables
+from pfp.schema import ClipRecord, GenerationRecord, Kept, ScoreRecord
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 
@@ -43,6 +44,7 @@ class Retrieval:
     """One clip: what was remembered, what was asked for, what came back."""
 
     clip_id: str
+    file_name: str | None
     history: list[Frame]
     true_frame: Frame | None
     frame_index: int
@@ -65,6 +67,7 @@ class Continuation:
     """One generated continuation. ``problem`` says why it has no pictures."""
 
     clip_id: str
+    file_name: str | None
     arm: str
     seed: int
     history: list[Frame]
@@ -74,6 +77,21 @@ class Continuation:
     problem: str | None
 
 
+def file_names(run_directory: str | Path, clip_ids: Sequence[str]) -> dict[str, str]:
+    """What people call the clips: their videos' file names, as far as the run knows them."""
+    wanted = pc.field("clip_id").isin(list(clip_ids))
+    try:
+        clips = tables.read_table(
+            f"{str(run_directory).rstrip('/')}/clips",
+            ClipRecord,
+            columns=["clip_id", "video_uri"],
+            filter=wanted,
+        )
+    except SchemaError:  # scores of somebody's own videos come without clips
+        return {}
+    return {row["clip_id"]: row["video_uri"].rpartition("/")[2] for row in clips.to_pylist()}
+
+
 def retrievals(
     run_directory: str | Path,
     generations: Sequence[GenerationRecord],
@@ -81,8 +99,12 @@ def retrievals(
     *,
     arms: Sequence[str],
     max_clips: int,
+    file_names: Mapping[str, str] | None = None,
 ) -> list[Retrieval]:
-    """The first ``max_clips`` clips, the given arms side by side; of several seeds the lowest."""
+    """The first ``max_clips`` clips, the given arms side by side; of several seeds the lowest.
+
+    ``file_names`` is what ``file_names`` returns.
+    """
     made = sorted(
         (record for record in generations if record.task == RETRIEVE),
         key=lambda record: (record.clip_id, record.seed, record.sample_id),
@@ -92,7 +114,13 @@ def retrievals(
     for record in made:
         chosen.setdefault(record.clip_id, {}).setdefault(record.arm, record)
     clips = list(chosen.items())[:max_clips]
-    return [_retrieval(run_directory, clip, by_arm, psnr, arms) for clip, by_arm in clips]
+    return [
+        replace(
+            _retrieval(run_directory, clip, by_arm, psnr, arms),
+            file_name=(file_names or {}).get(clip),
+        )
+        for clip, by_arm in clips
+    ]
 
 
 def _retrieval(
@@ -108,6 +136,7 @@ def _retrieval(
     histories = [_history(run_directory, record.history_uri) for record in records[:1]]
     return Retrieval(
         clip_id=clip_id,
+        file_name=None,
         history=histories[0] if histories else [],
         true_frame=None if true_THWC is None else true_THWC[index],
         frame_index=index,
@@ -169,7 +198,11 @@ def spaced(frames_THWC: Frame, num_frames: int) -> list[Frame]:
 
 
 def continuations(
-    run_directory: str | Path, generations: Sequence[GenerationRecord], *, max_clips: int
+    run_directory: str | Path,
+    generations: Sequence[GenerationRecord],
+    *,
+    max_clips: int,
+    file_names: Mapping[str, str] | None = None,
 ) -> list[Continuation]:
     """The continuations of the first ``max_clips`` clips, by clip, arm and seed."""
     records = sorted(
@@ -177,7 +210,14 @@ def continuations(
         key=lambda record: (record.clip_id, record.arm, record.seed, record.sample_id),
     )
     clips = list(dict.fromkeys(record.clip_id for record in records))[:max_clips]
-    return [_continuation(run_directory, record) for record in records if record.clip_id in clips]
+    return [
+        replace(
+            _continuation(run_directory, record),
+            file_name=(file_names or {}).get(record.clip_id),
+        )
+        for record in records
+        if record.clip_id in clips
+    ]
 
 
 def _continuation(run_directory: str | Path, record: GenerationRecord) -> Continuation:
@@ -189,6 +229,7 @@ def _continuation(run_directory: str | Path, record: GenerationRecord) -> Contin
         problem = "its video cannot be read"
     return Continuation(
         clip_id=record.clip_id,
+        file_name=None,
         arm=record.arm,
         seed=record.seed,
         history=_history(run_directory, record.history_uri),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pfp.runtime.report import StageReport
@@ -88,6 +90,24 @@ class ConsoleProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    @contextmanager
+    def counting(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """For work that is no stage: a function to call with (done, total), first at the start."""
+        begun = False
+
+        def count(done: int, total: int) -> None:
+            nonlocal begun
+            if begun:
+                self.advance(done - self._done)
+            else:
+                begun = True
+                self.start(name, total, done)
+
+        try:
+            yield count
+        finally:
+            self.stop()
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

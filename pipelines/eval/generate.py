@@ -24,7 +24,6 @@ from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import CheckpointRecord, ClipRecord, GenerationRecord, LatentRecord
-from pipelines.eval.samples import GenerateSamples, failed_generation
 
 VERSION: Final = 1  # raise it when equal settings come to mean other frames
 CODEC_ARM: Final = "codec ceiling"
@@ -69,6 +68,9 @@ class GenerateConfig:
 
 def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
     """The stage; a sample depends on its clips, its checkpoint (columns) and the sampler."""
+    # Here and not above, because it takes torch, and ``--help`` needs only the settings.
+    from pipelines.eval.samples import GenerateSamples, failed_generation
+
     settings = {
         k: v for k, v in asdict(config).items() if k not in {"num_workers", "num_continued"}
     }

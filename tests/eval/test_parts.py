@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from pfp.eval.aggregate import Difference
 from pfp.eval.arms import explanation_of, focus_of, role_of
-from pfp.eval.gallery import segments, spaced
+from pfp.eval.gallery import file_names, segments, spaced
 from pfp.eval.leaderboard import Comparison
 from pfp.eval.locate import link_from, locate
 from pfp.eval.metrics import resolve
 from pfp.eval.report import words
 from pfp.eval.report.chart import nice_ticks
 from pfp.eval.report.markup import Markup, coded, tag, text
-from pfp.schema import KEPT, GenerationRecord
+from pfp.io import tables
+from pfp.schema import KEPT, ClipRecord, GenerationRecord
 
 PSNR, LPIPS = resolve("psnr").card, resolve("lpips_alex").card
 
@@ -180,3 +181,16 @@ def test_differences_have_a_sign_unless_they_are_nothing(value: float, expected:
 def test_small_p_values_are_bounds(p: float | None, expected: str | None) -> None:
     """No p value is written as 0."""
     assert words.p_value(p) == expected
+
+
+def test_clips_are_called_by_the_file_names_that_the_run_knows(tmp_path: Path) -> None:
+    """Only those asked for; a run without a clips table knows none, and that is no error."""
+    uris = {"a": "/films/a walk.mp4", "b": "s3://films/b.mp4", "c": "/films/c.mp4"}
+    clips = [
+        ClipRecord(clip_id=clip, video_uri=uri, video_sha256=None, size_bytes=1, verdict=KEPT)
+        for clip, uri in uris.items()
+    ]
+    tables.write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
+
+    assert {"a": "a walk.mp4", "b": "b.mp4"} == file_names(tmp_path, ["a", "b", "unknown"])
+    assert {} == file_names(tmp_path / "elsewhere", ["a"])

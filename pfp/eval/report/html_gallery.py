@@ -56,16 +56,18 @@ def _retrieval(item: Retrieval, focus: str | None) -> Markup:
         true = _figure(picture(item.true_frame, alt), "true frame", "asked for", class_="true")
     return tag(
         "article",
-        tag(
-            "h3",
-            "Clip ",
-            tag("code", short, title=item.clip_id),
-            tag("small", f"frame {item.frame_index + 1} of {item.num_frames} asked for"),
-        ),
+        _heading(item, f"frame {item.frame_index + 1} of {item.num_frames} asked for"),
         _history(item.history, short),
         tag("div", true, (_shown(shown, short, focus) for shown in item.shown), class_="frames"),
         class_=_class_of([item.true_frame, *item.history]),
     )
+
+
+def _heading(item: Retrieval | Continuation, note: str) -> Markup:
+    """The video's file name where it is known; the clip's id, as `pfp why` takes it."""
+    short = tag("code", item.clip_id[:SHORT_ID], title=item.clip_id)
+    name = [item.file_name, " "] if item.file_name else ["Clip "]
+    return tag("h3", name, short, tag("small", note))
 
 
 def _class_of(frames: Sequence[Frame | None]) -> str:
@@ -126,12 +128,7 @@ def _continuation(item: Continuation, link: Linker) -> Markup:
     ]
     return tag(
         "article",
-        tag(
-            "h3",
-            "Clip ",
-            tag("code", short, title=item.clip_id),
-            tag("small", f"{item.arm}, seed {item.seed}"),
-        ),
+        _heading(item, f"{item.arm}, seed {item.seed}"),
         tag("div", tag("div", strips), _player(item, link), class_="continuation"),
         class_=_class_of([frame for segment in item.segments for frame in segment.frames]),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pfp.eval.aggregate import Bootstrap
 from pfp.eval.build import build_leaderboard
-from pfp.eval.gallery import continuations, retrievals
+from pfp.eval.gallery import continuations, file_names, retrievals
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.locate import link_from
 from pfp.eval.report.html import render_html
@@ -70,10 +70,21 @@ def write_report(
     if files.html:
         link = partial(link_from, files.html, run_directory)
 
+        arms = [arm.name for arm in board.arms]
+        names = file_names(run_directory, board.clip_ids)
+
         def page(num_clips: int) -> str:
-            arms = [arm.name for arm in board.arms]
-            clips = retrievals(run_directory, generations, scores, arms=arms, max_clips=num_clips)
-            sequels = continuations(run_directory, generations, max_clips=num_clips)
+            clips = retrievals(
+                run_directory,
+                generations,
+                scores,
+                arms=arms,
+                max_clips=num_clips,
+                file_names=names,
+            )
+            sequels = continuations(
+                run_directory, generations, max_clips=num_clips, file_names=names
+            )
             return render_html(board, retrievals=clips, continuations=sequels, link=link)
 
         _write(files.html, _within_limit(page, min(num_clips_shown, len(board.clip_ids))))
