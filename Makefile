@@ -81,7 +81,8 @@ $(SETUP_STAMP): | $(PY)
 	  { echo "$(VENV) holds a Python older than 3.11; remove it, then make setup again" >&2; exit 1; }
 	@[ "$(UV)" = uv ] || [ -x $(VENV)/bin/uv ] || $(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_PIN)
 	@echo "Installing the packages of requirements.lock into $(VENV) (the first time: about 3 GB to fetch)"
-	@$(UV_INSTALL) --requirement requirements.lock
+	@# Compiled once here, or every process compiles it where Python may not write bytecode.
+	@$(UV_INSTALL) --compile-bytecode --requirement requirements.lock
 	@$(UV_INSTALL) --no-build-isolation --editable .
 	@rm -f $(VENV)/.pfp-setup-*
 	@touch $@

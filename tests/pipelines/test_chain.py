@@ -12,21 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.pipelines.run_files import TABLES, table_bytes
+
 REPO = Path(__file__).resolve().parents[2]
-TABLES = (
-    *("clips", "clips/_measured", "storyboards", "latents", "conditions"),
-    *("checkpoints/_index", "generations", "scores"),
-)
-LEADERBOARDS = ("leaderboard.md", "leaderboard.json")
-
-
-def table_bytes(run: Path) -> dict[str, bytes]:
-    """Every data file of every table, by its place in the run directory."""
-    return {
-        path.relative_to(run).as_posix(): path.read_bytes()
-        for table in TABLES
-        for path in sorted((run / table).glob("*.parquet"))
-    }
 
 
 def test_the_chain_leaves_every_table_and_a_leaderboard(finished_run: Path) -> None:
