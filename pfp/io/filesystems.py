@@ -20,7 +20,10 @@ from pfp.errors import InputError
 ASIDE_PREFIX = "_aside-"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_REFUSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
+}
 
 
 def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +124,21 @@ def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="frame 1 is uint8"):
         write_video(tmp_path / "v.mp4", frames, 24)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A file-size limit stands for the disk: PyAV prints nothing, no part of the file stays."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"a\.mp4 cannot be written: the disk or its quota"):
+            write_video(tmp_path / "a.mp4", noise(8, 64, 64), 12.0, lossless=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert [] == list(tmp_path.iterdir())
+    assert "" == capfd.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from pfp.errors import InputError
+from pfp.io.filesystems import explain_write_errors
 
 _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _BT709: Final = 1  # ITU-T H.273: primaries, transfer and matrix
@@ -36,33 +38,60 @@ def write_video(
     sizes even or odd; few players show that.
 
     The file is written beside its place and renamed. Equal frames give equal bytes. Raises
-    ``InputError`` for no frames, frames that are not uint8 RGB of one size, or odd sizes.
+    ``InputError`` for no frames, frames that are not uint8 RGB of one size, odd sizes, a full disk
+    and a folder that cannot be written.
     """
     target = Path(path)
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        _encode(aside, frames_THWC, Fraction(fps).limit_denominator(1_000_000), lossless=lossless)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+    rate = Fraction(fps).limit_denominator(1_000_000)
+    with explain_write_errors(str(target)):
+        try:
+            with aside.open("wb", buffering=0) as file:
+                sink = _Sink(file)
+                _encode(sink, frames_THWC, rate, lossless=lossless)
+                sink.check()
+                os.fsync(file.fileno())
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+class _Sink:
+    """A file for PyAV, which prints what its callbacks raise: a failure is kept, not raised."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self.name = file.name  # faststart opens the file a second time, to read what was written
+        self.error: OSError | None = None
+        self.seek, self.tell = file.seek, file.tell
+
+    def write(self, content: bytes) -> int:
+        """Write all of it, unless an earlier write failed."""
+        rest = memoryview(content)
+        try:
+            while rest and self.error is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(content)
+
+    def check(self) -> None:
+        """Raise what a write has failed with."""
+        if self.error is not None:
+            raise self.error
 
 
 def _encode(
-    path: Path, frames_THWC: Iterable[npt.NDArray[np.uint8]], rate: Fraction, *, lossless: bool
+    sink: _Sink, frames_THWC: Iterable[npt.NDArray[np.uint8]], rate: Fraction, *, lossless: bool
 ) -> None:
     stream: av.video.stream.VideoStream | None = None
     size = (0, 0)
-    with (
-        path.open("wb") as file,
-        av.open(
-            file,
-            "w",
-            format="mp4",
-            container_options={"movflags": "+faststart", "fflags": "+bitexact"},
-        ) as container,
-    ):
+    with av.open(
+        sink,
+        "w",
+        format="mp4",
+        container_options={"movflags": "+faststart", "fflags": "+bitexact"},
+    ) as container:
         for index, frame_HWC in enumerate(frames_THWC):
             if stream is None:
                 size = _check(frame_HWC, lossless=lossless)
@@ -78,6 +107,7 @@ def _encode(
             frame.pts = index
             frame.time_base = 1 / rate
             container.mux(stream.encode(frame))
+            sink.check()
         if stream is None:
             message = "there are no frames to write; give at least one"
             raise InputError(message)

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from pfp.errors import InputError
+from pfp.io.filesystems import explain_write_errors
 from pfp.io.media import write_video
 from pfp.io.render._plan import plan_clip
 from pfp.io.render._script import FPS, ClipScript
@@ -27,15 +28,11 @@ def write_clip(script: ClipScript, path_mp4: str | os.PathLike[str]) -> None:
     if video.suffix != ".mp4":
         raise InputError(f"{video} must end in .mp4")
     width, height = script.size
-    try:
+    with explain_write_errors(str(video)):
         write_video(video, render_frames(script, height=height, width=width), float(FPS))
         _write_json(_beside(video, "storyboard"), storyboard(script))
         finished = {"name": video.stem, "size_bytes": video.stat().st_size}
         _write_json(_beside(video, "truth"), {**ground_truth(script), **finished})
-    except OSError as error:
-        raise InputError(
-            f"cannot write {video} ({error.strerror}); choose a folder that can be written"
-        ) from error
 
 
 def make_clips(
