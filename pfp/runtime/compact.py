@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pfp.errors import SchemaError
 from pfp.io.filesystems import Folder
-from pfp.io.manifest import commit_files, remove_strays
+from pfp.io.manifest import commit_files
 from pfp.io.table_writer import GROUP_BYTES, ROWS_PER_FILE, ROWS_PER_GROUP, DataFile, TableWriter
 from pfp.io.tables import check_unique, open_parquet
 from pfp.runtime.index import Index, Int64s, Source
@@ -28,7 +28,7 @@ def compact(folder: Folder, record: type[Record], index: Index, chosen: pa.Table
     check_unique(chosen["key"].combine_chunks(), record)
     kept = _kept_files(index, chosen)
     if index.manifest is not None and kept == list(index.manifest.files):
-        remove_strays(folder, index.manifest)
+        commit_files(folder, record, kept, rows_per_file=ROWS_PER_FILE)
         return
     start = sum(file.num_rows for file in kept)
     with TableWriter(folder, record, rows_per_file=ROWS_PER_FILE, first_index=len(kept)) as writer:

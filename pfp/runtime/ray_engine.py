@@ -16,13 +16,17 @@ from pfp import errors
 from pfp.errors import ConfigError, PfpError
 from pfp.runtime.connect import connect, environment
 from pfp.runtime.pending import Pending
-from pfp.runtime.stage import Resources, Stage
+from pfp.runtime.preparing import PreparingWorker
+from pfp.runtime.stage import Prepare, Resources, Stage
 from pfp.runtime.worker import RECEIPT_SCHEMA, CommittingWorker
 
 # Ray's default is to give a task up, and with it the stage, when its process has died four times.
 _UNLIMITED_RETRIES = {"RAY_TASK_MAX_RETRIES": "-1"}
 # Ray holds every block of the inputs in its store; a block of several batches is fetched at once.
 MAX_BLOCKS = 10_000
+# A worker that encodes one prepared row has the next one fetched; more would fill its memory.
+PREPARED_PER_WORKER = 2
+STAGE_ERROR = "_stage_error"  # string: null, or the class and text of what ends the stage
 
 
 def run_ray(stage: Stage, todo: pa.Table, pending: Pending) -> Iterator[pa.Table]:
@@ -31,7 +35,7 @@ def run_ray(stage: Stage, todo: pa.Table, pending: Pending) -> Iterator[pa.Table
     Ray hands the blocks of a worker that died out again, without limit; it is the marks of
     ``CommittingWorker`` that limit it. A ``PfpError`` of a worker comes out as it was raised.
     """
-    with connect("ray"), _data_context(), environment(_UNLIMITED_RETRIES):
+    with connect("ray"), _data_context(stage), environment(_UNLIMITED_RETRIES):
         dataset = _dataset(stage, todo, pending)
         for answer in dataset.iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
@@ -48,10 +52,33 @@ def _dataset(stage: Stage, todo: pa.Table, pending: Pending) -> Any:
     """
     import ray.data
 
-    resources = stage.resources
-    size = _num_workers(stage, -(-todo.num_rows // resources.batch_size))
-    dataset = ray.data.from_arrow(blocks(todo, resources.batch_size))
-    how: dict[str, Any] = {
+    batch_size = stage.resources.batch_size
+    prepare_size, size = _sizes(stage, -(-todo.num_rows // batch_size))
+    dataset: Any = ray.data.from_arrow(blocks(todo, batch_size))
+    if stage.prepare is not None:
+        dataset = dataset.map_batches(
+            _PreparingActor,
+            fn_constructor_args=(stage, stage.prepare, pending),
+            compute=ray.data.ActorPoolStrategy(size=prepare_size),
+            **_needs(stage.prepare.resources),
+        )
+    if _as_actors(stage.resources):
+        waiting = None if stage.prepare is None else PREPARED_PER_WORKER
+        pool = ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=waiting)
+        return dataset.map_batches(
+            _Actor,
+            fn_constructor_args=(stage, pending),
+            compute=pool,
+            **_needs(stage.resources),
+        )
+    tasks = ray.data.TaskPoolStrategy(size=size)
+    return dataset.map_batches(
+        _task, fn_args=(stage, pending), compute=tasks, **_needs(stage.resources)
+    )
+
+
+def _needs(resources: Resources) -> dict[str, Any]:
+    return {
         "batch_size": resources.batch_size,
         "batch_format": "pyarrow",
         "zero_copy_batch": True,
@@ -59,17 +86,24 @@ def _dataset(stage: Stage, todo: pa.Table, pending: Pending) -> Any:
         "num_gpus": resources.num_gpus,
         "memory": resources.memory_bytes,
     }
-    if _as_actors(resources):
-        pool = ray.data.ActorPoolStrategy(size=size)
-        how |= {"compute": pool, "fn_constructor_args": (stage, pending)}
-        return dataset.map_batches(_Actor, **how)
-    tasks = ray.data.TaskPoolStrategy(size=size)
-    how |= {"fn": _task, "compute": tasks, "fn_args": (stage, pending)}
-    return dataset.map_batches(**how)
 
 
 def _as_actors(resources: Resources) -> bool:
     return resources.num_gpus > 0
+
+
+class _PreparingActor:
+    """``PreparingWorker`` as an actor, which Ray does not fuse with the step that follows."""
+
+    def __init__(self, stage: Stage, prepare: Prepare, pending: Pending) -> None:
+        self._worker = PreparingWorker(stage, prepare, pending)
+
+    def __call__(self, row: pa.Table) -> pa.Table:
+        try:
+            prepared, error = self._worker(row), None
+        except PfpError as raised:
+            prepared, error = self._worker.without(row), _as_text(raised)
+        return prepared.append_column(STAGE_ERROR, pa.array([error], pa.string()))
 
 
 class _Actor:
@@ -96,21 +130,32 @@ def _task(batch: pa.Table, stage: Stage, pending: Pending) -> pa.Table:
 
 
 def _answer(worker: CommittingWorker, batch: pa.Table) -> pa.Table:
-    """A receipt with a column ``error``: null, or the class and text of what ends the stage.
+    """A receipt with a column ``STAGE_ERROR``.
 
     Ray would wrap the exception and add to its text.
     """
-    try:
-        receipt = worker(batch)
-    except PfpError as error:
+    error = None
+    if STAGE_ERROR in batch.column_names:
+        (error,) = batch[STAGE_ERROR].to_pylist()
+        batch = batch.drop_columns([STAGE_ERROR])
+    if error is None:
+        try:
+            receipt = worker(batch)
+        except PfpError as raised:
+            error = _as_text(raised)
+    if error is not None:
         receipt = pa.Table.from_pylist([{"part": "", "num_rows": 0, "size_bytes": 0}])
-        known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
-        return receipt.append_column("error", [[json.dumps([known.__name__, str(error)])]])
-    return receipt.append_column("error", pa.nulls(receipt.num_rows, pa.string()))
+    errors_of_rows = pa.array([error] * receipt.num_rows, pa.string())
+    return receipt.append_column(STAGE_ERROR, errors_of_rows)
+
+
+def _as_text(error: PfpError) -> str:
+    known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return json.dumps([known.__name__, str(error)])
 
 
 def _raise_error(answer: pa.Table) -> None:
-    for error in answer["error"].drop_null().to_pylist():
+    for error in answer[STAGE_ERROR].drop_null().to_pylist():
         kind, text = json.loads(error)
         raise getattr(errors, kind)(text)
 
@@ -129,36 +174,63 @@ def blocks(todo: pa.Table, batch_size: int) -> list[pa.Table]:
     return [todo.slice(start, step) for start in range(0, todo.num_rows, step)]
 
 
-def _num_workers(stage: Stage, num_batches: int) -> int:
-    """As many workers as asked for, or as fit, but no more than there are batches."""
+def _sizes(stage: Stage, num_batches: int) -> tuple[int, int]:
+    """How many workers prepare (0 if the stage does not) and how many compute, beside each other.
+
+    At least one of each has to fit, for both hold their CPUs as long as the stage runs.
+    """
     import ray
 
-    resources = stage.resources
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    fitting = _fitting(resources, total)
+    if stage.prepare is None:
+        return 0, _num_workers(stage, stage.resources, total, num_batches)
+    first = stage.prepare.resources
+    left = _without(total, first, first.num_workers or 1)
+    size = _num_workers(stage, stage.resources, left, num_batches)
+    left = _without(total, stage.resources, size)
+    return _num_workers(stage, first, left, num_batches), size
+
+
+def _num_workers(
+    stage: Stage, resources: Resources, free: dict[str, float], num_batches: int
+) -> int:
+    """As many workers as asked for, or as fit, but no more than there are batches."""
+    fitting = _fitting(resources, free)
     may_grow = resources.num_workers is not None and "RAY_ADDRESS" in os.environ
     if fitting < 1 and not may_grow:
-        have = {name: total.get(name, 0) for name in ("CPU", "GPU", "memory")}
+        have = {name: free.get(name, 0) for name in ("CPU", "GPU", "memory")}
         message = (
             f"stage {stage.name}: a worker needs {resources.num_cpus} CPUs, "
-            f"{resources.num_gpus} GPUs and {resources.memory_bytes or 0} bytes, Ray has {have}; "
+            f"{resources.num_gpus} GPUs and {resources.memory_bytes or 0} bytes, Ray has {have}"
+            f"{'' if stage.prepare is None else ' beside the workers of its other step'}; "
             "lower the stage's resources, or give num_workers if the cluster grows by itself"
         )
         raise ConfigError(message)
     return min(resources.num_workers or fitting, num_batches)
 
 
-def _fitting(resources: Resources, total: dict[str, float]) -> int:
-    needs = {
+def _without(free: dict[str, float], resources: Resources, num_workers: int) -> dict[str, float]:
+    return {
+        name: amount - num_workers * _of_one(resources).get(name, 0)
+        for name, amount in free.items()
+    }
+
+
+def _fitting(resources: Resources, free: dict[str, float]) -> int:
+    needs = _of_one(resources)
+    return min(int(free.get(name, 0) / need) for name, need in needs.items() if need)
+
+
+def _of_one(resources: Resources) -> dict[str, float]:
+    return {
         "CPU": resources.num_cpus,
         "GPU": resources.num_gpus,
         "memory": resources.memory_bytes or 0,
     }
-    return min(int(total.get(name, 0) / need) for name, need in needs.items() if need)
 
 
 @contextlib.contextmanager
-def _data_context() -> Iterator[None]:
+def _data_context(stage: Stage) -> Iterator[None]:
     """Ray Data as a stage needs it, for the time of the block.
 
     Nothing of it shows on the terminal: progress is ours, and errors come out as exceptions.
@@ -166,11 +238,15 @@ def _data_context() -> Iterator[None]:
     import ray.data
 
     context = ray.data.DataContext.get_current()
-    settings = {
+    settings: dict[str, Any] = {
         "enable_progress_bars": False,
         # A batch may well take an hour; whether it hangs is for its worker to tell.
         "execution_no_progress_timeout_s": -1,
     }
+    if stage.prepare is not None:
+        # A block per row, whatever its size: a process that dies is replaced and repeats its
+        # blocks, and Ray tells repeated ones by their number.
+        settings["target_max_block_size"] = 1
     before = {name: getattr(context, name) for name in settings}
     logger = logging.getLogger("ray.data")
     level = logger.level

@@ -43,6 +43,25 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """A first step on workers of its own, such as decoding on CPUs for a model on a GPU.
+
+    ``worker(**worker_args)`` is made once per worker process and then called with one row at a
+    time: the input columns plus ``result_key``. It returns that row with ``columns`` added and
+    turns its errors into a failure that travels along (``prepare_rows`` does both). The stage's
+    own worker then gets the row, unless it has failed.
+
+    Prepared rows wait in memory until a worker is free. The engine lets few of them wait, but one
+    must fit: hand over megabytes, not minutes of video.
+    """
+
+    worker: Callable[..., Worker]
+    worker_args: Mapping[str, Any] = field(default_factory=dict)
+    columns: pa.Schema
+    resources: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One pass over a table of inputs that gives one output row for each input row.
 
@@ -57,6 +76,8 @@ class Stage:
 
     ``on_error`` makes the output row of an input row whose worker died ``max_attempts`` times. By
     default the row takes the input's columns of the same names and nulls elsewhere.
+
+    ``prepare`` is an optional first step on other workers. Both steps then take one row at a time.
     """
 
     name: str
@@ -69,9 +90,18 @@ class Stage:
     resources: Resources = Resources()
     max_attempts: int = 3
     on_error: Callable[[Row, Failed], Record] | None = None
+    prepare: Prepare | None = None
 
     def __post_init__(self) -> None:
-        """Refuses a stage that would never try."""
+        """Refuses a stage that would never try, or that would hand over several rows at once."""
         if self.max_attempts < 1:
             message = f"stage {self.name}: max_attempts is {self.max_attempts}; give 1 or more"
             raise ConfigError(message)
+        if self.prepare is not None:
+            batch_size = max(self.resources.batch_size, self.prepare.resources.batch_size)
+            if batch_size > 1:
+                message = (
+                    f"stage {self.name}: batch_size is {batch_size}, but prepared rows are handed "
+                    "over one by one; give both steps 1"
+                )
+                raise ConfigError(message)

@@ -7,12 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pfp.errors import InputError, InvariantError, SchemaError
+from pfp.errors import InvariantError, SchemaError
 from pfp.io.tables import conform
-from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
+from pfp.runtime.attempts import MadeOnce, worker_died
+from pfp.runtime.keys import PREPARE_FAILURE, PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.runtime.pending import Pending, part_name
 from pfp.runtime.stage import Stage, Worker
-from pfp.schema.verdict import VERDICT_TYPE, Failed, verdict_to_struct
+from pfp.schema.verdict import VERDICT_TYPE, Failed, verdict_from_struct, verdict_to_struct
 
 RECEIPT_SCHEMA = pa.schema(
     [
@@ -31,14 +32,13 @@ class CommittingWorker:
     next can tell: after ``max_attempts`` deaths the rows are tried one by one, and a row that is
     alone with ``max_attempts`` deaths is given up as ``Failed("WorkerDied")``.
 
-    The stage's worker is made when the first batch comes. What its constructor raises ends the
-    stage, and so does a process that dies ``max_attempts`` times in it: no row is to blame.
+    A row that could not be prepared is committed as the failure that it brings along.
     """
 
     def __init__(self, stage: Stage, pending: Pending) -> None:
         self._stage = stage
         self._pending = pending
-        self._worker: Worker | None = None
+        self._made = MadeOnce(stage, pending, stage.worker, stage.worker_args)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The receipt (``RECEIPT_SCHEMA``) of the parts that hold the batch's rows."""
@@ -50,7 +50,10 @@ class CommittingWorker:
         # An engine that lost a worker hands out its batches again, committed ones too.
         if self._pending.folder.has(name):
             return [_receipt(name, batch, 0)]
-        worker = self._worker or self._make(name)
+        failure = _failure_of(batch)
+        if failure is not None:
+            return [_receipt(name, batch, self._give_up(batch, failure, name))]
+        worker = self._made.get(name)
         tries = self._pending.num_tries(name)
         if tries < self._stage.max_attempts:
             self._pending.begin_try(name, tries)
@@ -58,28 +61,12 @@ class CommittingWorker:
             self._pending.end_tries(name, tries + 1)
             return [_receipt(name, batch, size_bytes)]
         if batch.num_rows == 1:
-            rows = self._give_up(batch, tries)
-            return [_receipt(name, batch, self._pending.commit(rows, name))]
+            return [_receipt(name, batch, self._give_up(batch, worker_died(tries), name))]
         rows_alone = [batch.slice(row, 1) for row in range(batch.num_rows)]
         return [receipt for row in rows_alone for receipt in self._attempt(row)]
 
-    def _make(self, name: str) -> Worker:
-        """The stage's worker, made while the batch ``name`` waits."""
-        mark = f"making-{name}"
-        deaths = self._pending.num_tries(mark)
-        if deaths >= self._stage.max_attempts:
-            message = (
-                f"stage {self._stage.name}: the worker process died {deaths} times while its "
-                "worker was made; give it more memory, or run with the local engine to see why"
-            )
-            raise InputError(message)
-        self._pending.begin_try(mark, deaths)
-        self._worker = self._stage.worker(**self._stage.worker_args)
-        self._pending.end_tries(mark, deaths + 1)
-        return self._worker
-
     def _compute(self, worker: Worker, batch: pa.Table) -> pa.Table:
-        rows = worker(batch.drop_columns([PRIOR_ATTEMPTS]))
+        rows = worker(batch.drop_columns(_own_columns(batch)))
         if rows.num_rows != batch.num_rows:
             message = (
                 f"stage {self._stage.name}: the worker returned {rows.num_rows} rows for a batch "
@@ -88,20 +75,35 @@ class CommittingWorker:
             raise InvariantError(message)
         return _sign(conform(rows, self._stage.record), batch)
 
-    def _give_up(self, batch: pa.Table, tries: int) -> pa.Table:
-        row = batch.drop_columns([PRIOR_ATTEMPTS]).to_pylist()[0]
-        verdict = Failed(
-            error="WorkerDied",
-            message=f"the worker process died {tries} times on this row",
-            attempts=tries,
-            retryable=False,
-        )
+    def _give_up(self, batch: pa.Table, verdict: Failed, name: str) -> int:
+        """Commits the one row of the batch as failed; the part's size in bytes."""
+        prepare = self._stage.prepare
+        prepared = prepare.columns.names if prepare is not None else []
+        (row,) = batch.drop_columns([*_own_columns(batch), *prepared]).to_pylist()
         record = self._stage.record
         if self._stage.on_error is not None:
             output = self._stage.on_error(row, verdict)
         else:
             output = record.from_row(_blank_row(self._stage, row, verdict))
-        return _sign(conform(record.table([output]), record), batch)
+        rows = _sign(conform(record.table([output]), record), batch)
+        return self._pending.commit(rows, name)
+
+
+def _own_columns(batch: pa.Table) -> list[str]:
+    """The columns that are the runtime's and not the worker's business."""
+    return [name for name in (PRIOR_ATTEMPTS, PREPARE_FAILURE) if name in batch.column_names]
+
+
+def _failure_of(batch: pa.Table) -> Failed | None:
+    """Why the one row of a prepared batch could not be prepared; None if it could."""
+    if PREPARE_FAILURE not in batch.column_names:
+        return None
+    (failure,) = batch[PREPARE_FAILURE].to_pylist()
+    if failure is None:
+        return None
+    verdict = verdict_from_struct(failure)
+    assert isinstance(verdict, Failed)
+    return verdict
 
 
 def _receipt(name: str, batch: pa.Table, size_bytes: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class NumbersWorker:
     """Squares ``n`` unless ``do`` says otherwise, and notes in ``log`` each row that it begins.
 
     ``do``: keep | drop | fail | flaky (retryable failure) | die (SIGKILL to itself) | die_once.
+    It expects what ``PrepareNumbers`` adds, if the rows have it.
     """
 
     def __init__(self, *, log: str, seconds: float = 0.0, broken: str | None = None) -> None:
@@ -34,9 +35,10 @@ class NumbersWorker:
         return runtime.map_rows(batch, self._square, failed_row)
 
     def _square(self, row: dict[str, Any]) -> StoryboardRecord:
-        with self._log.open("a") as file:
-            file.write(f"{row['clip_id']} {os.getpid()}\n")
+        note(self._log, row)
         time.sleep(self._seconds)
+        payload = row.get("payload")
+        assert payload is None or payload[:8] == row["n"].to_bytes(8)
         match row["do"]:
             case "drop":
                 verdict: Any = Dropped(reason="odd_one_out", detail="was told to", score=1.0)
@@ -48,11 +50,59 @@ class NumbersWorker:
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "die_once":
-                mark = self._log.with_suffix(f".{row['clip_id']}")
-                if not mark.exists():
-                    mark.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
+                die_once(self._log, row)
         return _record(row, KEPT)
+
+
+PAYLOAD = pa.schema([pa.field("payload", pa.large_binary())])
+
+
+class PrepareNumbers:
+    """Adds ``payload``, ``payload_bytes`` long, and notes in ``log`` each row that it begins.
+
+    ``do``: first_fail | first_flaky | first_die | first_die_once; anything else is prepared.
+    """
+
+    def __init__(
+        self, *, log: str, payload_bytes: int = 8, seconds: float = 0.0, broken: str | None = None
+    ) -> None:
+        self._log = Path(log)
+        self._payload_bytes = payload_bytes
+        self._seconds = seconds
+        if broken is not None:
+            raise ConfigError(broken)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The row with its payload."""
+        return runtime.prepare_rows(batch, self._prepare, PAYLOAD)
+
+    def _prepare(self, row: dict[str, Any]) -> dict[str, bytes]:
+        note(self._log, row)
+        time.sleep(self._seconds)
+        match row["do"]:
+            case "first_fail":
+                raise ValueError(f"row {row['clip_id']} cannot be prepared")
+            case "first_flaky":
+                raise RetryableError("the disk is busy")
+            case "first_die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "first_die_once":
+                die_once(self._log, row)
+        return {"payload": row["n"].to_bytes(8).ljust(self._payload_bytes)}
+
+
+def note(log: Path, row: dict[str, Any]) -> None:
+    """Adds the row, the process and the time to the log."""
+    with log.open("a") as file:
+        file.write(f"{row['clip_id']} {os.getpid()} {time.monotonic()}\n")
+
+
+def die_once(log: Path, row: dict[str, Any]) -> None:
+    """SIGKILL to this process, unless the row has killed one before."""
+    mark = log.with_suffix(f".{row['clip_id']}")
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _record(row: dict[str, Any], verdict: Any) -> StoryboardRecord:
@@ -84,6 +134,24 @@ def make_stage(log: Path, *, batch_size: int = 4, **changes: Any) -> runtime.Sta
     return runtime.Stage(**{**settings, **changes})
 
 
+def make_two_step_stage(
+    log: Path, *, prepare_args: dict[str, Any] | None = None, **changes: Any
+) -> runtime.Stage:
+    """The stage with a first step on one worker, which notes its rows in ``first_log(log)``."""
+    prepare = runtime.Prepare(
+        worker=PrepareNumbers,
+        worker_args={"log": str(first_log(log)), **(prepare_args or {})},
+        columns=PAYLOAD,
+        resources=runtime.Resources(num_workers=1),
+    )
+    return make_stage(log, **{"batch_size": 1, "prepare": prepare, **changes})
+
+
+def first_log(log: Path) -> Path:
+    """Where the first step notes the rows that it begins."""
+    return log.with_suffix(".first")
+
+
 def make_inputs(num_rows: int, **do: list[int]) -> pa.Table:
     """Numbered rows to keep, but for those listed: ``make_inputs(9, drop=[1], fail=[2])``."""
     what = {number: name for name, numbers in do.items() for number in numbers}
@@ -110,8 +178,10 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--engine", default="local")
+    parser.add_argument("--two-steps", action="store_true")
     args = parser.parse_args()
-    stage = make_stage(args.log, batch_size=args.batch_size, worker_args={"seconds": args.seconds})
+    make = make_two_step_stage if args.two_steps else make_stage
+    stage = make(args.log, batch_size=args.batch_size, worker_args={"seconds": args.seconds})
     with runtime.connect(args.engine, num_cpus=2):
         report = runtime.run_stage(
             stage, make_inputs(args.rows), args.directory, engine=args.engine

@@ -66,11 +66,14 @@ def uninterrupted(tmp_path: Path, num_rows: int) -> dict[str, bytes]:
     return contents(tmp_path / "fresh")
 
 
-def test_runs_killed_at_random_moments_add_up_to_one_whole_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [("--batch-size", 2), ("--batch-size", 1, "--two-steps")])
+def test_runs_killed_at_random_moments_add_up_to_one_whole_run(
+    tmp_path: Path, how: tuple[object, ...]
+) -> None:
     """After six SIGKILLs at random moments the table is byte-equal to an uninterrupted run's."""
     random_ = random.Random(20260611)
     log, out = tmp_path / "log.txt", tmp_path / "out"
-    args = (out, log, "--rows", 120, "--batch-size", 2)
+    args = (out, log, "--rows", 120, *how)
     for _ in range(NUM_KILLS):
         process = start(*args)
         before = len(begun(log))
@@ -151,19 +154,25 @@ class KilledDriver:
     listening: frozenset[str]
 
 
-@pytest.fixture(scope="module")
-def killed_driver(tmp_path_factory: pytest.TempPathFactory) -> KilledDriver:
+@pytest.fixture(scope="module", params=[("--batch-size", 2), ("--batch-size", 1, "--two-steps")])
+def killed_driver(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> KilledDriver:
     """A driver with a Ray of its own, killed in the middle of a stage; its workers are gone too."""
     folder = tmp_path_factory.mktemp("killed")
     log, out = folder / "log.txt", folder / "out"
-    args = (out, log, "--rows", 60, "--batch-size", 2, "--seconds", 0.05, "--engine", "ray")
+    args = (out, log, "--rows", 60, "--seconds", 0.05, "--engine", "ray", *request.param)
     process = start(*args)
     wait_for(lambda: len(begun(log)) >= 20, process, 240)
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     process.send_signal(signal.SIGKILL)
     listening = frozenset(itertools.chain(*map(listening_addresses, family[1:])))
     process.communicate()
-    pids = {int(line.split()[1]) for line in log.read_text().splitlines()}
+    pids = {
+        int(line.split()[1])
+        for each in folder.glob("log.*")
+        for line in each.read_text().splitlines()
+    }
     _, alive = psutil.wait_procs(processes(pids), timeout=60)
     assert [] == alive
     return KilledDriver(log=log, out=out, listening=listening)
