@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,17 @@ def frames_taken(spec: str) -> int:
     return taken
 
 
+@contextmanager
+def tiles_of(reference: Any, *sizes: int) -> Iterator[None]:
+    """Diffusers' own tiling of a VAE, of the given sizes, for a while."""
+    before = dict(vars(reference))
+    reference.enable_tiling(*sizes)
+    try:
+        yield
+    finally:
+        vars(reference).update(before)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, TinyCausalVAE]:
     """A random TinyCausalVAE on disk, and itself."""
@@ -88,6 +100,17 @@ def wan(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Au
     folder = tmp_path_factory.mktemp(request.param)
     vae.save_pretrained(folder)
     return f"{request.param}:{folder}", vae.eval()
+
+
+def spec_of(architecture: str, request: Any) -> str:
+    """The spec of one architecture's small VAE on disk."""
+    if architecture in {"tiny", "hunyuan"}:
+        return str(request.getfixturevalue(architecture)[0])
+    folder = request.getfixturevalue("tmp_path")
+    extra = {} if architecture == "wan21" else {**WAN22_CONFIG, "decoder_base_dim": 8}
+    torch.manual_seed(0)
+    AutoencoderKLWan(base_dim=8, num_res_blocks=1, **extra).save_pretrained(folder)
+    return f"{architecture}:{folder}"
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +152,14 @@ class TestTiny:
         clip = random_clip(21)
 
         np.testing.assert_array_equal(vae.encode(clip[:9]), vae.encode(clip)[:3])
+        assert vae.append_exact
+
+    def test_there_is_no_tiling(self, tiny: Any) -> None:
+        """It is refused, not ignored: latents would not be what their name says."""
+        with pytest.raises(ConfigError, match="'tiny' encodes whole frames and has no tiling"):
+            load_vae(tiny[0], tiling=True)
+        with pytest.raises(ConfigError, match="'tiny' encodes whole frames and has no tiling"):
+            vae_digest(tiny[0], tiling=True)
 
     @torch.inference_mode()
     @pytest.mark.parametrize(("is_start", "num_frames"), [(True, 45), (False, 48)])
@@ -207,6 +238,71 @@ class TestWan:
 
         np.testing.assert_allclose(actual, (raw - mean) / std, rtol=1e-4, atol=3e-6)
 
+    def test_a_latent_does_not_depend_on_what_follows(self, wan: Any) -> None:
+        """A longer clip begins with the latents of a shorter one, to the bit."""
+        vae = load_vae(wan[0])
+        clip = random_clip(21)
+
+        np.testing.assert_array_equal(vae.encode(clip[:9]), vae.encode(clip)[:3])
+        assert vae.append_exact
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize(("height", "width"), [(288, 32), (64, 272)])
+    def test_tiles_are_the_library_s_own(self, wan: Any, height: int, width: int) -> None:
+        """Group by group in tiles equals diffusers' ``tiled_encode`` of the whole clip."""
+        spec, reference = wan
+        clip = random_clip(9, height, width)
+        with tiles_of(reference):
+            raw = reference.encode(as_input(clip)).latent_dist.mode()[0].transpose(0, 1).numpy()
+        mean = np.float32(reference.config.latents_mean).reshape(-1, 1, 1)
+        std = np.float32(reference.config.latents_std).reshape(-1, 1, 1)
+
+        actual = load_vae(spec, tiling=True).encode(clip)
+
+        np.testing.assert_allclose(actual, (raw - mean) / std, rtol=1e-4, atol=3e-6)
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize(("height", "width"), [(64, 96), (160, 64), (80, 112)])
+    def test_a_grid_of_tiles_is_the_library_s_own(self, wan: Any, height: int, width: int) -> None:
+        """Rows and columns of tiles, the last ones cut short, are blended as diffusers does."""
+        _, reference = wan
+        clip = as_input(random_clip(9, height, width))
+        groups = (clip[:, :, first:stop] for first, stop in ((0, 1), (1, 5), (5, 9)))
+        with tiles_of(reference, 64, 48, 32, 32):
+            expected = reference.encode(clip).latent_dist.mode()
+
+            actual = torch.cat([*WanCodec(reference).encode_stream(groups)], dim=2)
+
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=3e-6)
+
+    @torch.inference_mode()
+    def test_tiling_changes_latents_and_their_name(self, wan: Any) -> None:
+        """Tiles of a large frame give other latents, and say so; a small frame has no tiles."""
+        spec = wan[0]
+        large, small = random_clip(5, 288, 32), random_clip(5)
+        whole, tiled = load_vae(spec), load_vae(spec, tiling=True)
+        if spec.startswith("wan21"):  # Wan 2.2's encoder cuts from 512 pixels on
+            assert np.abs(whole.encode(large) - tiled.encode(large)).max() > 0.01
+
+        np.testing.assert_array_equal(whole.encode(small), tiled.encode(small))
+        assert tiled.vae_id == f"{whole.vae_id}+tiling"
+        assert vae_digest(spec) != vae_digest(spec, tiling=True)
+
+    @torch.inference_mode()
+    def test_tiled_decode_is_the_library_s_own(self, wan: Any) -> None:
+        """Large latents are decoded in tiles too."""
+        spec, reference = wan
+        vae = load_vae(spec, tiling=True)
+        latents = np.random.default_rng(0).normal(size=(2, vae.z_channels, 2, 34))
+        raw = latents * np.reshape(vae.latents_std, (-1, 1, 1)) + np.reshape(
+            vae.latents_mean, (-1, 1, 1)
+        )
+        with tiles_of(reference):
+            pixels = reference.decode(torch.tensor(raw, dtype=torch.float32).transpose(0, 1)[None])
+        expected = (pixels.sample[0].numpy().transpose(1, 2, 3, 0) + 1) * 127.5
+
+        assert np.abs(vae.decode(latents.astype(np.float32)) - expected).max() <= 0.51
+
     @torch.inference_mode()
     def test_decode_inverts_the_normalisation(self, wan: Any) -> None:
         """Decoding equals diffusers' decode of ``z * std + mean``."""
@@ -281,6 +377,34 @@ class TestHunyuan:
 
         np.testing.assert_allclose(actual, raw * 0.476986, rtol=1e-6, atol=1e-7)
 
+    def test_appending_changes_the_last_tile(self, hunyuan: Any) -> None:
+        """What follows changes a clip's last latents: 13 frames hold no whole tile."""
+        vae = load_vae(hunyuan[0])
+        clip = random_clip(29, 16, 16)
+        longer = vae.encode(clip)
+
+        np.testing.assert_allclose(vae.encode(clip[:17])[:4], longer[:4], rtol=1e-5, atol=1e-6)
+        assert np.abs(vae.encode(clip[:21])[5] - longer[5]).max() > 0.01
+        assert not vae.append_exact
+
+    @torch.inference_mode()
+    @pytest.mark.parametrize("size", [(5, 32, 272), (21, 272, 16)])
+    def test_spatial_tiles_are_the_library_s_own(
+        self, hunyuan: Any, size: tuple[int, int, int]
+    ) -> None:
+        """Tiles in space within tiles in time equal diffusers' own."""
+        spec, reference = hunyuan
+        clip = random_clip(*size)
+        with tiles_of(reference):
+            raw = reference.encode(as_input(clip)).latent_dist.mode()[0].transpose(0, 1).numpy()
+
+        vae = load_vae(spec, tiling=True)
+        actual = vae.encode(clip)
+
+        np.testing.assert_allclose(actual, raw * 0.476986, rtol=1e-5, atol=1e-6)
+        assert np.abs(actual - load_vae(spec).encode(clip)).max() > 1e-3
+        assert vae.vae_id == "hunyuan+tiling"
+
     @torch.inference_mode()
     def test_decode_inverts_the_normalisation(self, hunyuan: Any) -> None:
         """Decoding equals diffusers' decode of ``z / scaling_factor``."""
@@ -306,13 +430,55 @@ class TestHunyuan:
         assert shapes == [(1, 16, 3, 60, 104), (1, 16, 3, 15, 26)]
 
 
+class TestBatch:
+    """Several clips in one forward pass."""
+
+    @pytest.mark.parametrize("architecture", ["tiny", "wan21", "wan22_5b", "hunyuan"])
+    def test_each_clip_has_its_own_latents(self, architecture: str, request: Any) -> None:
+        """A batch equals its clips encoded one by one, up to the order of additions."""
+        spec = spec_of(architecture, request)
+        vae = load_vae(spec)
+        clips = [random_clip(21, seed=seed) for seed in range(3)]
+
+        batch = vae.encode_batch(clips)
+
+        assert [latents.dtype for latents in batch] == [np.float32] * 3
+        for clip, latents in zip(clips, batch, strict=True):
+            alone = vae.encode(clip)
+            np.testing.assert_allclose(latents, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
+
+    def test_a_batch_of_one_is_encode(self, tiny: Any) -> None:
+        """The same bits, and the same type."""
+        vae = load_vae(tiny[0])
+        clip = random_clip(9)
+
+        (latents,) = vae.encode_batch([clip])
+
+        np.testing.assert_array_equal(latents, vae.encode(clip))
+
+    def test_no_clips_make_no_latents(self, tiny: Any) -> None:
+        """An empty batch is no error."""
+        assert load_vae(tiny[0]).encode_batch([]) == []
+
+    @pytest.mark.parametrize("other", [(5, 32, 48), (9, 32, 32)])
+    def test_other_shapes_are_refused(self, tiny: Any, other: tuple[int, int, int]) -> None:
+        """Nothing is cut or padded to make a batch."""
+        with pytest.raises(InputError, match=r"shapes .* do not make one batch; group them"):
+            load_vae(tiny[0]).encode_batch([random_clip(9), random_clip(*other)])
+
+    def test_other_than_4k_plus_1_frames_are_refused(self, tiny: Any) -> None:
+        """As ``encode`` refuses them."""
+        with pytest.raises(InputError, match=r"8 frames are not 4k \+ 1.* to 5$"):
+            load_vae(tiny[0]).encode_batch([random_clip(8)])
+
+
 class TestLoading:
     """Names, folders and digests."""
 
     def test_every_name_in_the_table_resolves(self) -> None:
         """Each line of the table names a function that exists."""
-        for target, _ in VAES.values():
-            module, _, attribute = target.partition(":")
+        for entry in VAES.values():
+            module, _, attribute = entry.target.partition(":")
             assert callable(getattr(pfp.models.vae.import_module(module), attribute))
 
     def test_unknown_name(self) -> None:
@@ -374,6 +540,12 @@ class TestLoading:
 
         assert same == before
         assert vae_digest(spec) != before
+
+    def test_vae_digest_is_pinned(self) -> None:
+        """The shipped VAE's digest names finished results: a change would void them all."""
+        expected = "9fcffe3dd8213a93e5ef8e98aafadbd42524eef4e7798ee1b8458d28a084d598"
+
+        assert expected == vae_digest("tiny")
 
 
 def test_groups_are_one_frame_then_fours() -> None:

@@ -14,6 +14,7 @@ from pfp.errors import WeightsError
 from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
 from pfp.models.vae.latent_vae import LatentVAE, decode_from_repeated_start
+from pfp.models.vae.tiles import enable_tiling, tiled_in_space, vae_id_of
 
 
 @final
@@ -23,14 +24,15 @@ class HunyuanCodec:
     Each tile takes 17 frames and begins 12 frames after the one before; where two overlap, the
     earlier one's latents lead into the later one's, as in ``AutoencoderKLHunyuanVideo.encode``
     (tested against it). Latents therefore depend on a tile's place in the clip: appending to a
-    clip is exact only in whole tiles.
+    clip is exact only in whole tiles. With spatial tiling, large tiles are cut in space as well, by
+    ``AutoencoderKLHunyuanVideo.tiled_encode``.
     """
 
     def __init__(self, vae: Any) -> None:  # an AutoencoderKLHunyuanVideo: declares no attributes
         self._vae = vae
 
     def encode_stream(self, groups_BCFHW: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Raw latents ``(1, z, t, h, w)`` of each tile."""
+        """Raw latents ``(B, z, t, h, w)`` of each tile."""
         vae = self._vae
         num_overlapping = vae.tile_sample_min_num_frames - vae.tile_sample_stride_num_frames
         num_blended = num_overlapping // vae.temporal_compression_ratio
@@ -38,7 +40,10 @@ class HunyuanCodec:
         before: Tensor | None = None
         for tile_BCFHW in self._tiles(groups_BCFHW):
             with torch.inference_mode():
-                tile = vae.quant_conv(vae.encoder(tile_BCFHW))
+                if tiled_in_space(vae, *tile_BCFHW.shape[3:]):
+                    tile = vae.tiled_encode(tile_BCFHW)
+                else:
+                    tile = vae.quant_conv(vae.encoder(tile_BCFHW))
                 if before is not None:
                     tile = vae.blend_t(before, tile[:, :, 1:], num_blended)
             yield tile[:, :, : num_kept + (before is None)].chunk(2, dim=1)[0]
@@ -70,7 +75,9 @@ class HunyuanCodec:
         return cast("Tensor", self._vae.decode(latents_BCTHW).sample)
 
 
-def load_hunyuan(name: str, folder: Path, *, device: str, dtype: str | None) -> LatentVAE:
+def load_hunyuan(
+    name: str, folder: Path, *, device: str, dtype: str | None, tiling: bool
+) -> LatentVAE:
     """The VAE in a local folder; latents are ``z * scaling_factor``: mean 0, std 1 / factor."""
     config = read_config(folder)
     factor, z_channels = config.get("scaling_factor"), config.get("latent_channels")
@@ -83,13 +90,16 @@ def load_hunyuan(name: str, folder: Path, *, device: str, dtype: str | None) -> 
     vae = cast("Any", AutoencoderKLHunyuanVideo).from_pretrained(
         folder, torch_dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
+    if tiling:
+        enable_tiling(vae)
     return LatentVAE(
-        vae_id=name,
+        vae_id=vae_id_of(name, tiling=tiling),
         sha256=weights_sha256(folder),
         z_channels=z_channels,
         spatial_stride=vae.spatial_compression_ratio,
         latents_mean=(0.0,) * z_channels,
         latents_std=(1.0 / factor,) * z_channels,
+        append_exact=False,
         codec=HunyuanCodec(vae.to(torch_device).eval().requires_grad_(False)),
         device=torch_device,
         dtype=torch_dtype,

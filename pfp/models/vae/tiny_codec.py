@@ -30,7 +30,7 @@ class TinyCodec:
         self.network = network
 
     def encode_stream(self, groups_BCFHW: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Raw latents ``(1, z, 1, h, w)`` of each group: the first frame, then every four."""
+        """Raw latents ``(B, z, 1, h, w)`` of each group: the first frame, then every four."""
         cache: list[Tensor] = []
         for group_BCFHW in groups_BCFHW:
             with torch.inference_mode():
@@ -63,6 +63,7 @@ def load_tiny(name: str, folder: Path, *, device: str, dtype: str | None) -> Lat
         spatial_stride=SPATIAL_STRIDE,
         latents_mean=mean,
         latents_std=std,
+        append_exact=True,
         codec=TinyCodec(network.to(torch_device).eval().requires_grad_(False)),
         device=torch_device,
         dtype=torch_dtype,
