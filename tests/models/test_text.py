@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.models.text import load_text_encoder
+from pfp.models.text import TEXT_ENCODERS, identify_text_encoder, load_text_encoder
 
 PROMPTS = ["A red car drives away.", "", "Tom &amp; Jerry\n\n run", "caf\u00e9 " * 9]
 
@@ -114,11 +114,14 @@ class TestUmt5:
             scheduler=None,
             transformer=None,
         )
-        padded = pipeline._get_t5_prompt_embeds(PROMPTS, max_sequence_length=64).numpy()
+        padded, negative = pipeline.encode_prompt(
+            PROMPTS, do_classifier_free_guidance=False, max_sequence_length=64
+        )
+        assert negative is None
 
         actual = load_text_encoder(f"umt5:{wan_folder}").encode(PROMPTS)
 
-        for expected, embedding in zip(padded, actual, strict=True):
+        for expected, embedding in zip(padded.numpy(), actual, strict=True):
             length = len(embedding)
             np.testing.assert_allclose(embedding, expected[:length], rtol=1e-4, atol=1e-5)
             assert not expected[length:].any()
@@ -152,11 +155,188 @@ class TestUmt5:
             load_text_encoder(f"umt5:{tmp_path}")
 
 
+@pytest.fixture(scope="module")
+def hunyuan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline folder with small random LLaMA and CLIP, and tokenizers made on the spot."""
+    from diffusers.pipelines.hunyuan_video import pipeline_hunyuan_video
+    from transformers import CLIPTextConfig, CLIPTextModel, LlamaConfig, LlamaModel
+
+    folder = tmp_path_factory.mktemp("hunyuan")
+    torch.manual_seed(0)
+    llama = LlamaConfig(
+        vocab_size=600,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=5,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,
+    )
+    LlamaModel(llama).save_pretrained(folder / "text_encoder")
+    template = pipeline_hunyuan_video.DEFAULT_PROMPT_TEMPLATE["template"]
+    llama_tokenizer(template).save_pretrained(folder / "tokenizer")
+    tokenizer = clip_tokenizer()
+    clip = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=24,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        eos_token_id=tokenizer.eos_token_id,
+        initializer_range=0.3,
+        initializer_factor=9.0,
+    )
+    CLIPTextModel(clip).save_pretrained(folder / "text_encoder_2")
+    tokenizer.save_pretrained(folder / "tokenizer_2")
+    return folder
+
+
+def llama_tokenizer(template: str) -> Any:
+    """Bytes merged into the words of the template, with LLaMA 3's marks; pads on the right."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    marks = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<pad>"]
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=marks, initial_alphabet=alphabet, show_progress=False
+    )
+    raw.train_from_iterator([template], trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 0)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token=marks[0], eos_token=marks[3], pad_token=marks[4]
+    )
+
+
+def clip_tokenizer() -> Any:
+    """CLIP's own class with a vocabulary of single bytes."""
+    from tokenizers import pre_tokenizers
+    from transformers import CLIPTokenizer
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = [*alphabet, *(f"{piece}</w>" for piece in alphabet)]
+    pieces += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[])
+
+
+def hunyuan_pipeline(folder: Path) -> Any:
+    """Diffusers' pipeline over the folder's text encoders: the oracle."""
+    from diffusers import HunyuanVideoPipeline
+    from transformers import AutoTokenizer, CLIPTextModel, CLIPTokenizer, LlamaModel
+
+    return HunyuanVideoPipeline(
+        text_encoder=LlamaModel.from_pretrained(folder / "text_encoder"),
+        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
+        text_encoder_2=CLIPTextModel.from_pretrained(folder / "text_encoder_2"),
+        tokenizer_2=CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
+        vae=None,
+        scheduler=None,
+        transformer=None,
+    )
+
+
+class TestHunyuan:
+    """HunyuanVideo's two encoders from a local folder."""
+
+    @torch.inference_mode()
+    def test_both_equal_the_pipeline_up_to_padding(self, hunyuan_folder: Path) -> None:
+        """LLaMA's states where the pipeline's mask is one, and CLIP's pooled vector."""
+        prompts = [*PROMPTS, "a {brace} and a % sign", "a long walk " * 90]
+        padded, pooled, mask = hunyuan_pipeline(hunyuan_folder).encode_prompt(prompts)
+
+        llama = load_text_encoder(f"hunyuan_llama:{hunyuan_folder}").encode(prompts)
+        clip = load_text_encoder(f"clip_pooled:{hunyuan_folder}").encode(prompts)
+
+        assert [len(embedding) for embedding in llama] == mask.sum(dim=1).tolist()
+        assert len(llama[-1]) == 256
+        for expected, embedding in zip(padded.numpy(), llama, strict=True):
+            actual_part = expected[: len(embedding)]
+            np.testing.assert_allclose(embedding, actual_part, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.concatenate(clip), pooled.numpy(), rtol=1e-4, atol=1e-5)
+
+    def test_prompts_differ(self, hunyuan_folder: Path) -> None:
+        """What a prompt says reaches both embeddings: the cut does not take it away."""
+        for name in ("hunyuan_llama", "clip_pooled"):
+            first, second = load_text_encoder(f"{name}:{hunyuan_folder}").encode(["cat", "dog"])
+            assert np.abs(first[-1] - second[-1]).max() > 0.01
+
+    @pytest.mark.parametrize(("name", "dim"), [("hunyuan_llama", 16), ("clip_pooled", 24)])
+    def test_shape_and_type(self, hunyuan_folder: Path, name: str, dim: int) -> None:
+        """float32 of the model's width comes back, also when bfloat16 computes."""
+        encoder = load_text_encoder(f"{name}:{hunyuan_folder}", dtype="bfloat16")
+
+        embedding = encoder.encode([""])[0]
+
+        assert (embedding.dtype, embedding.shape[1], encoder.dim) == (np.float32, dim, dim)
+        assert name == "hunyuan_llama" or len(embedding) == 1
+
+    def test_a_foreign_tokenizer_is_refused(self, hunyuan_folder: Path, tmp_path: Path) -> None:
+        """One that needs fewer tokens for the template would lose the prompt to the cut."""
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        (tmp_path / "text_encoder").symlink_to(hunyuan_folder / "text_encoder")
+        raw = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+        raw.pre_tokenizer = pre_tokenizers.Split("video", "isolated")
+        PreTrainedTokenizerFast(tokenizer_object=raw).save_pretrained(tmp_path / "tokenizer")
+
+        with pytest.raises(WeightsError, match=r"tokens of the template .* has 95; give Hunyuan"):
+            load_text_encoder(f"hunyuan_llama:{tmp_path}").encode(["a"])
+
+    @pytest.mark.parametrize(
+        ("name", "file"),
+        [
+            ("hunyuan_llama", "tokenizer/tokenizer_config.json"),
+            ("hunyuan_llama", "text_encoder/config.json"),
+            ("clip_pooled", "tokenizer_2/tokenizer_config.json"),
+            ("clip_pooled", "text_encoder_2/config.json"),
+        ],
+    )
+    def test_sha256_follows_tokenizer_and_configuration(
+        self, hunyuan_folder: Path, name: str, file: str
+    ) -> None:
+        """Both decide the embedding beside the weights."""
+        before = identify_text_encoder(f"{name}:{hunyuan_folder}")
+        path = hunyuan_folder / file
+        original = path.read_bytes()
+        path.write_bytes(original + b"\n")
+        after = identify_text_encoder(f"{name}:{hunyuan_folder}")
+        path.write_bytes(original)
+
+        assert before != after
+
+    @pytest.mark.parametrize("name", ["hunyuan_llama", "clip_pooled"])
+    def test_missing_subfolder(self, tmp_path: Path, name: str) -> None:
+        """A folder of another layout is told apart from a damaged one."""
+        with pytest.raises(WeightsError, match="give a downloaded HunyuanVideo pipeline with the"):
+            load_text_encoder(f"{name}:{tmp_path}")
+
+
+@pytest.mark.parametrize("name", sorted(TEXT_ENCODERS))
+def test_identity_is_known_before_loading(
+    name: str, wan_folder: Path, hunyuan_folder: Path
+) -> None:
+    """The table's id and digest are those that the loaded encoder has."""
+    folder = {"tiny": "", "umt5": f":{wan_folder}"}.get(name, f":{hunyuan_folder}")
+
+    identity = identify_text_encoder(name + folder)
+
+    encoder = load_text_encoder(name + folder)
+    assert identity == (encoder.encoder_id, encoder.sha256)
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("clip", "'clip'; give one of tiny, umt5"),
+        ("clip", "'clip'; give one of clip_pooled, hunyuan_llama, tiny, umt5"),
         ("umt5", "write umt5:/path/to"),
+        ("hunyuan_llama", "write hunyuan_llama:/path/to"),
         ("tiny:/models", "give just 'tiny'"),
     ],
 )

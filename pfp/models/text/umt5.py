@@ -12,10 +12,8 @@ from diffusers.utils import import_utils
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, UMT5EncoderModel
 
-from pfp.errors import WeightsError
-from pfp.io.digests import sha256_file, sha256_json
 from pfp.models._devices import compute_device, compute_dtype
-from pfp.models._folders import weights_sha256
+from pfp.models.text._folders import parts_sha256, pipeline_parts
 
 # WanPipeline's own cleaning of prompts; it mends broken Unicode only where ftfy is installed.
 _prompt_clean: Final[Any] = pipeline_wan.prompt_clean
@@ -79,23 +77,8 @@ def load_umt5(folder: str, *, device: str, dtype: str | None) -> Umt5TextEncoder
 
 def umt5_sha256(folder: str) -> str:
     """The digest of the weights, the tokenizer and the cleaning of prompts; loads nothing."""
-    model_folder, tokenizer_folder = _parts(folder)
-    return sha256_json(
-        {
-            "weights": weights_sha256(model_folder),
-            "tokenizer": {path.name: sha256_file(path) for path in tokenizer_folder.iterdir()},
-            "max_tokens": MAX_TOKENS,
-            "ftfy": _is_ftfy_available(),
-        }
-    )
+    return parts_sha256(_parts(folder), max_tokens=MAX_TOKENS, ftfy=_is_ftfy_available())
 
 
 def _parts(folder: str) -> tuple[Path, Path]:
-    parts = Path(folder, "text_encoder"), Path(folder, "tokenizer")
-    for part in parts:
-        if not part.is_dir():
-            raise WeightsError(
-                f"there is no folder {part}; give a downloaded Wan pipeline with the subfolders "
-                "text_encoder and tokenizer"
-            )
-    return parts
+    return pipeline_parts(folder, "text_encoder", "tokenizer", of="Wan")
