@@ -7,7 +7,6 @@ part works, and how the arms compare. It is never more than that.
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,12 +16,7 @@ from diffusers import WanTransformer3DModel
 from pfp.errors import WeightsError
 from pfp.models._folders import weights_sha256
 from pfp.models.memory_dit import ArmConfig, MemoryDiT, read_arm_config
-from pfp.models.tiny_names import TINY_ARMS
-
-
-def tiny_folder() -> Path:
-    """Where the shipped weights lie: ``vae/``, ``base/`` and ``arms/<arm>/``."""
-    return Path(str(resources.files("pfp.models").joinpath("weights", "tiny")))
+from pfp.models.tiny_names import tiny_folder
 
 
 def tiny_card() -> dict[str, Any]:
@@ -64,12 +58,3 @@ def load_arm(folder: Path, *, base: Path | None = None) -> MemoryDiT:
     model = MemoryDiT(load_base(base_folder), ArmConfig(**fields))
     model.load(folder)
     return model.eval()
-
-
-def arm_folder(arm: str) -> Path:
-    """The folder of a shipped arm."""
-    folder = tiny_folder() / "arms" / arm
-    if arm not in TINY_ARMS or not folder.is_dir():
-        message = f"there is no tiny arm {arm!r}; choose one of {', '.join(TINY_ARMS)}"
-        raise WeightsError(message)
-    return folder

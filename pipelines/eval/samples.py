@@ -27,8 +27,8 @@ from pfp.latents.read import ClipLatents, LatentReader
 from pfp.latents.windows import latent_frames, lr_source_frames, num_frames_of
 from pfp.models._folders import weights_sha256
 from pfp.models.memory_dit import MemoryDiT
-from pfp.models.tiny import load_arm, tiny_folder
-from pfp.models.tiny_names import TINY_TEXT_TOKENS
+from pfp.models.tiny import load_arm
+from pfp.models.tiny_names import TINY_TEXT_TOKENS, tiny_folder
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
