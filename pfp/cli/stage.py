@@ -11,6 +11,8 @@ from pfp.cli.settings import with_settings
 from pfp.errors import PfpError
 from pfp.runtime import ConsoleProgress
 
+_SHARED_OPTIONS = frozenset({"preset", "input", "output", "engine", "set"})
+
 
 def stage_main(
     name: str,
@@ -21,11 +23,12 @@ def stage_main(
     *,
     input_help: str = "run directory that the stage reads (default: --output)",
     input_required: bool = False,
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> int:
     """Run a stage as its command line says; 0, or the status of the error that it printed.
 
     ``run`` takes the config and the keywords ``input_directory``, ``output_directory``, ``engine``
-    and ``progress``.
+    and ``progress``, and one for each option of its own that ``add_options`` adds.
     """
     parser = argparse.ArgumentParser(prog=f"python -m pipelines.{name}", description=purpose)
     parser.add_argument("--preset", choices=sorted(presets), default="demo")
@@ -35,7 +38,10 @@ def stage_main(
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting"
     )
+    if add_options is not None:
+        add_options(parser)
     arguments = parser.parse_args(argv)
+    own = {key: value for key, value in vars(arguments).items() if key not in _SHARED_OPTIONS}
     try:
         run(
             with_settings(presets[arguments.preset](), arguments.set),
@@ -43,6 +49,7 @@ def stage_main(
             output_directory=arguments.output.rstrip("/"),
             engine=arguments.engine,
             progress=ConsoleProgress(),
+            **own,
         )
     except PfpError as error:
         print(f"{name}: {error}", file=sys.stderr)

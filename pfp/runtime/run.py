@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -29,6 +30,28 @@ Engine: TypeAlias = Literal["ray", "local"]
 # So many small parts make one larger one: a stage of millions of rows must not leave as many files.
 PARTS_PER_FOLD = 1000
 FOLDED_PART_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What a run of a stage would find: rows of the inputs to compute, and keys of those kept.
+
+    Rows in neither were dropped or failed for good.
+    """
+
+    todo: pa.Table
+    kept_keys: frozenset[str]
+
+
+def backlog(stage: Stage, inputs: pa.Table, directory: str | Path) -> Backlog:
+    """What ``run_stage`` would do with these inputs and this directory; nothing is written."""
+    wanted = pa.array(result_keys(stage, inputs), pa.string())
+    folder = Folder.at(directory)
+    chosen = choose(scan(folder, stage.record, Pending.of(folder, "")), wanted)
+    todo = _todo(stage, inputs, wanted, prior_attempts(chosen, wanted, stage.max_attempts))
+    kinds = pc.struct_field(chosen["verdict"].combine_chunks(), "kind")
+    kept = chosen["key"].filter(pc.equal(kinds, "kept"))
+    return Backlog(todo=todo.drop_columns([PRIOR_ATTEMPTS]), kept_keys=frozenset(kept.to_pylist()))
 
 
 def run_stage(

@@ -19,6 +19,11 @@ class LatentsConfig:
     ``decode_memory_bytes``. ``with_empty_prompt`` also embeds the empty prompt, which text dropout
     and guidance need. Each of ``num_workers`` workers (None: as many as fit) has ``num_cpus`` and
     ``num_gpus`` and takes ``batch_size`` clips, or prompts, at a time.
+
+    With ``num_decoders`` above 0 as many workers of one CPU each, on all machines together, decode
+    clips and hand them whole to those that encode; these then take one clip at a time. A clip of
+    more than ``handover_bytes`` decoded (37 s at 832 x 480 and 24 fps make 1 GiB) is not handed
+    over: the encoding worker decodes it itself, in bounded memory. Latents are the same either way.
     """
 
     vae: str
@@ -33,6 +38,8 @@ class LatentsConfig:
     num_gpus: float = 0.0
     num_workers: int | None = None
     batch_size: int = 4
+    num_decoders: int = 0
+    handover_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
         """Refuses limits that no clip could keep."""
@@ -42,6 +49,11 @@ class LatentsConfig:
             raise ConfigError(
                 f"decode_timeout_seconds {self.decode_timeout_seconds} and decode_memory_bytes "
                 f"{self.decode_memory_bytes} must be above 0"
+            )
+        if self.num_decoders < 0 or self.handover_bytes < 1:
+            raise ConfigError(
+                f"num_decoders {self.num_decoders} and handover_bytes {self.handover_bytes} cannot "
+                "be; give 0 or more decoders, and 1 byte or more"
             )
 
 
@@ -80,6 +92,7 @@ def full() -> LatentsConfig:
         decode_timeout_seconds=600.0,
         num_cpus=4,
         num_gpus=1.0,
+        num_decoders=4,
     )
 
 

@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import pyarrow as pa
-import pyarrow.compute as pc
+import argparse
+import json
+from pathlib import Path
 
 from pfp.cli.stage import stage_main
-from pfp.errors import NothingUsable
-from pfp.io.prompts import prompt_sha256
-from pfp.io.tables import read_records, read_table
-from pfp.latents.conditions import prompts_of
-from pfp.models.text import identify_text_encoder
+from pfp.errors import ConfigError
+from pfp.io.filesystems import explain_write_errors
+from pfp.latents.plan import describe
 from pfp.models.vae import spatial_stride_of
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
-from pfp.schema import ClipRecord, StoryboardRecord
 from pipelines.latents.config import PRESETS, LatentsConfig
-from pipelines.latents.stages import CLIP_COLUMNS, conditions_stage, latents_stage
+from pipelines.latents.inputs import read_inputs
+from pipelines.latents.stages import conditions_stage, latents_stage
 
-PROMPT_SCHEMA: Final = pa.schema(
-    [(name, pa.string()) for name in ("prompt_sha256", "prompt", "encoder_id", "encoder_sha256")]
-)
+USD_PER_GB_MONTH = 0.023  # the list price of the first tier of Amazon S3 Standard
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the stage as the command line says; the exit status is 0, or 2 for bad input."""
-    return stage_main(
-        "latents", "Encode the captioned clips and their prompts.", PRESETS, run, argv
+    """Run or plan the stage as the command line says; the exit status is 0, or 2 for bad input."""
+    purpose = "Encode the captioned clips and their prompts."
+    return stage_main("latents", purpose, PRESETS, _run_or_plan, argv, add_options=_add_options)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="encode nothing; measure on a few clips and print bytes, hours and price",
     )
+    parser.add_argument("--plan-json", metavar="FILE", help="with --plan: also write it as JSON")
+    parser.add_argument(
+        "--usd-per-gb-month",
+        type=float,
+        default=USD_PER_GB_MONTH,
+        metavar="USD",
+        help="with --plan: the price of storage (default: %(default)s)",
+    )
+
+
+def _run_or_plan(
+    config: LatentsConfig,
+    *,
+    input_directory: str,
+    output_directory: str,
+    engine: Engine,
+    progress: Progress,
+    plan: bool,
+    plan_json: str | None,
+    usd_per_gb_month: float,
+) -> None:
+    where = {"input_directory": input_directory, "output_directory": output_directory}
+    if not plan:
+        if plan_json is not None:
+            raise ConfigError(f"--plan-json {plan_json} is for a plan; give --plan too")
+        run(config, **where, engine=engine, progress=progress)
+        return
+    # Here and not above, because it takes torch.
+    from pipelines.latents.plan import plan_run
+
+    planned = plan_run(config, **where, usd_per_gb_month=usd_per_gb_month, progress=progress)
+    print(describe(planned))
+    if plan_json is not None:
+        with explain_write_errors(plan_json):
+            Path(plan_json).write_text(json.dumps(planned.to_json(), indent=2) + "\n")
 
 
 def run(
@@ -47,54 +84,14 @@ def run(
     """
     config.preprocess.check_stride(spatial_stride_of(config.vae))
     latents, conditions = latents_stage(config), conditions_stage(config)
-    storyboards = read_records(f"{input_directory}/storyboards", StoryboardRecord, verdict="kept")
-    clips = captioned_clips(f"{input_directory}/clips", storyboards)
-    wanted = set(clips["clip_id"].to_pylist())
-    prompts = prompts_of(story for story in storyboards if story.clip_id in wanted)
-    if config.with_empty_prompt:
-        prompts = sorted({"", *prompts})
+    clips, prompts = read_inputs(config, input_directory)
     with connect(engine):
         reports = [
             run_stage(
-                latents, clips, f"{output_directory}/latents", engine=engine, progress=progress
-            ),
-            run_stage(
-                conditions,
-                prompt_table(prompts, config.text_encoder),
-                f"{output_directory}/conditions",
-                engine=engine,
-                progress=progress,
-            ),
+                stage, inputs, f"{output_directory}/{stage.name}", engine=engine, progress=progress
+            )
+            for stage, inputs in ((latents, clips), (conditions, prompts))
         ]
     for report in reports:
         summary.merge_stage(output_directory, report)
     return reports
-
-
-def captioned_clips(directory: str, storyboards: list[StoryboardRecord]) -> pa.Table:
-    """The kept clips that have one of these storyboards."""
-    kept = pc.field("verdict", "kind") == "kept"
-    clips = read_table(directory, ClipRecord, columns=list(CLIP_COLUMNS), filter=kept)
-    names = pa.array([storyboard.clip_id for storyboard in storyboards], pa.string())
-    captioned = clips.filter(pc.is_in(clips["clip_id"], value_set=names))
-    if not captioned.num_rows:
-        raise NothingUsable(
-            f"{directory} holds {clips.num_rows} kept clips, none with a kept storyboard; look at "
-            "why ingest and caption dropped them"
-        )
-    return captioned
-
-
-def prompt_table(prompts: list[str], text_encoder: str) -> pa.Table:
-    """The prompts as inputs of the conditions stage."""
-    encoder_id, encoder_sha256 = identify_text_encoder(text_encoder)
-    rows = [
-        {
-            "prompt_sha256": prompt_sha256(prompt),
-            "prompt": prompt,
-            "encoder_id": encoder_id,
-            "encoder_sha256": encoder_sha256,
-        }
-        for prompt in prompts
-    ]
-    return pa.Table.from_pylist(rows, schema=PROMPT_SCHEMA)

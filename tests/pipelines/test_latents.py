@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from pfp.errors import ConfigError, NothingUsable, WeightsError
-from pfp.io.media import write_video
+from pfp.io.media import Guard, write_video
 from pfp.io.tables import read_records, write_table
+from pfp.latents.frames import clip_frames
 from pfp.latents.read import LatentReader
 from pfp.models.vae.tiny import TinyCausalVAE
 from pfp.schema import KEPT, ClipRecord, ConditionRecord, Dropped, LatentRecord, StoryboardRecord
+from pipelines.latents.clips import CLIP_COLUMNS
 from pipelines.latents.config import PRESETS, LatentsConfig, demo, full
+from pipelines.latents.decode import FRAMES, DecodeClips
 from pipelines.latents.run import main, run
 
 DROPPED = Dropped(reason="some_rule", detail="")
@@ -174,26 +180,78 @@ def test_only_what_changed_is_computed_again(config: LatentsConfig, tmp_path: Pa
     assert [r.computed for r in run_local(other, tmp_path)] == [2, 0]
 
 
+def table_bytes(out: Path) -> dict[str, bytes]:
+    """The files of both tables."""
+    tables = [*out.glob("latents/*"), *out.glob("conditions/*")]
+    return {str(path.relative_to(out)): path.read_bytes() for path in tables if path.is_file()}
+
+
 @pytest.mark.usefixtures("ray_cluster")
-def test_local_and_ray_write_equal_bytes(config: LatentsConfig, tmp_path: Path) -> None:
-    """The engine decides where rows are computed, not what they are."""
-    for engine in ("local", "ray"):
-        out = tmp_path / engine
+def test_engines_and_decoders_change_no_byte(config: LatentsConfig, tmp_path: Path) -> None:
+    """Where clips are decoded and encoded decides nothing, for good, short and damaged ones."""
+    clips = [clip_record(tmp_path, "a", 20), clip_record(tmp_path, "b", 8)]
+    clips += [clip_record(tmp_path, "c", 20), clip_record(tmp_path, "d", 20, end_seconds=None)]
+    Path(clips[2].video_uri).write_bytes(b"\0" * 999)
+    boards = [storyboard(clip.clip_id, ["one"]) for clip in clips]
+    handing_over = replace(config, num_decoders=1, handover_bytes=1 << 20, num_workers=1)
+    tables = []
+    for engine, settings in (("local", config), ("local", handing_over), ("ray", handing_over)):
+        out = tmp_path / f"{engine}-{settings.num_decoders}"
         out.mkdir()
-        write_run(out, [clip_record(tmp_path, "a", 20)], [storyboard("a", ["one"])])
-        run(
-            replace(config, batch_size=1, num_workers=1),
+        write_run(out, clips, boards)
+        (latents, _) = run(
+            settings,
             input_directory=str(out),
             output_directory=str(out),
             engine=engine,  # type: ignore[arg-type]
         )
+        assert (1, 1, 2) == (latents.kept, latents.dropped, latents.failed)
+        tables.append(table_bytes(out))
+    assert tables[0] == tables[1] == tables[2]
 
-    for table in ("latents", "conditions"):
-        local, by_ray = (
-            [path.read_bytes() for path in sorted((tmp_path / engine / table).glob("*.parquet"))]
-            for engine in ("local", "ray")
-        )
-        assert local == by_ray
+
+class TestDecoders:
+    """What is handed over, and what is left to the worker that encodes."""
+
+    def prepared(self, config: LatentsConfig, clip: ClipRecord) -> Any:
+        """What a decoder hands over for a clip: bytes, or None."""
+        row = {name: [getattr(clip, name)] for name in CLIP_COLUMNS}
+        return DecodeClips(config)(pa.table(row))[FRAMES][0].as_py()
+
+    def test_frames_are_those_of_the_stream(self, config: LatentsConfig, tmp_path: Path) -> None:
+        """All frames of the settings' size, one after the other."""
+        clip = clip_record(tmp_path, "a", 20)
+
+        with Guard() as guard:
+            frames = list(clip_frames(clip, config.preprocess, guard))
+        assert np.stack(frames).tobytes() == self.prepared(config, clip)
+
+    def test_a_clip_as_large_as_the_limit_is_handed_over(
+        self, config: LatentsConfig, tmp_path: Path
+    ) -> None:
+        """One byte less and it is left to the encoder, which streams it."""
+        clip, size_bytes = clip_record(tmp_path, "a", 20), 20 * 64 * 48 * 3
+
+        assert self.prepared(replace(config, handover_bytes=size_bytes), clip) is not None
+        assert self.prepared(replace(config, handover_bytes=size_bytes - 1), clip) is None
+
+    def test_a_clip_that_is_left_has_the_same_latents(
+        self, config: LatentsConfig, tmp_path: Path
+    ) -> None:
+        """The limit decides nothing but memory."""
+        write_run(tmp_path, [clip_record(tmp_path, "a", 20)], [storyboard("a", ["one"])])
+        run_local(replace(config, num_decoders=1), tmp_path)
+        before = table_bytes(tmp_path)
+        (tmp_path / "latents" / "_manifest.json").unlink()
+
+        (report, _) = run_local(replace(config, num_decoders=1, handover_bytes=1), tmp_path)
+        assert 1 == report.computed
+        assert table_bytes(tmp_path) == before
+
+    def test_rejected_settings(self, config: LatentsConfig) -> None:
+        """Numbers that mean nothing are refused at once."""
+        with pytest.raises(ConfigError, match="num_decoders -1 and handover_bytes 1"):
+            replace(config, num_decoders=-1)
 
 
 class TestRefusals:
@@ -236,6 +294,17 @@ def test_the_command_line(
     )
     assert main([*shared, "--set", "device=tpu9"]) == 2
     assert "there is no device 'tpu9'; give cpu or cuda" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["latents", "train"])
+def test_help_needs_no_torch(stage: str) -> None:
+    """What the help is made of is imported in well under a second."""
+    code = (
+        f"import sys, pipelines.{stage}.run;"
+        "print(sorted({'torch', 'ray', 'diffusers', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[]\n" == done.stdout
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -391,3 +391,15 @@ def test_many_small_parts_are_folded(
     )
     assert contents(tmp_path / "fresh") == contents(out)
     assert most["parts"] < 12
+
+
+def test_the_backlog_is_what_a_run_would_find(out: Path, log: Path) -> None:
+    """Rows to compute, rows to try again, and which are kept; other rows are in neither."""
+    stage, inputs = make_stage(log), make_inputs(6, drop=[1], fail=[2], flaky=[3])
+    before = runtime.backlog(stage, inputs, out)
+    assert (inputs["clip_id"], frozenset()) == (before.todo["clip_id"], before.kept_keys)
+    assert not out.exists()
+    run(stage, inputs.slice(0, 5), out)
+    after = runtime.backlog(stage, inputs, out)
+    assert ["clip-00003", "clip-00005"] == after.todo["clip_id"].to_pylist()
+    assert {"clip-00000", "clip-00004"} == after.kept_keys

@@ -1,0 +1,229 @@
+"""What a latents stage will store and take, by arithmetic from clips' spans. No torch here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from pfp.latents.preprocess import PreprocessSettings
+from pfp.latents.windows import num_latents_of, num_lr_latents_of
+
+BYTES_PER_VALUE: Final = 2  # fp16
+BYTES_PER_GB: Final = 1 << 30  # as object stores bill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Clips whose latents have the same shape: ``(T, C, H, W)``, HR and LR.
+
+    Clips that get no latents make a bucket of two empty shapes.
+    """
+
+    hr_shape: tuple[int, ...]
+    lr_shape: tuple[int, ...]
+    num_clips: int
+    num_frames: int  # that all its clips have at the settings' rate
+
+    @property
+    def latent_bytes(self) -> int:
+        """The fp16 latents of all its clips, HR and LR."""
+        shapes = [shape for shape in (self.hr_shape, self.lr_shape) if shape]
+        return self.num_clips * BYTES_PER_VALUE * sum(math.prod(shape) for shape in shapes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRates:
+    """Seconds per source frame of one worker, measured on ``num_clips`` clips.
+
+    Decoding to the settings' size, and encoding HR with its share of LR.
+    """
+
+    num_clips: int
+    decode_seconds: float
+    encode_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRates:
+    """Seconds per prompt of one worker, and its embedding's mean size, measured on a few."""
+
+    num_prompts: int
+    encode_seconds: float
+    condition_bytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentsPlan:
+    """What the stage stores when it is done, and what it has still to do.
+
+    Rates are None where nothing is left to do. ``hours`` are those of ``num_workers`` encoding
+    workers and ``num_decoders`` decoding ones (0: the encoding workers decode).
+    """
+
+    buckets: tuple[Bucket, ...]
+    num_clips_left: int
+    num_frames_left: int
+    num_prompts: int
+    num_prompts_left: int
+    condition_bytes: int
+    num_workers: int
+    num_decoders: int
+    clip_rates: ClipRates | None
+    prompt_rates: PromptRates | None
+    usd_per_gb_month: float
+
+    @property
+    def num_clips(self) -> int:
+        """All clips, those that get no latents included."""
+        return sum(bucket.num_clips for bucket in self.buckets)
+
+    @property
+    def latent_bytes(self) -> int:
+        """The latents of all clips."""
+        return sum(bucket.latent_bytes for bucket in self.buckets)
+
+    @property
+    def total_bytes(self) -> int:
+        """Latents and conditions; the tables' other columns are some hundred bytes per row."""
+        return self.latent_bytes + self.condition_bytes
+
+    @property
+    def usd_per_month(self) -> float:
+        """The price of storing it all."""
+        return self.total_bytes / BYTES_PER_GB * self.usd_per_gb_month
+
+    @property
+    def hours(self) -> float:
+        """How long what is left takes at the measured rates, start-up not counted.
+
+        With decoders it is the slower of the two steps that decides.
+        """
+        seconds = 0.0
+        if self.clip_rates is not None:
+            decode = self.clip_rates.decode_seconds * self.num_frames_left
+            encode = self.clip_rates.encode_seconds * self.num_frames_left
+            if self.num_decoders:
+                seconds += max(decode / self.num_decoders, encode / self.num_workers)
+            else:
+                seconds += (decode + encode) / self.num_workers
+        if self.prompt_rates is not None:
+            seconds += self.prompt_rates.encode_seconds * self.num_prompts_left / self.num_workers
+        return seconds / 3600
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with all that follows from them."""
+        derived = ("num_clips", "latent_bytes", "total_bytes", "usd_per_month", "hours")
+        buckets = [{**asdict(each), "latent_bytes": each.latent_bytes} for each in self.buckets]
+        values = {**asdict(self), "buckets": buckets}
+        return {**values, **{name: getattr(self, name) for name in derived}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSize:
+    """What decides the shape of a clip's latents."""
+
+    width: int
+    height: int
+    start_seconds: float
+    end_seconds: float
+
+
+def num_frames_between(start_seconds: float, end_seconds: float, *, fps: float) -> int:
+    """Frames ``i`` with ``start + i / fps < end``, as ``pfp.io.media.iter_frames`` counts them.
+
+    A video that ends before ``end_seconds`` has fewer.
+    """
+    start, end, rate = (
+        Fraction(value).limit_denominator(1_000_000) for value in (start_seconds, end_seconds, fps)
+    )
+    return max(0, math.ceil((end - start) * rate))
+
+
+def buckets_of(
+    clips: Iterable[ClipSize | None],
+    settings: PreprocessSettings,
+    *,
+    z_channels: int,
+    spatial_stride: int,
+) -> tuple[Bucket, ...]:
+    """The clips by the shape of their latents, the largest share of bytes first.
+
+    None stands for a clip that will get none whatever its length; too short ones get none either.
+    """
+    counts: dict[tuple[int, ...], tuple[int, int]] = {}
+    for clip in clips:
+        shape: tuple[int, ...] = ()
+        num_frames = 0
+        if clip is not None:
+            num_frames = num_frames_between(clip.start_seconds, clip.end_seconds, fps=settings.fps)
+            if num_frames >= settings.min_num_frames:
+                height, width = settings.size_for(clip.width, clip.height)
+                cells = height // spatial_stride, width // spatial_stride
+                shape = num_latents_of(num_frames), z_channels, *cells
+        num_clips, frames_before = counts.get(shape, (0, 0))
+        counts[shape] = num_clips + 1, frames_before + num_frames
+    buckets = [
+        Bucket(
+            hr_shape=shape,
+            lr_shape=_lr_shape(shape, settings),
+            num_clips=num_clips,
+            num_frames=num_frames,
+        )
+        for shape, (num_clips, num_frames) in counts.items()
+    ]
+    return tuple(sorted(buckets, key=lambda each: (-each.latent_bytes, each.hr_shape)))
+
+
+def _lr_shape(hr_shape: tuple[int, ...], settings: PreprocessSettings) -> tuple[int, ...]:
+    if not hr_shape:
+        return ()
+    num_latents, z_channels, height, width = hr_shape
+    factor = settings.lr_factor
+    return num_lr_latents_of(num_latents), z_channels, height // factor, width // factor
+
+
+def describe(plan: LatentsPlan) -> str:
+    """The plan for a person, in lines."""
+    lines = [f"{plan.num_clips} clips, {plan.num_clips_left} to encode"]
+    for bucket in plan.buckets:
+        what = "without latents: too short, or failed for good"
+        if bucket.hr_shape:
+            shapes = [" x ".join(map(str, shape)) for shape in (bucket.hr_shape, bucket.lr_shape)]
+            what = f"of HR {shapes[0]} and LR {shapes[1]}: {_size(bucket.latent_bytes)}"
+        lines.append(f"{bucket.num_clips:>10} {what}")
+    lines += [
+        f"{plan.num_prompts} prompts, {plan.num_prompts_left} to embed",
+        (
+            f"latents {_size(plan.latent_bytes)}, conditions {_size(plan.condition_bytes)}: "
+            f"{plan.usd_per_month:.2f} USD per month at {plan.usd_per_gb_month:g} USD per GB"
+        ),
+    ]
+    rates = plan.clip_rates
+    if rates is not None:
+        lines.append(
+            f"measured here on {rates.num_clips} clips: a worker decodes "
+            f"{1 / rates.decode_seconds:.1f} and encodes {1 / rates.encode_seconds:.1f} frames "
+            "per second"
+        )
+    if not plan.num_clips_left and not plan.num_prompts_left:
+        return "\n".join([*lines, "nothing is left to do"])
+    who = f"{plan.num_workers} such encoding"
+    who += f" and {plan.num_decoders} decoding workers" if plan.num_decoders else " workers"
+    return "\n".join([*lines, f"about {_duration(plan.hours)} left with {who}"])
+
+
+def _size(num_bytes: float) -> str:
+    if num_bytes < 1024:
+        return f"{num_bytes:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        num_bytes /= 1024
+        if num_bytes < 1024:
+            return f"{num_bytes:.1f} {unit}"
+    return f"{num_bytes / 1024:.1f} TiB"
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
