@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from pfp.errors import SchemaError
+from pfp.io.blob_index import store_index
 from pfp.io.filesystems import ASIDE_PREFIX, Folder
 from pfp.io.table_writer import ROWS_PER_FILE, DataFile
 from pfp.schema.record import Record
@@ -77,11 +78,17 @@ def commit_files(
     *,
     rows_per_file: int = ROWS_PER_FILE,
 ) -> None:
-    """Makes these files the table, in one step, then removes data files that are not of it."""
+    """Makes these files the table, in one step, then removes data files that are not of it.
+
+    The index of a table with blobs names the manifest that it belongs to and comes first, so a
+    reader finds both or makes the index for itself.
+    """
     manifest = Manifest(
         record=record.NAME, version=record.VERSION, rows_per_file=rows_per_file, files=tuple(files)
     )
     content = manifest.to_bytes()
+    if record.BLOBS:
+        store_index(folder, record, files, content)
     if not folder.has(MANIFEST_NAME) or folder.read(MANIFEST_NAME) != content:
         folder.write(MANIFEST_NAME, content)
     remove_strays(folder, manifest)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pfp.errors import SchemaError
+from pfp.errors import InputError, SchemaError
+from pfp.io.blobs import Blobs
 from pfp.io.tables import read_records
 from pfp.schema import ConditionRecord, StoryboardRecord
 
@@ -52,21 +54,21 @@ def condition_array(record: ConditionRecord) -> NDArray[np.float16]:
 
 
 class Prompts:
-    """Storyboards and conditions of a run directory."""
+    """Storyboards and conditions of a run directory.
 
-    def __init__(self, run_directory: str) -> None:
+    The storyboards are held; embeddings are read when they are asked for, the last ``num_cached``
+    of them kept.
+    """
+
+    def __init__(self, run_directory: str, *, num_cached: int = 1024) -> None:
         self._shots = {
             record.clip_id: record.shots
             for record in read_records(
                 f"{run_directory}/storyboards", StoryboardRecord, verdict="kept"
             )
         }
-        self._conditions = {
-            record.prompt_sha256: record
-            for record in read_records(
-                f"{run_directory}/conditions", ConditionRecord, verdict="kept"
-            )
-        }
+        self._conditions = Blobs(f"{run_directory}/conditions", ConditionRecord)
+        self._stored_LD = lru_cache(maxsize=num_cached)(self._read)
 
     def at(self, clip_id: str, seconds: float) -> str:
         """The clip's prompt at a time in seconds from its video's first frame."""
@@ -78,10 +80,18 @@ class Prompts:
 
     def embedding_LD(self, prompt: str, num_tokens: int) -> NDArray[np.float16]:  # noqa: N802
         """The prompt's stored embedding, cut or zero-padded to ``num_tokens``."""
-        key = prompt_sha256(prompt)
-        if key not in self._conditions:
+        stored_LD = self._stored_LD(prompt)[:num_tokens]
+        return np.pad(stored_LD, ((0, num_tokens - len(stored_LD)), (0, 0)))
+
+    def _read(self, prompt: str) -> NDArray[np.float16]:
+        try:
+            row = self._conditions.row_of(prompt_sha256(prompt))
+        except InputError as error:
             raise SchemaError(
                 f"prompt {prompt[:60]!r} has no condition; run pipelines/latents again"
-            )
-        stored_LD = condition_array(self._conditions[key])[:num_tokens]
-        return np.pad(stored_LD, ((0, num_tokens - len(stored_LD)), (0, 0)))
+            ) from error
+        shape = self._conditions.columns["embedding_shape"][row].as_py()
+        content = self._conditions.whole(row, "embedding")
+        embedding_LD: NDArray[np.float16] = content.view(STORED_DTYPE).reshape(shape)
+        embedding_LD.flags.writeable = False
+        return embedding_LD

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pfp.errors import SchemaError
+from pfp.io.blob_index import INDEX_NAME, index_of, load_index, make_index
 from pfp.io.filesystems import Folder
 from pfp.io.locks import locked
-from pfp.io.manifest import DATA_NAME, commit_files, read_manifest
+from pfp.io.manifest import DATA_NAME, Manifest, commit_files, read_manifest
 from pfp.io.table_writer import ROWS_PER_FILE, DataFile, TableWriter
 from pfp.schema.record import VERSION_KEY, Record
 
@@ -96,6 +97,8 @@ def verify_table(directory: str | Path, record: type[Record]) -> list[str]:
             _read_file(folder, file, record, None, None)
         except SchemaError as error:
             problems.append(str(error))
+    if record.BLOBS and not problems:
+        problems += _index_problems(folder, record, manifest)
     listed = {file.name for file in manifest.files}
     problems += [
         f"{folder.file(name)} is not in the manifest; run the stage again to remove it"
@@ -103,6 +106,18 @@ def verify_table(directory: str | Path, record: type[Record]) -> list[str]:
         if DATA_NAME.fullmatch(name) and name not in listed
     ]
     return problems
+
+
+def _index_problems(folder: Folder, record: type[Record], manifest: Manifest) -> list[str]:
+    """Whether the index says of the files what they say themselves."""
+    try:
+        made = index_of(make_index(folder, record, manifest.files, manifest.to_bytes()))
+    except SchemaError as error:
+        return [str(error)]
+    stored = load_index(folder, record, manifest.files, manifest.to_bytes())
+    if stored.rows.equals(made.rows) and stored.descriptions == made.descriptions:
+        return []
+    return [f"{folder.file(INDEX_NAME)} does not fit the files; delete it and run the stage again"]
 
 
 def open_parquet(folder: Folder, name: str) -> pq.ParquetFile:
@@ -207,6 +222,7 @@ def conform(table: pa.Table, record: type[Record]) -> pa.Table:
             message = f"{record.NAME}.{field.name} is null in {column.null_count} rows; fill it in"
             raise SchemaError(message)
     _check_verdicts(table, record)
+    _check_blobs(table, record)
     return table.cast(record.SCHEMA).replace_schema_metadata(record.SCHEMA.metadata)
 
 
@@ -216,6 +232,21 @@ def _check_verdicts(table: pa.Table, record: type[Record]) -> None:
     if unknown:
         message = f"{record.NAME}.verdict is {unknown}; a verdict is kept, dropped or failed"
         raise SchemaError(message)
+
+
+def _check_blobs(table: pa.Table, record: type[Record]) -> None:
+    """Blobs are as long as the row says: by that readers find them."""
+    for blob in record.BLOBS:
+        found = pc.binary_length(table[blob]).to_pylist()
+        expected = record.blob_bytes(blob, table)
+        for row, (length, told) in enumerate(zip(found, expected, strict=True)):
+            if length != told:
+                key = table[record.KEY][row].as_py()
+                message = (
+                    f"{record.NAME} {key!r} has {length} bytes of {blob}, its shape says {told}; "
+                    "give both alike"
+                )
+                raise SchemaError(message)
 
 
 def write_table(

@@ -12,15 +12,21 @@ from pfp.errors import PermanentError
 from pfp.io.media import Guard
 from pfp.latents.frames import clip_frames
 from pfp.latents.preprocess import PreprocessSettings, downscale
+from pfp.latents.quantise import STORED_DTYPES, quantised
 from pfp.latents.windows import LR_FRAME_STRIDE, lr_source_frames, num_frames_of
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
 
-STORED_DTYPE = np.dtype("<f2")  # 11 significant bits for normalised values; bfloat16 has 8
+HALF = STORED_DTYPES["float16"]  # 11 significant bits for normalised values; bfloat16 has 8
 
 
 def encode_clip(
-    vae: LatentVAE, clip: ClipRecord, settings: PreprocessSettings, *, guard: Guard
+    vae: LatentVAE,
+    clip: ClipRecord,
+    settings: PreprocessSettings,
+    *,
+    guard: Guard,
+    dtype: str = "float16",
 ) -> LatentRecord:
     """Decodes a clip in the guard's child, piece by piece, and encodes it as it comes.
 
@@ -28,7 +34,12 @@ def encode_clip(
     """
     frames = clip_frames(clip, settings, guard)
     return encode_frames(
-        vae, frames, settings, clip_id=clip.clip_id, start_seconds=clip.start_seconds or 0.0
+        vae,
+        frames,
+        settings,
+        clip_id=clip.clip_id,
+        start_seconds=clip.start_seconds or 0.0,
+        dtype=dtype,
     )
 
 
@@ -39,28 +50,29 @@ def encode_frames(
     *,
     clip_id: str,
     start_seconds: float,
+    dtype: str = "float16",
 ) -> LatentRecord:
     """The latents of frames that already have the settings' rate and size, uint8 RGB.
 
     All of them are encoded as one HR video, up to three at the end excepted that fill no latent,
     and as one LR video; ``pfp.latents.windows`` says which frames these are. The frames are taken
-    one by one and not kept; the smaller LR video is. Too few frames make a ``Dropped`` record.
+    one by one and not kept; the smaller LR video is. ``dtype`` is what is stored, ``"float16"`` or
+    ``"int8"`` (``pfp.latents.quantise``). Too few frames make a ``Dropped`` record.
     """
     settings.check_stride(vae.spatial_stride)
     tap = _Tap(frames_HWC, settings.lr_factor)
     hr_TCHW = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
     if tap.num_frames < settings.min_num_frames:
         return _too_short(clip_id, tap.num_frames, settings)
-    hr = np.concatenate(hr_TCHW, dtype=STORED_DTYPE)
+    hr = np.concatenate(hr_TCHW, dtype=HALF)
     lr_THWC = np.stack(tap.lr_frames[: len(lr_source_frames(len(hr)))])
     lr = _stored(clip_id, vae.encode(lr_THWC))
     num_frames = num_frames_of(len(hr))
     return LatentRecord(
         clip_id=clip_id,
-        hr=hr.tobytes(),
-        hr_shape=list(hr.shape),
-        lr=lr.tobytes(),
-        lr_shape=list(lr.shape),
+        dtype=dtype,
+        **_content("hr", hr, dtype),
+        **_content("lr", lr, dtype),
         fps=settings.fps,
         start_seconds=start_seconds,
         num_frames=num_frames,
@@ -106,9 +118,18 @@ def _too_short(clip_id: str, num_frames: int, settings: PreprocessSettings) -> L
     )
 
 
+def _content(branch: str, latents_TCHW: NDArray[np.float16], dtype: str) -> dict[str, Any]:
+    """The columns of a branch: bytes, shape and, for int8, scales."""
+    shape = {f"{branch}_shape": list(latents_TCHW.shape)}
+    if dtype == "float16":
+        return {branch: latents_TCHW.tobytes(), **shape}
+    values, scale = quantised(latents_TCHW.astype(np.float32))
+    return {branch: values.tobytes(), f"{branch}_scale": scale, **shape}
+
+
 def _stored(clip_id: str, latents_TCHW: NDArray[np.float32]) -> NDArray[np.float16]:
     with np.errstate(over="ignore"):
-        stored = np.ascontiguousarray(latents_TCHW, dtype=STORED_DTYPE)
+        stored = np.ascontiguousarray(latents_TCHW, dtype=HALF)
     if not np.isfinite(stored).all():
         raise PermanentError(
             f"clip {clip_id} has latents up to {np.abs(latents_TCHW).max()}, which fp16 cannot "
@@ -126,6 +147,7 @@ def _of_vae(vae: LatentVAE) -> dict[str, Any]:
         "latents_mean": list(vae.latents_mean),
         "latents_std": list(vae.latents_std),
         "normalised": True,
+        "append_exact": vae.append_exact,
     }
 
 

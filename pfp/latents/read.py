@@ -2,98 +2,184 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pfp.errors import InputError, SchemaError
-from pfp.io import tables
-from pfp.io.filesystems import Folder
-from pfp.io.manifest import read_manifest
+from pfp.io.blobs import Blobs
+from pfp.io.ranges import RangeReader
 from pfp.latents.moments import MAX_EVIDENCE, MIN_CLIPS, Moments, Pool, evidence_of_raw
-from pfp.latents.windows import num_frames_of, num_lr_latents_of
-from pfp.schema import LatentRecord
+from pfp.latents.quantise import STORED_DTYPES, dequantised
+from pfp.latents.windows import LR_FRAME_STRIDE, num_frames_of, num_lr_latents_of
+from pfp.schema import KEPT, LatentRecord
 
-_HEADER: Final = [name for name in LatentRecord.SCHEMA.names if name not in {"hr", "lr"}]
-_DTYPE: Final = np.dtype("<f2")
+Branch: TypeAlias = Literal["hr", "lr"]
+Latents: TypeAlias = NDArray[np.float16]
+_COMPARED: Final = ("vae_sha256", "preproc_sha256", "latents_mean", "latents_std", "dtype")
 
 
 class ClipLatents(NamedTuple):
-    """fp16 ``(T, C, H, W)`` HR and LR latents, read-only, and the record without their bytes."""
+    """fp16 ``(T, C, H, W)`` HR and LR latents, read-only, and what the index says of the clip."""
 
-    hr_TCHW: NDArray[np.float16]
-    lr_TCHW: NDArray[np.float16]
+    hr_TCHW: Latents
+    lr_TCHW: Latents
     record: LatentRecord
 
 
-class _Place(NamedTuple):
-    group: int  # row group, counted over all files
+class Span(NamedTuple):
+    """The latents ``[start, stop)`` of a branch of the clip in row ``row``."""
+
     row: int
-    hr_shape: tuple[int, ...]
+    branch: Branch
+    start: int
+    stop: int
 
 
 class LatentReader:
-    """The kept latents of a table, after the checks that keep them from being misread.
+    """The kept latents of a table: clips, windows and frame sets, each read as just its bytes.
 
-    On opening, the records' headers are read (not the latents) and refused with a ``SchemaError``
-    if they are of another VAE than ``vae_sha256``, of several VAEs or preprocessings, or not
-    normalised: by their flag, or by the look of their pooled moments. Each clip's bytes are checked
-    when they are read: length, shape and finite values. A window is a slice of what ``load`` gives
-    (``pfp.latents.windows``).
+    On opening, the table's index and what its files say of themselves are read, not the latents,
+    and refused with a ``SchemaError`` if they are of another VAE than ``vae_sha256``, of several
+    VAEs or preprocessings, or not normalised: by their flag, or by the look of their pooled
+    moments. Clips are numbered in the order of their ids. ``ranges`` reads in another way than the
+    table's file system does by default.
     """
 
-    def __init__(self, directory: str | Path, *, vae_sha256: str | None = None) -> None:
-        self._folder = Folder.at(directory)
-        self._places: dict[str, _Place] = {}
-        self._cached: tuple[int, pa.Table] | None = None
-        check = _HeaderCheck(str(directory), vae_sha256)
-        headers = tables.iter_tables(directory, LatentRecord, columns=_HEADER)
-        for group, rows in enumerate(headers):
-            for row, header in enumerate(rows.to_pylist()):
-                if header["verdict"]["kind"] == "kept":
-                    check.add(header)
-                    place = _Place(group, row, tuple(header["hr_shape"]))
-                    self._places[header["clip_id"]] = place
-        check.finish()
-        self._groups = _row_groups(self._folder)
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        vae_sha256: str | None = None,
+        ranges: RangeReader | None = None,
+    ) -> None:
+        self._blobs = Blobs(directory, LatentRecord, ranges=ranges)
+        self.shared = _check(str(directory), self._blobs, vae_sha256)
+        self._dtype: np.dtype[Any] = STORED_DTYPES[self.shared.get("dtype", "float16")]
+        self._shapes = {
+            branch: _shapes(str(directory), self._blobs.columns[f"{branch}_shape"])
+            for branch in ("hr", "lr")
+        }
 
     @property
     def clip_ids(self) -> list[str]:
-        """The kept clips, in the order of the table."""
-        return list(self._places)
+        """The kept clips, in the order of their rows."""
+        ids: list[str] = self._blobs.keys.to_pylist()
+        return ids
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._blobs)
 
     def __iter__(self) -> Iterator[ClipLatents]:
-        """All kept clips in the order of the table, one row group (32 MiB) in memory at a time."""
-        return (self.load(clip_id) for clip_id in self._places)
+        """All kept clips in the order of their rows, one in memory at a time."""
+        return (self.load(clip_id) for clip_id in self.clip_ids)
+
+    def row_of(self, clip_id: str) -> int:
+        """The clip's row; ``InputError`` when the table has not kept that clip."""
+        return self._blobs.row_of(clip_id)
+
+    def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
+        """``(T, C, H, W)`` of a clip's latents, without reading them."""
+        return tuple(self._shapes[branch][row].tolist())
 
     def hr_shape(self, clip_id: str) -> tuple[int, ...]:
         """``(T, C, H, W)`` of a clip's HR latents, without reading them."""
-        return self._place(clip_id).hr_shape
+        return self.shape(self.row_of(clip_id))
+
+    def record(self, row: int) -> LatentRecord:
+        """What the index says of a clip: its record without bytes and moments."""
+        known = {name: column[row].as_py() for name, column in self._blobs.columns.items()}
+        stride = self.shared["spatial_stride"]
+        return LatentRecord(
+            clip_id=self._blobs.keys[row].as_py(),
+            **(self.shared | known),
+            height=known["hr_shape"][2] * stride,
+            width=known["hr_shape"][3] * stride,
+            lr_height=known["lr_shape"][2] * stride,
+            lr_width=known["lr_shape"][3] * stride,
+            lr_fps=known["fps"] / LR_FRAME_STRIDE,
+            verdict=KEPT,
+        )
 
     def load(self, clip_id: str) -> ClipLatents:
-        """One clip's latents; ``InputError`` when the table has not kept that clip."""
-        place = self._place(clip_id)
-        if self._cached is None or self._cached[0] != place.group:
-            self._cached = None  # let go of the old group before the new one is read
-            self._cached = place.group, _row_group(self._folder, *self._groups[place.group])
-        return _decoded(self._cached[1].slice(place.row, 1).to_pylist()[0])
+        """One clip's latents, looked at: ``SchemaError`` if lengths do not fit or a value is NaN.
 
-    def _place(self, clip_id: str) -> _Place:
-        if clip_id not in self._places:
-            raise InputError(
-                f"{self._folder.path} has no latents of clip {clip_id!r}; give one of its "
-                f"{len(self._places)} kept clips"
+        ``InputError`` when the table has not kept that clip.
+        """
+        row = self.row_of(clip_id)
+        shapes = [self.shape(row, branch) for branch in ("hr", "lr")]
+        _check_lengths(self.record(row), *shapes)
+        hr_TCHW, lr_TCHW = self.read(
+            [
+                Span(row, "hr", 0, shapes[0][0]),
+                Span(row, "lr", 0, shapes[1][0]),
+            ]
+        )
+        for branch, latents in (("hr", hr_TCHW), ("lr", lr_TCHW)):
+            if not np.isfinite(latents).all():
+                raise SchemaError(
+                    f"clip {clip_id}: {branch} latents hold NaN or infinity; "
+                    "run pipelines/latents again"
+                )
+            latents.flags.writeable = False
+        return ClipLatents(hr_TCHW, lr_TCHW, self.record(row))
+
+    def read(self, spans: Sequence[Span], into: Sequence[Latents] | None = None) -> list[Latents]:
+        """The latents of spans, fp16 ``(stop - start, C, H, W)`` each, in one go.
+
+        Given ``into``, contiguous arrays of these shapes, fp16 latents are read straight into them.
+        ``InputError`` for a span that the clip does not have.
+        """
+        shapes = [self._shape_of(span) for span in spans]
+        arrays = list(into) if into is not None else [np.empty(each, np.float16) for each in shapes]
+        for span, shape, array in zip(spans, shapes, arrays, strict=True):
+            if array.shape != shape or array.dtype != np.float16:
+                raise InputError(f"{span} is fp16 {shape}, not {array.dtype} {array.shape}")
+        if self._dtype == np.float16:
+            self._read(spans, arrays)
+            return arrays
+        stored = [np.empty(shape, self._dtype) for shape in shapes]
+        self._read(spans, stored)
+        for span, values, array in zip(spans, stored, arrays, strict=True):
+            array[:] = dequantised(values, self._scale(span))
+        return arrays
+
+    def _read(self, spans: Sequence[Span], arrays: Sequence[NDArray[Any]]) -> None:
+        parts = [
+            self._blobs.part(
+                span.row, span.branch, span.start * (array.nbytes // len(array)), array
             )
-        return self._places[clip_id]
+            for span, array in zip(spans, arrays, strict=True)
+        ]
+        self._blobs.read(parts)
+
+    def _scale(self, span: Span) -> list[float]:
+        scale: list[float] = self._blobs.columns[f"{span.branch}_scale"][span.row].as_py()
+        return scale
+
+    def frames(self, row: int, latents: Sequence[int], branch: Branch = "hr") -> Latents:
+        """A frame set: the latents in the given order, ``(len, C, H, W)``; each run is one read."""
+        array = np.empty((len(latents), *self.shape(row, branch)[1:]), np.float16)
+        breaks = [at for at, (a, b) in enumerate(pairwise(latents), 1) if b != a + 1]
+        runs = [(a, b) for a, b in pairwise([0, *breaks, len(latents)]) if b > a]
+        spans = [Span(row, branch, latents[a], latents[b - 1] + 1) for a, b in runs]
+        self.read(spans, [array[a:b] for a, b in runs])
+        return array
+
+    def _shape_of(self, span: Span) -> tuple[int, ...]:
+        num_latents, *rest = self.shape(span.row, span.branch)
+        if not 0 <= span.start < span.stop <= num_latents:
+            raise InputError(
+                f"latents [{span.start}, {span.stop}) are not among the {num_latents} of clip "
+                f"{self._blobs.keys[span.row]}; give a span within"
+            )
+        return (span.stop - span.start, *rest)
 
 
 def load_latent(
@@ -108,110 +194,80 @@ def iter_latents(directory: str | Path, *, vae_sha256: str | None = None) -> Ite
     return iter(LatentReader(directory, vae_sha256=vae_sha256))
 
 
-class _HeaderCheck:
-    """Looks at all headers of a table, one by one, and refuses the table as a whole."""
+def _shapes(directory: str, column: pa.Array) -> NDArray[np.int32]:
+    """int32 ``(clips, 4)``."""
+    ranks = pc.unique(pc.list_value_length(column)).to_pylist()
+    if ranks not in ([], [4]):
+        raise SchemaError(
+            f"{directory} holds latents of {ranks} axes, not of (T, C, H, W); "
+            "run pipelines/latents again"
+        )
+    shapes: NDArray[np.int32] = column.flatten().to_numpy().reshape(-1, 4)
+    return shapes
 
-    def __init__(self, directory: str, vae_sha256: str | None) -> None:
-        self._directory = directory
-        self._expected = vae_sha256
-        self._first: dict[str, Any] | None = None
-        self._pool = Pool()
 
-    def add(self, header: dict[str, Any]) -> None:
-        clip_id = header["clip_id"]
-        if header["normalised"] is not True:
+def _check(directory: str, blobs: Blobs, vae_sha256: str | None) -> dict[str, Any]:
+    """What all clips share; refuses the table as a whole."""
+    described = [each for each in blobs.descriptions if each.get("num_clips")]
+    shared: list[dict[str, Any]] = [entry for each in described for entry in each["shared"]]
+    if len(blobs) and not shared:
+        raise SchemaError(
+            f"{directory}: the files do not say which VAE made the latents; "
+            "run pipelines/latents again"
+        )
+    for entry in shared:
+        if entry["normalised"] is not True:
             raise SchemaError(
-                f"{self._directory}: the latents of clip {clip_id} are not normalised (the flag is "
-                f"{header['normalised']}); run pipelines/latents again"
+                f"{directory} holds latents that are not normalised (the flag is "
+                f"{entry['normalised']}); run pipelines/latents again"
             )
-        if self._expected is not None and header["vae_sha256"] != self._expected:
+        if vae_sha256 is not None and entry["vae_sha256"] != vae_sha256:
             raise SchemaError(
-                f"{self._directory}: clip {clip_id} was encoded by VAE {header['vae_id']} "
-                f"{_short(header['vae_sha256'])}, not by {_short(self._expected)}; use that VAE, "
+                f"{directory} holds latents of VAE {entry['vae_id']} "
+                f"{_short(entry['vae_sha256'])}, not of {_short(vae_sha256)}; use that VAE, "
                 "or run pipelines/latents again"
             )
-        self._first = self._first or header
-        for name in ("vae_sha256", "preproc_sha256", "latents_mean", "latents_std"):
-            if header[name] != self._first[name]:
+        for name in _COMPARED:
+            if entry[name] != shared[0][name]:
                 raise SchemaError(
-                    f"{self._directory}: clips {self._first['clip_id']} and {clip_id} differ in "
-                    f"{name} ({_short(self._first[name])} and {_short(header[name])}); "
-                    "run pipelines/latents again"
+                    f"{directory}: clips differ in {name} ({_short(shared[0][name])} and "
+                    f"{_short(entry[name])}); run pipelines/latents again"
                 )
-        mean, std = np.array(header["hr_channel_mean"]), np.array(header["hr_channel_std"])
-        self._pool.add(Moments(mean=mean, std=std, weight=math.prod(header["hr_shape"])))
-
-    def finish(self) -> None:
-        if self._first is None or self._pool.count < MIN_CLIPS:
-            return
-        mean, std = self._first["latents_mean"], self._first["latents_std"]
-        evidence = evidence_of_raw(self._pool.moments(), mean, std)
-        if evidence > MAX_EVIDENCE:
-            raise SchemaError(
-                f"{self._directory}: the latents say that they are normalised but look raw "
-                f"(evidence {evidence:.2f} nats per value, at most {MAX_EVIDENCE}); "
-                "run pipelines/latents again"
-            )
+    _check_moments(directory, described, shared)
+    return shared[0] if shared else {}
 
 
-def _decoded(row: dict[str, Any]) -> ClipLatents:
-    record = LatentRecord.from_row(row)
-    hr_TCHW = _tensor(record, "hr", record.hr, record.hr_shape)
-    lr_TCHW = _tensor(record, "lr", record.lr, record.lr_shape)
-    num_latents = len(hr_TCHW)
-    expected = (num_frames_of(num_latents), num_lr_latents_of(num_latents))
-    if (record.num_frames, len(lr_TCHW)) != expected:
+def _check_moments(
+    directory: str, described: list[dict[str, Any]], shared: list[dict[str, Any]]
+) -> None:
+    pool, num_clips = Pool(), 0
+    for each in described:
+        num_clips += each["num_clips"]
+        moments = each["hr_moments"]
+        if moments is not None:
+            mean, std = np.array(moments["mean"]), np.array(moments["std"])
+            pool.add(Moments(mean=mean, std=std, weight=moments["num_values"]))
+    if num_clips < MIN_CLIPS or not pool.count:
+        return
+    evidence = evidence_of_raw(pool.moments(), shared[0]["latents_mean"], shared[0]["latents_std"])
+    if evidence > MAX_EVIDENCE:
         raise SchemaError(
-            f"clip {record.clip_id}: {num_latents} HR latents go with {expected[0]} frames and "
-            f"{expected[1]} LR latents, not {record.num_frames} and {len(lr_TCHW)}; "
+            f"{directory}: the latents say that they are normalised but look raw "
+            f"(evidence {evidence:.2f} nats per value, at most {MAX_EVIDENCE}); "
             "run pipelines/latents again"
         )
-    header = LatentRecord.from_row({**row, "hr": None, "lr": None})
-    return ClipLatents(hr_TCHW, lr_TCHW, header)
 
 
-def _tensor(
-    record: LatentRecord, name: str, content: bytes | None, shape: list[int]
-) -> NDArray[np.float16]:
-    num_bytes = math.prod(shape) * _DTYPE.itemsize
-    if content is None or len(shape) != 4 or len(content) != num_bytes:
-        found = "no" if content is None else len(content)
+def _check_lengths(
+    record: LatentRecord, hr_shape: tuple[int, ...], lr_shape: tuple[int, ...]
+) -> None:
+    expected = (num_frames_of(hr_shape[0]), num_lr_latents_of(hr_shape[0]))
+    if (record.num_frames, lr_shape[0]) != expected:
         raise SchemaError(
-            f"clip {record.clip_id}: {found} bytes of {name} latents are not fp16 of shape {shape} "
-            f"({num_bytes} bytes); run pipelines/latents again"
-        )
-    latents_TCHW: NDArray[np.float16] = np.frombuffer(content, dtype=_DTYPE).reshape(shape)
-    if not np.isfinite(latents_TCHW).all():
-        raise SchemaError(
-            f"clip {record.clip_id}: {name} latents hold NaN or infinity; "
+            f"clip {record.clip_id}: {hr_shape[0]} HR latents go with {expected[0]} frames and "
+            f"{expected[1]} LR latents, not {record.num_frames} and {lr_shape[0]}; "
             "run pipelines/latents again"
         )
-    return latents_TCHW
-
-
-def _row_groups(folder: Folder) -> list[tuple[str, int]]:
-    """The row groups of all files, in order: file name and index."""
-    groups = []
-    for file in read_manifest(folder, LatentRecord).files:
-        with _explained(folder, file.name), tables.open_parquet(folder, file.name) as parquet:
-            groups += [(file.name, index) for index in range(parquet.num_row_groups)]
-    return groups
-
-
-def _row_group(folder: Folder, file: str, index: int) -> pa.Table:
-    with _explained(folder, file), tables.open_parquet(folder, file) as parquet:
-        return parquet.read_row_group(index)
-
-
-@contextmanager
-def _explained(folder: Folder, file: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise SchemaError(
-            f"{folder.file(file)} is missing or damaged ({error}); "
-            "delete it and run pipelines/latents again"
-        ) from error
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -25,11 +26,13 @@ class ConditionRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "condition"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "prompt_sha256"
+    BLOBS: ClassVar[tuple[str, ...]] = ("embedding",)
+    INDEXED: ClassVar[tuple[str, ...]] = ("embedding_shape",)
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "condition",
-        1,
+        2,
         [
             pa.field("prompt_sha256", pa.string(), nullable=False),
             pa.field("prompt", pa.string(), nullable=False),
@@ -41,3 +44,9 @@ class ConditionRecord(Record):
             pa.field("result_key", pa.string(), nullable=False),
         ],
     )
+
+    @classmethod
+    def blob_bytes(cls, blob: str, rows: pa.Table) -> list[int | None]:
+        """Two bytes a value."""
+        shapes = rows[f"{blob}_shape"].to_pylist()
+        return [2 * math.prod(shape) if shape else None for shape in shapes]

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pfp.schema.record import Record, record_schema
 from pfp.schema.verdict import VERDICT_TYPE, Verdict
+
+ITEM_BYTES: Final = {"float16": 2, "int8": 1}
+# What all clips of one run of the stage have in common.
+SHARED: Final = (
+    *("vae_id", "vae_sha256", "latents_mean", "latents_std", "normalised", "append_exact"),
+    *("preproc_sha256", "dtype", "temporal_stride", "spatial_stride"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentRecord(Record):
     """The high-resolution (HR) and low-resolution (LR) latents of one clip.
 
-    ``hr`` and ``lr`` are little-endian fp16 of shape ``(T, C, H, W)``. The values are normalised,
-    ``(z - latents_mean) / latents_std``, when ``normalised`` is true. Latent 0 covers source frame
-    0 of the resampled clip, latent j the frames ``4j-3 .. 4j`` (``temporal_stride`` 4).
+    ``hr`` and ``lr`` have the shape ``(T, C, H, W)``, T first, so that a span of time is one span
+    of bytes. With ``dtype`` ``"float16"`` they are little-endian fp16, with ``"int8"`` the value of
+    channel c is ``hr_scale[c]`` (``lr_scale[c]``) times the byte. Values are normalised,
+    ``(z - latents_mean) / latents_std``, when ``normalised`` is true.
+
+    Latent 0 covers source frame 0 of the resampled clip, latent j the frames ``4j-3 .. 4j``
+    (``temporal_stride`` 4). ``append_exact`` says that more frames would not have changed them.
     """
 
     clip_id: str
@@ -25,6 +41,9 @@ class LatentRecord(Record):
     hr_shape: list[int] = field(default_factory=list)
     lr: bytes | None = None
     lr_shape: list[int] = field(default_factory=list)
+    dtype: str | None = None  # float16 | int8
+    hr_scale: list[float] = field(default_factory=list)  # int8 only, one per channel
+    lr_scale: list[float] = field(default_factory=list)
     fps: float | None = None  # of the resampled frames that were encoded
     start_seconds: float | None = None  # clip time of source frame 0: the encode origin
     num_frames: int | None = None  # encoded, 4k+1
@@ -41,6 +60,7 @@ class LatentRecord(Record):
     latents_mean: list[float] = field(default_factory=list)
     latents_std: list[float] = field(default_factory=list)
     normalised: bool | None = None
+    append_exact: bool | None = None
     preproc_sha256: str | None = None
     hr_channel_mean: list[float] = field(default_factory=list)
     hr_channel_std: list[float] = field(default_factory=list)
@@ -48,17 +68,25 @@ class LatentRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "latent"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "clip_id"
+    BLOBS: ClassVar[tuple[str, ...]] = ("hr", "lr")
+    INDEXED: ClassVar[tuple[str, ...]] = (
+        *("hr_shape", "lr_shape", "dtype", "hr_scale", "lr_scale"),
+        *("fps", "start_seconds", "num_frames", "num_frames_dropped"),
+    )
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "latent",
-        1,
+        2,
         [
             pa.field("clip_id", pa.string(), nullable=False),
             pa.field("hr", pa.large_binary()),
             pa.field("hr_shape", pa.list_(pa.int32()), nullable=False),
             pa.field("lr", pa.large_binary()),
             pa.field("lr_shape", pa.list_(pa.int32()), nullable=False),
+            pa.field("dtype", pa.string()),
+            pa.field("hr_scale", pa.list_(pa.float64()), nullable=False),
+            pa.field("lr_scale", pa.list_(pa.float64()), nullable=False),
             pa.field("fps", pa.float64()),
             pa.field("start_seconds", pa.float64()),
             pa.field("num_frames", pa.int64()),
@@ -75,6 +103,7 @@ class LatentRecord(Record):
             pa.field("latents_mean", pa.list_(pa.float64()), nullable=False),
             pa.field("latents_std", pa.list_(pa.float64()), nullable=False),
             pa.field("normalised", pa.bool_()),
+            pa.field("append_exact", pa.bool_()),
             pa.field("preproc_sha256", pa.string()),
             pa.field("hr_channel_mean", pa.list_(pa.float64()), nullable=False),
             pa.field("hr_channel_std", pa.list_(pa.float64()), nullable=False),
@@ -82,6 +111,33 @@ class LatentRecord(Record):
             pa.field("result_key", pa.string(), nullable=False),
         ],
     )
+
+    @classmethod
+    def blob_bytes(cls, blob: str, rows: pa.Table) -> list[int | None]:
+        """The bytes that shape and dtype make."""
+        kinds = zip(rows[f"{blob}_shape"].to_pylist(), rows["dtype"].to_pylist(), strict=True)
+        return [
+            math.prod(shape) * ITEM_BYTES.get(dtype, 0) if shape else None for shape, dtype in kinds
+        ]
+
+    @classmethod
+    def describe(cls, rows: pa.Table) -> dict[str, Any]:
+        """Of a file's kept clips: how many, what they share, and their pooled HR moments.
+
+        ``shared`` has one entry where all clips were made alike, which is what readers want to see.
+        The moments are those of all values of a channel together.
+        """
+        kept = rows.filter(pc.field("verdict", "kind") == "kept")
+        shared = [dict(zip(SHARED, values, strict=True)) for values in _distinct(kept, SHARED)]
+        weights = [math.prod(shape) for shape in kept["hr_shape"].to_pylist()]
+        moments = zip(
+            kept["hr_channel_mean"].to_pylist(), kept["hr_channel_std"].to_pylist(), strict=True
+        )
+        return {
+            "num_clips": kept.num_rows,
+            "shared": shared,
+            "hr_moments": _pooled(list(moments), weights),
+        }
 
     def span_seconds(self) -> tuple[float, float]:
         """The clip time ``[start, end)`` that the encoded frames cover."""
@@ -100,3 +156,27 @@ class LatentRecord(Record):
     def header(self) -> dict[str, Any]:
         """Everything but the latents themselves, for messages and cards."""
         return {name: value for name, value in self.to_row().items() if name not in {"hr", "lr"}}
+
+
+def _distinct(rows: pa.Table, columns: Sequence[str]) -> list[list[Any]]:
+    """The distinct combinations of values, in the order of their JSON."""
+    combinations = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+    return [json.loads(text) for text in sorted({json.dumps(values) for values in combinations})]
+
+
+def _pooled(
+    moments: Sequence[tuple[list[float], list[float]]], weights: Sequence[int]
+) -> dict[str, Any] | None:
+    """Mean and standard deviation per channel over all values; None where there are none."""
+    widths = {len(part) for mean_and_std in moments for part in mean_and_std}
+    if len(widths) != 1 or not sum(weights):
+        return None
+    weight = np.asarray(weights, np.float64)[:, None] / sum(weights)
+    means, stds = (np.asarray(part, np.float64) for part in zip(*moments, strict=True))
+    with np.errstate(all="ignore"):
+        mean = (weight * means).sum(axis=0)
+        variance = (weight * (stds**2 + means**2)).sum(axis=0) - mean**2
+        std = np.sqrt(np.maximum(variance, 0))
+    if not (np.isfinite(mean).all() and np.isfinite(std).all()):
+        return None
+    return {"mean": mean.tolist(), "std": std.tolist(), "num_values": sum(weights)}

@@ -20,9 +20,16 @@ class Record:
     ``SCHEMA`` holds the columns, ``NAME`` and ``VERSION`` go into every file's footer, and ``KEY``
     names the column that identifies a row. Every record carries a ``verdict`` and a ``result_key``:
     the digest of all that the row depends on, which the runtime writes and resumes by.
+
+    ``BLOBS`` names the columns whose bytes are tensors that readers want parts of: they are stored
+    so that a part is one byte range (``pfp.io.blob_index``). ``INDEXED`` names the small columns
+    that such a reader needs of every row before it reads any.
     """
 
     __slots__ = ()
+
+    BLOBS: ClassVar[tuple[str, ...]] = ()
+    INDEXED: ClassVar[tuple[str, ...]] = ()
 
     NAME: ClassVar[str]
     VERSION: ClassVar[int]
@@ -45,6 +52,17 @@ class Record:
             )
             raise SchemaError(message)
         return cls(**{**row, "verdict": verdict_from_struct(row["verdict"])})
+
+    @classmethod
+    def blob_bytes(cls, blob: str, rows: pa.Table) -> list[int | None]:
+        """The length of each row's ``blob``, as the columns of ``INDEXED`` tell; None for none."""
+        raise NotImplementedError(f"{cls.NAME} has no blob {blob}")
+
+    @classmethod
+    def describe(cls, rows: pa.Table) -> dict[str, Any]:
+        """What the footer of a file with blobs says, as JSON, of its rows (given without blobs)."""
+        del rows
+        return {}
 
     @classmethod
     def table(cls, records: list[Self]) -> pa.Table:

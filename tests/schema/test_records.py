@@ -83,6 +83,11 @@ def records(draw: st.DrawFn, record: type[Record]) -> Record:
         # A score is a number or a reason.
         row["value"] = draw(st.none() | NUMBERS)
         row["unscored_reason"] = draw(TEXT) if row["value"] is None else None
+    for blob in record.BLOBS:
+        # The bytes of a tensor fit its shape.
+        row[f"{blob}_shape"] = [1] if row[blob] is not None else []
+        row[blob] = b"ab" if row[blob] is not None else None
+        row |= {"dtype": "float16"} if "dtype" in row else {}
     return record(**row)
 
 

@@ -1,0 +1,205 @@
+"""Byte ranges: exact, from many files, and from a store that fails, stalls and cuts short."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from pyarrow import fs as pafs
+
+from pfp.errors import RetryableError, SchemaError
+from pfp.io import ranges as module
+from pfp.io.filesystems import Folder
+from pfp.io.ranges import LocalRanges, Range, RemoteRanges, RequestPolicy, range_reader
+
+CONTENT = {f"file {number}": np.random.default_rng(number).bytes(5000) for number in range(9)}
+QUICK = RequestPolicy(
+    num_connections=4, attempts=4, first_wait_seconds=0.001, seconds_to_answer=0.3
+)
+
+
+def wanted(num_ranges: int = 60, seed: int = 0) -> tuple[list[Range], list[bytes]]:
+    """Random ranges with zeros to fill, and what belongs there."""
+    rng = np.random.default_rng(seed)
+    ranges, expected = [], []
+    for _ in range(num_ranges):
+        name = f"file {rng.integers(9)}"
+        offset, length = int(rng.integers(0, 4000)), int(rng.integers(1, 1000))
+        ranges.append(Range(name, offset, memoryview(bytearray(length))))
+        expected.append(CONTENT[name][offset : offset + length])
+    return ranges, expected
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Nine files of noise."""
+    for name, content in CONTENT.items():
+        (tmp_path / name).write_bytes(content)
+    return Folder.at(tmp_path)
+
+
+class Store:
+    """An object store whose requests go through ``fault(number)`` first.
+
+    ``fault`` may raise, wait, or return how many bytes of the answer are lost.
+    """
+
+    def __init__(self, fault: Callable[[int], int]) -> None:
+        self.fault = fault
+        self.num_requests = 0
+        self.lock = threading.Lock()
+
+    def open_input_file(self, path: str) -> StoredFile:
+        """A file of ``CONTENT``."""
+        name = path.rpartition("/")[2]
+        if name not in CONTENT:
+            raise FileNotFoundError(path)
+        return StoredFile(self, CONTENT[name])
+
+
+class StoredFile:
+    """One object."""
+
+    def __init__(self, store: Store, content: bytes) -> None:
+        self.store, self.content = store, content
+
+    def read_at(self, num_bytes: int, offset: int) -> bytes:
+        """One request."""
+        with self.store.lock:
+            number = self.store.num_requests
+            self.store.num_requests += 1
+        lost = self.store.fault(number)
+        return self.content[offset : offset + num_bytes - lost]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def remote(fault: Callable[[int], int], policy: RequestPolicy = QUICK) -> RemoteRanges:
+    """A reader of a store with faults."""
+    store: Any = Store(fault)
+    return RemoteRanges(Folder(store, "bucket"), policy)
+
+
+def failing(number: int) -> int:
+    """Every third request is refused."""
+    if number % 3 == 0:
+        raise OSError("503 slow down")
+    return 0
+
+
+def cutting(number: int) -> int:
+    """Every third answer lacks its last byte."""
+    return int(number % 3 == 0)
+
+
+def stalling(number: int) -> int:
+    """Two requests of the first never answer in time."""
+    if number in {2, 7}:
+        time.sleep(1.5)
+    return 0
+
+
+def fine(number: int) -> int:
+    """No fault."""
+    del number
+    return 0
+
+
+def test_local_ranges_are_the_files_bytes(folder: Folder) -> None:
+    """Each range gets its own bytes, in one call for many files."""
+    ranges, expected = wanted()
+
+    range_reader(folder).read(ranges)
+
+    assert expected == [bytes(each.into) for each in ranges]
+
+
+@pytest.mark.parametrize("fault", [fine, failing, cutting, stalling])
+def test_remote_ranges_are_right_whatever_the_store_does(fault: Callable[[int], int]) -> None:
+    """Refused, cut short and stalled requests are made again; nothing wrong gets through."""
+    ranges, expected = wanted()
+
+    remote(fault, replace(QUICK, attempts=20)).read(ranges)
+
+    assert expected == [bytes(each.into) for each in ranges]
+
+
+def test_an_answer_that_comes_too_late_is_not_written() -> None:
+    """Memory given away after a failed read must not change behind its new owner's back."""
+    gate = threading.Event()
+
+    def held(number: int) -> int:
+        gate.wait(5)
+        return number * 0
+
+    into = bytearray(10)
+    with pytest.raises(RetryableError, match=r"no answer within 0\.3 s"):
+        remote(held).read([Range("file 0", 0, memoryview(into))])
+    gate.set()
+    time.sleep(0.1)
+
+    assert bytes(10) == bytes(into)
+
+
+def test_a_store_that_stays_down_is_a_retryable_error() -> None:
+    """After the last attempt it says what the store said."""
+
+    def down(number: int) -> int:
+        raise OSError(f"503 slow down, request {number}")
+
+    with pytest.raises(RetryableError, match=r"could not be read in 4 attempts \(503 slow down"):
+        remote(down).read(wanted(1)[0])
+
+
+@pytest.mark.parametrize("place", ["local", "remote"])
+def test_a_file_that_is_gone_or_too_short_is_damage(folder: Folder, place: str) -> None:
+    """No later attempt would mend that, so it is not called retryable."""
+    reader = range_reader(folder) if place == "local" else remote(fine)
+
+    with pytest.raises(SchemaError, match=r"file x cannot be opened"):
+        reader.read([Range("file x", 0, memoryview(bytearray(1)))])
+    with pytest.raises(SchemaError, match=r"file 1 ends before byte 5001"):
+        reader.read([Range("file 1", 4991, memoryview(bytearray(10)))])
+
+
+def num_open() -> int:
+    """The descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_few_files_are_open_at_a_time(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of ten thousand files are read with a hundred descriptors, and all are closed."""
+    monkeypatch.setattr(module, "MAX_OPEN_FILES", 3)
+    before = num_open()
+    reader = LocalRanges(folder)
+    ranges, expected = wanted()
+
+    reader.read(ranges)
+
+    assert expected == [bytes(each.into) for each in ranges]
+    assert 3 == num_open() - before
+    reader.close()
+    assert before == num_open()
+
+
+def test_readers_travel_to_other_processes(folder: Folder) -> None:
+    """What comes out of a pickle opens its own files."""
+    ranges, expected = wanted()
+    reader: LocalRanges = pickle.loads(pickle.dumps(LocalRanges(folder)))
+
+    reader.read(ranges)
+
+    assert expected == [bytes(each.into) for each in ranges]
+    policy = pickle.loads(pickle.dumps(RemoteRanges(Folder(pafs.LocalFileSystem(), "x"), QUICK)))
+    assert QUICK == policy._policy
