@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,9 @@ from pfp.latents.moments import MAX_EVIDENCE, MIN_CLIPS, Moments, Pool, evidence
 from pfp.latents.quantise import STORED_DTYPES, dequantised
 from pfp.latents.windows import LR_FRAME_STRIDE, num_frames_of, num_lr_latents_of
 from pfp.schema import KEPT, LatentRecord
+from pfp.schema.latent import Branch
+from pfp.schema.latent import LatentSpan as Span
 
-Branch: TypeAlias = Literal["hr", "lr"]
 Latents: TypeAlias = NDArray[np.float16]
 _COMPARED: Final = ("vae_sha256", "preproc_sha256", "latents_mean", "latents_std", "dtype")
 
@@ -31,15 +32,6 @@ class ClipLatents(NamedTuple):
     hr_TCHW: Latents
     lr_TCHW: Latents
     record: LatentRecord
-
-
-class Span(NamedTuple):
-    """The latents ``[start, stop)`` of a branch of the clip in row ``row``."""
-
-    row: int
-    branch: Branch
-    start: int
-    stop: int
 
 
 class LatentReader:

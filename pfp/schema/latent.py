@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,18 @@ SHARED: Final = (
     *("vae_id", "vae_sha256", "latents_mean", "latents_std", "normalised", "append_exact"),
     *("preproc_sha256", "dtype", "temporal_stride", "spatial_stride"),
 )
+
+
+Branch: TypeAlias = Literal["hr", "lr"]
+
+
+class LatentSpan(NamedTuple):
+    """The latents ``[start, stop)`` of a branch of the clip in row ``row`` of an opened table."""
+
+    row: int
+    branch: Branch
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

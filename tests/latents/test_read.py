@@ -21,8 +21,10 @@ from pfp.io.filesystems import Folder
 from pfp.io.ranges import LocalRanges, Range
 from pfp.latents.encode import encode_frames
 from pfp.latents.preprocess import PreprocessSettings
-from pfp.latents.read import Branch, LatentReader, Span, iter_latents, load_latent
+from pfp.latents.read import LatentReader, iter_latents, load_latent
 from pfp.schema import Dropped, LatentRecord
+from pfp.schema.latent import Branch
+from pfp.schema.latent import LatentSpan as Span
 
 SETTINGS = PreprocessSettings(fps=12.0, long_side=48, short_side=32)
 
