@@ -181,7 +181,7 @@ def _pooled(
 ) -> dict[str, Any] | None:
     """Mean and standard deviation per channel over all values; None where there are none."""
     widths = {len(part) for mean_and_std in moments for part in mean_and_std}
-    if len(widths) != 1 or not sum(weights):
+    if len(widths) != 1 or widths == {0} or not sum(weights):
         return None
     weight = np.asarray(weights, np.float64)[:, None] / sum(weights)
     means, stds = (np.asarray(part, np.float64) for part in zip(*moments, strict=True))

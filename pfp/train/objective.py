@@ -5,7 +5,9 @@ Axes: B batch, C latent channels, T latent frames, H rows, W columns, L text tok
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +19,9 @@ NUM_TRAIN_TIMESTEPS = 1000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One step's samples, all of one shape. Latents are normalised float32.
+    """One step's samples, all of one shape.
 
+    Latents are normalised: float32 as the model takes them, fp16 as they are stored and loaded.
     ``hr`` and ``lr`` are the history H that phi sees, ``target`` the frames to denoise (H_Omega
     for retrieval, the next section X_0 for continuation) at true latent indices ``frame_index``.
     ``origin`` is where a crop lies in its picture, in patches.
@@ -30,6 +33,25 @@ class Batch:
     frame_index_BT: Tensor
     text_BLD: Tensor
     origin_B2: Tensor | None = None
+
+    def pin_memory(self) -> Batch:
+        """The same in pinned memory; a DataLoader calls it."""
+        return self._map(Tensor.pin_memory)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """On a device, without waiting for it, floats as float32."""
+        return self._map(
+            lambda tensor: (
+                tensor.to(device, non_blocking=True).float()
+                if tensor.is_floating_point()
+                else tensor.to(device, non_blocking=True)
+            )
+        )
+
+    def _map(self, fn: Callable[[Tensor], Tensor]) -> Batch:
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {k: None if x is None else fn(x) for k, x in tensors.items()}
+        return Batch(**changed)
 
 
 def sample_times(num: int, generator: torch.Generator, *, shift: float = 3.0) -> Tensor:

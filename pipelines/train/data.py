@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from pfp.io.prompts import Prompts
 from pfp.latents.read import LatentReader
 from pfp.models.tiny_names import TINY_TEXT_TOKENS
-from pfp.train.windows import TrainClip
+from pfp.schema.latent import Branch, LatentSpan
+from pfp.train.loader import WindowBatches
+from pfp.train.order import WindowOrder, WindowPlan
 
 
-def load_train_clips(run_directory: str, clip_ids: list[str], vae_sha256: str) -> list[TrainClip]:
-    """Latents of the given clips with the text that holds at each latent frame."""
+def run_batches(
+    run_directory: str, clip_ids: Sequence[str], vae_sha256: str, plan: WindowPlan, *, seed: int
+) -> WindowBatches:
+    """Batches of windows of the given clips, with the text that holds at their targets.
+
+    Raises SchemaError for latents of another VAE, InputError when no clip is long enough.
+    """
     reader = LatentReader(f"{run_directory}/latents", vae_sha256=vae_sha256)
-    prompts = Prompts(run_directory)
-    clips = []
-    for clip_id in clip_ids:
-        latents = reader.load(clip_id)
-        seconds = [latents.record.latent_seconds(index) for index in range(len(latents.hr_TCHW))]
-        text_TLD = np.stack(
-            [prompts.embedding_LD(prompts.at(clip_id, at), TINY_TEXT_TOKENS) for at in seconds]
-        )
-        clips.append(
-            TrainClip(
-                clip_id=clip_id,
-                hr_TCHW=latents.hr_TCHW,
-                lr_TCHW=latents.lr_TCHW,
-                text_TLD=text_TLD,
-            )
-        )
-    return clips
+    clips = ChosenClips(reader, [reader.row_of(clip_id) for clip_id in clip_ids])
+    text = RunText(Prompts(run_directory), clips)
+    order = WindowOrder([clips.shape(row) for row in range(len(clips))], plan, seed=seed)
+    return WindowBatches(clips, text, order, plan)
+
+
+class ChosenClips:
+    """Some rows of a table, numbered from 0."""
+
+    def __init__(self, reader: LatentReader, rows: Sequence[int]) -> None:
+        self._reader = reader
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
+        """``(T, C, H, W)``."""
+        return self._reader.shape(self._rows[row], branch)
+
+    def read(
+        self, spans: Sequence[LatentSpan], into: Sequence[NDArray[np.float16]]
+    ) -> list[NDArray[np.float16]]:
+        """The latents of spans; see ``LatentReader.read``."""
+        return self._reader.read([span._replace(row=self._rows[span.row]) for span in spans], into)
+
+    def time_of(self, row: int, latent: int) -> tuple[str, float]:
+        """The clip's id and the time of a latent in seconds."""
+        record = self._reader.record(self._rows[row])
+        return record.clip_id, record.latent_seconds(latent)
+
+
+class RunText:
+    """The prompt of the nearest timestamp, as its stored embedding of a fixed length."""
+
+    def __init__(self, prompts: Prompts, clips: ChosenClips) -> None:
+        self._prompts = prompts
+        self._clips = clips
+
+    def __call__(self, row: int, latent: int) -> NDArray[np.float16]:
+        """Of a clip's latent: fp16 ``(L, D)``."""
+        clip_id, seconds = self._clips.time_of(row, latent)
+        return self._prompts.embedding_LD(self._prompts.at(clip_id, seconds), TINY_TEXT_TOKENS)

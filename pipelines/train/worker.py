@@ -17,9 +17,9 @@ from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
 from pfp.train.loop import TrainSettings, train
-from pfp.train.windows import WindowPlan, window_batch
+from pfp.train.order import WindowPlan
 from pipelines.train.config import TrainConfig
-from pipelines.train.data import load_train_clips
+from pipelines.train.data import run_batches
 
 
 class TrainArm:
@@ -40,16 +40,18 @@ class TrainArm:
         config = self._config
         model = load_arm(arm_folder(row["arm"]))
         if row["clip_ids"]:
-            clips = load_train_clips(self._input_directory, row["clip_ids"], self._vae_sha256())
             plan = WindowPlan(
                 batch_size=config.batch_size,
                 history_frames=config.history_frames,
                 num_targets=config.num_targets,
                 continue_share=config.continue_share,
             )
+            batches = run_batches(
+                self._input_directory, row["clip_ids"], self._vae_sha256(), plan, seed=config.seed
+            )
             train(
                 model,
-                lambda _step, generator: window_batch(clips, plan, generator),
+                lambda step, _generator: batches[step].to("cpu"),
                 self._settings(),
                 self._state_folder(row),
                 report=lambda _step, _loss: None,

@@ -1,0 +1,142 @@
+"""Batches of windows, read from the latents table when they are due.
+
+Axes: B batch, T latent frames, C channels, H rows, W columns, L text tokens, D text features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+
+from pfp.schema.latent import Branch, LatentSpan
+from pfp.train.objective import Batch
+from pfp.train.order import WindowChoice, WindowOrder, WindowPlan
+
+# A row and a latent frame of it to the embedding, fp16 (L, D), of the prompt that holds then:
+# that of the nearest timestamp and nothing else, as the paper trains (section 4.1).
+TextAt: TypeAlias = Callable[[int, int], NDArray[np.float16]]
+
+
+class LatentSource(Protocol):
+    """What batches are read from; ``pfp.latents.read.LatentReader`` is one."""
+
+    def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
+        """``(T, C, H, W)`` of a clip's latents."""
+        ...
+
+    def read(
+        self, spans: Sequence[LatentSpan], into: Sequence[NDArray[np.float16]]
+    ) -> list[NDArray[np.float16]]:
+        """Fill fp16 arrays ``(stop - start, C, H, W)``, all spans in one go."""
+        ...
+
+
+class WindowBatches(Dataset[Batch]):
+    """Item s is the whole batch of step s: a map-style dataset without an end.
+
+    A batch is read into its own memory, latents in fp16 as they are stored, and nothing is kept.
+    """
+
+    def __init__(
+        self, latents: LatentSource, text_at: TextAt, order: WindowOrder, plan: WindowPlan
+    ) -> None:
+        self._latents = latents
+        self._text_at = text_at
+        self._order = order
+        self._plan = plan
+
+    def __getitem__(self, step: int) -> Batch:
+        choices = self._order.at(step)
+        hr_BTCHW, lr_BTCHW = self._read_histories(choices)
+        text = [self._text_at(each.row, each.start + each.targets[0]) for each in choices]
+        return Batch(
+            hr_BCTHW=torch.from_numpy(hr_BTCHW).transpose(1, 2),
+            lr_BCTHW=torch.from_numpy(lr_BTCHW).transpose(1, 2),
+            target_BCTHW=torch.from_numpy(self._targets(choices, hr_BTCHW)).transpose(1, 2),
+            frame_index_BT=torch.tensor([choice.targets for choice in choices]),
+            text_BLD=torch.from_numpy(np.stack(text)),
+        )
+
+    def _read_histories(
+        self, choices: Sequence[WindowChoice]
+    ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        length = self._plan.history_frames
+        hr_BTCHW = self._empty(choices, "hr", length)
+        lr_BTCHW = self._empty(choices, "lr", (length + 1) // 2)
+        hr = [LatentSpan(row, "hr", start, start + length) for row, start, _ in choices]
+        lr = [
+            LatentSpan(row, "lr", start // 2, start // 2 + (length + 1) // 2)
+            for row, start, _ in choices
+        ]
+        self._latents.read([*hr, *lr], [*hr_BTCHW, *lr_BTCHW])
+        return hr_BTCHW, lr_BTCHW
+
+    def _targets(
+        self, choices: Sequence[WindowChoice], hr_BTCHW: NDArray[np.float16]
+    ) -> NDArray[np.float16]:
+        """Targets in the history are there already; those that follow it are read."""
+        length, num_targets = self._plan.history_frames, self._plan.num_targets
+        target_BTCHW = self._empty(choices, "hr", num_targets)
+        spans, into = [], []
+        for choice, history_TCHW, target_TCHW in zip(choices, hr_BTCHW, target_BTCHW, strict=True):
+            if choice.targets[0] < length:
+                target_TCHW[:] = history_TCHW[list(choice.targets)]
+            else:
+                first = choice.start + length
+                spans.append(LatentSpan(choice.row, "hr", first, first + num_targets))
+                into.append(target_TCHW)
+        if spans:
+            self._latents.read(spans, into)
+        return target_BTCHW
+
+    def _empty(
+        self, choices: Sequence[WindowChoice], branch: Branch, num_latents: int
+    ) -> NDArray[np.float16]:
+        shape = self._latents.shape(choices[0].row, branch)[1:]
+        return np.empty((len(choices), num_latents, *shape), np.float16)
+
+
+class BatchStream(IterableDataset[Batch]):
+    """The batches of ``steps``, each once and in order however many workers read them."""
+
+    def __init__(self, batches: WindowBatches, steps: range) -> None:
+        self._batches = batches
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        """This worker's share: a DataLoader takes one item from each worker in turn."""
+        worker = get_worker_info()
+        steps = self._steps if worker is None else self._steps[worker.id :: worker.num_workers]
+        return (self._batches[step] for step in steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+def batch_loader(
+    batches: WindowBatches,
+    steps: range,
+    *,
+    num_workers: int = 0,
+    prefetch: int = 2,
+    pin_memory: bool | None = None,
+) -> DataLoader[Batch]:
+    """A DataLoader over the batches of ``steps``, in order.
+
+    To go on after step s, ask for ``range(s + 1, ...)``: there is no other state. At most
+    ``num_workers * prefetch`` batches are held ready. ``pin_memory`` None: where there is a GPU.
+    """
+    return DataLoader(
+        batches,
+        batch_size=None,  # an item is a batch already
+        sampler=steps,
+        num_workers=num_workers,
+        prefetch_factor=prefetch if num_workers else None,
+        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
+        persistent_workers=num_workers > 0,
+    )
