@@ -210,9 +210,11 @@ def describe(plan: LatentsPlan) -> str:
         )
     if not plan.num_clips_left and not plan.num_prompts_left:
         return "\n".join([*lines, "nothing is left to do"])
-    who = f"{plan.num_workers} such encoding"
-    who += f" and {plan.num_decoders} decoding workers" if plan.num_decoders else " workers"
-    return "\n".join([*lines, f"about {_duration(plan.hours)} left with {who}"])
+    lines.append(
+        f"num_workers {plan.num_workers}, num_decoders {plan.num_decoders}: "
+        f"about {_duration(plan.hours)} left, besides start-up"
+    )
+    return "\n".join(lines)
 
 
 def _size(num_bytes: float) -> str:

@@ -39,7 +39,9 @@ from pipelines.latents.stages import conditions_stage, latents_stage
 
 T = TypeVar("T")
 
-NUM_CLIPS_MEASURED: Final = 3
+# Sources differ by a factor of ten in how long they take to decode, less in how long per frame.
+NUM_CLIPS_MEASURED: Final = 8
+NUM_FRAMES_MEASURED: Final = 240
 NUM_PROMPTS_MEASURED: Final = 16
 NUM_WARM_UP_FRAMES: Final = 9
 
@@ -184,9 +186,10 @@ def _time_clip(
 
 
 def _max_frames(config: LatentsConfig) -> int:
-    """As many frames as may be held at once."""
+    """Enough to hide how long a clip takes to begin, but no more than may be held at once."""
     frame_bytes = config.preprocess.long_side * config.preprocess.short_side * 3
-    return max(NUM_WARM_UP_FRAMES, config.handover_bytes // frame_bytes)
+    held = max(NUM_WARM_UP_FRAMES, config.handover_bytes // frame_bytes)
+    return min(NUM_FRAMES_MEASURED, held)
 
 
 def _prompt_rates(config: LatentsConfig, prompts: pa.Table) -> PromptRates | None:

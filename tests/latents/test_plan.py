@@ -115,6 +115,6 @@ def test_the_description_is_for_people() -> None:
         "5 without latents",
         "4.62 USD per month at 0.5 USD per GB",
         "a worker decodes 2.0 and encodes 1.0 frames per second",
-        "about 41.5 minutes left with 2 such encoding and 4 decoding workers",
+        "num_workers 2, num_decoders 4: about 41.5 minutes left, besides start-up",
     ):
         assert part in text
