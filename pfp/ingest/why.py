@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pfp.errors import ConfigError, InputError
+from pfp.errors import ConfigError
 from pfp.ingest.filters import Bound
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe, load_recipe
-from pfp.io.media import uri_to_path
+from pfp.io.clip_names import find_clips, path_of
 from pfp.io.tables import read_table
 from pfp.schema.clip import ClipRecord
 from pfp.schema.verdict import Dropped, Failed, Verdict
@@ -24,7 +24,6 @@ MEASURED_TABLE: Final = "clips/_measured"
 RECIPE_FILE: Final = "clips/_recipe.yaml"
 
 _MANIFEST: Final = "_manifest.json"
-_MAX_CLIPS: Final = 10
 _LONG: Final = 200  # characters of a value that are shown
 
 
@@ -36,31 +35,12 @@ def why(clip: str, run_directory: str) -> str:
     such clip, or more than ten.
     """
     run = Path(run_directory)
-    if not (run / "clips" / _MANIFEST).is_file():
-        message = f"{run_directory} holds no clips table; name a run directory, or run ingest first"
-        raise InputError(message)
-    stories = [_story(record, run) for record in _find(clip, run)]
+    stories = [_story(record, run) for record in find_clips(clip, run)]
     return "\n\n".join(stories)
 
 
-def _find(clip: str, run: Path) -> list[ClipRecord]:
-    """The clips whose id begins with ``clip``, else those whose path holds it."""
-    names = read_table(str(run / "clips"), ClipRecord, columns=["clip_id", "video_uri"])
-    rows = names.to_pylist()
-    wanted = [row for row in rows if clip and row["clip_id"].startswith(clip)]
-    wanted = wanted or [row for row in rows if clip and clip in _path(row["video_uri"])]
-    if not wanted or len(wanted) > _MAX_CLIPS:
-        found = f"{len(wanted)} clips match" if wanted else "no clip matches"
-        cure = "give more of the name" if wanted else "give a clip id, its beginning, or a path"
-        message = f"{found} {clip!r} in {run}; {cure}"
-        raise InputError(message)
-    uris = pa.array([row["video_uri"] for row in wanted])
-    table = read_table(str(run / "clips"), ClipRecord, filter=pc.field("video_uri").isin(uris))
-    return [ClipRecord.from_row(row) for row in table.to_pylist()]
-
-
 def _story(clip: ClipRecord, run: Path) -> str:
-    lines = [f"{clip.clip_id}  {_printable(_path(clip.video_uri))}"]
+    lines = [f"{clip.clip_id}  {_printable(path_of(clip.video_uri))}"]
     measured = _measured(clip, run)
     if measured is not None:
         lines += ["", "measured", *_columns(measured.to_row(), without=("video_uri",))]
@@ -159,10 +139,6 @@ def _value(value: Any) -> str:
         return items if len(items) <= 4 * _LONG else f"{items[: 4 * _LONG]} ... ({len(value)})"
     text = _printable(str(value))
     return text if len(text) <= _LONG else f"{text[:_LONG]} ... ({len(text)} characters)"
-
-
-def _path(video_uri: str) -> str:
-    return uri_to_path(video_uri) if video_uri.startswith("file:///") else video_uri
 
 
 def _printable(text: str) -> str:
