@@ -47,8 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("clip", metavar="CLIP", help="clip id, its beginning, or part of a path")
     why.add_argument("--run", dest="directory", default="runs/demo", help="run directory")
     why.set_defaults(run=_why)
-    from pfp.cli import weights
+    from pfp.cli import latents, weights
 
+    latents.add_parser(commands)
     weights.add_parser(commands)
     return parser
 

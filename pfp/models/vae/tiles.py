@@ -21,6 +21,7 @@ from typing import Any, Final
 
 TILE_PIXELS: Final = 256
 TILE_STRIDE_PIXELS: Final = 192
+TILING_SUFFIX: Final = "+tiling"  # of the name of a VAE that was loaded with tiling
 
 
 def enable_tiling(vae: Any) -> None:
@@ -41,4 +42,4 @@ def tiled_in_space(vae: Any, height: int, width: int) -> bool:
 
 def vae_id_of(name: str, *, tiling: bool) -> str:
     """The name that latents carry of the VAE that made them: tiles are told."""
-    return f"{name}+tiling" if tiling else name
+    return name + TILING_SUFFIX if tiling else name
