@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,12 @@ from pfp.io.media import Guard
 from pfp.latents.frames import clip_frames
 from pfp.latents.preprocess import PreprocessSettings, downscale
 from pfp.latents.quantise import STORED_DTYPES, quantised
-from pfp.latents.windows import LR_FRAME_STRIDE, lr_source_frames, num_frames_of
+from pfp.latents.windows import (
+    LR_FRAME_STRIDE,
+    lr_source_frames,
+    num_frames_of,
+    num_latents_of,
+)
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
 
@@ -61,31 +66,95 @@ def encode_frames(
     """
     settings.check_stride(vae.spatial_stride)
     tap = _Tap(frames_HWC, settings.lr_factor)
-    hr_TCHW = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
+    pieces = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
     if tap.num_frames < settings.min_num_frames:
         return _too_short(clip_id, tap.num_frames, settings)
-    hr = np.concatenate(hr_TCHW, dtype=HALF)
-    lr_THWC = np.stack(tap.lr_frames[: len(lr_source_frames(len(hr)))])
-    lr = _stored(clip_id, vae.encode(lr_THWC))
-    num_frames = num_frames_of(len(hr))
+    hr_TCHW = np.concatenate(pieces, dtype=HALF)
+    lr_THWC = np.stack(tap.lr_frames[: len(lr_source_frames(len(hr_TCHW)))])
+    return _record(
+        vae,
+        settings,
+        hr_TCHW,
+        _stored(clip_id, vae.encode(lr_THWC)),
+        clip_id=clip_id,
+        start_seconds=start_seconds,
+        num_source_frames=tap.num_frames,
+        dtype=dtype,
+    )
+
+
+def encode_group(
+    vae: LatentVAE,
+    videos_FHWC: Mapping[str, NDArray[np.uint8]],
+    settings: PreprocessSettings,
+    *,
+    start_seconds: Mapping[str, float],
+    dtype: str = "float16",
+) -> list[LatentRecord]:
+    """The latents of clips of one shape, given by id, in one forward of each branch.
+
+    As ``encode_frames``, but for the last bits (``LatentVAE.encode_batch``); the videos are held
+    whole. Too short clips are ``Dropped`` together, since they are equally long.
+    """
+    settings.check_stride(vae.spatial_stride)
+    num_source_frames = len(next(iter(videos_FHWC.values())))
+    if num_source_frames < settings.min_num_frames:
+        return [_too_short(clip_id, num_source_frames, settings) for clip_id in videos_FHWC]
+    num_latents = num_latents_of(num_source_frames)
+    hr_videos = [video[: num_frames_of(num_latents)] for video in videos_FHWC.values()]
+    lr_videos = [
+        np.stack([downscale(video[i], settings.lr_factor) for i in lr_source_frames(num_latents)])
+        for video in hr_videos
+    ]
+    latents = zip(
+        videos_FHWC, vae.encode_batch(hr_videos), vae.encode_batch(lr_videos), strict=True
+    )
+    return [
+        _record(
+            vae,
+            settings,
+            _stored(clip_id, hr_TCHW),
+            _stored(clip_id, lr_TCHW),
+            clip_id=clip_id,
+            start_seconds=start_seconds[clip_id],
+            num_source_frames=num_source_frames,
+            dtype=dtype,
+        )
+        for clip_id, hr_TCHW, lr_TCHW in latents
+    ]
+
+
+def _record(
+    vae: LatentVAE,
+    settings: PreprocessSettings,
+    hr_TCHW: NDArray[np.float16],
+    lr_TCHW: NDArray[np.float16],
+    *,
+    clip_id: str,
+    start_seconds: float,
+    num_source_frames: int,
+    dtype: str,
+) -> LatentRecord:
+    stride = vae.spatial_stride
+    num_frames = num_frames_of(len(hr_TCHW))
     return LatentRecord(
         clip_id=clip_id,
         dtype=dtype,
-        **_content("hr", hr, dtype),
-        **_content("lr", lr, dtype),
+        **_content("hr", hr_TCHW, dtype),
+        **_content("lr", lr_TCHW, dtype),
         fps=settings.fps,
         start_seconds=start_seconds,
         num_frames=num_frames,
-        num_frames_dropped=tap.num_frames - num_frames,
-        height=hr.shape[2] * vae.spatial_stride,
-        width=hr.shape[3] * vae.spatial_stride,
-        lr_height=lr_THWC.shape[1],
-        lr_width=lr_THWC.shape[2],
+        num_frames_dropped=num_source_frames - num_frames,
+        height=hr_TCHW.shape[2] * stride,
+        width=hr_TCHW.shape[3] * stride,
+        lr_height=lr_TCHW.shape[2] * stride,
+        lr_width=lr_TCHW.shape[3] * stride,
         lr_fps=settings.lr_fps,
         preproc_sha256=settings.sha256,
         verdict=KEPT,
         **_of_vae(vae),
-        **_moments(hr),
+        **_moments(hr_TCHW),
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 from pfp.latents.preprocess import PreprocessSettings
 from pfp.latents.windows import num_latents_of, num_lr_latents_of
 
-BYTES_PER_VALUE: Final = 2  # fp16
 BYTES_PER_GB: Final = 1 << 30  # as object stores bill
 
 
@@ -26,12 +25,13 @@ class Bucket:
     lr_shape: tuple[int, ...]
     num_clips: int
     num_frames: int  # that all its clips have at the settings' rate
+    bytes_per_value: int = 2
 
     @property
     def latent_bytes(self) -> int:
-        """The fp16 latents of all its clips, HR and LR."""
+        """The latents of all its clips, HR and LR."""
         shapes = [shape for shape in (self.hr_shape, self.lr_shape) if shape]
-        return self.num_clips * BYTES_PER_VALUE * sum(math.prod(shape) for shape in shapes)
+        return self.num_clips * self.bytes_per_value * sum(math.prod(shape) for shape in shapes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,7 @@ def buckets_of(
     *,
     z_channels: int,
     spatial_stride: int,
+    bytes_per_value: int = 2,
 ) -> tuple[Bucket, ...]:
     """The clips by the shape of their latents, the largest share of bytes first.
 
@@ -171,6 +172,7 @@ def buckets_of(
             lr_shape=_lr_shape(shape, settings),
             num_clips=num_clips,
             num_frames=num_frames,
+            bytes_per_value=bytes_per_value,
         )
         for shape, (num_clips, num_frames) in counts.items()
     ]

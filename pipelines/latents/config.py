@@ -7,6 +7,7 @@ from typing import Final
 
 from pfp.errors import ConfigError
 from pfp.latents.preprocess import PreprocessSettings
+from pfp.schema.latent import ITEM_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,12 @@ class LatentsConfig:
     clips and hand them whole to those that encode; these then take one clip at a time. A clip of
     more than ``handover_bytes`` decoded (37 s at 832 x 480 and 24 fps make 1 GiB) is not handed
     over: the encoding worker decodes it itself, in bounded memory. Latents are the same either way.
+
+    What is stored is ``stored_dtype``: ``float16``, or ``int8`` for half the bytes at a cost that
+    ``docs/latents.md`` gives. ``tiling`` cuts large frames into spatial tiles where memory asks for
+    it. With ``clips_per_forward`` above 1 short clips of one shape are encoded together, as many of
+    a batch at a time; that changes latents in their last bits, and with them the bytes of a table
+    that was resumed.
     """
 
     vae: str
@@ -40,6 +47,9 @@ class LatentsConfig:
     batch_size: int = 4
     num_decoders: int = 0
     handover_bytes: int = 1 << 30
+    stored_dtype: str = "float16"
+    tiling: bool = False
+    clips_per_forward: int = 1
 
     def __post_init__(self) -> None:
         """Refuses limits that no clip could keep."""
@@ -54,6 +64,16 @@ class LatentsConfig:
             raise ConfigError(
                 f"num_decoders {self.num_decoders} and handover_bytes {self.handover_bytes} cannot "
                 "be; give 0 or more decoders, and 1 byte or more"
+            )
+        if self.stored_dtype not in ITEM_BYTES:
+            raise ConfigError(
+                f"stored_dtype {self.stored_dtype!r} is unknown; give one of "
+                f"{', '.join(ITEM_BYTES)}"
+            )
+        if self.clips_per_forward < 1 or (self.clips_per_forward > 1 and self.num_decoders):
+            raise ConfigError(
+                f"clips_per_forward is {self.clips_per_forward} with {self.num_decoders} decoders; "
+                "give 1, or 1 or more without decoders, which hand over one clip at a time"
             )
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
+from pfp.errors import PfpError
 from pfp.io.media import Guard
 from pfp.latents.conditions import encode_prompt
-from pfp.latents.encode import encode_clip, encode_frames
+from pfp.latents.encode import encode_clip, encode_frames, encode_group
+from pfp.latents.frames import clip_frames
 from pfp.models.text import load_text_encoder
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import ConditionRecord, Failed, LatentRecord
 from pipelines.latents.clips import clip_of
 from pipelines.latents.config import LatentsConfig
-from pipelines.latents.decode import FRAMES, frames_of
+from pipelines.latents.decode import FRAMES, frames_of, size_bytes
 
 
 class EncodeClips:
@@ -32,8 +37,11 @@ class EncodeClips:
         """Raise WeightsError or ConfigError when the VAE cannot be loaded here."""
         # Sums in another order are other bits: equal configs must give equal latents.
         torch.set_num_threads(config.num_cpus)
+        self._config = config
         self._settings = config.preprocess
-        self._vae = load_vae(config.vae, device=config.device, dtype=config.dtype)
+        self._vae = load_vae(
+            config.vae, device=config.device, dtype=config.dtype, tiling=config.tiling
+        )
         self._guard = Guard(
             timeout_seconds=config.decode_timeout_seconds, memory_bytes=config.decode_memory_bytes
         )
@@ -47,21 +55,60 @@ class EncodeClips:
             contents = [scalar.as_buffer() for scalar in batch[FRAMES]]
             frames = dict(zip(batch["clip_id"].to_pylist(), contents, strict=True))
             batch = batch.drop_columns([FRAMES])
+        grouped = self._encode_groups(batch) if self._config.clips_per_forward > 1 else {}
         return map_rows(
-            batch, lambda row: self._encode(row, frames.get(row["clip_id"])), failed_latents
+            batch,
+            lambda row: (
+                grouped.get(row["clip_id"]) or self._encode(row, frames.get(row["clip_id"]))
+            ),
+            failed_latents,
         )
 
     def _encode(self, row: Mapping[str, Any], frames: pa.Buffer | None) -> LatentRecord:
         clip = clip_of(row)
+        dtype = self._config.stored_dtype
         if frames is None:
-            return encode_clip(self._vae, clip, self._settings, guard=self._guard)
+            return encode_clip(self._vae, clip, self._settings, guard=self._guard, dtype=dtype)
         return encode_frames(
             self._vae,
             frames_of(frames, clip, self._settings),
             self._settings,
             clip_id=clip.clip_id,
             start_seconds=clip.start_seconds or 0.0,
+            dtype=dtype,
         )
+
+    def _encode_groups(self, batch: pa.Table) -> dict[str, LatentRecord]:
+        """The records of clips of a batch that have companions of their shape.
+
+        Clips that are left out are encoded alone: those too large to be held, those without
+        companions, and those that something was wrong with, so that the error is that clip's.
+        """
+        size, limit = self._config.clips_per_forward, self._config.handover_bytes
+        clips = [clip_of(row) for row in batch.to_pylist()]
+        by_shape: dict[tuple[int, ...], dict[str, NDArray[np.uint8]]] = {}
+        for clip in clips:
+            if 0 < size_bytes(clip, self._settings) <= limit // size:
+                with contextlib.suppress(PfpError):
+                    video_FHWC = np.stack([*clip_frames(clip, self._settings, self._guard)])
+                    by_shape.setdefault(video_FHWC.shape, {})[clip.clip_id] = video_FHWC
+        start_seconds = {clip.clip_id: clip.start_seconds or 0.0 for clip in clips}
+        records: dict[str, LatentRecord] = {}
+        for videos in by_shape.values():
+            for start in range(0, len(videos), size):
+                ids = list(videos)[start : start + size]
+                if len(ids) == 1:
+                    continue
+                with contextlib.suppress(PfpError):
+                    group = encode_group(
+                        self._vae,
+                        {clip_id: videos[clip_id] for clip_id in ids},
+                        self._settings,
+                        start_seconds=start_seconds,
+                        dtype=self._config.stored_dtype,
+                    )
+                    records |= {record.clip_id: record for record in group}
+        return records
 
 
 class EncodePrompts:

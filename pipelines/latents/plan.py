@@ -19,7 +19,6 @@ from pfp.io.tables import read_table
 from pfp.latents.encode import encode_frames
 from pfp.latents.frames import clip_frames
 from pfp.latents.plan import (
-    BYTES_PER_VALUE,
     ClipRates,
     ClipSize,
     LatentsPlan,
@@ -31,6 +30,7 @@ from pfp.models.vae import load_vae, spatial_stride_of
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.runtime import NoProgress, Progress, backlog
 from pfp.schema import ClipRecord, ConditionRecord
+from pfp.schema.latent import ITEM_BYTES
 from pipelines.latents.clips import clip_of
 from pipelines.latents.config import LatentsConfig
 from pipelines.latents.encode import EncodePrompts
@@ -77,6 +77,7 @@ def plan_run(
             config.preprocess,
             z_channels=vae.z_channels,
             spatial_stride=vae.spatial_stride,
+            bytes_per_value=ITEM_BYTES[config.stored_dtype],
         ),
         num_clips_left=len(clips_left),
         num_frames_left=sum(_num_frames(config, clip) for clip in clips_left),
@@ -93,7 +94,7 @@ def plan_run(
 
 def _load(config: LatentsConfig) -> LatentVAE:
     torch.set_num_threads(config.num_cpus)  # as a worker does, so that the rates are a worker's
-    return load_vae(config.vae, device=config.device, dtype=config.dtype)
+    return load_vae(config.vae, device=config.device, dtype=config.dtype, tiling=config.tiling)
 
 
 def _size_of(clip: ClipRecord, usable: Collection[str]) -> ClipSize | None:
@@ -223,7 +224,7 @@ def _condition_bytes(directory: str, kept_keys: frozenset[str]) -> list[int]:
 
 
 def _embedding_bytes(shape: Sequence[int]) -> int:
-    return math.prod(shape) * BYTES_PER_VALUE if shape else 0
+    return math.prod(shape) * ITEM_BYTES["float16"] if shape else 0
 
 
 def _estimate(known: Sequence[int], rates: PromptRates | None, num_unknown: int) -> int:

@@ -28,8 +28,10 @@ def latents_stage(config: LatentsConfig) -> Stage:
 
     resources = _resources(config)
     fingerprint = {
-        "vae": vae_digest(config.vae),
+        "vae": vae_digest(config.vae, tiling=config.tiling),
         "dtype": config.dtype or "float32",
+        "stored_dtype": config.stored_dtype,
+        "clips_per_forward": config.clips_per_forward,
         "preprocess": asdict(config.preprocess),
         "preprocess_sha256": config.preprocess.sha256,
     }

@@ -169,6 +169,13 @@ def test_only_what_changed_is_computed_again(config: LatentsConfig, tmp_path: Pa
     write_run(tmp_path, clips, boards)
     assert [r.computed for r in run_local(config, tmp_path)] == [1, 0]
 
+    clips[1] = replace(clips[1], start_seconds=0.1)
+    write_run(tmp_path, clips, boards)
+    assert [r.computed for r in run_local(config, tmp_path)] == [1, 0]
+
+    assert [r.computed for r in run_local(replace(config, stored_dtype="int8"), tmp_path)] == [2, 0]
+    assert [r.computed for r in run_local(config, tmp_path)] == [2, 0]
+
     faster = replace(config, preprocess=replace(config.preprocess, fps=6.0))
     assert [r.computed for r in run_local(faster, tmp_path)] == [2, 0]
 
@@ -252,6 +259,37 @@ class TestDecoders:
         """Numbers that mean nothing are refused at once."""
         with pytest.raises(ConfigError, match="num_decoders -1 and handover_bytes 1"):
             replace(config, num_decoders=-1)
+        with pytest.raises(ConfigError, match="clips_per_forward is 2 with 1 decoders"):
+            replace(config, num_decoders=1, clips_per_forward=2)
+        with pytest.raises(ConfigError, match="stored_dtype 'bfloat16' is unknown; give one of"):
+            replace(config, stored_dtype="bfloat16")
+
+
+def test_clips_of_a_shape_are_encoded_together(config: LatentsConfig, tmp_path: Path) -> None:
+    """Four of one shape, one upright, one longer, one short and one damaged: the same but for bits.
+
+    Verdicts, shapes and headers are those of clips encoded alone.
+    """
+    clips = [clip_record(tmp_path, name, 20) for name in "abcd"]
+    clips += [clip_record(tmp_path, "longer", 26), clip_record(tmp_path, "short", 8)]
+    clips += [clip_record(tmp_path, "broken", 20)]
+    Path(clips[-1].video_uri).write_bytes(b"\0" * 999)
+    write_run(tmp_path, clips, [storyboard(clip.clip_id, ["one"]) for clip in clips])
+    runs = {}
+    for name, size in (("alone", 1), ("grouped", 3)):
+        out = tmp_path / name
+        settings = replace(config, clips_per_forward=size, batch_size=8)
+        run(settings, input_directory=str(tmp_path), output_directory=str(out), engine="local")
+        runs[name] = read_records(out / "latents", LatentRecord)
+
+    blank = {"hr": None, "lr": None, "result_key": "", "hr_channel_mean": [], "hr_channel_std": []}
+    for alone, grouped in zip(runs["alone"], runs["grouped"], strict=True):
+        assert replace(alone, **blank) == replace(grouped, **blank)
+        for ours, theirs in ((alone.hr, grouped.hr), (alone.lr, grouped.lr)):
+            values = [
+                np.frombuffer(content or b"", "<f2").astype(float) for content in (ours, theirs)
+            ]
+            np.testing.assert_allclose(*values, rtol=2e-3, atol=2e-3)
 
 
 class TestRefusals:
