@@ -18,8 +18,10 @@ class LatentsConfig:
     or a name and a local folder (``wan21:/models/wan/vae``). ``device`` and ``dtype`` (None:
     float32) are those of both. Decoding a piece of a clip may take ``decode_timeout_seconds`` and
     ``decode_memory_bytes``. ``with_empty_prompt`` also embeds the empty prompt, which text dropout
-    and guidance need. Each of ``num_workers`` workers (None: as many as fit) has ``num_cpus`` and
-    ``num_gpus`` and takes ``batch_size`` clips, or prompts, at a time.
+    and guidance need. ``pooled_text_encoder`` (``clip_pooled:/models/hunyuan``) embeds the prompts
+    a second time, into ``conditions_pooled/``: HunyuanVideo takes two conditions. Each of
+    ``num_workers`` workers (None: as many as fit) has ``num_cpus`` and ``num_gpus`` and takes
+    ``batch_size`` clips, or prompts, at a time.
 
     With ``num_decoders`` above 0 as many workers of one CPU each, on all machines together, decode
     clips and hand them whole to those that encode; these then take one clip at a time. A clip of
@@ -47,6 +49,7 @@ class LatentsConfig:
     batch_size: int = 4
     num_decoders: int = 0
     handover_bytes: int = 1 << 30
+    pooled_text_encoder: str | None = None
     stored_dtype: str = "float16"
     tiling: bool = False
     clips_per_forward: int = 1

@@ -114,11 +114,11 @@ class EncodeClips:
 class EncodePrompts:
     """Loads the text encoder once, then embeds prompts one after the other."""
 
-    def __init__(self, config: LatentsConfig) -> None:
+    def __init__(self, config: LatentsConfig, text_encoder: str) -> None:
         """Raise WeightsError or ConfigError when the encoder cannot be loaded here."""
         torch.set_num_threads(config.num_cpus)
-        dtype = None if config.text_encoder == "tiny" else config.dtype
-        self._encoder = load_text_encoder(config.text_encoder, device=config.device, dtype=dtype)
+        dtype = None if text_encoder == "tiny" else config.dtype
+        self._encoder = load_text_encoder(text_encoder, device=config.device, dtype=dtype)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """One ``ConditionRecord`` row per prompt of the batch, in order."""

@@ -21,15 +21,21 @@ PROMPT_SCHEMA: Final = pa.schema(
 )
 
 
-def read_inputs(config: LatentsConfig, input_directory: str) -> tuple[pa.Table, pa.Table]:
-    """The clips to encode and the prompts to embed; NothingUsable when there is no such clip."""
+def read_inputs(config: LatentsConfig, input_directory: str) -> tuple[pa.Table, list[pa.Table]]:
+    """The clips to encode, and for each text encoder the prompts to embed.
+
+    Raises NothingUsable when there is no such clip.
+    """
     storyboards = read_records(f"{input_directory}/storyboards", StoryboardRecord, verdict="kept")
     clips = captioned_clips(f"{input_directory}/clips", storyboards)
     wanted = set(clips["clip_id"].to_pylist())
     prompts = prompts_of(story for story in storyboards if story.clip_id in wanted)
     if config.with_empty_prompt:
         prompts = sorted({"", *prompts})
-    return clips, prompt_table(prompts, config.text_encoder)
+    encoders = [config.text_encoder]
+    if config.pooled_text_encoder is not None:
+        encoders.append(config.pooled_text_encoder)
+    return clips, [prompt_table(prompts, encoder) for encoder in encoders]
 
 
 def captioned_clips(directory: str, storyboards: list[StoryboardRecord]) -> pa.Table:

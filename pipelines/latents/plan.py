@@ -35,7 +35,7 @@ from pipelines.latents.clips import clip_of
 from pipelines.latents.config import LatentsConfig
 from pipelines.latents.encode import EncodePrompts
 from pipelines.latents.inputs import read_inputs
-from pipelines.latents.stages import conditions_stage, latents_stage
+from pipelines.latents.stages import conditions_stages, latents_stage
 
 T = TypeVar("T")
 
@@ -56,12 +56,14 @@ def plan_run(
 ) -> LatentsPlan:
     """What ``run`` would do with the same arguments; nothing is written.
 
+    Pooled conditions, one vector a prompt, are too few bytes to count.
+
     Raises what ``run`` raises before any work, and NothingUsable when no clip that it tries can be
     decoded. Without ``num_workers`` the hours are those of one worker.
     """
     config.preprocess.check_stride(spatial_stride_of(config.vae))
-    stage, text_stage = latents_stage(config), conditions_stage(config)
-    clips, prompts = read_inputs(config, input_directory)
+    stage, text_stage = latents_stage(config), conditions_stages(config)[0]
+    clips, (prompts, *_) = read_inputs(config, input_directory)
     left = backlog(stage, clips, f"{output_directory}/{stage.name}")
     text_left = backlog(text_stage, prompts, f"{output_directory}/{text_stage.name}")
     vae = _load(config)
@@ -197,7 +199,7 @@ def _prompt_rates(config: LatentsConfig, prompts: pa.Table) -> PromptRates | Non
     """The rates over some of the prompts; None without prompts."""
     if not prompts.num_rows:
         return None
-    worker = EncodePrompts(config)
+    worker = EncodePrompts(config, config.text_encoder)
     chosen = prompts.take(_spread(range(prompts.num_rows), NUM_PROMPTS_MEASURED))
     worker(chosen.slice(0, 1))
     started = time.perf_counter()

@@ -15,7 +15,7 @@ from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pipelines.latents.config import PRESETS, LatentsConfig
 from pipelines.latents.inputs import read_inputs
-from pipelines.latents.stages import conditions_stage, latents_stage
+from pipelines.latents.stages import conditions_stages, latents_stage
 
 USD_PER_GB_MONTH = 0.023  # the list price of the first tier of Amazon S3 Standard
 
@@ -83,14 +83,14 @@ def run(
     when the VAE or the text encoder do not fit the settings or are not there.
     """
     config.preprocess.check_stride(spatial_stride_of(config.vae))
-    latents, conditions = latents_stage(config), conditions_stage(config)
+    stages = [latents_stage(config), *conditions_stages(config)]
     clips, prompts = read_inputs(config, input_directory)
     with connect(engine):
         reports = [
             run_stage(
                 stage, inputs, f"{output_directory}/{stage.name}", engine=engine, progress=progress
             )
-            for stage, inputs in ((latents, clips), (conditions, prompts))
+            for stage, inputs in zip(stages, [clips, *prompts], strict=True)
         ]
     for report in reports:
         summary.merge_stage(output_directory, report)

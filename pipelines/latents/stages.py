@@ -49,16 +49,24 @@ def latents_stage(config: LatentsConfig) -> Stage:
     )
 
 
-def conditions_stage(config: LatentsConfig) -> Stage:
+def conditions_stages(config: LatentsConfig) -> list[Stage]:
+    """One for each text encoder: HunyuanVideo has a second one, whose condition is pooled."""
+    stages = [_conditions_stage(config, "conditions", config.text_encoder)]
+    if config.pooled_text_encoder is not None:
+        stages.append(_conditions_stage(config, "conditions_pooled", config.pooled_text_encoder))
+    return stages
+
+
+def _conditions_stage(config: LatentsConfig, name: str, text_encoder: str) -> Stage:
     """Distinct prompts to text embeddings; the fingerprint covers the encoder's weights."""
     from pipelines.latents.encode import EncodePrompts, failed_condition
 
-    identity = identify_text_encoder(config.text_encoder)
+    identity = identify_text_encoder(text_encoder)
     return Stage(
-        name="conditions",
+        name=name,
         record=ConditionRecord,
         worker=EncodePrompts,
-        worker_args={"config": config},
+        worker_args={"config": config, "text_encoder": text_encoder},
         input_key="prompt_sha256",
         content_columns=("prompt_sha256",),
         fingerprint=sha256_json({"encoder": identity, "dtype": config.dtype or "float32"}),

@@ -292,6 +292,21 @@ def test_clips_of_a_shape_are_encoded_together(config: LatentsConfig, tmp_path: 
             np.testing.assert_allclose(*values, rtol=2e-3, atol=2e-3)
 
 
+def test_a_second_text_encoder_has_its_own_table(config: LatentsConfig, tmp_path: Path) -> None:
+    """HunyuanVideo's pooled condition lies beside the other one, for the same prompts."""
+    write_run(tmp_path, [clip_record(tmp_path, "a", 20)], [storyboard("a", ["one", "two"])])
+
+    reports = run_local(replace(config, pooled_text_encoder="tiny"), tmp_path)
+
+    assert ["latents", "conditions", "conditions_pooled"] == [report.name for report in reports]
+    tables = [
+        read_records(tmp_path / name, ConditionRecord)
+        for name in ("conditions", "conditions_pooled")
+    ]
+    assert ["one", "two"] == sorted(record.prompt for record in tables[1])
+    assert tables[0] == tables[1]
+
+
 class TestRefusals:
     """What is said before any work is done."""
 
