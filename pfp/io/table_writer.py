@@ -73,7 +73,7 @@ class TableWriter:
 
     def append(self, table: pa.Table) -> None:
         """Adds rows, which must follow all earlier ones in the order of the key."""
-        sizes = row_sizes(table)
+        sizes = row_sizes(table, self._record)
         start = 0
         while start < table.num_rows:
             count = self._rows_that_fit(sizes[start:])
@@ -154,15 +154,35 @@ class TableWriter:
             self._aside.__exit__()
 
 
-def row_sizes(table: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """int64 (rows,): the bytes in each row's top-level string and binary columns."""
+def row_sizes(
+    table: pa.Table, record: type[Record] | None = None
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """int64 (rows,): the bytes in each row's top-level string and binary columns.
+
+    Of a record with blobs only these count: their lengths are known without reading the row, and
+    with them where files are cut.
+    """
+    names = record.BLOBS if record is not None and record.BLOBS else table.column_names
     sizes = np.zeros(table.num_rows, dtype=np.int64)
-    for column in table.columns:
+    for column in (table[name] for name in names):
         kind = column.type
         if pa.types.is_large_binary(kind) or pa.types.is_binary(kind) or pa.types.is_string(kind):
             lengths = pc.fill_null(pc.binary_length(column), 0)
             sizes += lengths.to_numpy().astype(np.int64)
     return sizes
+
+
+def file_spans(
+    sizes: np.ndarray[Any, np.dtype[np.int64]], rows_per_file: int
+) -> list[tuple[int, int]]:
+    """The rows ``[start, end)`` of each file that ``TableWriter`` makes of rows of these sizes."""
+    spans, start = [], 0
+    while start < len(sizes):
+        filled = np.cumsum(sizes[start : start + rows_per_file])
+        end = start + min(int(np.searchsorted(filled, FILE_BYTES)) + 1, len(filled))
+        spans.append((start, end))
+        start = end
+    return spans
 
 
 def parquet_writer(sink: AsideFile, schema: pa.Schema) -> pq.ParquetWriter:

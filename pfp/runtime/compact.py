@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,14 @@ import pyarrow as pa
 from pfp.errors import SchemaError
 from pfp.io.filesystems import Folder
 from pfp.io.manifest import commit_files
-from pfp.io.table_writer import GROUP_BYTES, ROWS_PER_FILE, ROWS_PER_GROUP, DataFile, TableWriter
+from pfp.io.table_writer import (
+    GROUP_BYTES,
+    ROWS_PER_FILE,
+    ROWS_PER_GROUP,
+    DataFile,
+    TableWriter,
+    file_spans,
+)
 from pfp.io.tables import check_unique, open_parquet
 from pfp.runtime.index import Index, Int64s, Source
 from pfp.schema.record import Record
@@ -19,23 +28,93 @@ from pfp.schema.record import Record
 CACHE_BYTES = 128 << 20
 
 
-def compact(folder: Folder, record: type[Record], index: Index, chosen: pa.Table) -> None:
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """One final file still to be written: the rows ``rows`` (as the index has them) of ``sources``.
+
+    Files of a table with blobs are cut by their rows' blobs alone, so each can be written for
+    itself, by another process or on another machine.
+    """
+
+    folder: Folder
+    record: type[Record]
+    sources: tuple[Source, ...]
+    rows: pa.Table
+    number: int
+    rows_per_file: int
+
+    def __call__(self) -> DataFile:
+        """Write it; the same bytes each time."""
+        with TableWriter(
+            self.folder, self.record, rows_per_file=self.rows_per_file, first_index=self.number
+        ) as writer:
+            for rows in _read_rows(self.sources, self.rows):
+                writer.append(rows.cast(self.record.SCHEMA))
+            (file,) = writer.finish()
+        return file
+
+
+RunAll: TypeAlias = Callable[[Sequence[WriteFile]], list[DataFile]]
+
+
+def run_here(jobs: Sequence[WriteFile]) -> list[DataFile]:
+    """One after the other in this process."""
+    return [job() for job in jobs]
+
+
+def compact(
+    folder: Folder,
+    record: type[Record],
+    index: Index,
+    chosen: pa.Table,
+    *,
+    run_all: RunAll = run_here,
+) -> None:
     """Makes the chosen rows (in key order) the table. Files that would not change are kept.
 
     Nothing is written if the table consists of these rows already. The table is the old one until
-    the manifest is renamed, and the new one from then on.
+    the manifest is renamed, and the new one from then on. ``run_all`` writes the files of a table
+    with blobs, wherever it likes.
     """
     check_unique(chosen["key"].combine_chunks(), record)
     kept = _kept_files(index, chosen)
     if index.manifest is not None and kept == list(index.manifest.files):
         commit_files(folder, record, kept, rows_per_file=ROWS_PER_FILE)
         return
-    start = sum(file.num_rows for file in kept)
-    with TableWriter(folder, record, rows_per_file=ROWS_PER_FILE, first_index=len(kept)) as writer:
-        for rows in _read_rows(index.sources, chosen.slice(start)):
-            writer.append(rows.cast(record.SCHEMA))
-        files = writer.finish()
+    rest = chosen.slice(sum(file.num_rows for file in kept))
+    if record.BLOBS and rest.num_rows:
+        spans = file_spans(rest["blob_bytes"].to_numpy(), ROWS_PER_FILE)
+        jobs = [
+            _job(folder, record, index, rest.slice(start, end - start), len(kept) + number)
+            for number, (start, end) in enumerate(spans)
+        ]
+        files = run_all(jobs)
+    else:
+        files = _write_in_turn(folder, record, index, rest, len(kept))
     commit_files(folder, record, [*kept, *files], rows_per_file=ROWS_PER_FILE)
+
+
+def _job(
+    folder: Folder, record: type[Record], index: Index, rows: pa.Table, number: int
+) -> WriteFile:
+    """The job with those sources only that its rows come from."""
+    used, numbers = np.unique(rows["source"].to_numpy(), return_inverse=True)
+    position = rows.schema.get_field_index("source")
+    renumbered = rows.set_column(position, "source", pa.array(numbers.astype(np.int32)))
+    sources = tuple(index.sources[source] for source in used)
+    return WriteFile(folder, record, sources, renumbered.combine_chunks(), number, ROWS_PER_FILE)
+
+
+def _write_in_turn(
+    folder: Folder, record: type[Record], index: Index, rows: pa.Table, first_index: int
+) -> list[DataFile]:
+    """Files whose cuts depend on what stands before them."""
+    with TableWriter(
+        folder, record, rows_per_file=ROWS_PER_FILE, first_index=first_index
+    ) as writer:
+        for part in _read_rows(index.sources, rows):
+            writer.append(part.cast(record.SCHEMA))
+        return writer.finish()
 
 
 def _kept_files(index: Index, chosen: pa.Table) -> list[DataFile]:

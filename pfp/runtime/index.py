@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pfp.errors import InputError, SchemaError
+from pfp.errors import InputError
 from pfp.io.filesystems import Folder
 from pfp.io.manifest import MANIFEST_NAME, Manifest
 from pfp.io.tables import open_parquet
@@ -22,6 +22,7 @@ from pfp.schema.record import Record
 Int64s: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 _VERDICT_FIELDS = ("kind", "reason", "error", "attempts", "retryable")
+SCAN_THREADS = 16
 # A row that was judged beats a failed one, whatever the attempts.
 _JUDGED_RANK = 1 << 31
 
@@ -42,7 +43,8 @@ class Index:
 
     ``rows`` has the columns ``key``, ``result_key``, ``verdict`` (kind, reason, error, attempts,
     retryable), ``rank``, ``source`` (index into ``sources``), ``position`` (row in the file) and
-    ``num_bytes`` (the mean of its row group, uncompressed).
+    ``num_bytes`` (the mean of its row group, uncompressed) and ``blob_bytes`` (of the row's own
+    blobs, exact).
     """
 
     sources: tuple[Source, ...]
@@ -61,13 +63,19 @@ def scan(folder: Folder, record: type[Record], pending: Pending) -> Index:
     candidates = [(folder, name) for name in names]
     candidates += [(pending.folder, name) for name in pending.parts()]
     sources: list[Source] = []
-    rows: list[pa.Table] = [_rows_of(-1, [], [], record.SCHEMA.empty_table(), record)]
+    rows: list[pa.Table] = [_rows_of([], [], record.SCHEMA.empty_table(), record)]
     num_final = 0
-    for place, name in candidates:
-        with contextlib.suppress(OSError, pa.ArrowException, SchemaError):
-            source, lines = _scan_file(place, name, len(sources), record)
+    # Side by side: millions of parts in an object store are as many round trips.
+    with ThreadPoolExecutor(SCAN_THREADS) as pool:
+        found = pool.map(lambda each: _scan_file(each[0], each[1], record), candidates)
+        for (place, _), scanned in zip(candidates, found, strict=True):
+            if scanned is None:
+                continue
+            source, lines = scanned
+            number = np.full(lines.num_rows, len(sources), np.int32)
+            position = lines.schema.get_field_index("source")
+            rows.append(lines.set_column(position, "source", pa.array(number)))
             sources.append(source)
-            rows.append(lines)
             num_final += place is folder
     return Index(tuple(sources), num_final, manifest, pa.concat_tables(rows))
 
@@ -89,20 +97,22 @@ def _present(folder: Folder, record: type[Record]) -> Manifest | None:
     return manifest if manifest.version == record.VERSION else None
 
 
-def _scan_file(
-    folder: Folder, name: str, source: int, record: type[Record]
-) -> tuple[Source, pa.Table]:
-    with open_parquet(folder, name) as parquet:
-        if not parquet.schema_arrow.equals(record.SCHEMA):
-            message = f"{folder.file(name)} does not have the columns of {record.NAME}"
-            raise SchemaError(message)
-        columns = [record.KEY, RESULT_KEY, *(f"verdict.{field}" for field in _VERDICT_FIELDS)]
-        table = parquet.read(columns=list(dict.fromkeys(columns)))
-        counts, mean_bytes = _groups(parquet.metadata)
+def _scan_file(folder: Folder, name: str, record: type[Record]) -> tuple[Source, pa.Table] | None:
+    """One file and its rows, as of source 0; None for a damaged one."""
+    columns = [record.KEY, RESULT_KEY, *(f"verdict.{field}" for field in _VERDICT_FIELDS)]
+    columns += record.INDEXED
+    try:
+        with open_parquet(folder, name) as parquet:
+            if not parquet.schema_arrow.equals(record.SCHEMA):
+                return None
+            table = parquet.read(columns=list(dict.fromkeys(columns)))
+            counts, mean_bytes = _groups(parquet.metadata)
+    except (OSError, pa.ArrowException):
+        return None
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if counts else np.zeros(1)
     return (
         Source(folder, name, table.num_rows, starts.astype(np.int64)),
-        _rows_of(source, counts, mean_bytes, table, record),
+        _rows_of(counts, mean_bytes, table, record),
     )
 
 
@@ -117,7 +127,7 @@ def _groups(metadata: pq.FileMetaData) -> tuple[list[int], list[int]]:
 
 
 def _rows_of(
-    source: int, counts: list[int], mean_bytes: list[int], table: pa.Table, record: type[Record]
+    counts: list[int], mean_bytes: list[int], table: pa.Table, record: type[Record]
 ) -> pa.Table:
     verdicts = table["verdict"].combine_chunks()
     fields = [pc.struct_field(verdicts, name) for name in _VERDICT_FIELDS]
@@ -130,11 +140,19 @@ def _rows_of(
             RESULT_KEY: table[RESULT_KEY],
             "verdict": pa.StructArray.from_arrays(fields, names=list(_VERDICT_FIELDS)),
             "rank": rank,
-            "source": np.full(table.num_rows, source, np.int32),
+            "source": np.zeros(table.num_rows, np.int32),
             "position": np.arange(table.num_rows, dtype=np.int64),
             "num_bytes": num_bytes,
+            "blob_bytes": _blob_bytes(table, record),
         }
     )
+
+
+def _blob_bytes(table: pa.Table, record: type[Record]) -> Int64s:
+    total = np.zeros(table.num_rows, np.int64)
+    for blob in record.BLOBS:
+        total += np.array([length or 0 for length in record.blob_bytes(blob, table)], np.int64)
+    return total
 
 
 def choose(index: Index, wanted: pa.Array) -> pa.Table:

@@ -7,13 +7,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from pfp import errors
 from pfp.errors import ConfigError, PfpError
+from pfp.io.table_writer import DataFile
+from pfp.runtime.compact import WriteFile, run_here
 from pfp.runtime.connect import connect, environment
 from pfp.runtime.pending import Pending
 from pfp.runtime.preparing import PreparingWorker
@@ -42,6 +44,33 @@ def run_ray(stage: Stage, todo: pa.Table, pending: Pending) -> Iterator[pa.Table
         ):
             _raise_error(answer)
             yield answer.select(RECEIPT_SCHEMA.names)
+
+
+def write_on_ray(jobs: Sequence[WriteFile]) -> list[DataFile]:
+    """The files, in the order of the jobs, written by as many tasks at a time as there are CPUs.
+
+    A table of terabytes does not pass through one machine. A single file is written here.
+    """
+    if len(jobs) < 2:
+        return run_here(jobs)
+    import ray
+
+    with connect("ray"):
+        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        room = max(1, int(total.get("CPU", 1)))
+        write = ray.remote(num_cpus=1, max_retries=-1)(WriteFile.__call__)
+        files: list[Any] = []
+        waiting: list[Any] = []
+        for job in jobs:
+            if len(waiting) == room:
+                _, waiting = ray.wait(waiting, num_returns=1)
+            files.append(write.remote(job))
+            waiting.append(files[-1])
+        try:
+            written: list[DataFile] = ray.get(files)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error  # a full disk, say, in its own words
+        return written
 
 
 def _dataset(stage: Stage, todo: pa.Table, pending: Pending) -> Any:

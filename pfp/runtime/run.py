@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from pfp.errors import ConfigError, InvariantError
 from pfp.io.filesystems import Folder
 from pfp.io.locks import locked
-from pfp.runtime.compact import compact
+from pfp.runtime.compact import compact, run_here
 from pfp.runtime.index import choose, prior_attempts, scan
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY, result_keys
 from pfp.runtime.local_engine import run_local
 from pfp.runtime.pending import Pending
 from pfp.runtime.progress import NoProgress, Progress
-from pfp.runtime.ray_engine import run_ray
+from pfp.runtime.ray_engine import run_ray, write_on_ray
 from pfp.runtime.report import StageReport, report_of
 from pfp.runtime.stage import Stage
 
@@ -120,7 +120,8 @@ def _run(  # noqa: PLR0917 - the parts of one call
             "run it again, and report it if that does not help"
         )
         raise InvariantError(message)
-    compact(folder, stage.record, index, chosen)
+    run_all = write_on_ray if engine == "ray" else run_here
+    compact(folder, stage.record, index, chosen, run_all=run_all)
     pending.clear()
     return chosen, todo.num_rows
 

@@ -341,7 +341,7 @@ def test_cuts_follow_the_rule_however_rows_are_handed_over(  # noqa: PLR0917
             patch.setattr(table_writer, name, value)
         in_pieces = cut(rows, pieces, tmp_path / "pieces", rows_per_file)
         at_once = cut(rows, [], tmp_path / "once", rows_per_file)
-    assert expected_cut(row_sizes(rows).tolist(), rows_per_file, limits) == at_once
+    assert expected_cut(row_sizes(rows, ConditionRecord).tolist(), rows_per_file, limits) == at_once
     assert at_once == in_pieces
     assert contents(tmp_path / "once") == contents(tmp_path / "pieces")
 
@@ -375,6 +375,7 @@ def test_row_sizes_count_strings_and_bytes() -> None:
     rows = sized_rows([0, 5, 1000])
     assert [4, 9, 1004] == row_sizes(rows).tolist()
     assert [9, 1004] == row_sizes(rows.slice(1)).tolist()
+    assert [0, 5, 1000] == row_sizes(rows, ConditionRecord).tolist()
 
 
 def test_a_table_larger_than_a_row_group_is_cut_by_bytes(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,13 @@ from hypothesis import strategies as st
 from pfp.io import tables
 from pfp.io.filesystems import Folder
 from pfp.io.manifest import read_manifest
+from pfp.io.table_writer import DataFile
 from pfp.runtime import compact as module
 from pfp.runtime.compact import compact, windows
 from pfp.runtime.index import choose, prior_attempts, scan
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.runtime.pending import Pending, part_name
-from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict
+from pfp.schema import KEPT, ConditionRecord, Dropped, Failed, StoryboardRecord, Verdict
 from tests.runtime.test_run import contents
 
 
@@ -176,6 +180,70 @@ def test_compaction_gives_the_table_that_would_be_written_at_once(
     tables.write_table(fresh, numbered(there), StoryboardRecord, rows_per_file=per_file)
     assert contents(fresh) == contents(folder)
     assert [] == tables.verify_table(folder, StoryboardRecord)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.none() | st.integers(1, 400), min_size=1, max_size=40),
+    parts=st.lists(st.integers(0, 3), min_size=40, max_size=40),
+    per_file=st.integers(1, 9),
+    file_bytes=st.integers(1, 2500),
+    order=st.randoms(use_true_random=False),
+)
+def test_files_of_tensors_can_be_written_each_for_itself(  # noqa: PLR0917
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[int | None],
+    parts: list[int],
+    per_file: int,
+    file_bytes: int,
+    order: random.Random,
+) -> None:
+    """Cuts are known before anything is written, so files may be written in any order."""
+    folder, fresh = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("fresh")
+
+    def run_in_any_order(jobs: Sequence[module.WriteFile]) -> list[DataFile]:
+        shuffled = list(jobs)
+        order.shuffle(shuffled)
+        files = {job.number: pickle.loads(pickle.dumps(job))() for job in shuffled}
+        return [files[job.number] for job in jobs]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ROWS_PER_FILE", per_file)
+        patch.setattr("pfp.io.table_writer.FILE_BYTES", file_bytes)
+        patch.setattr("pfp.io.table_writer.BLOB_GROUP_BYTES", 300)
+        patch.setattr("os.fsync", lambda _: None)
+        for part in range(4):
+            mine = [n for n in range(len(sizes)) if parts[n] == part]
+            commit(folder, tensors(mine, sizes), f"{part:x}")
+        place = Folder.at(folder)
+        index = scan(place, ConditionRecord, Pending.of(place, "run"))
+        chosen = choose(index, index.rows[RESULT_KEY].combine_chunks())
+        compact(place, ConditionRecord, index, chosen, run_all=run_in_any_order)
+        Pending.of(place, "run").clear()
+        whole = tensors(list(range(len(sizes))), sizes)
+        tables.write_table(fresh, whole, ConditionRecord, rows_per_file=per_file)
+    assert contents(fresh) == contents(folder)
+    assert [] == tables.verify_table(folder, ConditionRecord)
+
+
+def tensors(numbers: list[int], sizes: list[int | None]) -> pa.Table:
+    """Rows with embeddings of so many values, or none."""
+    return ConditionRecord.table(
+        [
+            ConditionRecord(
+                prompt_sha256=f"k{number:03d}",
+                prompt="p" * (number % 7),
+                encoder_id="",
+                encoder_sha256="",
+                embedding=None if size is None else bytes([number]) * 2 * size,
+                embedding_shape=[] if size is None else [1, size],
+                verdict=KEPT,
+                result_key=f"r{number:03d}",
+            )
+            for number in numbers
+            for size in [sizes[number]]
+        ]
+    )
 
 
 def numbered(numbers: list[int]) -> pa.Table:

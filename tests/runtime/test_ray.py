@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import ray
 
 from pfp import runtime
-from pfp.errors import ConfigError
+from pfp.errors import ConfigError, SchemaError
 from pfp.io import tables
+from pfp.io.filesystems import Folder
+from pfp.io.manifest import read_manifest
+from pfp.io.table_writer import DataFile
+from pfp.runtime import compact as compact_module
 from pfp.runtime import ray_engine
-from pfp.schema import Failed, StoryboardRecord
+from pfp.runtime.index import choose, scan
+from pfp.runtime.keys import RESULT_KEY
+from pfp.runtime.pending import Pending
+from pfp.schema import ConditionRecord, Failed, StoryboardRecord
 from tests.runtime.numbers_stage import begun, make_inputs, make_stage
+from tests.runtime.test_index import commit, tensors
 from tests.runtime.test_run import contents
 
 pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.slow]
@@ -132,3 +141,28 @@ def test_resources_that_no_machine_has_are_refused(tmp_path: Path, log: Path) ->
     stage = make_stage(log, resources=runtime.Resources(num_gpus=1))
     with pytest.raises(ConfigError, match="a worker needs 1 CPUs, 1 GPUs"):
         runtime.run_stage(stage, make_inputs(3), tmp_path / "t")
+
+
+def test_files_of_tensors_are_written_by_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same files as when one process writes them; a task's error comes in its own words."""
+    monkeypatch.setattr(compact_module, "ROWS_PER_FILE", 3)
+    sizes: list[int | None] = [10 * number for number in range(1, 12)]
+    commit(tmp_path, tensors(list(range(11)), sizes), "1")
+    place = Folder.at(tmp_path)
+    index = scan(place, ConditionRecord, Pending.of(place, "run"))
+    chosen = choose(index, index.rows[RESULT_KEY].combine_chunks())
+    jobs: list[compact_module.WriteFile] = []
+
+    def remembered(wanted: Sequence[compact_module.WriteFile]) -> list[DataFile]:
+        jobs.extend(wanted)
+        return ray_engine.write_on_ray(wanted)
+
+    compact_module.compact(place, ConditionRecord, index, chosen, run_all=remembered)
+
+    assert 4 == len(jobs)
+    assert compact_module.run_here(jobs) == list(read_manifest(place, ConditionRecord).files)
+    Pending.of(place, "run").clear()
+    with pytest.raises(SchemaError, match=r"part-1{64}\.parquet is damaged .* delete it"):
+        ray_engine.write_on_ray(jobs)
