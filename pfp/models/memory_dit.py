@@ -19,12 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pfp.errors import WeightsError
-from pfp.models.backbones.wan import Memory, forward_with_memory
+from pfp.models.backbones.wan import LORA_TARGETS, Memory, forward_with_memory
 from pfp.models.memory_encoder import centre_positions, make_encoder, pooled_positions
 from pfp.models.rates import GEOMETRIES, parse_rate
-
-# Every linear map in a block; never the patch embedding, which the LR branch reuses as it is.
-LORA_TARGETS: Final = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2")
 
 CONFIG_FILE: Final = "config.json"
 LORA_FILE: Final = "pytorch_lora_weights.safetensors"
@@ -59,7 +56,7 @@ class MemoryDiT(nn.Module):
             LoraConfig(
                 r=config.lora_rank,
                 lora_alpha=config.lora_rank,
-                target_modules=list(LORA_TARGETS),
+                target_modules=list(LORA_TARGETS["attention_ffn"]),
                 init_lora_weights=True,
             )
         )
@@ -81,6 +78,7 @@ class MemoryDiT(nn.Module):
         return Memory(
             tokens_BND=tokens.flatten(2).transpose(1, 2),
             positions_NK3=positions.to(tokens.device),
+            attends_to_text=True,
             shared_timestep=framepack,
         )
 

@@ -52,7 +52,9 @@ def test_memory_stands_at_timestep_zero_and_only_targets_come_out(
         torch.full((1, 2), 700.0),
         text,
         frame_index_BT=torch.tensor([[1, 2]]),
-        memory=Memory(memory, target_positions(torch.zeros(1, 1), 4, 6)[0][:, None]),
+        memory=Memory(
+            memory, target_positions(torch.zeros(1, 1), 4, 6)[0][:, None], attends_to_text=True
+        ),
     )
 
     torch.testing.assert_close(ours, stock, atol=1e-5, rtol=0)

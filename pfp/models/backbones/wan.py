@@ -1,135 +1,193 @@
-"""Wan's DiT with memory: the stock diffusers blocks, with history tokens before the target's.
+"""Wan's DiT with memory: the stock diffusers layers, with history tokens before the target's.
 
-Axes: B batch, C latent channels, D inner width, T target latent frames, H rows, W columns,
-L sequence, N memory tokens, 3 the (time, row, column) of a token in latent frames and patches.
+Axes: B batch, C latent channels, D inner width, E channels of a head, F feature channels, T target
+latent frames, H rows, W columns, L tokens, N memory tokens, P tokens of a segment, S segments, 3
+the (time, row, column) of a token in latent frames and patches.
 
 The forward is written out rather than hooked in, so that a reader sees where memory enters:
 memory tokens stand first in the sequence at timestep 0 (the paper's history is clean; Wan 2.2 5B
-was trained with t = 0 on its conditioning frames), every token carries its own rotary position,
-and only the target's tokens leave through the output projection.
+was trained with t = 0 on its conditioning frames, 14B was not), every token carries its own rotary
+position, and only the target's tokens leave through the output projection.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, cast
 
 import torch
 from diffusers import WanTransformer3DModel
-from torch import Tensor
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from torch import Tensor, nn
 
+from pfp.models.backbones.interface import Memory, TextConditions
+from pfp.models.backbones.rotary import rotary_at, sequence_rotary, target_positions
+from pfp.models.backbones.streams import Streams, join, jointly, segment_timesteps, split_like
 
-class Memory(NamedTuple):
-    """Memory tokens ``(B, N, D)`` and how they stand in the sequence.
+__all__ = [
+    "LORA_TARGETS",
+    "Memory",
+    "Wan",
+    "block_forward",
+    "forward_with_memory",
+    "rotary_embedding",
+    "target_positions",
+]
 
-    ``positions_NK3`` are the places that a token's rotary phases are averaged over: its centre
-    alone (K = 1), or all the patches that it covers, as FramePack pools them. Tokens are modulated
-    as clean frames (timestep 0), or with ``shared_timestep`` as if as noisy as the target.
-    """
+THETA: Final = 10_000.0
 
-    tokens_BND: Tensor
-    positions_NK3: Tensor
-    shared_timestep: bool = False
+_ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
 
-
-def target_positions(frame_index_BT: Tensor, height: int, width: int) -> Tensor:
-    """Positions ``(B, T*H*W, 3)`` of target tokens whose latent frames have the given indices."""
-    batch, num_frames = frame_index_BT.shape
-    rows, columns = torch.arange(height), torch.arange(width)
-    grid = torch.cartesian_prod(rows, columns).float()
-    times = frame_index_BT.float()[:, :, None, None].expand(-1, -1, height * width, 1)
-    places = grid.expand(batch, num_frames, -1, -1).to(times.device)
-    return torch.cat([times, places], dim=-1).flatten(1, 2)
+# Every linear map in a block; never the patch embedding, which the LR branch reuses as it is. The
+# paper gives the rank of its LoRA (128) and not what it is put on.
+LORA_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
+    "attention": _ATTENTION,
+    "attention_ffn": (*_ATTENTION, "ffn.net.0.proj", "ffn.net.2"),
+}
 
 
 def rotary_embedding(dit: WanTransformer3DModel, positions_BL3: Tensor) -> tuple[Tensor, Tensor]:
-    """Wan's rotary cosines and sines ``(B, L, 1, head)`` at any, also fractional, positions.
+    """Wan's rotary cosines and sines ``(B, L, 1, E)`` at any, also fractional, positions.
 
     Equal to the model's own table at whole positions; computed, because the table begins at 0 and
     ends at 1,024.
     """
-    rope = dit.rope
-    angles = []
-    for axis, dim in enumerate((rope.t_dim, rope.h_dim, rope.w_dim)):
-        exponents = torch.arange(0, dim, 2, dtype=torch.float64, device=positions_BL3.device) / dim
-        frequency = 10000.0**-exponents
-        angle = positions_BL3[..., axis, None].double() * frequency
-        angles.append(angle.repeat_interleave(2, dim=-1))
-    angle_BLD = torch.cat(angles, dim=-1)[:, :, None]
-    return angle_BLD.cos().float(), angle_BLD.sin().float()
+    cosine, sine = rotary_at(positions_BL3, _axis_dims(dit), THETA)
+    return cosine[:, :, None], sine[:, :, None]
 
 
-def _memory_rotary(
-    dit: WanTransformer3DModel, positions_NK3: Tensor, origin_B3: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``(B, N, 1, head)`` of memory tokens, averaged over their K places."""
-    num_tokens, num_places, _ = positions_NK3.shape
-    positions = positions_NK3.flatten(0, 1) + origin_B3[:, None]
-    cosine, sine = rotary_embedding(dit, positions)
-    cells = (num_tokens, num_places)
-    spread = (len(origin_B3), *cells, 1, cosine.shape[-1])
-    return cosine.reshape(spread).mean(2), sine.reshape(spread).mean(2)
+def _axis_dims(dit: WanTransformer3DModel) -> tuple[int, int, int]:
+    return dit.rope.t_dim, dit.rope.h_dim, dit.rope.w_dim
 
 
-def _with_memory(
-    rotary: tuple[Tensor, Tensor], memory_rotary: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    (cosine, sine), (memory_cosine, memory_sine) = rotary, memory_rotary
-    return torch.cat([memory_cosine, cosine], dim=1), torch.cat([memory_sine, sine], dim=1)
+class Conditions(NamedTuple):
+    """What every block is given beside the streams; the first two hold an entry a stream."""
+
+    modulations_BS6D: tuple[Tensor, ...]
+    attend_to_text: tuple[bool, ...]
+    text_BLD: Tensor
+    rotary: tuple[Tensor, Tensor]  # cosines and sines (B, L, 1, E)
+    features_BNF: Tensor | None = None
+
+
+def block_forward(
+    block: WanTransformerBlock, cross: nn.Module | None, streams: Streams, given: Conditions
+) -> Streams:
+    """One Wan block over streams ``(B, S, P, D)`` with a row of modulation per segment.
+
+    The stock block's arithmetic and precisions; where all streams attend to text and ``cross`` is
+    None, its output.
+    """
+    rows = [
+        (block.scale_shift_table[None] + modulation.float())[:, :, :, None].unbind(2)
+        for modulation in given.modulations_BS6D
+    ]
+    shifts, scales, gates, ffn_shifts, ffn_scales, ffn_gates = zip(*rows, strict=True)
+
+    normed = tuple(map(partial(_modulate, block.norm1), streams, shifts, scales))
+    attended = split_like(block.attn1(join(normed), None, None, given.rotary), streams)
+    streams = tuple(map(_add_gated, streams, attended, gates))
+
+    asks = given.attend_to_text
+    queries = tuple(
+        block.norm2(x.float()).type_as(x) for x, ask in zip(streams, asks, strict=True) if ask
+    )
+    told = iter(jointly(lambda x: block.attn2(x, given.text_BLD, None, None), queries))
+    streams = tuple(x + next(told) if ask else x for x, ask in zip(streams, asks, strict=True))
+
+    normed = tuple(map(partial(_modulate, block.norm3), streams, ffn_shifts, ffn_scales))
+    streams = tuple(
+        _add_gated(x, block.ffn(y).float(), gate)
+        for x, y, gate in zip(streams, normed, ffn_gates, strict=True)
+    )
+    if cross is None:
+        return streams
+    *before, target = streams
+    flat = target.flatten(1, 2)
+    return (*before, (flat + cross(flat, given.features_BNF)).unflatten(1, target.shape[1:3]))
+
+
+def _modulate(norm: nn.Module, x_BSPD: Tensor, shift_BS1D: Tensor, scale_BS1D: Tensor) -> Tensor:
+    modulated: Tensor = norm(x_BSPD.float()) * (1 + scale_BS1D) + shift_BS1D
+    return modulated.type_as(x_BSPD)
+
+
+def _add_gated(x_BSPD: Tensor, update_BSPD: Tensor, gate_BS1D: Tensor) -> Tensor:
+    return (x_BSPD.float() + update_BSPD * gate_BS1D).type_as(x_BSPD)
 
 
 def forward_with_memory(
     dit: WanTransformer3DModel,
     noisy_BCTHW: Tensor,
     timestep_BT: Tensor,
-    text_BLD: Tensor,
+    text: Tensor | TextConditions,
     *,
     frame_index_BT: Tensor,
     memory: Memory | None = None,
     origin_B2: Tensor | None = None,
+    cross_attend: Sequence[nn.Module] | None = None,
 ) -> Tensor:
-    """Predict the velocity ``(B, C, T, H, W)`` of target frames, given memory tokens.
-
-    ``timestep_BT`` is in [0, 1000], one value a frame: frames at 0 are clean and serve as
-    conditions. ``frame_index_BT`` are the targets' true latent frame indices. ``origin_B2`` shifts
-    rows and columns (in patches) of targets and memory, for crops of a larger picture. Without
-    memory, and with equal timesteps and indices 0..T-1, this is the stock forward.
-    """
-    batch, _, num_frames, height, width = noisy_BCTHW.shape
+    """See ``Backbone.forward_with_memory``; Wan masks no text and pools none."""
+    num_frames, height, width = noisy_BCTHW.shape[2:]
     _, patch_height, patch_width = dit.config.patch_size
     rows, columns = height // patch_height, width // patch_width
-    tokens = dit.patch_embedding(noisy_BCTHW).flatten(2).transpose(1, 2)
-    origin_B3 = tokens.new_zeros(batch, 3, dtype=torch.float32)
-    if origin_B2 is not None:
-        origin_B3[:, 1:] = origin_B2
-    positions = target_positions(frame_index_BT, rows, columns) + origin_B3[:, None]
-    rotary = rotary_embedding(dit, positions)
-    segment_timesteps = timestep_BT
-    tokens_per_segment = [rows * columns] * num_frames
+    text_BLD = text.text_BLD if isinstance(text, TextConditions) else text
+    target = dit.patch_embedding(noisy_BCTHW).flatten(2).transpose(1, 2)
+    positions_BL3 = target_positions(frame_index_BT, rows, columns)
+    waves = sequence_rotary(positions_BL3, memory, origin_B2, _axis_dims(dit), THETA)
+    rotary = (waves[0][:, :, None], waves[1][:, :, None])
+
+    # One row of modulation per segment: one for memory, then one or one for each frame.
+    num_segments = timestep_BT.shape[1]
+    streams: Streams = (target.unflatten(1, (num_segments, -1)),)
+    timestep_BS = timestep_BT
+    attend_to_text: tuple[bool, ...] = (True,)
     if memory is not None:
-        tokens = torch.cat([memory.tokens_BND.type_as(tokens), tokens], dim=1)
-        rotary = _with_memory(rotary, _memory_rotary(dit, memory.positions_NK3, origin_B3))
-        history_timestep_B1 = timestep_BT[:, :1] * memory.shared_timestep
-        segment_timesteps = torch.cat([history_timestep_B1, timestep_BT], dim=1)
-        tokens_per_segment = [memory.tokens_BND.shape[1], *tokens_per_segment]
-    repeats = torch.tensor(tokens_per_segment, device=tokens.device)
-
-    # One modulation per segment (memory, then each target frame), spread over its tokens.
-    temb_BSD, modulation, text, _ = dit.condition_embedder(
-        segment_timesteps.flatten(), text_BLD, None, timestep_seq_len=segment_timesteps.shape[1]
+        streams = (memory.tokens_BND[:, None].type_as(target), *streams)
+        history_B1 = segment_timesteps(timestep_BT, shared=memory.shared_timestep)
+        timestep_BS = torch.cat([history_B1, timestep_BT], dim=1)
+        attend_to_text = (memory.attends_to_text, True)
+    temb_BSD, modulation, text_BLD, _ = dit.condition_embedder(
+        timestep_BS.flatten(), text_BLD, None, timestep_seq_len=timestep_BS.shape[1]
     )
-    modulation = modulation.unflatten(2, (6, -1)).repeat_interleave(repeats, dim=1)
-    for block in dit.blocks:
+    given = Conditions(
+        modulation.unflatten(2, (6, -1)).split([x.shape[1] for x in streams], dim=1),
+        attend_to_text,
+        text_BLD,
+        rotary,
+        memory.features_BNF if memory is not None else None,
+    )
+    crosses = cross_attend if cross_attend is not None else [None] * len(dit.blocks)
+    for block, cross in zip(dit.blocks, crosses, strict=True):
+        run = partial(block_forward, block, cross)
         if dit.gradient_checkpointing and torch.is_grad_enabled():
-            tokens = dit._gradient_checkpointing_func(block, tokens, text, modulation, rotary)  # noqa: SLF001
+            streams = dit._gradient_checkpointing_func(run, streams, given)  # noqa: SLF001 - as the stock forward
         else:
-            tokens = block(tokens, text, modulation, rotary)
+            streams = run(streams, given)
+    return _velocity(dit, streams[-1], temb_BSD[:, -num_segments:], (num_frames, rows, columns))
 
-    num_targets = rows * columns * num_frames
-    temb = temb_BSD[:, -num_frames:].repeat_interleave(rows * columns, dim=1)
-    shift, scale = (dit.scale_shift_table[None] + temb[:, :, None]).chunk(2, dim=2)
-    out = dit.norm_out(tokens[:, -num_targets:].float()) * (1 + scale[:, :, 0]) + shift[:, :, 0]
-    patches = dit.proj_out(out.type_as(tokens))
-    grid = patches.reshape(batch, num_frames, rows, columns, patch_height, patch_width, -1)
-    return cast(
-        "Tensor", grid.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, -1, num_frames, height, width)
-    )
+
+def _velocity(
+    dit: WanTransformer3DModel, target_BSPD: Tensor, temb_BSD: Tensor, grid: tuple[int, int, int]
+) -> Tensor:
+    """Norm, modulation and projection of the target's tokens, laid out as a latent video."""
+    _, patch_height, patch_width = dit.config.patch_size
+    table = dit.scale_shift_table[None] + temb_BSD[:, :, None]
+    shift, scale = table[:, :, :, None].unbind(2)
+    out = dit.proj_out(_modulate(dit.norm_out, target_BSPD, shift, scale)).flatten(1, 2)
+    patches = out.unflatten(2, (patch_height, patch_width, -1)).unflatten(1, grid)
+    video = patches.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+    return cast("Tensor", video)
+
+
+class Wan:
+    """``Backbone`` of ``WanTransformer3DModel``: Wan 2.1, both of Wan 2.2, and tiny."""
+
+    lora_targets = LORA_TARGETS
+
+    def patch_embedding(self, dit: WanTransformer3DModel) -> nn.Conv3d:
+        """See ``Backbone``."""
+        return cast("nn.Conv3d", dit.patch_embedding)
+
+    forward_with_memory = staticmethod(forward_with_memory)
