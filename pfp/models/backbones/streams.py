@@ -28,9 +28,7 @@ def split_like(sequence_BLD: Tensor, streams: Streams) -> Streams:
     """A sequence cut into the shapes of ``streams``; views, not copies."""
     sizes = [stream.shape[1] * stream.shape[2] for stream in streams]
     parts = torch.split(sequence_BLD, sizes, dim=1)
-    return tuple(
-        part.view(*stream.shape) for part, stream in zip(parts, streams, strict=True)
-    )
+    return tuple(part.view(*stream.shape) for part, stream in zip(parts, streams, strict=True))
 
 
 def jointly(fn: Callable[[Tensor], Tensor], streams: Streams) -> Streams:
