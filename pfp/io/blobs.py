@@ -69,9 +69,10 @@ class Blobs:
         """
         if not into.flags.c_contiguous:
             raise ValueError("bytes can be read into contiguous memory only; give another array")
-        place = int(self._offsets[blob][row]) + start
-        name = self._files[self._file_of_row[row]]
-        return Range(name, place, into.reshape(-1).view(np.uint8).data)
+        place = self._offsets[blob].item(row) + start
+        name = self._files[self._file_of_row.item(row)]
+        # An array without values has no memory that could be cast.
+        return Range(name, place, into.data.cast("B") if into.size else memoryview(bytearray()))
 
     def read(self, parts: Sequence[Range]) -> None:
         """Fill the parts."""

@@ -6,30 +6,42 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pyarrow import ArrowInvalid
 from pyarrow import fs as pafs
 
-from pfp.errors import InputError
+from pfp.errors import InputError, PermanentError, RetryableError
 
 ASIDE_PREFIX = "_aside-"
+# How long S3 may take to connect, and to send or take a byte, before a request is made again. A
+# URI cannot say so, and what pyarrow makes of one waits 3 s thirty times. Its constructor's three
+# attempts are kept: file systems forget any other number when they are pickled. A stall in the
+# middle of an answer is noticed some 7 s later, since curl looks at a mean over seconds.
+S3_CONNECT_SECONDS: Final = 5.0
+S3_STALL_SECONDS: Final = 10.0
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
 }
+_STORE_REFUSES = re.compile(
+    r"ACCESS_DENIED|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|SIGNATURE_DOES_NOT_MATCH"
+    r"|NO_SUCH_BUCKET|EXPIRED_TOKEN|HTTP status 40[13]"
+)
 
 
 def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     """The file system and the path on it of a local path or a URI (``file://``, ``s3://``, ``gs://``).
 
-    A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``.
+    A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``. Requests
+    to S3 fail within a minute when nothing answers (``S3_STALL_SECONDS``, three attempts).
     """
     text = str(uri)
     if "://" not in text:
@@ -39,7 +51,25 @@ def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     except (ArrowInvalid, OSError, NotImplementedError) as error:
         message = f"{text} cannot be opened ({error}); give a local path, s3:// or gs://"
         raise InputError(message) from error
-    return filesystem, path
+    return _impatient(filesystem) if text.startswith("s3://") else filesystem, path
+
+
+def _impatient(filesystem: pafs.FileSystem) -> pafs.FileSystem:
+    """The same S3 with bounded waits. What pickle knows of it is what its constructor takes."""
+    rebuild, (options,) = filesystem.__reduce__()
+    limits = {"connect_timeout": S3_CONNECT_SECONDS, "request_timeout": S3_STALL_SECONDS}
+    return rebuild({**options, **limits})
+
+
+def reconnected(filesystem: pafs.FileSystem) -> pafs.FileSystem:
+    """The same file system on connections of its own; S3 asks once, for callers who ask again."""
+    if not isinstance(filesystem, pafs.FileSystem):
+        return filesystem
+    rebuild, arguments = filesystem.__reduce__()
+    if filesystem.type_name != "s3":
+        return rebuild(*arguments)
+    once = pafs.AwsStandardS3RetryStrategy(max_attempts=1)
+    return pafs.S3FileSystem(**arguments[0], retry_strategy=once)
 
 
 def disk_full(error: BaseException) -> OSError | None:
@@ -69,6 +99,29 @@ def explain_write_errors(place: str) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def explain_store_errors(filesystem: pafs.FileSystem, place: str) -> Iterator[None]:
+    """Turns what an object store answers into a ``RetryableError``, or a ``PermanentError``.
+
+    Local files and ``FileNotFoundError`` pass through as they are.
+    """
+    try:
+        yield
+    except OSError as error:
+        local = isinstance(filesystem, pafs.LocalFileSystem)
+        if local or isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise
+        raise store_error(place, error) from error
+
+
+def store_error(place: str, error: BaseException) -> PermanentError | RetryableError:
+    """What to tell of an object store's last answer: no rights, or no luck."""
+    reason = " ".join(str(error).split())[:300]
+    if _STORE_REFUSES.search(reason):
+        return PermanentError(f"{place} is refused ({reason}); check the URI and the credentials")
+    return RetryableError(f"{place} cannot be reached ({reason}); run again later")
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """One folder. Files are written aside and renamed, so a reader never sees half of one."""
@@ -96,49 +149,63 @@ class Folder:
 
     def make(self) -> None:
         """Creates the folder and its parents if they are missing."""
-        with explain_write_errors(self.path):
+        with explain_write_errors(self.path), explain_store_errors(self.filesystem, self.path):
             self.filesystem.create_dir(self.path, recursive=True)
 
     def names(self) -> list[str]:
         """The names of the files right inside this folder, sorted; none if it does not exist."""
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
+        infos = self._infos()
         return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
     def folder_names(self) -> list[str]:
         """The names of the folders right inside this folder, sorted."""
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
+        infos = self._infos()
         return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
 
     def sizes(self) -> dict[str, int]:
         """The size in bytes of each file right inside this folder."""
-        selector = pafs.FileSelector(self.path, allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
+        infos = self._infos()
         return {info.base_name: info.size for info in infos if info.type == pafs.FileType.File}
 
     def has(self, name: str) -> bool:
         """Whether a file of that name exists."""
-        info: pafs.FileInfo = self.filesystem.get_file_info(self.file(name))
+        with self._asking(name):
+            info: pafs.FileInfo = self.filesystem.get_file_info(self.file(name))
         return bool(info.type == pafs.FileType.File)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; ``FileNotFoundError`` if there is none."""
-        with self.filesystem.open_input_stream(self.file(name)) as stream:
+        with (
+            self._asking(name),
+            self.filesystem.open_input_stream(self.file(name)) as stream,
+        ):
             return bytes(stream.read())
 
     def sha256(self, name: str) -> str:
         """The SHA-256 of a file, 64 hex digits; read in chunks of 1 MiB."""
         digest = hashlib.sha256()
-        with self.filesystem.open_input_stream(self.file(name)) as stream:
+        with (
+            self._asking(name),
+            self.filesystem.open_input_stream(self.file(name)) as stream,
+        ):
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
         return digest.hexdigest()
+
+    def _infos(self) -> list[pafs.FileInfo]:
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        with explain_store_errors(self.filesystem, self.path):
+            infos: list[pafs.FileInfo] = self.filesystem.get_file_info(selector)
+        return infos
+
+    def _asking(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return explain_store_errors(self.filesystem, self.file(name))
 
     def touch(self, name: str) -> None:
         """Creates an empty file, without waiting for the disk."""
         with (
             explain_write_errors(self.file(name)),
+            self._asking(name),
             self.filesystem.open_output_stream(self.file(name)),
         ):
             pass
@@ -181,7 +248,7 @@ class AsideFile:
         self._name = f"{ASIDE_PREFIX}{uuid.uuid4().hex}"
         self._digest = hashlib.sha256()
         self.size_bytes = 0
-        with explain_write_errors(folder.path):
+        with self._writing():
             self._stream: Any = (
                 Path(folder.file(self._name)).open("wb", buffering=1 << 20)  # noqa: SIM115
                 if folder.is_local
@@ -200,7 +267,7 @@ class AsideFile:
 
     def write(self, content: bytes) -> int:
         """Appends bytes."""
-        with explain_write_errors(self._folder.path):
+        with self._writing():
             self._stream.write(content)
         self._digest.update(content)
         self.size_bytes += len(content)
@@ -219,7 +286,7 @@ class AsideFile:
     def commit(self, name: str) -> None:
         """Makes the bytes durable, then visible under ``name`` in one step."""
         folder = self._folder
-        with explain_write_errors(folder.file(name)):
+        with self._writing():
             if folder.is_local:
                 self._stream.flush()
                 os.fsync(self._stream.fileno())
@@ -229,6 +296,15 @@ class AsideFile:
             else:
                 folder.filesystem.move(folder.file(self._name), folder.file(name))
         folder.sync()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        folder = self._folder
+        with (
+            explain_write_errors(folder.path),
+            explain_store_errors(folder.filesystem, folder.path),
+        ):
+            yield
 
     def __enter__(self) -> Self:
         return self

@@ -6,15 +6,18 @@ A reader is picklable and survives a fork: what is open belongs to the process t
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from pfp.errors import RetryableError, SchemaError
-from pfp.io.filesystems import Folder
+from pyarrow import fs as pafs
+
+from pfp.errors import PermanentError, RetryableError, SchemaError
+from pfp.io.filesystems import Folder, reconnected, store_error
 
 MAX_OPEN_FILES: Final = 128
 
@@ -24,7 +27,7 @@ class RequestPolicy:
     """How an object store is asked. The wait before an attempt doubles each time."""
 
     num_connections: int = 16
-    attempts: int = 5
+    attempts: int = 8
     first_wait_seconds: float = 0.1
     seconds_to_answer: float = 60.0
 
@@ -64,14 +67,17 @@ class LocalRanges:
 
     def read(self, ranges: Sequence[Range]) -> None:
         """One system call a range, or a few for very large ones."""
-        for name, offset, into in ranges:
-            self._fill(name, offset, into)
+        for each in ranges:
+            name, offset, into = each
+            descriptor = self._descriptor(name)
+            count = os.preadv(descriptor, (into,), offset)
+            if count < len(into):
+                self._fill_rest(descriptor, each, count)
 
-    def _fill(self, name: str, offset: int, into: memoryview) -> None:
-        descriptor = self._descriptor(name)
-        filled = 0
+    def _fill_rest(self, descriptor: int, wanted: Range, filled: int) -> None:
+        name, offset, into = wanted
         while filled < len(into):
-            count = os.preadv(descriptor, [into[filled:]], offset + filled)
+            count = os.preadv(descriptor, (into[filled:],), offset + filled)
             if count == 0:
                 raise _too_short(self._folder, name, offset, len(into))
             filled += count
@@ -113,14 +119,22 @@ class RemoteRanges:
     """Requests to an object store, many at a time, each made again when it fails or hangs.
 
     When none of those under way has answered for ``seconds_to_answer`` they are left to themselves
-    and made anew; after ``attempts`` the read is a ``RetryableError``. An answer of the wrong
-    length counts as failed. Only whole answers reach the caller's memory.
+    and made anew; after ``attempts`` the read is a ``RetryableError``, or a ``PermanentError``
+    where the store refuses the credentials. An attempt ends early when as many requests in a row
+    have failed as there are connections. An answer of the wrong length counts as failed. Only whole
+    answers reach the caller's memory.
+
+    Files stay open, which spares asking for their size again. Each process connects for itself: on
+    a connection shared by a fork it could receive its parent's answers.
     """
 
     def __init__(self, folder: Folder, policy: RequestPolicy | None = None) -> None:
         self._folder = folder
         self._policy = policy or RequestPolicy()
         self._pool: ThreadPoolExecutor | None = None
+        self._filesystem: pafs.FileSystem | None = None
+        self._open: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def read(self, ranges: Sequence[Range]) -> None:
@@ -134,6 +148,9 @@ class RemoteRanges:
                 return
             if isinstance(error, FileNotFoundError):
                 raise _gone(self._folder, rest[0].name, error) from error
+            refusal = store_error(self._folder.file(rest[0].name), error) if error else None
+            if isinstance(refusal, PermanentError):
+                raise refusal from error
         name, offset, into = rest[0]
         if isinstance(error, EOFError):
             raise _too_short(self._folder, name, offset, len(into)) from error
@@ -147,6 +164,7 @@ class RemoteRanges:
         under_way = {self._threads().submit(self._fetch, each): each for each in ranges}
         rest: list[Range] = []
         last: BaseException | None = None
+        failed_in_row = 0
         while under_way:
             done, _ = wait(under_way, self._policy.seconds_to_answer, FIRST_COMPLETED)
             if not done:
@@ -157,29 +175,49 @@ class RemoteRanges:
                 each = under_way.pop(future)
                 try:
                     each.into[:] = future.result()
+                    failed_in_row = 0
                 except (OSError, EOFError) as error:
                     rest.append(each)
                     last = error
+                    failed_in_row += 1
+            if failed_in_row >= self._policy.num_connections:
+                rest += [under_way.pop(each) for each in list(under_way) if each.cancel()]
         return rest, last
 
     def _fetch(self, wanted: Range) -> bytes:
-        path = self._folder.file(wanted.name)
-        with self._folder.filesystem.open_input_file(path) as file:
-            content = bytes(file.read_at(len(wanted.into), wanted.offset))
+        content = bytes(self._file(wanted.name).read_at(len(wanted.into), wanted.offset))
         if len(content) != len(wanted.into):
             raise EOFError(f"{len(content)} of {len(wanted.into)} bytes came")
         return content
 
+    def _file(self, name: str) -> Any:
+        with self._lock:
+            if name in self._open:
+                self._open.move_to_end(name)
+                return self._open[name]
+        assert self._filesystem is not None  # made with the threads
+        file = self._filesystem.open_input_file(self._folder.file(name))
+        with self._lock:
+            self._open[name] = file
+            while len(self._open) > MAX_OPEN_FILES:
+                self._open.popitem(last=False)
+        return file
+
     def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None or self._pid != os.getpid():
+        if self._pid != os.getpid():
+            self.__init__(self._folder, self._policy)  # type: ignore[misc]
+        if self._filesystem is None:
+            self._filesystem = reconnected(self._folder.filesystem)
+        if self._pool is None:
             self._pool = ThreadPoolExecutor(self._policy.num_connections, "ranges")
-            self._pid = os.getpid()
         return self._pool
 
     def close(self) -> None:
         """Let the threads end; those that hang are left to themselves."""
-        if self._pool is not None and self._pid == os.getpid():
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pid == os.getpid():
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+            self._open = OrderedDict()
         self._pool = None
 
     def __getstate__(self) -> tuple[Folder, RequestPolicy]:

@@ -55,10 +55,11 @@ class LatentReader:
         ranges: RangeReader | None = None,
     ) -> None:
         self._blobs = Blobs(directory, LatentRecord, ranges=ranges)
-        self.shared = _check(str(directory), self._blobs, vae_sha256)
+        where = self._blobs.folder.path  # not the URI, which may hold a key
+        self.shared = _check(where, self._blobs, vae_sha256)
         self._dtype: np.dtype[Any] = STORED_DTYPES[self.shared.get("dtype", "float16")]
         self._shapes = {
-            branch: _shapes(str(directory), self._blobs.columns[f"{branch}_shape"])
+            branch: _shapes(where, self._blobs.columns[f"{branch}_shape"])
             for branch in ("hr", "lr")
         }
 

@@ -1,0 +1,131 @@
+"""An S3 on this machine that misbehaves when told to: moto's server, with faults before it.
+
+with S3Server() as server:
+    server.fault = every(3, Status(503))
+    LatentReader(server.uri("latents"))
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeAlias
+
+from moto.moto_server.werkzeug_app import create_backend_app
+from moto.s3.models import s3_backends
+from werkzeug.serving import make_server
+
+BUCKET: Final = "bucket"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An answer without the object; S3 tells a code in the body."""
+
+    status: int
+    code: str = "ServiceUnavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection ends in the middle of the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The object comes in pieces, so many seconds apart."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Half of the object comes, then nothing until the server ends."""
+
+
+Fault: TypeAlias = Status | Cut | Slow | Stall | None
+Faults: TypeAlias = Callable[[int, str], Fault]
+
+
+def fine(number: int, method: str) -> Fault:
+    """No fault."""
+    del number, method
+
+
+def every(period: int, *faults: Fault) -> Faults:
+    """The faults in turn, one at every so many-th request."""
+
+    def fault(number: int, method: str) -> Fault:
+        del method
+        return faults[number // period % len(faults)] if number % period == 0 else None
+
+    return fault
+
+
+class S3Server:
+    """``fault(number, method)`` says what happens to a request; ``num_faults`` have happened."""
+
+    def __init__(self) -> None:
+        self.fault: Faults = fine
+        self.num_faults = 0
+        self.num_requests = 0
+        self._numbers = itertools.count(1)
+        self._ended = threading.Event()
+        self._s3 = create_backend_app("s3")
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def uri(self, path: str) -> str:
+        """The URI of a folder in the server's bucket, as a person would write it."""
+        return (
+            f"s3://key:secret@{BUCKET}/{path}?scheme=http&region=us-east-1"
+            f"&endpoint_override=127.0.0.1:{self._server.port}&allow_bucket_creation=true"
+        )
+
+    def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        self.num_requests += 1
+        fault = self.fault(next(self._numbers), environ["REQUEST_METHOD"])
+        self.num_faults += fault is not None
+        if isinstance(fault, Status):
+            body = f"<Error><Code>{fault.code}</Code><Message>no</Message></Error>".encode()
+            start(f"{fault.status} No", [("Content-Length", str(len(body)))])
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        if fault is None:
+            answer: Iterable[bytes] = self._s3(environ, start)
+            return answer
+        return self._spoilt(fault, environ, start)
+
+    def _spoilt(
+        self, fault: Cut | Slow | Stall, environ: dict[str, Any], start: Callable[..., Any]
+    ) -> Iterator[bytes]:
+        body = b"".join(self._s3(environ, start))
+        middle = len(body) // 2
+        yield body[:middle]
+        if isinstance(fault, Slow):
+            for place in range(middle, len(body), 1 + middle // 3):
+                time.sleep(fault.seconds)
+                yield body[place : place + 1 + middle // 3]
+            return
+        if isinstance(fault, Stall):
+            self._ended.wait(60)
+        raise ConnectionAbortedError("a fault that was asked for")
+
+    def __enter__(self) -> Self:
+        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Nobody listens any more."""
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._thread.join()
+        s3_backends.reset()  # or its temporary files are left to the collector
