@@ -47,9 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("clip", metavar="CLIP", help="clip id, its beginning, or part of a path")
     why.add_argument("--run", dest="directory", default="runs/demo", help="run directory")
     why.set_defaults(run=_why)
-    from pfp.cli import latents, verify, weights
+    from pfp.cli import latents, tokens, verify, weights
 
     latents.add_parser(commands)
+    tokens.add_parser(commands)
     verify.add_parser(commands)
     weights.add_parser(commands)
     return parser
