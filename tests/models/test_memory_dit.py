@@ -1,13 +1,20 @@
 """LoRA and encoder on a frozen base: what is trained, saved and loaded."""
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import HunyuanVideoTransformer3DModel, WanTransformer3DModel
+from torch import nn
 
-from pfp.errors import WeightsError
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.errors import ConfigError, WeightsError
+from pfp.models.backbones.interface import Memory, TextConditions
+from pfp.models.memory_dit import ArmConfig, MemoryDiT, arm_config, read_arm_config
+from pfp.models.tiny import load_arm
+from pfp.models.tiny_names import arm_folder
 
 
 def sample(model: MemoryDiT) -> torch.Tensor:
@@ -46,8 +53,6 @@ def test_gradients_reach_lora_and_encoder_and_nothing_else(
 
 def test_what_is_saved_comes_back(small_dit: WanTransformer3DModel, tmp_path: Path) -> None:
     """Random LoRA and encoder weights survive save and load, in float32 to the bit."""
-    from copy import deepcopy
-
     fresh = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="proposed", lora_rank=4)).eval()
     model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4)).eval()
     with torch.no_grad():
@@ -67,8 +72,6 @@ def test_a_checkpoint_of_another_arm_is_refused(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """Loading no_memory's weights into the proposed arm names both."""
-    from copy import deepcopy
-
     other = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="no_memory", lora_rank=4))
     other.save(tmp_path / "arm", dtype=torch.float32, card={})
     model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
@@ -84,4 +87,221 @@ def test_a_folder_without_an_arm_is_refused(
     model = MemoryDiT(small_dit, ArmConfig(arm="no_memory", lora_rank=4))
 
     with pytest.raises(WeightsError, match="name a folder that holds a trained arm"):
+        model.load(tmp_path)
+
+
+def randomise(model: MemoryDiT) -> None:
+    """Random LoRA, encoder and cross-attention weights."""
+    with torch.no_grad():
+        for parameter in model.trainable_parameters():
+            parameter.normal_(std=0.05)
+
+
+def sample_stock(dit: WanTransformer3DModel) -> torch.Tensor:
+    """The stock forward of a DiT with a fixed input."""
+    generator = torch.Generator().manual_seed(4)
+    video = torch.randn(1, 16, 2, 8, 12, generator=generator)
+    text = torch.randn(1, 5, 8, generator=generator)
+    out = dit(video, torch.tensor([600.0]), text).sample
+    assert isinstance(out, torch.Tensor)
+    return out
+
+
+@pytest.mark.parametrize("way", ["load_lora_adapter", "load_lora_weights"])
+@pytest.mark.parametrize("targets", ["attention", "attention_ffn"])
+def test_diffusers_reads_the_lora_that_is_saved(
+    small_dit: WanTransformer3DModel, tmp_path: Path, way: str, targets: str
+) -> None:
+    """The model's own loader and the pipeline's give the output that our model has."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
+
+    plain = deepcopy(small_dit)
+    base_output = sample_stock(plain)
+    model = MemoryDiT(
+        small_dit, ArmConfig(arm="no_memory", lora_rank=4, lora_targets=targets)
+    ).eval()
+    randomise(model)
+    model.save(tmp_path, dtype=torch.float32, card={})
+
+    if way == "load_lora_adapter":
+        plain.load_lora_adapter(tmp_path, weight_name="pytorch_lora_weights.safetensors")
+    else:
+        WanPipeline(
+            tokenizer=None,
+            text_encoder=None,
+            vae=None,
+            transformer=plain,
+            scheduler=FlowMatchEulerDiscreteScheduler(),
+        ).load_lora_weights(tmp_path, local_files_only=True)
+
+    ours = sample_stock(model.dit)
+    torch.testing.assert_close(sample_stock(plain), ours, atol=1e-6, rtol=0)
+    assert (ours - base_output).abs().max() > 1e-2
+
+
+def test_a_checkpoint_decides_how_memory_stands(
+    small_dit: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    """Loaded into a model of other standing, a checkpoint brings its own and samples the same."""
+    other = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="proposed", lora_rank=4)).eval()
+    model = MemoryDiT(
+        small_dit,
+        ArmConfig(
+            arm="proposed",
+            lora_rank=4,
+            history_timestep="shared",
+            positions="pooled",
+            memory_attends_to_text=True,
+        ),
+    ).eval()
+    randomise(model)
+    model.save(tmp_path, dtype=torch.float32, card={})
+
+    other.load(tmp_path)
+
+    assert model.config == other.config == arm_config(read_arm_config(tmp_path))
+    assert torch.equal(sample(model), sample(other))
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [{"history_timestep": "shared"}, {"positions": "pooled"}, {"memory_attends_to_text": True}],
+)
+def test_each_way_of_standing_is_another_model(
+    small_dit: WanTransformer3DModel, standing: dict[str, Any]
+) -> None:
+    """Timestep, positions and text of memory each change what comes out."""
+    model = MemoryDiT(small_dit, ArmConfig(arm="only_lr", lora_rank=4)).eval()
+    before = sample(model)
+
+    model.config = replace(model.config, **standing)
+
+    assert (sample(model) - before).abs().max() > 1e-5
+
+
+def test_arms_that_say_nothing_of_text_were_trained_with_it() -> None:
+    """The shipped arms' config.json is of that time, and loads as it was meant."""
+    described = read_arm_config(arm_folder("large_patchifier"))
+
+    config = arm_config(described)
+
+    assert "memory_attends_to_text" not in described
+    assert config.memory_attends_to_text
+    assert (config.shared_timestep, config.pooled) == (True, True)
+    assert load_arm(arm_folder("large_patchifier")).config == config
+
+
+def test_hunyuan_is_one_more_base(small_hunyuan: HunyuanVideoTransformer3DModel) -> None:
+    """On another class the same arm trains LoRA and encoder only."""
+    model = MemoryDiT(small_hunyuan, ArmConfig(arm="proposed", base="hunyuan", lora_rank=4))
+    generator = torch.Generator().manual_seed(3)
+    text = TextConditions(
+        torch.randn(1, 5, 12, generator=generator),
+        torch.ones(1, 5, dtype=torch.bool),
+        torch.randn(1, 10, generator=generator),
+        torch.tensor([6000.0]),
+    )
+    memory = model.remember(
+        torch.randn(1, 16, 3, 16, 24, generator=generator),
+        torch.randn(1, 16, 2, 4, 6, generator=generator),
+    )
+    noisy = torch.randn(1, 16, 2, 16, 24, generator=generator)
+
+    model(
+        noisy, torch.full((1, 2), 600.0), text, torch.tensor([[2, 7]]), memory=memory
+    ).square().mean().backward()
+    reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+    assert all("lora_" in name or name.startswith("encoder.") for name in reached)
+    assert "encoder.hr.project.weight" in reached
+    assert any(name.startswith("dit.single_transformer_blocks.1.") for name in reached)
+
+
+class AddFeatures(nn.Module):
+    """A cross-attention of one key: adds a projection of the mean feature to every token."""
+
+    def __init__(self, num_features: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(num_features, width)
+
+    def forward(self, tokens_BLD: torch.Tensor, features_BNF: torch.Tensor) -> torch.Tensor:
+        """What is added, ``(B, L, D)``."""
+        added: torch.Tensor = self.project(features_BNF.mean(1, keepdim=True))
+        return added.expand_as(tokens_BLD)
+
+
+def test_cross_attention_modules_are_trained_and_saved(
+    small_dit: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    """Each block's module gets a gradient, moves the output, and comes back from disk."""
+    config = ArmConfig(arm="no_memory", lora_rank=4)
+    twin = MemoryDiT(
+        deepcopy(small_dit), config, cross_attend=[AddFeatures(3, 48) for _ in range(2)]
+    ).eval()
+    model = MemoryDiT(small_dit, config, cross_attend=[AddFeatures(3, 48) for _ in range(2)]).eval()
+    randomise(model)
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.zeros(1, 1, 48)
+    memory = Memory(
+        tokens, torch.zeros(1, 1, 3), features_BNF=torch.randn(1, 4, 3, generator=generator)
+    )
+    noisy = torch.randn(1, 16, 1, 8, 12, generator=generator)
+    text = torch.randn(1, 5, 8, generator=generator)
+
+    def velocity(model: MemoryDiT) -> torch.Tensor:
+        out = model(noisy, torch.full((1, 1), 600.0), text, torch.tensor([[0]]), memory=memory)
+        assert isinstance(out, torch.Tensor)
+        return out
+
+    model.save(tmp_path, dtype=torch.float32, card={})
+    assert not torch.equal(velocity(model), velocity(twin))
+    twin.load(tmp_path)
+    velocity(model).square().mean().backward()
+
+    assert torch.equal(velocity(model), velocity(twin))
+    assert model.cross_attend is not None
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().max() > 0
+        for parameter in model.cross_attend.parameters()
+    )
+
+
+def test_what_is_trained_is_float32_on_a_bf16_base(small_dit: WanTransformer3DModel) -> None:
+    """A bf16 base runs with float32 LoRA and encoder, without autocast, and gradients arrive."""
+    model = MemoryDiT(small_dit.to(torch.bfloat16), ArmConfig(arm="proposed", lora_rank=4))
+
+    out = sample(model)
+    out.float().square().mean().backward()
+
+    assert out.dtype == torch.bfloat16
+    assert model.dit.proj_out.weight.dtype == torch.bfloat16
+    for parameter in model.trainable_parameters():
+        assert parameter.dtype == torch.float32
+    assert any(parameter.grad is not None for parameter in model.trainable_parameters())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"history_timestep": "one"}, {"positions": "corner"}, {"lora_targets": "everything"}],
+)
+def test_unknown_words_are_refused(small_dit: WanTransformer3DModel, wrong: dict[str, Any]) -> None:
+    """Each option names its value and what may stand there."""
+    with pytest.raises(ConfigError, match=r"is unknown; choose \w+ or \w+"):
+        MemoryDiT(small_dit, ArmConfig(arm="only_lr", lora_rank=4, **wrong))
+
+
+def test_a_lora_file_of_fewer_maps_is_refused(
+    small_dit: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    """A file that lacks what the model wants is named, not half loaded."""
+    from safetensors.torch import load_file, save_file
+
+    model = MemoryDiT(small_dit, ArmConfig(arm="no_memory", lora_rank=4))
+    model.save(tmp_path, dtype=torch.float32, card={})
+    path = tmp_path / "pytorch_lora_weights.safetensors"
+    weights = load_file(path)
+    del weights["transformer.blocks.0.attn1.to_k.lora_A.weight"]
+    save_file(weights, path)
+
+    with pytest.raises(WeightsError, match=r"lacks the weights \['blocks.0.attn1.to_k"):
         model.load(tmp_path)
