@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -256,6 +260,29 @@ def test_make_clips_skips_what_is_finished(tmp_path: Path, monkeypatch: pytest.M
     assert run(0) == [(1, 2), (2, 2)]
     assert whole == (tmp_path / "clip_001.mp4").read_bytes()
     assert run(1) == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_drawing_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """``kill -9`` of a demo that draws leaves nobody behind to hold memory for ever."""
+    code = (
+        "import sys; from pfp.io.render import make_clips\n"
+        "if __name__ == '__main__': make_clips(sys.argv[1], num_clips=4, seed=0, workers=2)\n"
+    )
+    script = tmp_path / "draw.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = psutil.Popen([sys.executable, str(script), str(tmp_path)], env=environment)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".clip_001*")) and time.monotonic() < deadline:
+        time.sleep(0.1)  # both are at work
+    children = parent.children(recursive=True)
+    parent.kill()
+    parent.wait()
+
+    _, alive = psutil.wait_procs(children, timeout=20)
+
+    assert len(children) >= 2
+    assert [] == [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_make_clips_says_when_it_cannot_write(tmp_path: Path) -> None:

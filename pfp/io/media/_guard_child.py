@@ -6,14 +6,13 @@ are sent from and received into place without being copied through the pickle.
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 import struct
 import sys
-import threading
-import time
 from typing import Any, TypeAlias
+
+from pfp.io.children import end_with_parent
 
 _HEADER = struct.Struct("<QQ")  # bytes of the pickle, number of buffers
 _LENGTH = struct.Struct("<Q")
@@ -49,7 +48,7 @@ def serve(descriptor: int, parent_pid: int) -> None:
     connection = socket.socket(fileno=descriptor)
     memory_bytes: int = receive_message(connection)
     _limit_memory(memory_bytes)
-    threading.Thread(target=_exit_with_parent, args=(parent_pid,), daemon=True).start()
+    end_with_parent(parent_pid)  # even in the middle of a decode that hangs
     while True:
         try:
             call = receive_message(connection)
@@ -101,10 +100,3 @@ def _limit_memory(memory_bytes: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-
-
-def _exit_with_parent(parent_pid: int) -> None:
-    """End the child when its parent is gone, even in the middle of a decode that hangs."""
-    while os.getppid() == parent_pid:
-        time.sleep(1)
-    os._exit(1)

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from pfp.errors import InputError
+from pfp.io.children import end_with_parent
 from pfp.io.filesystems import explain_write_errors
 from pfp.io.media import write_video
 from pfp.io.render._plan import plan_clip
@@ -73,7 +74,9 @@ def make_clips(
         return paths
     # Spawned processes, because the caller may have threads (torch, Ray) that a fork would break.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        num_workers, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         pending = [pool.submit(_make_one, seed, index, paths[index]) for index in todo]
         for done, finished in enumerate(as_completed(pending), num_clips - len(todo) + 1):
             finished.result()
