@@ -6,7 +6,7 @@ from diffusers import WanTransformer3DModel
 
 from pfp.errors import ConfigError
 from pfp.models.memory_encoder import (
-    DualBranchEncoder,
+    BranchEncoder,
     HighResolutionBranch,
     LargePatchifier,
     centre_positions,
@@ -105,7 +105,7 @@ def test_the_large_patchifier_starts_as_the_mean_of_the_patches(
 
 def test_branches_that_do_not_fit_are_refused(small_dit: WanTransformer3DModel) -> None:
     """An LR video of another length is an error that names both grids."""
-    encoder = DualBranchEncoder(16, 48, RATE)
+    encoder = BranchEncoder(RATE, hr=HighResolutionBranch(16, 48, RATE), lr=True)
     hr, lr = history()
 
     with pytest.raises(ConfigError, match=r"HR tokens \(6, 2, 3\) and LR tokens \(5, 2, 3\)"):
