@@ -27,6 +27,7 @@ from pfp.models.backbones.streams import Streams, join, jointly, segment_timeste
 
 __all__ = [
     "LORA_TARGETS",
+    "Conditions",
     "Memory",
     "Wan",
     "block_forward",
