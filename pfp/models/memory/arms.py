@@ -110,21 +110,22 @@ class BranchEncoder(nn.Module):
         """The tokens that new latents complete, at a cost that depends on these alone.
 
         Joined to those before, they are the tokens of the whole history (section 3.2), up to the
-        order in which a convolution sums for another length. ``new_lr`` holds the LR latents of
+        order in which products of other shapes are summed: equal to the bit for pictures of usual
+        size, to 1e-5 for very small ones in float32 on a CPU. ``new_lr`` holds the LR latents of
         the new tokens, which may be none: HR latent ``time * j`` completes token j.
         """
         num_latents = state.num_latents + new_hr_BCTHW.shape[2]
         num_token_frames = -(-num_latents // self.rate.time)
         num_new = num_token_frames - state.num_token_frames
+        features, branch = None, None
+        if self.hr is not None:
+            features, branch = self.hr.advance(self._fit(new_hr_BCTHW), state.branch)
         if new_lr_BCTHW is not None and self.uses_lr and new_lr_BCTHW.shape[2] != num_new:
             message = (
                 f"{num_latents} HR latents at {self.rate} complete {num_new} new tokens in time, "
                 f"but {new_lr_BCTHW.shape[2]} LR latents are given; give {num_new}"
             )
             raise ConfigError(message)
-        features, branch = None, None
-        if self.hr is not None and state.branch is not None:
-            features, branch = self.hr.advance(self._fit(new_hr_BCTHW), state.branch)
         tokens = self._added(features, new_lr_BCTHW, patch_embedding)
         new_state = replace(
             state, num_latents=num_latents, num_token_frames=num_token_frames, branch=branch

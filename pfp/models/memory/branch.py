@@ -156,20 +156,19 @@ class HighResolutionBranch(nn.Module):
 
     def start(self, hr_BCTHW: Tensor) -> BranchState:
         """The state of an empty history of videos like this one: zeros before the first frame."""
-        if self.stride != "causal":
-            message = (
-                "symmetric strides pair the last frame with one that is still to come, so nothing "
-                "can be appended; encode the whole history again or use causal strides"
-            )
-            raise ConfigError(message)
+        self._refuse_symmetric()
         batch, _, _, height, width = hr_BCTHW.shape
         channels = [stage.conv.in_channels for stage in self._time_stages()]
         return BranchState(
             tails=tuple(hr_BCTHW.new_zeros(batch, n, 1, height, width) for n in channels)
         )
 
-    def advance(self, new_BCTHW: Tensor, state: BranchState) -> tuple[Tensor, BranchState]:
+    def advance(self, new_BCTHW: Tensor, state: BranchState | None) -> tuple[Tensor, BranchState]:
         """Features ``(B, F, T', H', W')`` of the tokens that new frames complete; T' may be 0."""
+        self._refuse_symmetric()
+        if state is None or len(state.tails) != self.num_time_stages:
+            message = "the state is of another encoder; begin with this encoder's encode_start"
+            raise ConfigError(message)
         x, tails = new_BCTHW, []
         for stage, tail in zip(self._time_stages(), state.tails, strict=True):
             x, waiting = stage.advance(x, tail)
@@ -180,6 +179,14 @@ class HighResolutionBranch(nn.Module):
             height, width = (side >> self.num_space_stages for side in new_BCTHW.shape[-2:])
             x = x.new_empty(x.shape[0], self.feature_dim, 0, height, width)
         return x, BranchState(tails=tuple(tails))
+
+    def _refuse_symmetric(self) -> None:
+        if self.stride != "causal":
+            message = (
+                "symmetric strides pair the last frame with one that is still to come, so nothing "
+                "can be appended; encode the whole history again or use causal strides"
+            )
+            raise ConfigError(message)
 
     def _time_stages(self) -> list[Stage]:
         return [cast("Stage", stage) for stage in self.stages[: self.num_time_stages]]
