@@ -29,8 +29,8 @@ RATES = {
     "2x2x8": Rate(height=2, width=2, time=8),
 }
 Z_CHANNELS, INNER_DIM = 4, 8
-# Of tokens of about 1, in float32. Pictures of usual size come out equal to the bit on a CPU; with
-# the few rows that these have, a matrix product sums in another order for another number of rows.
+# Of tokens of about 1, in float32: convolutions over another number of frames may sum in another
+# order. A quarter of the cuts come out equal to the bit, and none was seen to differ by 3e-6.
 TOLERANCE = 1e-5
 
 

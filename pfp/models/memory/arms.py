@@ -109,9 +109,9 @@ class BranchEncoder(nn.Module):
     ) -> tuple[MemoryTokens, EncoderState]:
         """The tokens that new latents complete, at a cost that depends on these alone.
 
-        Joined to those before, they are the tokens of the whole history (section 3.2), up to the
-        order in which products of other shapes are summed: equal to the bit for pictures of usual
-        size, to 1e-5 for very small ones in float32 on a CPU. ``new_lr`` holds the LR latents of
+        Joined to those before, they are the tokens of the whole history (section 3.2), up to
+        rounding: libraries sum a convolution over another number of frames in another order, which
+        moves float32 tokens by about 1e-6 on a CPU, and often by nothing. ``new_lr`` holds the LR latents of
         the new tokens, which may be none: HR latent ``time * j`` completes token j.
         """
         num_latents = state.num_latents + new_hr_BCTHW.shape[2]
