@@ -111,8 +111,8 @@ class BranchEncoder(nn.Module):
 
         Joined to those before, they are the tokens of the whole history (section 3.2), up to
         rounding: libraries sum a convolution over another number of frames in another order, which
-        moves float32 tokens by about 1e-6 on a CPU, and often by nothing. ``new_lr`` holds the LR latents of
-        the new tokens, which may be none: HR latent ``time * j`` completes token j.
+        moves float32 tokens by about 1e-6 on a CPU, and often by nothing. ``new_lr`` holds the LR
+        latents of the new tokens, which may be none: HR latent ``time * j`` completes token j.
         """
         num_latents = state.num_latents + new_hr_BCTHW.shape[2]
         num_token_frames = -(-num_latents // self.rate.time)
