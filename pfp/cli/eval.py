@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from pfp.cli.pipes import leave_quietly
 from pfp.errors import InputError, PfpError, WeightsError
 
 
@@ -60,9 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     }[options.command]
     try:
         command(options)
+        sys.stdout.flush()  # here, where a closed pipe can still be told
     except PfpError as error:
         print(f"pfp-eval: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        return leave_quietly()
+    except KeyboardInterrupt:
+        print("pfp-eval: stopped", file=sys.stderr)
+        return 130
     return 0
 
 

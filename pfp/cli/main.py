@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pfp import __version__
+from pfp.cli.pipes import leave_quietly
 from pfp.errors import ConfigError, PfpError
 
 
@@ -19,13 +20,17 @@ def main(argv: list[str] | None = None) -> int:
     if rest and arguments.command != "demo":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return int(arguments.run(arguments, rest))
+        status = int(arguments.run(arguments, rest))
+        sys.stdout.flush()  # here, where a closed pipe can still be told
     except PfpError as error:
         print(f"pfp {arguments.command}: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        return leave_quietly()
     except KeyboardInterrupt:
         print(f"pfp {arguments.command}: stopped", file=sys.stderr)
         return 130
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
