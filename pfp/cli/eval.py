@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from pfp.cli.pipes import leave_quietly
+from pfp.cli.pipes import quiet_when_unread
 from pfp.errors import InputError, PfpError, WeightsError
 
 
@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@quiet_when_unread
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a wrong input is one sentence on stderr and exit status 2."""
     options = build_parser().parse_args(argv)
@@ -61,12 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     }[options.command]
     try:
         command(options)
-        sys.stdout.flush()  # here, where a closed pipe can still be told
     except PfpError as error:
         print(f"pfp-eval: {error}", file=sys.stderr)
         return error.exit_status
-    except BrokenPipeError:
-        return leave_quietly()
     except KeyboardInterrupt:
         print("pfp-eval: stopped", file=sys.stderr)
         return 130

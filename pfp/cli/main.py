@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pfp import __version__
-from pfp.cli.pipes import leave_quietly
+from pfp.cli.pipes import quiet_when_unread
 from pfp.errors import ConfigError, PfpError
 
 
+@quiet_when_unread
 def main(argv: list[str] | None = None) -> int:
     """Run ``pfp``; 0, or 2 for bad input, with one sentence on standard error."""
     parser = _parser()
@@ -21,12 +22,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         status = int(arguments.run(arguments, rest))
-        sys.stdout.flush()  # here, where a closed pipe can still be told
     except PfpError as error:
         print(f"pfp {arguments.command}: {error}", file=sys.stderr)
         return error.exit_status
-    except BrokenPipeError:
-        return leave_quietly()
     except KeyboardInterrupt:
         print(f"pfp {arguments.command}: stopped", file=sys.stderr)
         return 130

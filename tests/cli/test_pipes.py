@@ -12,7 +12,10 @@ import pytest
 @pytest.mark.parametrize(
     "command", [("main", "--help"), ("main", "weights", "ls"), ("eval", "ls", "metrics")]
 )
-def test_a_reader_that_has_seen_enough_is_no_error(command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(
+    command: tuple[str, ...], unbuffered: str
+) -> None:
     """``pfp ... | head`` prints no traceback, also when nothing is read at all."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -22,6 +25,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command: tuple[str, ...]) -> 
             [sys.executable, "-m", f"pfp.cli.{module}", *arguments],
             stdout=writer,
             stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             text=True,
             timeout=60,
             check=False,
