@@ -417,6 +417,8 @@ def test_an_unknown_arm_is_refused_with_those_there_are(small_dit: WanTransforme
     with pytest.raises(ConfigError, match=f"'all_lr' is unknown; choose one of {', '.join(ARMS)}"):
         make_encoder("all_lr", RATE, small_dit.patch_embedding)
 
+    papers = {"proposed", "large_patchifier", "only_lr", "without_lr"}
+    assert papers | {"sliding_window", "no_memory"} == set(ARMS)
     made = {arm: make_encoder(arm, RATE, small_dit.patch_embedding) for arm in ARMS}
     assert ["no_memory"] == [arm for arm, encoder in made.items() if encoder is None]
 
