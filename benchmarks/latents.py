@@ -1,16 +1,16 @@
-"""What the latents stage costs beyond its VAE. Prints one JSON line per figure.
+"""The latents stage and its table. Prints one JSON line per figure.
 
-    python -m benchmarks.latents [--clips 8] [--repeats 3]
+    python -m benchmarks.latents [--only FIGURE ...] [--quick] [--clips-from DIR]
 
-Everything runs in this process on one thread (``--engine local``), with the shipped tiny VAE, at
-the demo's size; decoding happens in its own process, as always.
+Everything runs in this process on one thread (``--engine local``), with the shipped tiny VAE;
+decoding happens in its own process, as always. About six minutes on two cores; ``--quick`` takes
+one. Without ``--clips-from`` clips are drawn: of their latents the sizes say little.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import resource
 import statistics
 import tempfile
@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks import latent_memory, latent_reads, latent_sizes
+from benchmarks.figures import print_figure
 from pfp.io.media import read_frames, write_video
 from pfp.io.tables import write_table
 from pfp.latents.preprocess import downscale
@@ -32,6 +34,14 @@ from pfp.schema import KEPT, ClipRecord, StoryboardRecord
 from pipelines.latents.config import demo
 from pipelines.latents.run import run
 
+READS = {
+    "window_read_vs_pread",
+    "epoch_read_vs_pread",
+    "window_read_vs_blob",
+    "window_read_vs_safetensors",
+}
+FIGURES = {"stage_vs_bare_vae", "bytes_per_clip", "memory_growth", *READS}
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm"}
 NUM_FRAMES = 61  # 5.1 s at 12 fps
 SOURCE_FPS, SOURCE_HEIGHT, SOURCE_WIDTH = 24.0, 360, 640
 
@@ -39,13 +49,33 @@ SOURCE_FPS, SOURCE_HEIGHT, SOURCE_WIDTH = 24.0, 360, 640
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Benchmarks of the latents stage.")
-    parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=sorted(FIGURES), default=sorted(FIGURES))
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller clips")
+    parser.add_argument("--clips-from", type=Path, metavar="DIR", help="videos for bytes_per_clip")
+    parser.add_argument("--clips", type=int, default=8, help="of stage_vs_bare_vae")
+    parser.add_argument("--repeats", type=int, default=3, help="of stage_vs_bare_vae")
     arguments = parser.parse_args()
+    only, quick = set(arguments.only), arguments.quick
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        clips = make_run(Path(folder), arguments.clips)
-        stage_vs_bare_vae(Path(folder), clips, arguments.repeats)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "memory_growth" in only:
+            latent_memory.reading(folder, 8.0 if quick else 30.0)
+            latent_memory.encoding(folder, 200 if quick else 2000)
+        latent_reads.measure(folder, only & READS, quick=quick)
+        if only & {"stage_vs_bare_vae", "bytes_per_clip"}:
+            clips = make_run(folder, 3 if quick else arguments.clips)
+            if "bytes_per_clip" in only:
+                drawn = [Path(clip.video_uri) for clip in clips]
+                latent_sizes.measure(folder, videos_in(arguments.clips_from) or drawn)
+            if "stage_vs_bare_vae" in only:
+                stage_vs_bare_vae(folder, clips, 1 if quick else arguments.repeats)
+
+
+def videos_in(folder: Path | None) -> list[Path]:
+    """The videos right inside a folder, by name."""
+    found = [] if folder is None else sorted(folder.iterdir())
+    return [path for path in found if path.suffix in VIDEO_SUFFIXES]
 
 
 def make_run(out: Path, num_clips: int) -> list[ClipRecord]:
@@ -115,26 +145,19 @@ def stage_vs_bare_vae(out: Path, clips: list[ClipRecord], repeats: int) -> None:
         [cpu_seconds(work, repeat) for work in (stage, forwards, decodes)]
         for repeat in range(repeats)
     ]
-    ratios = [whole / bare for whole, bare, _ in rounds]
     per_clip, bare, decode = (
         statistics.median(column) / len(clips) for column in zip(*rounds, strict=True)
     )
-    print(
-        json.dumps(
-            {
-                "name": "latents.stage_vs_bare_vae",
-                "value": round(statistics.median(ratios), 3),
-                "unit": "ratio",
-                "goal": "<= 1.5",
-                "n": repeats,
-                "spread": round(max(ratios) - min(ratios), 3),
-                "note": (
-                    f"{len(clips)} clips of {NUM_FRAMES} frames, {width}x{height}; CPU seconds per "
-                    f"clip: stage {per_clip:.3f}, VAE forwards {bare:.3f}, bare decode of "
-                    f"{SOURCE_WIDTH}x{SOURCE_HEIGHT} H.264 {decode:.3f}"
-                ),
-            }
-        )
+    print_figure(
+        "stage_vs_bare_vae",
+        [whole / bare for whole, bare, _ in rounds],
+        unit="ratio",
+        goal="<= 1.1",
+        note=(
+            f"{len(clips)} clips of {NUM_FRAMES} frames, {width}x{height}; CPU seconds per "
+            f"clip: stage {per_clip:.3f}, VAE forwards {bare:.3f}, bare decode of "
+            f"{SOURCE_WIDTH}x{SOURCE_HEIGHT} H.264 {decode:.3f}"
+        ),
     )
 
 
