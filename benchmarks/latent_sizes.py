@@ -124,7 +124,10 @@ def _parquet(
 ) -> tuple[Callable[[int, int | None], object], int]:
     """The same for a Parquet column of fp16 values with a row group for each clip."""
     schema = pa.schema([("hr", pa.float16())])
-    with pq.ParquetWriter(path, schema, use_dictionary=False, **options) as writer:
+    # Large pages, to be fair: zstd has one table of codes for 128 KiB, in which a small page's two
+    # planes of bytes would be mixed and splitting them be in vain.
+    pages = {"data_page_size": 1 << 30, "max_rows_per_page": 1 << 30}
+    with pq.ParquetWriter(path, schema, use_dictionary=False, **pages, **options) as writer:
         for clip in clips:
             values = pa.array(clip.latents.reshape(-1))
             writer.write_table(pa.table({"hr": values}), row_group_size=len(values))

@@ -189,7 +189,7 @@ def parquet_writer(sink: AsideFile, schema: pa.Schema) -> pq.ParquetWriter:
     """A Parquet writer whose bytes depend on the rows alone: zstd, page checksums, no dates.
 
     Large binary columns hold tensors, of which a dictionary or min/max is never of use. They are
-    stored plain: zstd would take 11 % off fp16 latents (16 % with byte-stream split; see
+    stored plain: zstd would take 12 % off fp16 latents (25 % with byte-stream split; see
     ``benchmarks/latent_sizes.py``), and the way to read a part of one.
     """
     small = [path for field in schema for path in _leaves(field.name, field.type)]
