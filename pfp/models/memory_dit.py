@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from pfp.errors import ConfigError, WeightsError
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.loading import backbone_of
+from pfp.models.memory.tokens import MemoryTokens
 from pfp.models.memory_encoder import centre_positions, make_encoder, pooled_positions
-from pfp.models.rates import GEOMETRIES, parse_rate
+from pfp.models.rates import GEOMETRIES, Rounding, TimeStride, parse_rate
 
 CONFIG_FILE: Final = "config.json"
 LORA_FILE: Final = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
@@ -36,6 +37,9 @@ UNSAID: Final[Mapping[str, Any]] = {
     "history_timestep": None,
     "positions": None,
     "memory_attends_to_text": True,
+    "stride": "causal",
+    "rounding": "floor",
+    "window": 3,
 }
 
 # How memory stands in the sequence. It changes no weight's shape, so the checkpoint decides it.
@@ -49,10 +53,11 @@ class ArmConfig:
     The paper does not say what LoRA is put on, at which timestep history stands, where its tokens
     stand, or whether they query the prompt. ``history_timestep`` and ``positions`` are by default
     what the arm is known for: the target's and FramePack's pooling for ``large_patchifier``, 0 and
-    the centre of what a token covers for all others.
+    the centre of what a token covers for all others. ``stride``, ``rounding`` and ``window`` are
+    those of ``make_encoder``.
     """
 
-    arm: str  # proposed | large_patchifier | only_lr | no_memory
+    arm: str  # one of pfp.models.memory_encoder.ARMS
     rate: str = "4x4x2"
     base: str = "tiny"
     lora_rank: int = 32
@@ -60,6 +65,9 @@ class ArmConfig:
     history_timestep: str | None = None  # zero | shared
     positions: str | None = None  # centre | pooled
     memory_attends_to_text: bool = False
+    stride: TimeStride = "causal"
+    rounding: Rounding = "floor"
+    window: int = 3
 
     def __post_init__(self) -> None:
         """Refuses words that mean nothing."""
@@ -109,7 +117,14 @@ class MemoryDiT(nn.Module):
         dit.requires_grad_(requires_grad=False)
         self.dit = dit
         self.dit.add_adapter(self._lora_config())
-        self.encoder = make_encoder(config.arm, self.rate, self.patch_embedding)
+        self.encoder = make_encoder(
+            config.arm,
+            self.rate,
+            self.patch_embedding,
+            stride=config.stride,
+            rounding=config.rounding,
+            window=config.window,
+        )
         self.cross_attend = None if cross_attend is None else nn.ModuleList(cross_attend)
         for parameter in self.trainable_parameters():
             # A step of AdamW is smaller than what bf16 can add to a weight.
@@ -144,15 +159,28 @@ class MemoryDiT(nn.Module):
             return None
         patch_embedding = self.patch_embedding
         lr_BCTHW = lr_BCTHW.to(patch_embedding.weight.dtype)
-        tokens = self.encoder(hr_BCTHW, lr_BCTHW, patch_embedding)
-        grid = tuple(tokens.shape[2:])
-        positions = pooled_positions if self.config.pooled else centre_positions
+        run = self.encoder.encode(hr_BCTHW, lr_BCTHW, patch_embedding)
         return Memory(
-            tokens_BND=tokens.flatten(2).transpose(1, 2),
-            positions_NK3=positions(grid, self.rate).to(tokens.device),
+            tokens_BND=run.tokens_BND,
+            positions_NK3=self._positions(run, hr_BCTHW).to(run.tokens_BND.device),
             shared_timestep=self.config.shared_timestep,
             attends_to_text=self.config.memory_attends_to_text,
+            features_BNF=run.features_BNF if self.cross_attend is not None else None,
         )
+
+    def _positions(self, run: MemoryTokens, hr_BCTHW: Tensor) -> Tensor:
+        """Where the arm's own encoder puts its tokens, unless the config says otherwise."""
+        if self.config.positions is None:
+            return run.positions_NK3
+        num_frames, height, width = hr_BCTHW.shape[2:]
+        grid = self.rate.token_grid(
+            (num_frames, height, width), self.geometry, rounding=self.config.rounding
+        )
+        stride: TimeStride = (
+            "symmetric" if self.config.arm == "large_patchifier" else self.config.stride
+        )
+        place = pooled_positions if self.config.pooled else centre_positions
+        return place(grid, self.rate, stride=stride)
 
     def forward(
         self,

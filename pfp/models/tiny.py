@@ -15,7 +15,7 @@ from diffusers import WanTransformer3DModel
 
 from pfp.errors import WeightsError
 from pfp.models._folders import weights_sha256
-from pfp.models.memory_dit import ArmConfig, MemoryDiT, read_arm_config
+from pfp.models.memory_dit import MemoryDiT, arm_config, read_arm_config
 from pfp.models.tiny_names import tiny_folder
 
 
@@ -54,7 +54,6 @@ def load_arm(folder: Path, *, base: Path | None = None) -> MemoryDiT:
             f"{folder} was trained on base {wanted}, not on {found}; name the base it belongs to"
         )
         raise WeightsError(message)
-    fields = {name: described[name] for name in ("arm", "rate", "base", "lora_rank")}
-    model = MemoryDiT(load_base(base_folder), ArmConfig(**fields))
+    model = MemoryDiT(load_base(base_folder), arm_config(described))
     model.load(folder)
     return model.eval()
