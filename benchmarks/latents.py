@@ -17,9 +17,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLWan
 from numpy.typing import NDArray
 
 from benchmarks import latent_memory, latent_reads, latent_sizes
@@ -29,7 +31,6 @@ from pfp.io.tables import write_table
 from pfp.latents.preprocess import downscale
 from pfp.latents.windows import lr_source_frames, num_latents_of
 from pfp.models.vae import load_vae
-from pfp.models.vae.tiny import TinyCausalVAE
 from pfp.schema import KEPT, ClipRecord, StoryboardRecord
 from pipelines.latents.config import demo
 from pipelines.latents.run import run
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--clips-from", type=Path, metavar="DIR", help="videos for bytes_per_clip")
     parser.add_argument("--clips", type=int, default=8, help="of stage_vs_bare_vae")
     parser.add_argument("--repeats", type=int, default=3, help="of stage_vs_bare_vae")
+    parser.add_argument("--vae", choices=("tiny", "wan21"), default="tiny", help="likewise")
     arguments = parser.parse_args()
     only, quick = set(arguments.only), arguments.quick
     torch.set_num_threads(1)
@@ -69,7 +71,7 @@ def main() -> None:
                 drawn = [Path(clip.video_uri) for clip in clips]
                 latent_sizes.measure(folder, videos_in(arguments.clips_from) or drawn)
             if "stage_vs_bare_vae" in only:
-                stage_vs_bare_vae(folder, clips, 1 if quick else arguments.repeats)
+                stage_vs_bare_vae(folder, clips, 1 if quick else arguments.repeats, arguments.vae)
 
 
 def videos_in(folder: Path | None) -> list[Path]:
@@ -111,16 +113,22 @@ def make_run(out: Path, num_clips: int) -> list[ClipRecord]:
     return clips
 
 
-def stage_vs_bare_vae(out: Path, clips: list[ClipRecord], repeats: int) -> None:
-    """The whole stage over bare VAE forwards on frames that lie decoded in memory, in CPU time."""
+def stage_vs_bare_vae(out: Path, clips: list[ClipRecord], repeats: int, vae: str) -> None:
+    """The whole stage over bare VAE forwards on frames that lie decoded in memory, in CPU time.
+
+    With the tiny VAE decoding weighs as much as encoding. ``wan21`` is Wan 2.1's own network, true
+    in width and depth, with random weights: what the stage adds is the same, and the rest is not.
+    """
     config = replace(demo(), batch_size=len(clips))
+    if vae == "wan21":
+        config = replace(config, vae=f"wan21:{random_wan(out / 'wan21')}")
     height, width = config.preprocess.size_for(SOURCE_WIDTH, SOURCE_HEIGHT)
     decoded = [
         read_frames(clip.video_uri, fps=12.0, height=height, width=width, num_frames=NUM_FRAMES)
         for clip in clips
     ]
     inputs = [tensor for frames in decoded for tensor in hr_and_lr(frames)]
-    network = shipped_network()
+    network = network_of(config.vae)
 
     def stage(repeat: int) -> None:
         # A fresh output directory: nothing may be reused.
@@ -149,7 +157,7 @@ def stage_vs_bare_vae(out: Path, clips: list[ClipRecord], repeats: int) -> None:
         statistics.median(column) / len(clips) for column in zip(*rounds, strict=True)
     )
     print_figure(
-        "stage_vs_bare_vae",
+        "stage_vs_bare_vae" if vae == "tiny" else f"stage_vs_bare_vae_{vae}",
         [whole / bare for whole, bare, _ in rounds],
         unit="ratio",
         goal="<= 1.1",
@@ -170,13 +178,23 @@ def hr_and_lr(frames_THWC: NDArray[np.uint8]) -> list[torch.Tensor]:
     ]
 
 
-def shipped_network() -> TinyCausalVAE:
-    """The network of the shipped VAE, without what pfp puts around it."""
-    from pfp.models.vae.tiny_codec import TinyCodec
+def network_of(spec: str) -> Any:
+    """The network of a VAE, without what pfp puts around it: it has ``encode``."""
+    if spec == "tiny":
+        from pfp.models.vae.tiny_codec import TinyCodec
 
-    codec = load_vae("tiny").codec
-    assert isinstance(codec, TinyCodec)
-    return codec.network
+        codec = load_vae("tiny").codec
+        assert isinstance(codec, TinyCodec)
+        return codec.network
+    folder = spec.partition(":")[2]
+    return cast("Any", AutoencoderKLWan).from_pretrained(folder, local_files_only=True)
+
+
+def random_wan(folder: Path) -> Path:
+    """A folder as Wan 2.1's ``vae`` is, of its true width and depth, with random weights."""
+    torch.manual_seed(0)
+    cast("Any", AutoencoderKLWan)().save_pretrained(folder)
+    return folder
 
 
 def cpu_seconds(work: Callable[[int], None], repeat: int) -> float:
