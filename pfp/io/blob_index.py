@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pfp.errors import SchemaError
-from pfp.io.filesystems import AsideFile, Folder
+from pfp.io.filesystems import AsideFile, Folder, explain_store_errors
 from pfp.io.table_writer import DESCRIPTION_KEY, DataFile, parquet_writer
 from pfp.schema.record import Record
 
@@ -142,6 +142,7 @@ def _read_places(
     """One file's index rows and description."""
     try:
         with (
+            explain_store_errors(folder.filesystem, folder.file(name)),
             folder.filesystem.open_input_file(folder.file(name)) as file,
             pq.ParquetFile(file, page_checksum_verification=True) as parquet,
         ):

@@ -10,6 +10,7 @@ step, so a reader finds the old table or the new one. Equal rows make byte-equal
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from pfp.errors import SchemaError
 from pfp.io.blob_index import INDEX_NAME, index_of, load_index, make_index
-from pfp.io.filesystems import Folder
+from pfp.io.filesystems import Folder, explain_store_errors
 from pfp.io.locks import locked
 from pfp.io.manifest import DATA_NAME, Manifest, commit_files, read_manifest
 from pfp.io.table_writer import ROWS_PER_FILE, DataFile, TableWriter
@@ -148,22 +149,20 @@ def _read_file(
         )
 
 
-class _opening:  # noqa: N801 - reads as a statement
-    """Says of any failure to read a data file that it is damaged, and what to do."""
+@contextmanager
+def _opening(folder: Folder, name: str) -> Iterator[None]:
+    """Says of a data file that cannot be read that it is damaged, and what to do.
 
-    def __init__(self, folder: Folder, name: str) -> None:
-        self._path = folder.file(name)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, OSError | pa.ArrowException):
-            reason = " ".join(str(error).split())[:200]
-            message = (
-                f"{self._path} is missing or damaged ({reason}); delete it and run the stage again"
-            )
-            raise SchemaError(message) from error
+    A store that does not answer has damaged nothing: that is a ``RetryableError``.
+    """
+    path = folder.file(name)
+    try:
+        with explain_store_errors(folder.filesystem, path):
+            yield
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        message = f"{path} is missing or damaged ({reason}); delete it and run the stage again"
+        raise SchemaError(message) from error
 
 
 def _check_digest(folder: Folder, file: DataFile) -> None:

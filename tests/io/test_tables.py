@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfp.errors import InputError, SchemaError
+from pfp.errors import InputError, RetryableError, SchemaError
 from pfp.io import table_writer, tables
 from pfp.io.filesystems import Folder
 from pfp.io.manifest import MANIFEST_NAME
@@ -396,3 +396,21 @@ def test_every_record_has_a_name_a_version_and_a_key() -> None:
     for record in Record.__subclasses__():
         assert not record.SCHEMA.field(record.KEY).nullable
         assert record.VERSION >= 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (OSError("503 slow down"), RetryableError),
+        (FileNotFoundError("no such key"), SchemaError),
+        (pa.ArrowInvalid("no magic bytes"), SchemaError),
+    ],
+)
+def test_a_store_that_does_not_answer_has_damaged_nothing(
+    answer: Exception, expected: type[Exception]
+) -> None:
+    """Only what is gone or is no Parquet is to be deleted; the rest is to be tried again."""
+    store: Any = object()  # anything but the local disk
+
+    with pytest.raises(expected), tables._opening(Folder(store, "bucket"), "part"):
+        raise answer
