@@ -21,9 +21,9 @@ from safetensors.numpy import save_file
 from benchmarks.figures import interleaved_seconds, print_figure, ratios
 from pfp.io.tables import write_table
 from pfp.latents.read import LatentReader
-from pfp.latents.windows import num_frames_of, num_lr_latents_of
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import LatentSpan
+from pfp.schema.windows import num_frames_of, num_lr_latents_of
 
 CLIPS_PER_GROUP = 64  # of the Parquet table of whole-clip blobs
 WINDOW_LATENTS = (11, 60)

@@ -29,9 +29,9 @@ from benchmarks.figures import print_figure
 from pfp.io.media import read_frames, write_video
 from pfp.io.tables import write_table
 from pfp.latents.preprocess import downscale
-from pfp.latents.windows import lr_source_frames, num_latents_of
 from pfp.models.vae import load_vae
 from pfp.schema import KEPT, ClipRecord, StoryboardRecord
+from pfp.schema.windows import lr_source_frames, num_latents_of
 from pipelines.latents.config import demo
 from pipelines.latents.run import run
 

@@ -13,14 +13,14 @@ from pfp.io.media import Guard
 from pfp.latents.frames import clip_frames
 from pfp.latents.preprocess import PreprocessSettings, downscale
 from pfp.latents.quantise import STORED_DTYPES, quantised
-from pfp.latents.windows import (
+from pfp.models.vae.latent_vae import LatentVAE
+from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
+from pfp.schema.windows import (
     LR_FRAME_STRIDE,
     lr_source_frames,
     num_frames_of,
     num_latents_of,
 )
-from pfp.models.vae.latent_vae import LatentVAE
-from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
 
 HALF = STORED_DTYPES["float16"]  # 11 significant bits for normalised values; bfloat16 has 8
 
@@ -60,7 +60,7 @@ def encode_frames(
     """The latents of frames that already have the settings' rate and size, uint8 RGB.
 
     All of them are encoded as one HR video, up to three at the end excepted that fill no latent,
-    and as one LR video; ``pfp.latents.windows`` says which frames these are. The frames are taken
+    and as one LR video; ``pfp.schema.windows`` says which frames these are. The frames are taken
     one by one and not kept; the smaller LR video is. ``dtype`` is what is stored, ``"float16"`` or
     ``"int8"`` (``pfp.latents.quantise``). Too few frames make a ``Dropped`` record.
     """

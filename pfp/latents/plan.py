@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from pfp.latents.preprocess import PreprocessSettings
-from pfp.latents.windows import num_latents_of, num_lr_latents_of
+from pfp.schema.windows import num_latents_of, num_lr_latents_of
 
 BYTES_PER_GB: Final = 1 << 30  # as object stores bill
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
-from pfp.latents.windows import LR_FRAME_STRIDE
+from pfp.schema.windows import LR_FRAME_STRIDE
 
 VERSION: Final = 1  # raise it when equal settings come to mean other pixels
 

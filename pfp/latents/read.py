@@ -17,10 +17,10 @@ from pfp.io.blobs import Blobs
 from pfp.io.ranges import RangeReader
 from pfp.latents.moments import MAX_EVIDENCE, MIN_CLIPS, Moments, Pool, evidence_of_raw
 from pfp.latents.quantise import STORED_DTYPES, dequantised
-from pfp.latents.windows import LR_FRAME_STRIDE, num_frames_of, num_lr_latents_of
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import Branch
 from pfp.schema.latent import LatentSpan as Span
+from pfp.schema.windows import LR_FRAME_STRIDE, num_frames_of, num_lr_latents_of
 
 Latents: TypeAlias = NDArray[np.float16]
 _HALF: Final = np.dtype(np.float16)  # comparing with the type makes a dtype of it each time

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -31,16 +31,9 @@ LORA_PREFIX: Final = "transformer."  # the component of a pipeline that it belon
 ENCODER_FILE: Final = "encoder.safetensors"
 CROSS_ATTENTION_FILE: Final = "cross_attention.safetensors"
 
-# What config.json meant before it said so: arms of that time were trained this way.
-UNSAID: Final[Mapping[str, Any]] = {
-    "lora_targets": "attention_ffn",
-    "history_timestep": None,
-    "positions": None,
-    "memory_attends_to_text": True,
-    "stride": "causal",
-    "rounding": "floor",
-    "window": 3,
-}
+# What config.json meant before it said so, where that is not today's default: memory of the first
+# arms was trained to query the prompt.
+UNSAID: Final[Mapping[str, Any]] = {"memory_attends_to_text": True}
 
 # How memory stands in the sequence. It changes no weight's shape, so the checkpoint decides it.
 STANDING: Final = ("history_timestep", "positions", "memory_attends_to_text")
@@ -75,23 +68,16 @@ class ArmConfig:
         for name, words in known.items():
             if (word := getattr(self, name)) not in (None, *words):
                 raise ConfigError(f"{name} {word!r} is unknown; choose {' or '.join(words)}")
+        if self.arm == "sliding_window" and self.positions is not None:
+            raise ConfigError(
+                f"positions {self.positions!r} means nothing to sliding_window, whose tokens are "
+                "single patches; leave it out"
+            )
 
     @property
     def title(self) -> str:
         """How tables call the arm."""
         return self.arm if self.arm == "no_memory" else f"{self.arm} {self.rate}"
-
-    @property
-    def shared_timestep(self) -> bool:
-        """Whether memory is modulated as if as noisy as the target."""
-        as_known = "shared" if self.arm == "large_patchifier" else "zero"
-        return (self.history_timestep or as_known) == "shared"
-
-    @property
-    def pooled(self) -> bool:
-        """Whether rotary phases are the mean over a token's patches, not those of its centre."""
-        as_known = "pooled" if self.arm == "large_patchifier" else "centre"
-        return (self.positions or as_known) == "pooled"
 
 
 class MemoryDiT(nn.Module):
@@ -163,7 +149,11 @@ class MemoryDiT(nn.Module):
         return Memory(
             tokens_BND=run.tokens_BND,
             positions_NK3=self._positions(run, hr_BCTHW).to(run.tokens_BND.device),
-            shared_timestep=self.config.shared_timestep,
+            shared_timestep=(
+                run.shared_timestep
+                if self.config.history_timestep is None
+                else self.config.history_timestep == "shared"
+            ),
             attends_to_text=self.config.memory_attends_to_text,
             features_BNF=run.features_BNF if self.cross_attend is not None else None,
         )
@@ -179,7 +169,7 @@ class MemoryDiT(nn.Module):
         stride: TimeStride = (
             "symmetric" if self.config.arm == "large_patchifier" else self.config.stride
         )
-        place = pooled_positions if self.config.pooled else centre_positions
+        place = pooled_positions if self.config.positions == "pooled" else centre_positions
         return place(grid, self.rate, stride=stride)
 
     def forward(
@@ -244,10 +234,10 @@ class MemoryDiT(nn.Module):
 
         How memory stands in the sequence is taken over from the file: the weights know no other.
         """
-        described = {**UNSAID, **read_arm_config(directory)}
-        stated = {name: described.get(name) for name in asdict(self.config)}
-        standing: dict[str, Any] = {name: stated[name] for name in STANDING}
-        wanted, found = asdict(replace(self.config, **standing)), stated
+        described = read_arm_config(directory)
+        found = arm_config(described)
+        standing: dict[str, Any] = {name: getattr(found, name) for name in STANDING}
+        wanted = replace(self.config, **standing)
         if wanted != found:
             message = (
                 f"{directory} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
@@ -256,7 +246,7 @@ class MemoryDiT(nn.Module):
         self._load_lora(directory / LORA_FILE)
         for name, part in self._own_parts().items():
             part.load_state_dict(_read_weights(directory / name))
-        self.config = replace(self.config, **standing)
+        self.config = found
         return described
 
     def _load_lora(self, path: Path) -> None:
@@ -290,5 +280,6 @@ def read_arm_config(directory: Path) -> dict[str, Any]:
 
 def arm_config(described: Mapping[str, Any]) -> ArmConfig:
     """The ``ArmConfig`` that a folder's config.json describes, whenever it was written."""
-    described = {**UNSAID, **described}
-    return ArmConfig(**{name: described[name] for name in ArmConfig.__dataclass_fields__})
+    stated = {**UNSAID, **described}
+    names = [field.name for field in fields(ArmConfig)]
+    return ArmConfig(**{name: stated[name] for name in names if name in stated})

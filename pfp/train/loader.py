@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from pfp.schema.latent import Branch, LatentSpan
+from pfp.schema.windows import Window, num_lr_latents_of
 from pfp.train.objective import Batch
 from pfp.train.order import WindowChoice, WindowOrder, WindowPlan
 
@@ -66,13 +67,12 @@ class WindowBatches(Dataset[Batch]):
         self, choices: Sequence[WindowChoice]
     ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
         length = self._plan.history_frames
+        windows = [Window(first_latent=each.start, num_latents=length) for each in choices]
         hr_BTCHW = self._empty(choices, "hr", length)
-        lr_BTCHW = self._empty(choices, "lr", (length + 1) // 2)
-        hr = [LatentSpan(row, "hr", start, start + length) for row, start, _ in choices]
-        lr = [
-            LatentSpan(row, "lr", start // 2, start // 2 + (length + 1) // 2)
-            for row, start, _ in choices
-        ]
+        lr_BTCHW = self._empty(choices, "lr", num_lr_latents_of(length))
+        rows = [each.row for each in choices]
+        hr = [_span(row, "hr", window.hr_slice) for row, window in zip(rows, windows, strict=True)]
+        lr = [_span(row, "lr", window.lr_slice) for row, window in zip(rows, windows, strict=True)]
         self._latents.read([*hr, *lr], [*hr_BTCHW, *lr_BTCHW])
         return hr_BTCHW, lr_BTCHW
 
@@ -99,6 +99,10 @@ class WindowBatches(Dataset[Batch]):
     ) -> NDArray[np.float16]:
         shape = self._latents.shape(choices[0].row, branch)[1:]
         return np.empty((len(choices), num_latents, *shape), np.float16)
+
+
+def _span(row: int, branch: Branch, part: slice) -> LatentSpan:
+    return LatentSpan(row, branch, part.start, part.stop)
 
 
 class BatchStream(IterableDataset[Batch]):

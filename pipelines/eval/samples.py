@@ -24,7 +24,6 @@ from pfp.io.prompts import Prompts
 from pfp.latents.frames import read_piece
 from pfp.latents.preprocess import downscale
 from pfp.latents.read import ClipLatents, LatentReader
-from pfp.latents.windows import latent_frames, lr_source_frames, num_frames_of
 from pfp.models._folders import weights_sha256
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.tiny import load_arm
@@ -32,6 +31,7 @@ from pfp.models.tiny_names import TINY_TEXT_TOKENS, tiny_folder
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
+from pfp.schema.windows import latent_frames, lr_source_frames, num_frames_of
 
 if TYPE_CHECKING:
     from pipelines.eval.generate import GenerateConfig

@@ -187,8 +187,18 @@ def test_arms_that_say_nothing_of_text_were_trained_with_it() -> None:
 
     assert "memory_attends_to_text" not in described
     assert config.memory_attends_to_text
-    assert (config.shared_timestep, config.pooled) == (True, True)
-    assert load_arm(arm_folder("large_patchifier")).config == config
+    model = load_arm(arm_folder("large_patchifier"))
+    assert model.config == config
+    memory = model.remember(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
+    assert memory is not None
+    assert memory.shared_timestep
+    assert memory.positions_NK3.shape[1] == 32  # FramePack's pooling over 2 x 4 x 4 patches
+
+
+def test_positions_of_a_window_are_its_own() -> None:
+    """Tokens of single patches have one place; another would put them where nothing is."""
+    with pytest.raises(ConfigError, match="positions 'centre' means nothing to sliding_window"):
+        ArmConfig(arm="sliding_window", positions="centre")
 
 
 def test_hunyuan_is_one_more_base(small_hunyuan: HunyuanVideoTransformer3DModel) -> None:

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 
 from pfp.io import tables
 from pfp.latents.read import LatentReader
-from pfp.latents.windows import num_frames_of, num_lr_latents_of
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import Branch, LatentSpan
+from pfp.schema.windows import num_frames_of, num_lr_latents_of
 from pfp.train.loader import BatchStream, WindowBatches, batch_loader
 from pfp.train.objective import Batch
 from pfp.train.order import WindowOrder, WindowPlan

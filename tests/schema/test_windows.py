@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfp.errors import ConfigError, InputError
-from pfp.latents.windows import (
+from pfp.schema.windows import (
     Window,
     latent_frames,
     lr_latent_frames,
