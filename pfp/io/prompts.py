@@ -40,19 +40,6 @@ def prompt_sha256(prompt: str) -> str:
     return hashlib.sha256(prompt.encode()).hexdigest()
 
 
-def condition_array(record: ConditionRecord) -> NDArray[np.float16]:
-    """A condition's embedding ``(L, D)``, read-only; ``SchemaError`` if the bytes do not fit."""
-    shape, content = record.embedding_shape, record.embedding
-    if content is None or len(shape) != 2 or len(content) != shape[0] * shape[1] * 2:
-        found = "no" if content is None else len(content)
-        raise SchemaError(
-            f"condition {record.prompt_sha256[:12]}: {found} bytes are not fp16 of shape {shape}; "
-            "run pipelines/latents again"
-        )
-    embedding_LD: NDArray[np.float16] = np.frombuffer(content, dtype=STORED_DTYPE).reshape(shape)
-    return embedding_LD
-
-
 class Prompts:
     """Storyboards and conditions of a run directory.
 

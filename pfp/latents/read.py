@@ -84,10 +84,6 @@ class LatentReader:
         """``(T, C, H, W)`` of a clip's latents, without reading them."""
         return tuple(self._shapes[branch][row].tolist())
 
-    def hr_shape(self, clip_id: str) -> tuple[int, ...]:
-        """``(T, C, H, W)`` of a clip's HR latents, without reading them."""
-        return self.shape(self.row_of(clip_id))
-
     def record(self, row: int) -> LatentRecord:
         """What the index says of a clip: its record without bytes and moments."""
         known = {name: column[row].as_py() for name, column in self._blobs.columns.items()}
@@ -180,18 +176,6 @@ class LatentReader:
                 f"{self._blobs.keys[row]}; give a span within"
             )
         return (stop - start, *rest)
-
-
-def load_latent(
-    directory: str | Path, clip_id: str, *, vae_sha256: str | None = None
-) -> ClipLatents:
-    """One clip's latents from a table; use a ``LatentReader`` for more than one."""
-    return LatentReader(directory, vae_sha256=vae_sha256).load(clip_id)
-
-
-def iter_latents(directory: str | Path, *, vae_sha256: str | None = None) -> Iterator[ClipLatents]:
-    """All kept clips' latents, in bounded memory."""
-    return iter(LatentReader(directory, vae_sha256=vae_sha256))
 
 
 def _shapes(directory: str, column: pa.Array) -> NDArray[np.int32]:

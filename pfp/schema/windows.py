@@ -124,14 +124,6 @@ class Window:
         return start_seconds + frames.start / fps, start_seconds + frames.stop / fps
 
 
-def windows_of(num_clip_latents: int, num_latents: int, *, stride: int) -> list[Window]:
-    """The windows of a clip, ``stride`` (even) HR latents apart, that lie wholly within it."""
-    if stride < 1 or stride % TOKEN_STRIDE:
-        raise ConfigError(f"windows cannot be {stride} latents apart; give an even number")
-    starts = range(0, num_clip_latents - num_latents + 1, stride)
-    return [Window(first_latent=start, num_latents=num_latents) for start in starts]
-
-
 def _check_index(what: str, index: int) -> None:
     if index < 0:
         raise InputError(f"there is no {what} {index}; give 0 or more")

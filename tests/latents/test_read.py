@@ -21,7 +21,7 @@ from pfp.io.filesystems import Folder
 from pfp.io.ranges import LocalRanges, Range
 from pfp.latents.encode import encode_frames
 from pfp.latents.preprocess import PreprocessSettings
-from pfp.latents.read import LatentReader, iter_latents, load_latent
+from pfp.latents.read import ClipLatents, LatentReader
 from pfp.schema import Dropped, LatentRecord
 from pfp.schema.latent import Branch
 from pfp.schema.latent import LatentSpan as Span
@@ -47,6 +47,11 @@ def write(directory: Path, records: list[LatentRecord]) -> Path:
     return directory
 
 
+def load_latent(directory: Path, clip_id: str) -> ClipLatents:
+    """One clip of a table."""
+    return LatentReader(directory).load(clip_id)
+
+
 @pytest.fixture(scope="module")
 def reader(records: list[LatentRecord], tmp_path_factory: pytest.TempPathFactory) -> LatentReader:
     """A table that is cut into several files and row groups, opened."""
@@ -63,7 +68,8 @@ def test_latents_come_back_bit_for_bit(
     """What is read is what the VAE made, in fp16."""
     expected = vae.encode(frames_THWC[:45]).astype(np.float16)
 
-    hr_TCHW, lr_TCHW, record = load_latent(write(table, records), "b", vae_sha256=vae.sha256)
+    reader = LatentReader(write(table, records), vae_sha256=vae.sha256)
+    hr_TCHW, lr_TCHW, record = reader.load("b")
 
     assert (hr_TCHW.dtype, lr_TCHW.dtype, lr_TCHW.shape) == (np.float16, np.float16, (6, 16, 2, 3))
     np.testing.assert_array_equal(expected, hr_TCHW)
@@ -73,7 +79,7 @@ def test_latents_come_back_bit_for_bit(
 
 def test_iteration_gives_the_kept_clips_in_order(table: Path, records: Any) -> None:
     """Dropped rows have no latents and are passed over."""
-    found = [latents.record.clip_id for latents in iter_latents(write(table, records))]
+    found = [latents.record.clip_id for latents in LatentReader(write(table, records))]
 
     assert found == ["a", "b", "c", "d", "e"]
 
@@ -88,7 +94,7 @@ def test_iteration_across_row_groups_and_files(
 
     for clip_id, record in [*zip("abcde", records, strict=False), ("a", records[0])]:
         assert reader.load(clip_id).hr_TCHW.tobytes() == record.hr
-        assert reader.hr_shape(clip_id) == tuple(record.hr_shape)
+        assert reader.shape(reader.row_of(clip_id)) == tuple(record.hr_shape)
     assert (len(reader), reader.clip_ids) == (5, list("abcde"))
 
 

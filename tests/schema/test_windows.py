@@ -17,7 +17,6 @@ from pfp.schema.windows import (
     num_lr_latents_of,
     token_frames,
     token_latents,
-    windows_of,
 )
 
 NUM_FRAMES = st.integers(1, 3000)
@@ -119,16 +118,6 @@ def test_timestamps_of_any_frame_set(
     )
 
 
-@given(NUM_LATENTS, st.integers(1, 60), st.sampled_from([2, 4, 12]))
-def test_windows_of_a_clip_fit(num_clip_latents: int, length: int, stride: int) -> None:
-    """Windows begin at every multiple of the stride at which they still fit."""
-    starts = [s for s in range(0, num_clip_latents, stride) if s + length <= num_clip_latents]
-
-    found = windows_of(num_clip_latents, length, stride=stride)
-
-    assert starts == [window.first_latent for window in found]
-
-
 def test_the_demo_window() -> None:
     """45 frames make 12 latents, beside 6 LR latents of frames 0, 2, ... 40 (a worked example)."""
     assert (num_latents_of(45), num_frames_of(12), num_lr_latents_of(12)) == (12, 45, 6)
@@ -144,12 +133,6 @@ def test_windows_out_of_step_are_refused(first: int, length: int, message: str) 
     """A window that would shift the branches against each other cannot be made."""
     with pytest.raises(ConfigError, match=message):
         Window(first_latent=first, num_latents=length)
-
-
-def test_odd_strides_are_refused() -> None:
-    """Windows an odd number of latents apart would be out of step every second time."""
-    with pytest.raises(ConfigError, match="3 latents apart; give an even number"):
-        windows_of(20, 4, stride=3)
 
 
 def test_latents_outside_the_window_are_refused() -> None:
