@@ -67,17 +67,27 @@ def every(period: int, *faults: Fault) -> Faults:
 
 
 class S3Server:
-    """``fault(number, method)`` says what happens to a request; ``num_faults`` have happened."""
+    """``fault(number, method)`` says what happens to the number-th request since it was set.
+
+    ``num_faults`` have happened since then.
+    """
 
     def __init__(self) -> None:
-        self.fault: Faults = fine
-        self.num_faults = 0
         self.num_requests = 0
-        self._numbers = itertools.count(1)
+        self.fault = fine
         self._ended = threading.Event()
         self._s3 = create_backend_app("s3")
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def fault(self) -> Faults:
+        """What happens to requests; setting it counts them, and the faults, anew."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Faults) -> None:
+        self._fault, self._numbers, self.num_faults = fault, itertools.count(1), 0
 
     def uri(self, path: str) -> str:
         """The URI of a folder in the server's bucket, as a person would write it."""

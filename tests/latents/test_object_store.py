@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from pfp.errors import PermanentError, RetryableError
 from pfp.io import filesystems, tables
@@ -21,6 +23,8 @@ from pfp.io.ranges import RemoteRanges, RequestPolicy
 from pfp.latents.read import LatentReader
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import LatentSpan
+from pfp.train.loader import WindowBatches, batch_loader
+from pfp.train.order import WindowOrder, WindowPlan
 from tests.latents.s3_server import Cut, Fault, Faults, S3Server, Slow, Stall, Status, every, fine
 
 STALL_SECONDS = 1.0
@@ -80,7 +84,6 @@ def server() -> Iterator[S3Server]:
 def uri(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """That table's URI; the server behaves before and after."""
     monkeypatch.setattr(filesystems, "S3_STALL_SECONDS", STALL_SECONDS)
-    server.num_faults = 0
     yield server.uri("latents")
     server.fault = fine
 
@@ -135,7 +138,7 @@ def test_a_window_is_one_request(server: S3Server, uri: str) -> None:
         every(2, Status(500, "InternalError")),
         every(2, Cut()),
         every(2, Slow(0.02)),
-        every(20, Stall()),
+        every(8, Stall()),
         every(3, Status(503), Cut(), Status(500), Slow(0.01)),
     ],
     ids=["503", "500", "cut", "slow", "stall", "all"],
@@ -259,3 +262,27 @@ def test_forked_workers_read(uri: str, expected: list[bytes]) -> None:
     assert [expected] * 10 == here
     assert [0] * 3 == [worker.exitcode for worker in workers]
     assert [True] * 3 == [found.get() for _ in workers]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_training_batches_are_those_of_a_local_table(
+    uri: str, tmp_path: Path, num_workers: int
+) -> None:
+    """The loader reads from a store as from a disk, in workers too."""
+    write(tmp_path / "latents", range(6))
+    plan = WindowPlan(batch_size=3, history_frames=5, num_targets=2, continue_share=0.5)
+    near, far = LatentReader(tmp_path / "latents"), opened(uri, replace(POLICY, attempts=3))
+    order = WindowOrder([near.shape(row) for row in range(6)], plan, seed=0)
+
+    def text_at(row: int, latent: int) -> NDArray[np.float16]:
+        return np.full((2, 2), 100 * row + latent, np.float16)
+
+    expected, found = (
+        list(batch_loader(WindowBatches(reader, text_at, order, plan), range(5), num_workers=count))
+        for reader, count in ((near, 0), (far, num_workers))
+    )
+
+    for ours, theirs in zip(expected, found, strict=True):
+        assert torch.equal(ours.hr_BCTHW, theirs.hr_BCTHW)
+        assert torch.equal(ours.lr_BCTHW, theirs.lr_BCTHW)
+        assert torch.equal(ours.target_BCTHW, theirs.target_BCTHW)
