@@ -6,112 +6,57 @@ N memory tokens. ``H`` in a comment is the history, ``Omega`` the latent frames 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pfp.errors import ConfigError, WeightsError
+from pfp.errors import ConfigError
+from pfp.models import checkpoint
+from pfp.models.arm import ArmConfig, arm_config
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.loading import backbone_of
+from pfp.models.memory.several import SeveralEncoders
 from pfp.models.memory.tokens import MemoryTokens
-from pfp.models.memory_encoder import centre_positions, make_encoder, pooled_positions
-from pfp.models.rates import GEOMETRIES, Rounding, TimeStride, parse_rate
+from pfp.models.memory_attention import MemoryCrossAttention
+from pfp.models.memory_encoder import (
+    Encoder,
+    centre_positions,
+    make_encoder,
+    make_encoders,
+    pooled_positions,
+)
+from pfp.models.rates import TimeStride
 
-CONFIG_FILE: Final = "config.json"
-LORA_FILE: Final = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
-LORA_PREFIX: Final = "transformer."  # the component of a pipeline that it belongs to
-ENCODER_FILE: Final = "encoder.safetensors"
-CROSS_ATTENTION_FILE: Final = "cross_attention.safetensors"
+__all__ = ["ArmConfig", "MemoryDiT", "arm_config"]
 
-# What config.json meant before it said so, where that is not today's default: memory of the first
-# arms was trained to query the prompt.
-UNSAID: Final[Mapping[str, Any]] = {"memory_attends_to_text": True}
-
-# How memory stands in the sequence. It changes no weight's shape, so the checkpoint decides it.
-STANDING: Final = ("history_timestep", "positions", "memory_attends_to_text")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmConfig:
-    """What an arm is, apart from its weights. The paper's LoRA rank is 128 on its large bases.
-
-    The paper does not say what LoRA is put on, at which timestep history stands, where its tokens
-    stand, or whether they query the prompt. ``history_timestep`` and ``positions`` are by default
-    what the arm is known for: the target's and FramePack's pooling for ``large_patchifier``, 0 and
-    the centre of what a token covers for all others. ``stride``, ``rounding`` and ``window`` are
-    those of ``make_encoder``.
-    """
-
-    arm: str  # one of pfp.models.memory_encoder.ARMS
-    rate: str = "4x4x2"
-    base: str = "tiny"
-    lora_rank: int = 32
-    lora_targets: str = "attention_ffn"  # or attention
-    history_timestep: str | None = None  # zero | shared
-    positions: str | None = None  # centre | pooled
-    memory_attends_to_text: bool = False
-    stride: TimeStride = "causal"
-    rounding: Rounding = "floor"
-    window: int = 3
-
-    def __post_init__(self) -> None:
-        """Refuses words that mean nothing."""
-        known = {"history_timestep": ("zero", "shared"), "positions": ("centre", "pooled")}
-        for name, words in known.items():
-            if (word := getattr(self, name)) not in (None, *words):
-                raise ConfigError(f"{name} {word!r} is unknown; choose {' or '.join(words)}")
-        if self.arm == "sliding_window" and self.positions is not None:
-            raise ConfigError(
-                f"positions {self.positions!r} means nothing to sliding_window, whose tokens are "
-                "single patches; leave it out"
-            )
-
-    @property
-    def title(self) -> str:
-        """How tables call the arm."""
-        return self.arm if self.arm == "no_memory" else f"{self.arm} {self.rate}"
+# The history's LR latents: one video, or with several encoders one for each, None where an encoder
+# takes none.
+LowResolution: TypeAlias = Tensor | Sequence[Tensor | None] | None
 
 
 class MemoryDiT(nn.Module):
     """The denoiser G of the paper's equations with phi inside: only LoRA and encoder are free.
 
     ``dit`` is any model that ``backbone_of`` knows; it is frozen here. What is trained is float32
-    whatever the base's dtype. ``cross_attend`` holds a module for each of its blocks, through which
-    target tokens read ``Memory.features_BNF``; they are trained and saved with the rest.
+    whatever the base's dtype. With ``config.cross_attention`` each block has a module through which
+    target tokens read the encoder's features; they are trained and saved with the rest.
     """
 
-    def __init__(
-        self,
-        dit: Any,
-        config: ArmConfig,
-        *,
-        cross_attend: Sequence[nn.Module] | None = None,
-    ) -> None:
+    def __init__(self, dit: Any, config: ArmConfig) -> None:
         super().__init__()
         self.config = config
-        self.geometry = GEOMETRIES[config.base]
-        self.rate = parse_rate(config.rate, self.geometry)
+        self.geometry = config.geometry
+        self.rate = config.rates[0]
         self.backbone = backbone_of(dit)
         dit.requires_grad_(requires_grad=False)
         self.dit = dit
         self.dit.add_adapter(self._lora_config())
-        self.encoder = make_encoder(
-            config.arm,
-            self.rate,
-            self.patch_embedding,
-            stride=config.stride,
-            rounding=config.rounding,
-            window=config.window,
-        )
-        self.cross_attend = None if cross_attend is None else nn.ModuleList(cross_attend)
+        self.encoder = self._make_encoder()
+        self.cross_attend = self._make_cross_attention() if config.cross_attention else None
         for parameter in self.trainable_parameters():
             # A step of AdamW is smaller than what bf16 can add to a weight.
             parameter.data = parameter.data.float()
@@ -130,38 +75,87 @@ class MemoryDiT(nn.Module):
             init_lora_weights=True,
         )
 
+    def _make_encoder(self) -> Encoder | SeveralEncoders | None:
+        config, rates = self.config, self.config.rates
+        shape: dict[str, Any] = {
+            "stride": config.stride,
+            "rounding": config.rounding,
+            "window": config.window,
+        }
+        if config.num_encoders == 1:
+            return make_encoder(config.arm, rates[0], self.patch_embedding, **shape)
+        arms = [(config.arm, rate) for rate in rates]
+        if config.also_window:
+            arms.append(("sliding_window", rates[0]))
+        return make_encoders(arms, self.patch_embedding, **shape)
+
+    def _make_cross_attention(self) -> nn.ModuleList:
+        feature_dim = None if self.encoder is None else self.encoder.feature_dim
+        if feature_dim is None:
+            raise ConfigError(
+                f"cross_attention reads what the HR branch computes, and {self.config.arm} has no "
+                "HR branch; use it with proposed or without_lr"
+            )
+        inner_dim, num_heads = (
+            self.patch_embedding.out_channels,
+            self.dit.config.num_attention_heads,
+        )
+        return nn.ModuleList(
+            MemoryCrossAttention(inner_dim, feature_dim, num_heads)
+            for _ in range(self.backbone.num_blocks(self.dit))
+        )
+
     @property
     def patch_embedding(self) -> nn.Conv3d:
         """The base's patchify and first projection; its output channels are the inner width."""
         return self.backbone.patch_embedding(self.dit)
 
-    def remember(self, hr_BCTHW: Tensor, lr_BCTHW: Tensor) -> Memory | None:
+    def remember(self, hr_BCTHW: Tensor, lr: LowResolution) -> Memory | None:
         """phi(H): memory tokens and how they stand in the sequence; None without memory.
 
-        ``hr_BCTHW`` and ``lr_BCTHW`` are normalised latents of the history and of its small, slow
-        copy (section 3.1); the history's length in latent frames is odd, so that both end together.
+        ``hr_BCTHW`` and ``lr`` ``(B, C, T', H', W')`` are normalised latents of the history and of
+        its small, slow copy (section 3.1), which end together.
         """
         if self.encoder is None:
             return None
-        patch_embedding = self.patch_embedding
-        lr_BCTHW = lr_BCTHW.to(patch_embedding.weight.dtype)
-        run = self.encoder.encode(hr_BCTHW, lr_BCTHW, patch_embedding)
+        lr = self._typed(lr)
+        run = self.encoder.encode(hr_BCTHW, lr, self.patch_embedding)  # type: ignore[arg-type]
+        return self.as_memory(run, hr_BCTHW)
+
+    def as_memory(self, run: MemoryTokens, hr_BCTHW: Tensor | None = None) -> Memory:
+        """An encoder's tokens as they stand in this arm's sequence.
+
+        ``hr_BCTHW`` is the history they were made of, which only an arm needs whose positions are
+        not the encoder's own.
+        """
+        config = self.config
+        positions = run.positions_NK3
+        if config.positions is not None:
+            if hr_BCTHW is None:
+                raise ConfigError(
+                    f"positions {config.positions!r} are those of a whole history; encode it anew "
+                    "instead of appending to it"
+                )
+            positions = self._stated_positions(hr_BCTHW)
         return Memory(
             tokens_BND=run.tokens_BND,
-            positions_NK3=self._positions(run, hr_BCTHW).to(run.tokens_BND.device),
+            positions_NK3=positions.to(run.tokens_BND.device),
             shared_timestep=(
                 run.shared_timestep
-                if self.config.history_timestep is None
-                else self.config.history_timestep == "shared"
+                if config.history_timestep is None
+                else config.history_timestep == "shared"
             ),
-            attends_to_text=self.config.memory_attends_to_text,
+            attends_to_text=config.memory_attends_to_text,
             features_BNF=run.features_BNF if self.cross_attend is not None else None,
         )
 
-    def _positions(self, run: MemoryTokens, hr_BCTHW: Tensor) -> Tensor:
-        """Where the arm's own encoder puts its tokens, unless the config says otherwise."""
-        if self.config.positions is None:
-            return run.positions_NK3
+    def _typed(self, lr: LowResolution) -> LowResolution:
+        dtype = self.patch_embedding.weight.dtype
+        if lr is None or isinstance(lr, Tensor):
+            return None if lr is None else lr.to(dtype)
+        return [None if each is None else each.to(dtype) for each in lr]
+
+    def _stated_positions(self, hr_BCTHW: Tensor) -> Tensor:
         num_frames, height, width = hr_BCTHW.shape[2:]
         grid = self.rate.token_grid(
             (num_frames, height, width), self.geometry, rounding=self.config.rounding
@@ -207,79 +201,49 @@ class MemoryDiT(nn.Module):
         """LoRA, encoder and cross-attention, in a fixed order."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    def save(self, directory: Path, *, dtype: torch.dtype, card: dict[str, Any]) -> None:
-        """Write the arm (not its base) as safetensors with a config that tells what it is.
+    def save_pretrained(
+        self,
+        folder: Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        card: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the arm, not its base, into ``folder``; see ``pfp.models.checkpoint``.
 
-        The LoRA file is one that diffusers' ``load_lora_weights`` and ``load_lora_adapter`` read.
+        ``card`` says what else there is to know: digests of base and data, steps, seed.
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        lora = get_peft_model_state_dict(self.dit)
-        states = {LORA_FILE: {f"{LORA_PREFIX}{key}": value for key, value in lora.items()}}
-        states |= {name: part.state_dict() for name, part in self._own_parts().items()}
-        for name, state in states.items():
-            tensors = {k: v.detach().to(dtype).contiguous() for k, v in state.items()}
-            save_file(tensors, directory / name)
-        described = {**asdict(self.config), **card}
-        (directory / CONFIG_FILE).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n")
+        checkpoint.save_weights(self, folder, dtype)
+        checkpoint.write_description(folder, self.config, card or {})
 
-    def _own_parts(self) -> dict[str, nn.Module]:
-        """The modules beside LoRA that have weights, by the file that holds them."""
-        parts = {ENCODER_FILE: self.encoder, CROSS_ATTENTION_FILE: self.cross_attend}
-        return {
-            name: part for name, part in parts.items() if part is not None and part.state_dict()
-        }
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: Path | str,
+        *,
+        base: Path | str | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> MemoryDiT:
+        """A trained arm on its base, ready to sample.
 
-    def load(self, directory: Path) -> dict[str, Any]:
+        ``base`` is the base's own folder (a pipeline's ``transformer``); the tiny one comes with
+        pfp. ``dtype`` is that of the base. Raises WeightsError when the arm was trained on another
+        base: LoRA of one does nothing sensible on another.
+        """
+        folder = Path(folder)
+        described = checkpoint.read_description(folder)
+        config = arm_config(described)
+        dit = checkpoint.load_base(config.base, base, described, dtype=dtype, device=device)
+        model = cls(dit, config)
+        model.load(folder)
+        return model.to(device).eval()
+
+    def load(self, folder: Path) -> dict[str, Any]:
         """Read an arm's weights into this model and return its config; the arm must be the same.
 
         How memory stands in the sequence is taken over from the file: the weights know no other.
         """
-        described = read_arm_config(directory)
-        found = arm_config(described)
-        standing: dict[str, Any] = {name: getattr(found, name) for name in STANDING}
-        wanted = replace(self.config, **standing)
-        if wanted != found:
-            message = (
-                f"{directory} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
-            )
-            raise WeightsError(message)
-        self._load_lora(directory / LORA_FILE)
-        for name, part in self._own_parts().items():
-            part.load_state_dict(_read_weights(directory / name))
-        self.config = found
+        described = checkpoint.read_description(folder)
+        self.config = checkpoint.same_arm(folder, self.config, arm_config(described))
+        checkpoint.load_weights(self, folder)
         return described
-
-    def _load_lora(self, path: Path) -> None:
-        # Files of the first arms name no component.
-        lora = {k.removeprefix(LORA_PREFIX): v for k, v in _read_weights(path).items()}
-        missing = sorted(get_peft_model_state_dict(self.dit).keys() - lora.keys())
-        if missing:
-            raise WeightsError(f"{path} lacks the weights {missing[:3]}; train again")
-        result: Any = set_peft_model_state_dict(self.dit, lora)
-        if result.unexpected_keys:
-            foreign = result.unexpected_keys[:3]
-            raise WeightsError(f"{path} has foreign weights {foreign}; train again")
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise WeightsError(f"{path} does not exist; name a folder that holds the arm") from None
-
-
-def read_arm_config(directory: Path) -> dict[str, Any]:
-    """The config.json of an arm's folder; ``WeightsError`` when there is none."""
-    path = directory / CONFIG_FILE
-    try:
-        return cast("dict[str, Any]", json.loads(path.read_text()))
-    except FileNotFoundError:
-        message = f"{path} does not exist; name a folder that holds a trained arm"
-        raise WeightsError(message) from None
-
-
-def arm_config(described: Mapping[str, Any]) -> ArmConfig:
-    """The ``ArmConfig`` that a folder's config.json describes, whenever it was written."""
-    stated = {**UNSAID, **described}
-    names = [field.name for field in fields(ArmConfig)]
-    return ArmConfig(**{name: stated[name] for name in names if name in stated})

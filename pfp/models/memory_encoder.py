@@ -106,10 +106,11 @@ def make_encoders(
     *,
     stride: TimeStride = "causal",
     rounding: Rounding = "floor",
+    window: int = WINDOW,
 ) -> SeveralEncoders:
     """Several arms at once, each with its rate: ``[("proposed", r442), ("proposed", r228)]``."""
     made = [
-        make_encoder(arm, rate, patch_embedding, stride=stride, rounding=rounding)
+        make_encoder(arm, rate, patch_embedding, stride=stride, rounding=rounding, window=window)
         for arm, rate in arms
     ]
     return SeveralEncoders([encoder for encoder in made if encoder is not None])

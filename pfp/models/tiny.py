@@ -14,8 +14,7 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from pfp.errors import WeightsError
-from pfp.models._folders import weights_sha256
-from pfp.models.memory_dit import MemoryDiT, arm_config, read_arm_config
+from pfp.models.memory_dit import MemoryDiT
 from pfp.models.tiny_names import tiny_folder
 
 
@@ -41,19 +40,5 @@ def load_base(folder: Path | None = None) -> WanTransformer3DModel:
 
 
 def load_arm(folder: Path, *, base: Path | None = None) -> MemoryDiT:
-    """A trained arm on its base, ready to sample.
-
-    Raises WeightsError when the folder was trained on another base: LoRA of one base does nothing
-    sensible on another.
-    """
-    described = read_arm_config(folder)
-    base_folder = base or tiny_folder() / "base"
-    wanted, found = described.get("base_sha256"), weights_sha256(base_folder)
-    if wanted != found:
-        message = (
-            f"{folder} was trained on base {wanted}, not on {found}; name the base it belongs to"
-        )
-        raise WeightsError(message)
-    model = MemoryDiT(load_base(base_folder), arm_config(described))
-    model.load(folder)
-    return model.eval()
+    """A trained arm on its base, ready to sample; see ``MemoryDiT.from_pretrained``."""
+    return MemoryDiT.from_pretrained(folder, base=base)

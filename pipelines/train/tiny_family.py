@@ -271,7 +271,7 @@ def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
         "seed": recipe.seed,
     }
     aside = work / f"arm-{arm}.aside"
-    model.save(aside, dtype=torch.float16, card=card)
+    model.save_pretrained(aside, dtype=torch.float16, card=card)
     (out / "arms").mkdir(exist_ok=True)
     aside.rename(out / "arms" / arm)
 

@@ -71,7 +71,7 @@ class TrainArm:
             "num_steps": num_steps,
             "seed": config.seed,
         }
-        model.save(aside, dtype=torch.float32, card=card)
+        model.save_pretrained(aside, dtype=torch.float32, card=card)
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
         shutil.rmtree(self._state_folder(row), ignore_errors=True)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from diffusers import HunyuanVideoTransformer3DModel, WanTransformer3DModel
-from torch import nn
+from safetensors.torch import load_file, save_file
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.models.backbones.interface import Memory, TextConditions
-from pfp.models.memory_dit import ArmConfig, MemoryDiT, arm_config, read_arm_config
-from pfp.models.tiny import load_arm
+from pfp.models.backbones.interface import TextConditions
+from pfp.models.checkpoint import read_description
+from pfp.models.memory_dit import ArmConfig, MemoryDiT, arm_config
 from pfp.models.tiny_names import arm_folder
 
 
@@ -61,7 +61,7 @@ def test_what_is_saved_comes_back(small_dit: WanTransformer3DModel, tmp_path: Pa
     before = sample(model)
     assert not torch.equal(before, sample(fresh))
 
-    model.save(tmp_path / "arm", dtype=torch.float32, card={"num_steps": 3})
+    model.save_pretrained(tmp_path / "arm", dtype=torch.float32, card={"num_steps": 3})
     described = fresh.load(tmp_path / "arm")
 
     assert described["num_steps"] == 3
@@ -73,7 +73,7 @@ def test_a_checkpoint_of_another_arm_is_refused(
 ) -> None:
     """Loading no_memory's weights into the proposed arm names both."""
     other = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="no_memory", lora_rank=4))
-    other.save(tmp_path / "arm", dtype=torch.float32, card={})
+    other.save_pretrained(tmp_path / "arm")
     model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
 
     with pytest.raises(WeightsError, match=r"holds the arm .*no_memory.* not .*proposed"):
@@ -121,7 +121,7 @@ def test_diffusers_reads_the_lora_that_is_saved(
         small_dit, ArmConfig(arm="no_memory", lora_rank=4, lora_targets=targets)
     ).eval()
     randomise(model)
-    model.save(tmp_path, dtype=torch.float32, card={})
+    model.save_pretrained(tmp_path)
 
     if way == "load_lora_adapter":
         plain.load_lora_adapter(tmp_path, weight_name="pytorch_lora_weights.safetensors")
@@ -155,11 +155,11 @@ def test_a_checkpoint_decides_how_memory_stands(
         ),
     ).eval()
     randomise(model)
-    model.save(tmp_path, dtype=torch.float32, card={})
+    model.save_pretrained(tmp_path)
 
     other.load(tmp_path)
 
-    assert model.config == other.config == arm_config(read_arm_config(tmp_path))
+    assert model.config == other.config == arm_config(read_description(tmp_path))
     assert torch.equal(sample(model), sample(other))
 
 
@@ -181,13 +181,13 @@ def test_each_way_of_standing_is_another_model(
 
 def test_arms_that_say_nothing_of_text_were_trained_with_it() -> None:
     """The shipped arms' config.json is of that time, and loads as it was meant."""
-    described = read_arm_config(arm_folder("large_patchifier"))
+    described = read_description(arm_folder("large_patchifier"))
 
     config = arm_config(described)
 
     assert "memory_attends_to_text" not in described
     assert config.memory_attends_to_text
-    model = load_arm(arm_folder("large_patchifier"))
+    model = MemoryDiT.from_pretrained(arm_folder("large_patchifier"))
     assert model.config == config
     memory = model.remember(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
     assert memory is not None
@@ -227,53 +227,139 @@ def test_hunyuan_is_one_more_base(small_hunyuan: HunyuanVideoTransformer3DModel)
     assert any(name.startswith("dit.single_transformer_blocks.1.") for name in reached)
 
 
-class AddFeatures(nn.Module):
-    """A cross-attention of one key: adds a projection of the mean feature to every token."""
-
-    def __init__(self, num_features: int, width: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(num_features, width)
-
-    def forward(self, tokens_BLD: torch.Tensor, features_BNF: torch.Tensor) -> torch.Tensor:
-        """What is added, ``(B, L, D)``."""
-        added: torch.Tensor = self.project(features_BNF.mean(1, keepdim=True))
-        return added.expand_as(tokens_BLD)
+def fixed_history() -> tuple[torch.Tensor, torch.Tensor]:
+    """HR and LR latents of 11 latent frames at 4x4x2."""
+    generator = torch.Generator().manual_seed(3)
+    hr = torch.randn(1, 16, 11, 16, 24, generator=generator)
+    return hr, torch.randn(1, 16, 6, 4, 6, generator=generator)
 
 
-def test_cross_attention_modules_are_trained_and_saved(
+def test_cross_attention_is_trained_and_saved(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
-    """Each block's module gets a gradient, moves the output, and comes back from disk."""
-    config = ArmConfig(arm="no_memory", lora_rank=4)
-    twin = MemoryDiT(
-        deepcopy(small_dit), config, cross_attend=[AddFeatures(3, 48) for _ in range(2)]
-    ).eval()
-    model = MemoryDiT(small_dit, config, cross_attend=[AddFeatures(3, 48) for _ in range(2)]).eval()
+    """Fresh modules change nothing; then each gets a gradient and comes back from disk."""
+    config = ArmConfig(arm="proposed", lora_rank=4, cross_attention=True)
+    plain = MemoryDiT(deepcopy(small_dit), replace(config, cross_attention=False)).eval()
+    twin = MemoryDiT(deepcopy(small_dit), config).eval()
+    model = MemoryDiT(small_dit, config).eval()
+    assert model.encoder is not None
+    assert plain.encoder is not None
+    plain.encoder.load_state_dict(model.encoder.state_dict())
+    assert torch.equal(sample(plain), sample(model))
+
     randomise(model)
-    generator = torch.Generator().manual_seed(5)
-    tokens = torch.zeros(1, 1, 48)
-    memory = Memory(
-        tokens, torch.zeros(1, 1, 3), features_BNF=torch.randn(1, 4, 3, generator=generator)
-    )
-    noisy = torch.randn(1, 16, 1, 8, 12, generator=generator)
-    text = torch.randn(1, 5, 8, generator=generator)
-
-    def velocity(model: MemoryDiT) -> torch.Tensor:
-        out = model(noisy, torch.full((1, 1), 600.0), text, torch.tensor([[0]]), memory=memory)
-        assert isinstance(out, torch.Tensor)
-        return out
-
-    model.save(tmp_path, dtype=torch.float32, card={})
-    assert not torch.equal(velocity(model), velocity(twin))
+    model.save_pretrained(tmp_path)
+    assert not torch.equal(sample(model), sample(twin))
     twin.load(tmp_path)
-    velocity(model).square().mean().backward()
+    sample(model).square().mean().backward()
 
-    assert torch.equal(velocity(model), velocity(twin))
+    assert torch.equal(sample(model), sample(twin))
     assert model.cross_attend is not None
+    assert 2 == len(model.cross_attend)
     assert all(
         parameter.grad is not None and parameter.grad.abs().max() > 0
         for parameter in model.cross_attend.parameters()
     )
+
+
+@pytest.mark.parametrize("arm", ["only_lr", "large_patchifier", "no_memory"])
+def test_cross_attention_needs_an_encoder_with_features(
+    small_dit: WanTransformer3DModel, arm: str
+) -> None:
+    """An arm without an HR branch has nothing to read; the message names those that have."""
+    with pytest.raises(ConfigError, match=f"{arm} has no HR branch; use it with proposed"):
+        MemoryDiT(small_dit, ArmConfig(arm=arm, lora_rank=4, cross_attention=True))
+
+
+def test_several_encoders_stand_in_one_sequence(
+    small_dit: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    """4x4x2 and 2x2x8 with a window: 2*3*6 + 4*6*2 + 3*8*12 tokens, saved and loaded."""
+    config = ArmConfig(arm="proposed", rate="4x4x2+2x2x8", lora_rank=4, also_window=True)
+    twin = MemoryDiT(deepcopy(small_dit), config).eval()
+    model = MemoryDiT(small_dit, config).eval()
+    randomise(model)
+    hr, lr = fixed_history()
+    slow = torch.randn(1, 16, 2, 8, 12, generator=torch.Generator().manual_seed(6))
+
+    memory = model.remember(hr, [lr, slow, None])
+    model.save_pretrained(tmp_path)
+    twin.load(tmp_path)
+    again = twin.remember(hr, [lr, slow, None])
+
+    assert memory is not None
+    assert again is not None
+    assert 36 + 48 + 288 == memory.tokens_BND.shape[1] == len(memory.positions_NK3)
+    assert torch.equal(memory.tokens_BND, again.tokens_BND)
+    assert "proposed 4x4x2+2x2x8 + window 3" == config.title
+
+
+def test_the_memory_of_appended_latents_is_that_of_all(small_dit: WanTransformer3DModel) -> None:
+    """``as_memory`` of joined runs stands in the sequence as ``remember`` of the whole does."""
+    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4)).eval()
+    randomise(model)
+    hr, lr = fixed_history()
+    assert model.encoder is not None
+    first, state = model.encoder.encode_start(hr[:, :, :7], lr[:, :, :4], model.patch_embedding)
+    more, _ = model.encoder.encode_append(
+        hr[:, :, 7:],
+        lr[:, :, 4:],
+        state,  # type: ignore[arg-type]
+        model.patch_embedding,
+    )
+
+    whole, joined = model.remember(hr, lr), model.as_memory(first.followed_by(more))  # type: ignore[union-attr, arg-type]
+
+    assert whole is not None
+    torch.testing.assert_close(joined.tokens_BND, whole.tokens_BND, atol=1e-5, rtol=0)
+    assert torch.equal(joined.positions_NK3, whole.positions_NK3)
+
+
+def test_a_folder_gives_back_the_model(tmp_path: Path) -> None:
+    """``from_pretrained`` puts the arm on the shipped base; the config says what it is."""
+    shipped = MemoryDiT.from_pretrained(arm_folder("only_lr"))
+    described = read_description(arm_folder("only_lr"))
+    shipped.save_pretrained(tmp_path / "copy", card={"base_sha256": described["base_sha256"]})
+
+    copy = MemoryDiT.from_pretrained(tmp_path / "copy")
+
+    assert shipped.config == copy.config
+    states = shipped.state_dict()
+    assert all(torch.equal(value, states[name]) for name, value in copy.state_dict().items())
+    assert "MemoryDiT" == read_description(tmp_path / "copy")["_class_name"]
+    assert "# only_lr 4x4x2 on tiny" in (tmp_path / "copy" / "README.md").read_text()
+
+
+def test_an_arm_of_another_base_is_refused(tmp_path: Path) -> None:
+    """The digest of the base is compared, and the folder named."""
+    shipped = MemoryDiT.from_pretrained(arm_folder("only_lr"))
+    shipped.save_pretrained(tmp_path, card={"base_sha256": "0" * 64})
+
+    with pytest.raises(WeightsError, match=r"was trained on base 0+, not on \w+ of .*; name"):
+        MemoryDiT.from_pretrained(tmp_path)
+
+
+def test_a_large_base_must_be_named(tmp_path: Path) -> None:
+    """The weights of a large base are not part of an arm."""
+    (tmp_path / "config.json").write_text(
+        '{"arm": "proposed", "base": "wan22_5b", "rate": "2x2x2"}'
+    )
+
+    with pytest.raises(WeightsError, match="weights of wan22_5b are not part of the arm; name"):
+        MemoryDiT.from_pretrained(tmp_path)
+
+
+def test_a_missing_key_is_named(small_dit: WanTransformer3DModel, tmp_path: Path) -> None:
+    """An encoder file without one of its weights is refused before anything is sampled."""
+    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "encoder.safetensors"
+    weights = load_file(path)
+    del weights["hr.project.weight"]
+    save_file(weights, path)
+
+    with pytest.raises(WeightsError, match=r"encoder.safetensors lacks the weights \['hr.project"):
+        model.load(tmp_path)
 
 
 def test_what_is_trained_is_float32_on_a_bf16_base(small_dit: WanTransformer3DModel) -> None:
@@ -304,10 +390,8 @@ def test_a_lora_file_of_fewer_maps_is_refused(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """A file that lacks what the model wants is named, not half loaded."""
-    from safetensors.torch import load_file, save_file
-
     model = MemoryDiT(small_dit, ArmConfig(arm="no_memory", lora_rank=4))
-    model.save(tmp_path, dtype=torch.float32, card={})
+    model.save_pretrained(tmp_path)
     path = tmp_path / "pytorch_lora_weights.safetensors"
     weights = load_file(path)
     del weights["transformer.blocks.0.attn1.to_k.lora_A.weight"]

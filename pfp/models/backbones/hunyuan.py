@@ -267,4 +267,8 @@ class Hunyuan:
         """See ``Backbone``."""
         return cast("nn.Conv3d", dit.x_embedder.proj)
 
+    def num_blocks(self, dit: HunyuanVideoTransformer3DModel) -> int:
+        """See ``Backbone``: the double-stream blocks, then the single-stream ones."""
+        return len(dit.transformer_blocks) + len(dit.single_transformer_blocks)
+
     forward_with_memory = staticmethod(forward_with_memory)

@@ -56,6 +56,10 @@ class Backbone(Protocol):
         """Patchify and first projection, which the LR branch uses too; its output is D wide."""
         ...
 
+    def num_blocks(self, dit: Any) -> int:
+        """How many blocks there are, each of which may have a module of cross-attention."""
+        ...
+
     def forward_with_memory(
         self,
         dit: Any,

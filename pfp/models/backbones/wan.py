@@ -191,4 +191,8 @@ class Wan:
         """See ``Backbone``."""
         return cast("nn.Conv3d", dit.patch_embedding)
 
+    def num_blocks(self, dit: WanTransformer3DModel) -> int:
+        """See ``Backbone``."""
+        return len(dit.blocks)
+
     forward_with_memory = staticmethod(forward_with_memory)

@@ -40,6 +40,12 @@ class SeveralEncoders(nn.Module):
     def forward(
         self, hr_BCTHW: Tensor, lrs_BCTHW: Sequence[Tensor | None], patch_embedding: nn.Conv3d
     ) -> MemoryTokens:
+        """See ``encode``."""
+        return self.encode(hr_BCTHW, lrs_BCTHW, patch_embedding)
+
+    def encode(
+        self, hr_BCTHW: Tensor, lrs_BCTHW: Sequence[Tensor | None], patch_embedding: nn.Conv3d
+    ) -> MemoryTokens:
         """All tokens of a history, with their positions, encoder by encoder."""
         return joined(
             [

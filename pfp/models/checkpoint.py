@@ -1,0 +1,175 @@
+"""A trained arm as a folder: safetensors, config.json and a card; the base stays where it is.
+
+pytorch_lora_weights.safetensors is what diffusers' ``load_lora_weights`` and ``load_lora_adapter``
+read. The averaged weights of a training lie in the subfolder ``ema``, which is such a folder too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import torch
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pfp.errors import WeightsError
+from pfp.models._folders import weights_sha256
+from pfp.models.arm import STANDING, ArmConfig
+from pfp.models.backbones.loading import load_backbone
+from pfp.models.tiny_names import tiny_folder
+
+if TYPE_CHECKING:
+    from pfp.models.memory_dit import MemoryDiT
+
+CONFIG_FILE: Final = "config.json"
+CARD_FILE: Final = "README.md"
+LORA_FILE: Final = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
+LORA_PREFIX: Final = "transformer."  # the component of a pipeline that it belongs to
+ENCODER_FILE: Final = "encoder.safetensors"
+CROSS_ATTENTION_FILE: Final = "cross_attention.safetensors"
+EMA_FOLDER: Final = "ema"
+
+
+def save_weights(model: MemoryDiT, folder: Path, dtype: torch.dtype) -> None:
+    """Write LoRA, encoder and cross-attention; what the arm has not is not written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lora = get_peft_model_state_dict(model.dit)
+    states = {LORA_FILE: {f"{LORA_PREFIX}{key}": value for key, value in lora.items()}}
+    states |= {name: part.state_dict() for name, part in _own_parts(model).items()}
+    for name, state in states.items():
+        tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
+        save_file(tensors, folder / name)
+
+
+def load_weights(model: MemoryDiT, folder: Path) -> None:
+    """Read them back; a missing or foreign weight is a ``WeightsError`` that names it."""
+    path = folder / LORA_FILE
+    # Files of the first arms name no component.
+    lora = {k.removeprefix(LORA_PREFIX): v for k, v in _read_weights(path).items()}
+    missing = sorted(get_peft_model_state_dict(model.dit).keys() - lora.keys())
+    if missing:
+        raise WeightsError(f"{path} lacks the weights {missing[:3]}; train again")
+    result: Any = set_peft_model_state_dict(model.dit, lora)
+    if result.unexpected_keys:
+        foreign = result.unexpected_keys[:3]
+        raise WeightsError(f"{path} has foreign weights {foreign}; train again")
+    for name, part in _own_parts(model).items():
+        _load_part(part, folder / name)
+
+
+def _load_part(part: nn.Module, path: Path) -> None:
+    found, wanted = _read_weights(path), part.state_dict()
+    for what, names in (("lacks", wanted.keys() - found.keys()), ("has", found.keys() - wanted)):
+        if names:
+            foreign = "foreign " if what == "has" else ""
+            raise WeightsError(
+                f"{path} {what} the {foreign}weights {sorted(names)[:3]}; train again"
+            )
+    part.load_state_dict(found)
+
+
+def _own_parts(model: MemoryDiT) -> dict[str, nn.Module]:
+    """The modules beside LoRA that have weights, by the file that holds them."""
+    parts = {ENCODER_FILE: model.encoder, CROSS_ATTENTION_FILE: model.cross_attend}
+    return {name: part for name, part in parts.items() if part is not None and part.state_dict()}
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist; name a folder that holds the arm") from None
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The config.json of an arm's folder; ``WeightsError`` when there is none."""
+    path = folder / CONFIG_FILE
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"{path} does not exist; name a folder that holds a trained arm"
+        raise WeightsError(message) from None
+    except json.JSONDecodeError as error:
+        raise WeightsError(f"{path} is not JSON ({error}); copy the folder again") from error
+
+
+def write_description(folder: Path, config: ArmConfig, card: Mapping[str, Any]) -> None:
+    """Write config.json, and what it says as a model card that hubs and people read."""
+    described = {"_class_name": "MemoryDiT", **asdict(config), **card}
+    text = json.dumps(described, indent=2, sort_keys=True) + "\n"
+    (folder / CONFIG_FILE).write_text(text)
+    (folder / CARD_FILE).write_text(_card(config, card))
+
+
+_CARD: Final = """---
+library_name: pfp
+tags: [video-generation, video-memory, frame-preservation, lora]
+base_model: {base}
+---
+# {title} on {base}
+
+LoRA of rank {rank} on the {targets} of {base}, with the memory encoder that it was trained with.
+`MemoryDiT.from_pretrained(folder, base=...)` of `pfp.models.memory_dit` loads it; `{lora_file}`
+alone is one that diffusers' `load_lora_weights` reads.
+
+| fact | value |
+|---|---|
+{facts}
+"""
+
+
+def _card(config: ArmConfig, card: Mapping[str, Any]) -> str:
+    return _CARD.format(
+        base=config.base,
+        title=config.title,
+        rank=config.lora_rank,
+        targets=config.lora_targets.replace("_ffn", " and feed-forward maps"),
+        lora_file=LORA_FILE,
+        facts="\n".join(f"| {name} | {_shown(value)} |" for name, value in sorted(card.items())),
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple) and len(value) > 4:
+        return f"{len(value)}, in {CONFIG_FILE}"
+    return json.dumps(value)
+
+
+def same_arm(folder: Path, wanted: ArmConfig, found: ArmConfig) -> ArmConfig:
+    """``found``, which may differ from ``wanted`` in how memory stands in the sequence only."""
+    standing: dict[str, Any] = {name: getattr(found, name) for name in STANDING}
+    if (wanted := replace(wanted, **standing)) != found:
+        raise WeightsError(
+            f"{folder} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
+        )
+    return found
+
+
+def load_base(
+    name: str,
+    folder: Path | str | None,
+    described: Mapping[str, Any],
+    *,
+    dtype: torch.dtype,
+    device: str | torch.device,
+) -> Any:
+    """The base that an arm's config.json describes, from ``folder`` or, tiny, from pfp itself."""
+    if folder is None and name != "tiny":
+        raise WeightsError(
+            f"the weights of {name} are not part of the arm; name their folder (base, a pipeline's "
+            "transformer)"
+        )
+    where = tiny_folder() / "base" if folder is None else Path(folder)
+    dit = load_backbone(name, where, dtype=dtype, device=device)
+    wanted, found = described.get("base_sha256"), weights_sha256(where)
+    if wanted != found:
+        raise WeightsError(
+            f"the arm was trained on base {wanted}, not on {found} of {where}; name the base it "
+            "belongs to"
+        )
+    return dit
