@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pfp.generate.sampler import SamplerSettings, sample_frames
+from pfp.generate.sampler import sample_frames
+from pfp.generate.settings import SamplerSettings
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.models.vae.latent_vae import LatentVAE
@@ -42,19 +43,20 @@ def retrieve_latents(
 
     The history is clean, whatever masking the training used: evaluation sees what generation sees.
     """
-    hr, lr = history_tensors(hr_TCHW, lr_TCHW)
-    with torch.inference_mode(), bf16_products(enabled=settings.autocast):
+    device = model.patch_embedding.weight.device
+    hr, lr = (latents.to(device) for latents in history_tensors(hr_TCHW, lr_TCHW))
+    with torch.inference_mode(), bf16_products(device.type, enabled=settings.autocast):
         memory = model.remember(hr, lr)
     latents = sample_frames(
         model,
         memory=memory,
-        text_BLD=torch.from_numpy(text_LD.astype(np.float32))[None],
+        text=torch.from_numpy(text_LD.astype(np.float32))[None],
         frame_index_BT=torch.tensor([list(omega)]),
         latent_size=(hr_TCHW.shape[2], hr_TCHW.shape[3]),
         settings=settings,
         seed=seed,
     )
-    return latents[0].transpose(0, 1).numpy()
+    return latents[0].transpose(0, 1).cpu().numpy()
 
 
 def decode_alone(

@@ -5,32 +5,131 @@ Axes: T latent frames, F video frames, C channels, H rows, W columns, L text tok
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from pfp.generate.retrieve import history_tensors
-from pfp.generate.sampler import SamplerSettings, sample_frames
+from pfp.errors import InputError
+from pfp.generate.decoding import GrowingDecode
+from pfp.generate.low_resolution import Shrink
+from pfp.generate.memory import GrowingMemory, Part
+from pfp.generate.plan import section_seed
+from pfp.generate.sampler import sample_frames
+from pfp.generate.settings import SamplerSettings
+from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory_dit import MemoryDiT
-from pfp.models.precision import bf16_products
 from pfp.models.vae.latent_vae import LatentVAE
 
-EncodeLowResolution = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What one step of the roll-out made: uint8 RGB frames ``(F, H, W, 3)``, and how to go on."""
+
+    frames_FHWC: NDArray[np.uint8]
+    part: Part
+
+
+class Rollout:
+    """A video that is made section by section, with all that the next section needs.
+
+    That is the memory, the open encode of its LR video, and the last latents as the decoder's
+    context. Neither time nor memory of a section grows with what came before, but for the tokens
+    themselves; ``memory.encodes_anew`` says why if they do.
+    """
+
+    def __init__(
+        self, model: MemoryDiT, vae: LatentVAE, shrink: Shrink, settings: SamplerSettings
+    ) -> None:
+        self._model, self._vae, self._settings = model, vae, settings
+        self.memory = GrowingMemory(model, vae, shrink, autocast=settings.autocast)
+        self._decode = GrowingDecode(vae)
+
+    @property
+    def num_latents(self) -> int:
+        """Latent frames so far, the history's included."""
+        return self.memory.num_latents
+
+    def watch(self, frames_HWC: Iterable[NDArray[np.uint8]]) -> Part:
+        """Goes on from a real video: uint8 RGB frames, taken one by one and not kept.
+
+        There must be ``4k + 1`` of them (``InputError``). Only at the beginning.
+        """
+        num_frames = 0
+
+        def tapped() -> Iterator[NDArray[np.uint8]]:
+            nonlocal num_frames
+            for frame_HWC in frames_HWC:
+                self.memory.see(frame_HWC)
+                num_frames += 1
+                yield frame_HWC
+
+        pieces = list(self._vae.encode_stream(tapped()))
+        if num_frames % self._vae.temporal_stride != 1:
+            raise InputError(f"a history of {num_frames} frames is not 4k + 1; cut some off")
+        return self._join(np.concatenate(pieces), num_frames)
+
+    def recall(self, hr_TCHW: NDArray[np.float32], frames_FHWC: NDArray[np.uint8]) -> Part:
+        """``watch`` of frames whose latents are there already."""
+        for frame_HWC in frames_FHWC:
+            self.memory.see(frame_HWC)
+        return self._join(hr_TCHW, len(frames_FHWC))
+
+    def replay(self, part: Part) -> None:
+        """Takes what an earlier run has made as made."""
+        self.memory.replay(part)
+        self._decode.remember(part.hr_TCHW)
+
+    def sample(
+        self,
+        text: Tensor | TextConditions,
+        *,
+        num_latents: int,
+        latent_size: tuple[int, int],
+        seed: int,
+        negative: Tensor | TextConditions | None = None,
+        on_step: Callable[[], None] | None = None,
+    ) -> Section:
+        """The next section, made from this prompt alone and from everything before it.
+
+        The conditions are those of ``sample_frames``. Memory sees the section decoded.
+        """
+        first = self.num_latents
+        sampled = sample_frames(
+            self._model,
+            memory=self.memory.memory(),
+            text=text,
+            negative=negative,
+            frame_index_BT=torch.arange(first, first + num_latents)[None],
+            latent_size=latent_size,
+            settings=self._settings,
+            seed=seed,
+            on_step=on_step,
+        )
+        hr_TCHW = sampled[0].transpose(0, 1).cpu().numpy()
+        frames_FHWC = self._decode.append(hr_TCHW)
+        for frame_HWC in frames_FHWC:
+            self.memory.see(frame_HWC)
+        part = self.memory.append(hr_TCHW, num_frames=len(frames_FHWC))
+        return Section(frames_FHWC=frames_FHWC, part=part)
+
+    def _join(self, hr_TCHW: NDArray[np.float32], num_frames: int) -> Part:
+        self._decode.remember(hr_TCHW)
+        return self.memory.append(hr_TCHW, num_frames=num_frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What has been seen so far: HR and LR latents, and the frames themselves.
+    """What has been seen so far: its HR latents, and the frames themselves.
 
-    ``hr_TCHW`` has an odd number T of latent frames, so that HR and LR end together; the frames
-    are uint8 RGB, ``4T - 3`` of them.
+    ``hr_TCHW`` has one latent frame more than a multiple of the rate's, so that HR and LR end
+    together; the frames are uint8 RGB, ``4T - 3`` of them.
     """
 
     hr_TCHW: NDArray[np.float32]
-    lr_TCHW: NDArray[np.float32]
     frames_FHWC: NDArray[np.uint8]
 
 
@@ -39,7 +138,7 @@ def continue_history(
     vae: LatentVAE,
     history: History,
     section_texts_LD: Sequence[NDArray[np.float16]],
-    encode_low_resolution: EncodeLowResolution,
+    shrink: Shrink,
     *,
     section_latents: int,
     settings: SamplerSettings,
@@ -48,32 +147,16 @@ def continue_history(
     """Yield each section's frames in turn, uint8 RGB ``(4 * section_latents, H, W, 3)``.
 
     ``section_texts_LD`` holds each section's prompt, the nearest in time, alone (section 4.1).
-    ``section_latents`` is even, so that HR and LR stay in step. The history's frames stay as they
-    were; what is generated is decoded in their context and encoded again for the LR branch.
+    ``section_latents`` is a multiple of the rate's latent frames, so that HR and LR stay in step.
+    The history's frames stay as they were; what is generated is decoded in their context.
     """
+    rollout = Rollout(model, vae, shrink, settings)
+    rollout.recall(history.hr_TCHW, history.frames_FHWC)
     for number, text_LD in enumerate(section_texts_LD):
-        num_latents = len(history.hr_TCHW)
-        hr, lr = history_tensors(history.hr_TCHW, history.lr_TCHW)
-        with (
-            torch.inference_mode(),
-            bf16_products(enabled=settings.autocast),
-        ):
-            memory = model.remember(hr, lr)
-        sampled = sample_frames(
-            model,
-            memory=memory,
-            text_BLD=torch.from_numpy(text_LD.astype(np.float32))[None],
-            frame_index_BT=torch.arange(num_latents, num_latents + section_latents)[None],
-            latent_size=(hr.shape[3], hr.shape[4]),
-            settings=settings,
-            seed=seed + number,
+        section = rollout.sample(
+            torch.from_numpy(text_LD.astype(np.float32))[None],
+            num_latents=section_latents,
+            latent_size=(history.hr_TCHW.shape[2], history.hr_TCHW.shape[3]),
+            seed=section_seed(seed, number),
         )
-        hr_TCHW = np.concatenate([history.hr_TCHW, sampled[0].transpose(0, 1).numpy()])
-        new_FHWC = vae.decode(hr_TCHW)[len(history.frames_FHWC) :]
-        frames_FHWC = np.concatenate([history.frames_FHWC, new_FHWC])
-        history = History(
-            hr_TCHW=hr_TCHW,
-            lr_TCHW=encode_low_resolution(frames_FHWC),
-            frames_FHWC=frames_FHWC,
-        )
-        yield new_FHWC
+        yield section.frames_FHWC

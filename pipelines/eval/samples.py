@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pfp.errors import PermanentError
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
-from pfp.generate.sampler import SamplerSettings
+from pfp.generate.settings import SamplerSettings
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
 from pfp.latents.frames import read_piece
@@ -31,7 +31,7 @@ from pfp.models.tiny_names import TINY_TEXT_TOKENS, tiny_folder
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
-from pfp.schema.windows import latent_frames, lr_source_frames, num_frames_of
+from pfp.schema.windows import latent_frames, num_frames_of
 
 if TYPE_CHECKING:
     from pipelines.eval.generate import GenerateConfig
@@ -139,22 +139,15 @@ class GenerateSamples:
             self._vae,
             History(
                 hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
-                lr_TCHW=latents.lr_TCHW[: (num_latents + 1) // 2].astype(np.float32),
                 frames_FHWC=history_FHWC,
             ),
             [self._prompts.embedding_LD(prompt, TINY_TEXT_TOKENS) for prompt in row["prompts"]],
-            self._encode_low_resolution,
+            downscale,
             section_latents=self._config.section_latents,
             settings=self._sampler,
             seed=row["seed"],
         )
         return np.concatenate(list(sections))
-
-    def _encode_low_resolution(self, frames_FHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """LR latents of frames, as the latents stage makes them."""
-        num_latents = 1 + (len(frames_FHWC) - 1) // self._vae.temporal_stride
-        small = [downscale(frames_FHWC[index], 4) for index in lr_source_frames(num_latents)]
-        return self._vae.encode(np.stack(small))
 
     def _history(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
         names = ("clip_id", "video_uri", "start_seconds", "end_seconds")

@@ -1,39 +1,38 @@
 """Roll-out: every section is sampled from a memory that holds the sections before it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from pfp.generate.rollout import History, continue_history
-from pfp.generate.sampler import SamplerSettings
+from pfp.errors import InputError
+from pfp.generate.memory import GrowingMemory
+from pfp.generate.rollout import History, Rollout, Section, continue_history
+from pfp.generate.settings import SamplerSettings
+from pfp.latents.preprocess import downscale
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
 
 NUM_LATENTS, SECTION = 5, 2
 RNG = np.random.default_rng(0)
 TEXTS_LD = [RNG.normal(size=(length, 8)).astype(np.float16) for length in (4, 6)]
+SETTINGS = SamplerSettings(num_steps=2, autocast=False)
 
 
 @pytest.fixture
-def history(vae: LatentVAE) -> History:
-    """Seventeen frames of a moving ramp, encoded."""
+def frames_FHWC() -> NDArray[np.uint8]:
+    """Seventeen frames of a moving ramp."""
     ramp = np.add.outer(np.arange(17) * 5, np.arange(32) * 4)
-    frames_FHWC = np.broadcast_to(ramp[:, None, :, None], (17, 32, 32, 3)).astype(np.uint8)
-    return History(
-        hr_TCHW=vae.encode(frames_FHWC),
-        lr_TCHW=lr_latents(frames_FHWC),
-        frames_FHWC=frames_FHWC,
-    )
+    return np.broadcast_to(ramp[:, None, :, None], (17, 32, 32, 3)).astype(np.uint8)
 
 
-def lr_latents(frames_FHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A stand-in for the LR encoder that tells what it saw: one latent per eight frames."""
-    num_latents = len(frames_FHWC) // 8 + 1
-    level = frames_FHWC.astype(np.float32).mean() / 255
-    return np.full((num_latents, 16, 2, 2), level, dtype=np.float32)
+@pytest.fixture
+def history(vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -> History:
+    """The same, encoded."""
+    return History(hr_TCHW=vae.encode(frames_FHWC), frames_FHWC=frames_FHWC)
 
 
 def sections(
@@ -45,11 +44,17 @@ def sections(
         vae,
         history,
         TEXTS_LD,
-        lr_latents,
+        downscale,
         section_latents=SECTION,
-        settings=SamplerSettings(num_steps=2, autocast=False),
+        settings=SETTINGS,
         seed=seed,
     )
+
+
+def next_section(rollout: Rollout, *, num_latents: int = SECTION, seed: int = 0) -> Section:
+    """A section of 32 x 32 pixels."""
+    text = torch.from_numpy(TEXTS_LD[0].astype(np.float32))[None]
+    return rollout.sample(text, num_latents=num_latents, latent_size=(8, 8), seed=seed)
 
 
 def test_a_section_comes_out_per_prompt_as_soon_as_it_is_there(
@@ -66,39 +71,134 @@ def test_a_section_comes_out_per_prompt_as_soon_as_it_is_there(
 
 
 def test_what_was_generated_joins_the_memory(
-    small_arm: MemoryDiT, vae: LatentVAE, history: History, monkeypatch: pytest.MonkeyPatch
+    small_arm: MemoryDiT, vae: LatentVAE, history: History
 ) -> None:
-    """The second section's memory begins with the history as it was and is a section longer."""
-    remembered: list[tuple[torch.Tensor, torch.Tensor]] = []
-    remember = small_arm.remember
-    monkeypatch.setattr(
-        small_arm, "remember", lambda hr, lr: remembered.append((hr, lr)) or remember(hr, lr)
-    )
+    """After a section, memory is that of the history and the section, decoded and made small."""
+    rollout = Rollout(small_arm, vae, downscale, SETTINGS)
+    rollout.recall(history.hr_TCHW, history.frames_FHWC)
+    made = next_section(rollout)
 
-    list(sections(small_arm, vae, history))
+    everything = np.concatenate([history.frames_FHWC, made.frames_FHWC])
+    hr_TCHW = np.concatenate([history.hr_TCHW, made.part.hr_TCHW])
+    lr_TCHW = vae.encode(np.stack([downscale(frame, 4) for frame in everything[::2]]))
+    hr, lr = (torch.from_numpy(x).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW))
+    with torch.inference_mode():
+        expected = small_arm.remember(hr, lr)
+    got = rollout.memory.memory()
 
-    (first_hr, first_lr), (second_hr, second_lr) = remembered
-    assert [NUM_LATENTS, NUM_LATENTS + SECTION] == [first_hr.shape[2], second_hr.shape[2]]
-    assert [3, 4] == [first_lr.shape[2], second_lr.shape[2]]
-    assert torch.equal(first_hr, second_hr[:, :, :NUM_LATENTS])
-    assert np.array_equal(history.hr_TCHW, first_hr[0].transpose(0, 1).numpy())
+    assert expected is not None
+    assert got is not None
+    torch.testing.assert_close(expected.tokens_BND, got.tokens_BND, rtol=1e-5, atol=1e-5)
+    assert NUM_LATENTS + SECTION == rollout.num_latents
 
 
 def test_each_section_follows_its_own_prompt_alone(
     small_arm: MemoryDiT, vae: LatentVAE, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first prompt is no part of the second section's condition."""
-    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    """The first prompt is no part of the second section's condition; indices go on."""
+    seen: list[tuple[Any, torch.Tensor]] = []
     forward = small_arm.forward
 
-    def spy(*args: torch.Tensor, **kwargs: object) -> torch.Tensor:
+    def spy(*args: Any, **kwargs: Any) -> torch.Tensor:
         seen.append((args[2], args[3]))
-        return forward(*args, **kwargs)  # type: ignore[arg-type]
+        return forward(*args, **kwargs)
 
     monkeypatch.setattr(small_arm, "forward", spy)
 
     list(sections(small_arm, vae, history))
 
-    texts = [text[0].half().numpy() for text, _ in seen[::2]]
+    texts = [text.text_BLD[0].half().numpy() for text, _ in seen[::2]]
     assert all(np.array_equal(mine, asked) for mine, asked in zip(texts, TEXTS_LD, strict=True))
     assert [[[5, 6]], [[7, 8]]] == [index.tolist() for _, index in seen[::2]]
+
+
+def test_a_real_video_is_watched_as_if_its_latents_were_known(
+    small_arm: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], history: History
+) -> None:
+    """Frames taken one by one give the latents and the next section of frames given at once."""
+    watched = Rollout(small_arm, vae, downscale, SETTINGS)
+    recalled = Rollout(small_arm, vae, downscale, SETTINGS)
+
+    part = watched.watch(iter(frames_FHWC))
+    recalled.recall(history.hr_TCHW, history.frames_FHWC)
+
+    assert np.array_equal(history.hr_TCHW, part.hr_TCHW)
+    assert np.array_equal(next_section(watched).frames_FHWC, next_section(recalled).frames_FHWC)
+
+
+def test_the_border_of_two_sections_is_decoded_as_one_video(
+    small_arm: MemoryDiT, vae: LatentVAE, history: History
+) -> None:
+    """Frames of a section are those of decoding everything at once."""
+    rollout = Rollout(small_arm, vae, downscale, SETTINGS)
+    rollout.recall(history.hr_TCHW, history.frames_FHWC)
+    made = [next_section(rollout, seed=seed) for seed in range(3)]
+
+    hr_TCHW = np.concatenate([history.hr_TCHW, *(section.part.hr_TCHW for section in made)])
+    whole = vae.decode(hr_TCHW)[len(history.frames_FHWC) :]
+
+    got = np.concatenate([section.frames_FHWC for section in made])
+    assert whole.shape == got.shape
+    assert np.abs(whole.astype(int) - got).max() <= 1
+
+
+@pytest.mark.parametrize("arm", ["proposed", "large_patchifier", "no_memory"])
+def test_without_a_history_the_first_section_is_made_from_text_alone(
+    make_arm: Callable[..., MemoryDiT],
+    vae: LatentVAE,
+    arm: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It begins at index 0 with no memory and a latent of one frame; the second remembers it."""
+    model = make_arm(arm)
+    seen: list[tuple[list[list[int]], bool]] = []
+    forward = model.forward
+
+    def spy(*args: Any, memory: Any) -> torch.Tensor:
+        seen.append((args[3].tolist(), memory is not None))
+        return forward(*args, memory=memory)
+
+    monkeypatch.setattr(model, "forward", spy)
+    rollout = Rollout(model, vae, downscale, SETTINGS)
+
+    first = next_section(rollout, num_latents=1 + SECTION)
+    second = next_section(rollout)
+
+    remembers = arm != "no_memory"
+    assert [([[0, 1, 2]], False), ([[3, 4]], remembers)] == seen[::2]
+    assert [9, 8] == [len(first.frames_FHWC), len(second.frames_FHWC)]
+    assert [9, 8] == [first.part.num_frames, second.part.num_frames]
+
+
+def test_a_replayed_rollout_goes_on_with_the_same_frames(
+    small_arm: MemoryDiT, vae: LatentVAE
+) -> None:
+    """From its parts alone, to the bit."""
+    rollout = Rollout(small_arm, vae, downscale, SETTINGS)
+    parts = [next_section(rollout, num_latents=3).part]
+    parts += [next_section(rollout, seed=seed).part for seed in (1, 2)]
+    expected = next_section(rollout, seed=3).frames_FHWC
+    resumed = Rollout(small_arm, vae, downscale, SETTINGS)
+    for part in parts:
+        resumed.replay(part)
+
+    assert np.array_equal(expected, next_section(resumed, seed=3).frames_FHWC)
+
+
+def test_a_history_that_ends_inside_a_latent_is_refused(
+    small_arm: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
+) -> None:
+    """HR and LR would not end together."""
+    with pytest.raises(InputError, match="a history of 16 frames is not 4k"):
+        Rollout(small_arm, vae, downscale, SETTINGS).watch(frames_FHWC[:16])
+
+
+def test_the_rollout_tells_when_memory_is_encoded_anew(
+    make_arm: Callable[..., MemoryDiT], vae: LatentVAE
+) -> None:
+    """As a sentence on its memory, from the first section on."""
+    rollout = Rollout(make_arm("large_patchifier"), vae, downscale, SETTINGS)
+    next_section(rollout, num_latents=3)
+
+    assert isinstance(rollout.memory, GrowingMemory)
+    assert "large_patchifier" in (rollout.memory.encodes_anew or "")

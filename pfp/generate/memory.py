@@ -1,0 +1,168 @@
+"""Memory of a video that grows: what is new is appended, the past is not encoded again.
+
+Axes: T latent frames, F video frames, C channels, H rows, W columns. HR latents are the video's
+own, LR latents those of its small, slow copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pfp.errors import ConfigError
+from pfp.generate.low_resolution import LowResolutionVideo, LrPart, Shrink
+from pfp.models.backbones.interface import Memory
+from pfp.models.memory.arms import BranchEncoder, EncoderState
+from pfp.models.memory.several import SeveralEncoders
+from pfp.models.memory.tokens import MemoryTokens, joined
+from pfp.models.memory_dit import MemoryDiT
+from pfp.models.precision import bf16_products
+from pfp.models.rates import Rate
+from pfp.models.vae.latent_vae import LatentVAE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A stretch of a video as memory takes it, which is all that a later run needs of it.
+
+    ``lrs`` has an entry for each encoder, None for one that uses no LR video.
+    """
+
+    num_frames: int
+    hr_TCHW: NDArray[np.float32]
+    lrs: tuple[LrPart | None, ...] = ()
+
+
+class GrowingMemory:
+    """phi(H) of a video that is shown to it frame by frame and latent by latent.
+
+    The cost of ``append`` depends on what is new (section 3.2), and the tokens are those of
+    ``MemoryDiT.remember`` over everything, up to the rounding of sums. ``encodes_anew`` says why
+    that is not so, if it is not: an encoder that refuses to append, or a VAE whose LR latents
+    depend on what follows. Then all latents are kept and ``memory`` encodes them.
+    """
+
+    def __init__(
+        self, model: MemoryDiT, vae: LatentVAE, shrink: Shrink, *, autocast: bool = True
+    ) -> None:
+        self._model, self._autocast = model, autocast
+        self._lr_videos = [
+            None if rate is None else LowResolutionVideo(vae, rate, shrink)
+            for rate in lr_rates(model)
+        ]
+        self._runs: tuple[MemoryTokens, ...] = ()
+        self._states: tuple[EncoderState, ...] = ()
+        self._parts: list[Part] = []
+        self.num_latents = 0
+        self.encodes_anew: str | None = None
+        if not vae.append_exact and any(self._lr_videos):
+            self.encodes_anew = f"the LR latents of VAE {vae.vae_id} depend on what follows"
+
+    def see(self, frame_HWC: NDArray[np.uint8]) -> None:
+        """The video's next frame, uint8 RGB; the latents follow with ``append``."""
+        for video in self._lr_videos:
+            if video is not None:
+                video.see(frame_HWC)
+
+    def append(self, hr_TCHW: NDArray[np.float32], *, num_frames: int) -> Part:
+        """Remembers the HR latents of the frames seen since the last call, ``num_frames``."""
+        part = Part(
+            num_frames=num_frames,
+            hr_TCHW=hr_TCHW,
+            lrs=tuple(None if video is None else video.advance() for video in self._lr_videos),
+        )
+        self._remember(part)
+        return part
+
+    def replay(self, part: Part) -> None:
+        """Remembers a part that ``append`` gave in an earlier run, to the same effect."""
+        for video, lr in zip(self._lr_videos, part.lrs, strict=True):
+            if video is not None:
+                video.replay(cast("LrPart", lr), part.num_frames)
+        self._remember(part)
+
+    def memory(self) -> Memory | None:
+        """The memory of everything so far; None of nothing, and of an arm without memory."""
+        if self._model.encoder is None or not self.num_latents:
+            return None
+        if self.encodes_anew is None:
+            return self._model.as_memory(_one_run(self._runs))
+        hr = self._tensor(np.concatenate([part.hr_TCHW for part in self._parts]))
+        lrs = [self._whole_lr(index) for index in range(len(self._lr_videos))]
+        with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
+            return self._model.remember(hr, self._as_encoder_takes(lrs))
+
+    def _remember(self, part: Part) -> None:
+        if self._model.encoder is not None and self.encodes_anew is None:
+            try:
+                self._advance(part)
+            except ConfigError as error:
+                if self.num_latents:
+                    raise
+                self.encodes_anew = str(error)
+        if self.encodes_anew is not None:
+            self._parts.append(part)
+        self.num_latents += len(part.hr_TCHW)
+
+    def _advance(self, part: Part) -> None:
+        encoder: Any = self._model.encoder
+        lrs = [None if lr is None else self._tensor(lr.latents_TCHW) for lr in part.lrs]
+        given = (self._tensor(part.hr_TCHW), self._as_encoder_takes(lrs))
+        with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
+            if not self.num_latents:
+                made = encoder.encode_start(*given, self._model.patch_embedding)
+            else:
+                states = self._states if self._is_several else self._states[0]
+                made = encoder.encode_append(*given, states, self._model.patch_embedding)
+        new, states = made if self._is_several else ((made[0],), (made[1],))
+        if not self.num_latents:
+            self._model.as_memory(_one_run(new))  # refuses what cannot be appended to
+            self._runs = new
+        else:
+            pairs = zip(self._runs, new, strict=True)
+            self._runs = tuple(before.followed_by(after) for before, after in pairs)
+        self._states = states
+
+    @property
+    def _device(self) -> torch.device:
+        return self._model.patch_embedding.weight.device
+
+    @property
+    def _is_several(self) -> bool:
+        return isinstance(self._model.encoder, SeveralEncoders)
+
+    def _as_encoder_takes(self, lrs: list[Tensor | None]) -> Tensor | list[Tensor | None] | None:
+        return lrs if self._is_several else lrs[0]
+
+    def _whole_lr(self, index: int) -> Tensor | None:
+        video = self._lr_videos[index]
+        if video is None:
+            return None
+        parts = [cast("LrPart", part.lrs[index]).latents_TCHW for part in self._parts]
+        known = [latents for latents in parts if latents is not None]
+        return self._tensor(np.concatenate(known) if known else video.whole())
+
+    def _tensor(self, latents_TCHW: NDArray[np.float32] | None) -> Tensor:
+        assert latents_TCHW is not None
+        return torch.from_numpy(latents_TCHW).transpose(0, 1)[None].to(self._device)
+
+
+def lr_rates(model: MemoryDiT) -> list[Rate | None]:
+    """The rate of each encoder's LR video, None for one that uses none; empty without memory."""
+    encoder = model.encoder
+    if encoder is None:
+        return []
+    encoders = encoder.encoders if isinstance(encoder, SeveralEncoders) else [encoder]
+    return [
+        each.rate if isinstance(each, BranchEncoder) and each.uses_lr else None for each in encoders
+    ]
+
+
+def _one_run(runs: Sequence[MemoryTokens]) -> MemoryTokens:
+    return runs[0] if len(runs) == 1 else joined(runs)

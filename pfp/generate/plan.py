@@ -1,0 +1,76 @@
+"""Which sections a storyboard's video is made of, and each one's prompt. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from pfp.errors import ConfigError
+from pfp.io.prompts import caption_at
+from pfp.schema.windows import TEMPORAL_STRIDE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSection:
+    """Frames ``[first_frame, first_frame + num_frames)`` of the video, sampled at once.
+
+    ``num_latents`` may stand for up to three frames more, which the end of the video cuts off.
+    """
+
+    number: int
+    first_frame: int
+    num_frames: int
+    num_latents: int
+    start_seconds: float
+    prompt: str
+    seed: int
+
+
+def plan_sections(
+    shots: Sequence[Mapping[str, Any]],
+    *,
+    num_frames: int,
+    fps: float,
+    section_latents: int,
+    goes_on: bool,
+    seed: int,
+) -> list[PlannedSection]:
+    """Sections of ``section_latents`` latent frames, the last one as short as need be.
+
+    ``shots`` are a storyboard's, in order, with times from the video's first frame; a section is
+    made from the prompt that holds when it begins, alone (section 4.1). ``goes_on`` says that
+    there is a history; without one the first section has one latent more, which is the video's
+    first frame.
+    """
+    if num_frames < 1:
+        raise ConfigError(f"a video of {num_frames} frames is none; give more seconds or a rate")
+    if section_latents < 1:
+        raise ConfigError(f"section_latents is {section_latents}; give 1 or more")
+    sections: list[PlannedSection] = []
+    first = 0
+    while first < num_frames:
+        extra = int(not goes_on and first == 0)  # a latent that stands for one frame
+        size = min(section_latents * TEMPORAL_STRIDE + extra, num_frames - first)
+        start_seconds = float(first / Fraction(fps).limit_denominator(1_000_000))
+        sections.append(
+            PlannedSection(
+                number=len(sections),
+                first_frame=first,
+                num_frames=size,
+                num_latents=extra - (extra - size) // TEMPORAL_STRIDE,
+                start_seconds=start_seconds,
+                prompt=caption_at(shots, start_seconds),
+                seed=section_seed(seed, len(sections)),
+            )
+        )
+        first += size
+    return sections
+
+
+def section_seed(seed: int, number: int) -> int:
+    """The seed of a section's noise, which no other section of any seed's video shares."""
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1  # torch takes 64 bits with a sign

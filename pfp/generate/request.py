@@ -1,0 +1,204 @@
+"""What is to be made, with all defaults filled in and everything checked that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from pfp.errors import ConfigError, InputError, WeightsError
+from pfp.generate.conditions import encoder_specs
+from pfp.generate.families import Family, family_of, spec_of
+from pfp.generate.plan import PlannedSection, plan_sections
+from pfp.generate.settings import GenerateSettings, SamplerSettings
+from pfp.io.digests import sha256_file
+from pfp.models._folders import weights_sha256
+from pfp.models.arm import ArmConfig, arm_config
+from pfp.models.checkpoint import read_description
+from pfp.models.text import identify_text_encoder
+from pfp.models.vae.latent_vae import LatentVAE
+
+VERSION: Final = 1  # raise it when equal settings come to mean other frames
+WITHOUT_RATE: Final = ("no_memory", "sliding_window")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A generation with nothing left to choose.
+
+    ``token_latents`` is how many latent frames the longest memory token takes; histories and
+    sections are whole numbers of it.
+    """
+
+    checkpoint: Path
+    described: Mapping[str, Any]
+    arm: ArmConfig
+    family: Family
+    vae: str
+    text_encoders: tuple[str, ...]
+    history: str | None
+    history_sha256: str | None
+    size: tuple[int, int]
+    fps: float
+    num_frames: int
+    token_latents: int
+    section_latents: int
+    sampler: SamplerSettings
+    negative_prompt: str
+    seed: int
+    device: str
+    shots: tuple[tuple[float, str], ...]
+    sections: tuple[PlannedSection, ...]
+
+    @property
+    def latent_size(self) -> tuple[int, int]:
+        """Rows and columns of latents."""
+        return self.arm.geometry.latent_grid(1, self.size)[1:]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the base and its text encoder: large ones are published, and fit, in bf16."""
+        return torch.float32 if self.arm.base == "tiny" else torch.bfloat16
+
+    def facts(self, vae: LatentVAE) -> dict[str, Any]:
+        """All that decides the video's bytes on one machine, as plain values.
+
+        Raises WeightsError where the VAE is not the one that the checkpoint was trained with.
+        """
+        wanted = self.described.get("vae_sha256")
+        if wanted is not None and wanted != vae.sha256:
+            raise WeightsError(
+                f"{self.checkpoint} was trained on latents of VAE {wanted}, not of {vae.vae_id} "
+                f"{vae.sha256}; name the VAE that it belongs to"
+            )
+        return {
+            "version": VERSION,
+            "checkpoint_sha256": weights_sha256(self.checkpoint),
+            "arm": asdict(self.arm),
+            "base_sha256": self.described.get("base_sha256"),
+            "vae": {"id": vae.vae_id, "sha256": vae.sha256},
+            "text_encoders": [list(identify_text_encoder(spec)) for spec in self.text_encoders],
+            "history_sha256": self.history_sha256,
+            "size": list(self.size),
+            "fps": self.fps,
+            "num_frames": self.num_frames,
+            "section_latents": self.section_latents,
+            "sampler": asdict(self.sampler),
+            "negative_prompt": self.negative_prompt,
+            "seed": self.seed,
+            "device": self.device.partition(":")[0],
+            "storyboard": [list(shot) for shot in self.shots],
+        }
+
+    def sections_told(self) -> list[dict[str, Any]]:
+        """The sections as the record lists them."""
+        return [asdict(section) for section in self.sections]
+
+
+def make_request(
+    shots: Sequence[Mapping[str, Any]], checkpoint: Path, settings: GenerateSettings
+) -> Request:
+    """Fill in the family's values and check what can be without loading a network."""
+    described = read_description(checkpoint)
+    arm = arm_config(described)
+    family = family_of(arm.base)
+    if settings.base is None and arm.base != "tiny":
+        raise ConfigError(
+            f"{checkpoint} holds an arm of {arm.base}, whose own weights are elsewhere; give base, "
+            "the folder of its transformer"
+        )
+    ordered = _ordered(shots)
+    token_latents = 1 if arm.arm in WITHOUT_RATE else max(rate.time for rate in arm.rates)
+    fps = family.fps if settings.fps is None else settings.fps
+    size = settings.size or family.size
+    check_size(arm, size)
+    num_frames = _num_frames(ordered, settings.seconds, fps)
+    section_latents = _section_latents(settings, family, arm, token_latents)
+    sections = plan_sections(
+        ordered,
+        num_frames=num_frames,
+        fps=fps,
+        section_latents=section_latents,
+        goes_on=settings.history is not None,
+        seed=settings.seed,
+    )
+    return Request(
+        checkpoint=checkpoint,
+        described=described,
+        arm=arm,
+        family=family,
+        vae=spec_of("vae", family.vae, settings.vae),
+        text_encoders=encoder_specs(
+            spec_of("text_encoder", family.text_encoder, settings.text_encoder)
+        ),
+        history=settings.history,
+        history_sha256=None if settings.history is None else sha256_file(settings.history),
+        size=size,
+        fps=fps,
+        num_frames=num_frames,
+        token_latents=token_latents,
+        section_latents=section_latents,
+        sampler=_sampler(family, settings),
+        negative_prompt=settings.negative_prompt,
+        seed=settings.seed,
+        device=settings.device,
+        shots=tuple((float(shot["start_seconds"]), str(shot["caption"])) for shot in ordered),
+        sections=tuple(sections),
+    )
+
+
+def check_size(arm: ArmConfig, size: tuple[int, int]) -> None:
+    """A ``ConfigError`` for frames that the VAE, the patches or the memory's rates cannot hold."""
+    latents_THW = arm.geometry.latent_grid(1, size)
+    if arm.arm in WITHOUT_RATE:
+        return
+    for rate in arm.rates:
+        rate.token_grid(latents_THW, arm.geometry, rounding=arm.rounding)
+        if arm.arm in ("proposed", "only_lr"):
+            rate.lr_video(1, size, 1.0, arm.geometry)
+
+
+def _sampler(family: Family, settings: GenerateSettings) -> SamplerSettings:
+    names = ("scheduler", "num_steps", "shift", "guidance_scale")
+    own = SamplerSettings(**{name: getattr(family, name) for name in names})
+    given = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    return replace(own, **given)
+
+
+def _section_latents(
+    settings: GenerateSettings, family: Family, arm: ArmConfig, token_latents: int
+) -> int:
+    """Those asked for, or the family's, rounded up to whole memory tokens."""
+    asked = settings.section_latents
+    if asked is None:
+        return -(-family.section_latents // token_latents) * token_latents
+    if asked % token_latents:
+        lower = max(asked // token_latents, 1) * token_latents
+        raise ConfigError(
+            f"section_latents {asked} is no multiple of the {token_latents} latent frames of a "
+            f"memory token at {arm.rate}; give {lower} or {lower + token_latents}"
+        )
+    return asked
+
+
+def _ordered(shots: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if not shots:
+        raise InputError("the storyboard has no shots; give it at least one")
+    for number, shot in enumerate(shots):
+        if not 0 <= shot["start_seconds"] < shot["end_seconds"]:
+            raise InputError(
+                f"shot {number} of the storyboard lasts from {shot['start_seconds']:g} to "
+                f"{shot['end_seconds']:g} s; give times from 0 on, the end after the start"
+            )
+    return sorted(shots, key=lambda shot: float(shot["start_seconds"]))
+
+
+def _num_frames(shots: Sequence[Mapping[str, Any]], seconds: float | None, fps: float) -> int:
+    length = max(shot["end_seconds"] for shot in shots) if seconds is None else seconds
+    num_frames = round(length * fps)
+    if num_frames < 1:
+        raise ConfigError(f"{length:g} seconds at {fps:g} fps are no frame; give more of either")
+    return num_frames

@@ -1,0 +1,224 @@
+"""Memory that grows: the tokens of the whole history, at the cost of what is new."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pfp.generate.low_resolution import Shrink
+from pfp.generate.memory import GrowingMemory, lr_rates
+from pfp.latents.preprocess import downscale
+from pfp.models.backbones.interface import Memory
+from pfp.models.memory_dit import MemoryDiT
+from pfp.models.vae.latent_vae import LatentVAE
+
+SECTIONS = (9, 8, 24, 8)  # frames: 3, 2, 6 and 2 latents
+
+ARMS = [
+    {"arm": "proposed"},
+    {"arm": "proposed", "rate": "2x2x2"},
+    {"arm": "only_lr"},
+    {"arm": "without_lr"},
+    {"arm": "sliding_window"},
+    {"arm": "proposed", "cross_attention": True},
+    {"arm": "proposed", "rate": "4x4x2+2x2x1", "also_window": True},
+]
+REFUSE = [
+    {"arm": "large_patchifier"},
+    {"arm": "proposed", "stride": "symmetric"},
+    {"arm": "proposed", "positions": "pooled"},
+]
+
+ArmMaker = Callable[..., MemoryDiT]
+
+
+@pytest.fixture(scope="module")
+def frames_FHWC() -> NDArray[np.uint8]:
+    """49 frames of 64 x 32 noise in blocks."""
+    blocks = np.random.default_rng(0).integers(0, 256, (sum(SECTIONS), 8, 4, 3))
+    return blocks.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+
+
+def show(memory: GrowingMemory, frames_FHWC: NDArray[np.uint8], hr: Any) -> Any:
+    """Frames, and then their latents."""
+    for frame_HWC in frames_FHWC:
+        memory.see(frame_HWC)
+    return memory.append(hr, num_frames=len(frames_FHWC))
+
+
+def parts_of(vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -> list[Any]:
+    """The frames of each section with their HR latents."""
+    hr_TCHW = vae.encode(frames_FHWC)
+    ends = np.cumsum(SECTIONS)
+    frames = np.split(frames_FHWC, ends[:-1])
+    latents = np.split(hr_TCHW, 1 + (ends[:-1] - 1) // 4)
+    return list(zip(frames, latents, strict=True))
+
+
+def from_all(model: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -> Memory:
+    """``remember`` of the whole history, whose LR videos are made by their definition."""
+
+    def tensor(latents_TCHW: NDArray[np.float32]) -> torch.Tensor:
+        return torch.from_numpy(latents_TCHW).transpose(0, 1)[None]
+
+    lrs = []
+    for rate in lr_rates(model):
+        lr = None
+        if rate is not None:
+            small = [downscale(frame, rate.height) for frame in frames_FHWC[:: rate.time]]
+            lr = tensor(vae.encode(np.stack(small)))
+        lrs.append(lr)
+    with torch.inference_mode():
+        memory = model.remember(tensor(vae.encode(frames_FHWC)), lrs if len(lrs) > 1 else lrs[0])
+    assert memory is not None
+    return memory
+
+
+def assert_same(expected: Memory, got: Memory | None) -> None:
+    """Every field, tokens and features up to rounding."""
+    assert got is not None
+    torch.testing.assert_close(expected.tokens_BND, got.tokens_BND, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(expected.positions_NK3, got.positions_NK3)
+    if expected.features_BNF is not None:
+        torch.testing.assert_close(expected.features_BNF, got.features_BNF, rtol=1e-5, atol=1e-5)
+    same = ("shared_timestep", "attends_to_text")
+    assert [getattr(expected, n) for n in same] == [getattr(got, n) for n in same]
+    assert (expected.features_BNF is None) == (got.features_BNF is None)
+
+
+@pytest.mark.parametrize("config", ARMS, ids=str)
+def test_what_is_appended_is_the_memory_of_everything(
+    make_arm: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+) -> None:
+    """After every section, for every arm that can append, without encoding the past again."""
+    model = make_arm(**config)
+    memory = GrowingMemory(model, vae, downscale, autocast=False)
+    num_frames = 0
+
+    for frames, hr_TCHW in parts_of(vae, frames_FHWC):
+        show(memory, frames, hr_TCHW)
+        num_frames += len(frames)
+        assert_same(from_all(model, vae, frames_FHWC[:num_frames]), memory.memory())
+
+    assert memory.encodes_anew is None
+
+
+@pytest.mark.parametrize("config", REFUSE, ids=str)
+def test_an_arm_that_cannot_append_says_so_and_encodes_anew(
+    make_arm: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+) -> None:
+    """The memory is right all the same."""
+    model = make_arm(**config)
+    memory = GrowingMemory(model, vae, downscale, autocast=False)
+    num_frames = 0
+
+    for frames, hr_TCHW in parts_of(vae, frames_FHWC):
+        show(memory, frames, hr_TCHW)
+        num_frames += len(frames)
+        assert_same(from_all(model, vae, frames_FHWC[:num_frames]), memory.memory())
+
+    assert memory.encodes_anew is not None
+    assert "encode" in memory.encodes_anew
+
+
+def test_a_vae_whose_latents_depend_on_what_follows_is_encoded_anew(
+    small_arm: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
+) -> None:
+    """As with HunyuanVideo's tiles; an arm without LR video does not mind."""
+    tiled = replace(vae, append_exact=False)
+    memory = GrowingMemory(small_arm, tiled, downscale, autocast=False)
+
+    for frames, hr_TCHW in parts_of(vae, frames_FHWC):
+        show(memory, frames, hr_TCHW)
+
+    assert "the LR latents of VAE tiny depend on what follows" == memory.encodes_anew
+    assert_same(from_all(small_arm, vae, frames_FHWC), memory.memory())
+
+
+def test_an_arm_without_lr_video_appends_whatever_the_vae(
+    make_arm: ArmMaker, vae: LatentVAE
+) -> None:
+    """Its tokens are of HR latents alone."""
+    tiled = replace(vae, append_exact=False)
+
+    assert GrowingMemory(make_arm("without_lr"), tiled, downscale).encodes_anew is None
+
+
+def test_a_section_costs_what_is_new(
+    small_arm: MemoryDiT,
+    vae: LatentVAE,
+    frames_FHWC: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Latents through the encoder and frames through the VAE are the new ones, at any length."""
+    encoder: Any = small_arm.encoder
+    through_encoder: list[tuple[int, int]] = []
+    through_vae: list[int] = []
+    append = encoder.encode_append
+
+    def counted_append(hr: Any, lr: Any, *rest: Any) -> Any:
+        through_encoder.append((hr.shape[2], lr.shape[2]))
+        return append(hr, lr, *rest)
+
+    class Codec:
+        """Counts the frames."""
+
+        def encode_stream(self, groups: Any) -> Any:
+            """As the codec encodes."""
+            return vae.codec.encode_stream(map(counted, groups))
+
+    def counted(group: Any) -> Any:
+        through_vae.append(group.shape[2])
+        return group
+
+    monkeypatch.setattr(encoder, "encode_append", counted_append)
+    monkeypatch.setattr(encoder, "encode", None)  # nothing may encode everything
+    spied = replace(vae, codec=Codec())  # type: ignore[arg-type]
+    memory = GrowingMemory(small_arm, spied, downscale)
+    (frames, hr_TCHW), (more, more_TCHW), *_ = parts_of(vae, frames_FHWC)
+    show(memory, frames, hr_TCHW)
+    through_encoder.clear()
+    through_vae.clear()
+
+    for _ in range(30):
+        show(memory, more, more_TCHW)
+        memory.memory()
+
+    assert [(2, 1)] * 30 == through_encoder
+    assert [4] * 30 == through_vae
+
+
+@pytest.mark.parametrize("config", [*ARMS[:3], ARMS[-1], *REFUSE], ids=str)
+def test_a_replayed_history_is_the_same_history(
+    make_arm: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+) -> None:
+    """To the bit, before and after what follows."""
+    model = make_arm(**config)
+    memory = GrowingMemory(model, vae, downscale)
+    resumed = GrowingMemory(model, vae, downscale)
+    *before, (frames, hr_TCHW) = parts_of(vae, frames_FHWC)
+    for part in before:
+        resumed.replay(show(memory, *part))
+
+    for _ in range(2):
+        expected, got = memory.memory(), resumed.memory()
+        assert expected is not None
+        assert got is not None
+        assert torch.equal(expected.tokens_BND, got.tokens_BND)
+        show(memory, frames, hr_TCHW)
+        show(resumed, frames, hr_TCHW)
+
+
+def test_nothing_is_no_memory(make_arm: ArmMaker, small_arm: MemoryDiT, vae: LatentVAE) -> None:
+    """Before the first section there is none, and an arm without memory never has any."""
+    shrink: Shrink = downscale
+    without = GrowingMemory(make_arm("no_memory"), vae, shrink)
+    without.append(np.zeros((3, 16, 8, 8), np.float32), num_frames=9)
+
+    assert GrowingMemory(small_arm, vae, shrink).memory() is None
+    assert without.memory() is None
+    assert 3 == without.num_latents

@@ -1,0 +1,86 @@
+"""Sections of a storyboard: where they begin, how long they are, and what they are told."""
+
+from typing import Any
+
+import pytest
+
+from pfp.errors import ConfigError
+from pfp.generate.plan import PlannedSection, plan_sections, section_seed
+
+SHOTS = [
+    {"start_seconds": 0.0, "end_seconds": 2.0, "caption": "one"},
+    {"start_seconds": 2.0, "end_seconds": 5.0, "caption": "two"},
+]
+
+
+def plan(**changed: Any) -> list[PlannedSection]:
+    """Sections of two latents, 8 frames, at 4 frames a second."""
+    options = {"num_frames": 20, "fps": 4.0, "section_latents": 2, "goes_on": True, "seed": 0}
+    return plan_sections(SHOTS, **{**options, **changed})
+
+
+def test_a_section_is_told_the_prompt_that_holds_when_it_begins() -> None:
+    """Frame 8 is at 2 s exactly, where the second shot begins."""
+    assert [("one", 0.0), ("two", 2.0), ("two", 4.0)] == [
+        (section.prompt, section.start_seconds) for section in plan()
+    ]
+
+
+def test_without_a_history_the_first_section_has_the_video_s_first_frame_too() -> None:
+    """One latent more, which stands for one frame."""
+    sections = plan(goes_on=False)
+
+    assert [(0, 9, 3), (9, 8, 2), (17, 3, 1)] == [
+        (section.first_frame, section.num_frames, section.num_latents) for section in sections
+    ]
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "goes_on", "expected"),
+    [
+        (1, False, [(1, 1)]),
+        (2, False, [(2, 2)]),
+        (9, False, [(9, 3)]),
+        (10, False, [(9, 3), (1, 1)]),
+        (1, True, [(1, 1)]),
+        (8, True, [(8, 2)]),
+        (13, True, [(8, 2), (5, 2)]),
+    ],
+)
+def test_the_last_section_is_as_short_as_need_be(
+    num_frames: int, goes_on: bool, expected: list[tuple[int, int]]
+) -> None:
+    """Its latents are the fewest that hold its frames, and the frames are exactly those asked."""
+    sections = plan(num_frames=num_frames, goes_on=goes_on)
+
+    assert expected == [(section.num_frames, section.num_latents) for section in sections]
+
+
+def test_an_hour_of_a_third_of_a_rate_keeps_time() -> None:
+    """At 30000/1001 frames a second sections begin where their first frames do."""
+    sections = plan(num_frames=108_000, fps=30_000 / 1001)
+
+    assert sections[-1].start_seconds == pytest.approx(sections[-1].first_frame * 1001 / 30_000)
+    assert 108_000 == sum(section.num_frames for section in sections)
+
+
+def test_no_two_sections_of_any_seeds_share_their_noise() -> None:
+    """Neither within a video nor between videos of neighbouring seeds."""
+    seeds = [section_seed(seed, number) for seed in range(20) for number in range(50)]
+
+    assert 1000 == len(set(seeds))
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert [section_seed(3, 0), section_seed(3, 1)] == [s.seed for s in plan(seed=3)][:2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"num_frames": 0}, "a video of 0 frames is none"),
+        ({"section_latents": 0}, "section_latents is 0; give 1 or more"),
+    ],
+)
+def test_what_makes_no_section_is_refused(changed: Any, sentence: str) -> None:
+    """In one sentence."""
+    with pytest.raises(ConfigError, match=sentence):
+        plan(**changed)
