@@ -72,6 +72,8 @@ def made_up(number: int, shape: tuple[int, int, int, int]) -> LatentRecord:
         num_frames_dropped=0,
         height=height * 8,
         width=width * 8,
+        lr_factor=4,
+        lr_frame_stride=2,
         temporal_stride=4,
         spatial_stride=8,
         vae_id="noise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,6 @@ from pfp.latents.quantise import STORED_DTYPES, quantised
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema import KEPT, ClipRecord, Dropped, LatentRecord
 from pfp.schema.windows import (
-    LR_FRAME_STRIDE,
     lr_source_frames,
     num_frames_of,
     num_latents_of,
@@ -32,6 +32,7 @@ def encode_clip(
     *,
     guard: Guard,
     dtype: str = "float16",
+    with_hr: bool = True,
 ) -> LatentRecord:
     """Decodes a clip in the guard's child, piece by piece, and encodes it as it comes.
 
@@ -45,6 +46,7 @@ def encode_clip(
         clip_id=clip.clip_id,
         start_seconds=clip.start_seconds or 0.0,
         dtype=dtype,
+        with_hr=with_hr,
     )
 
 
@@ -56,25 +58,29 @@ def encode_frames(
     clip_id: str,
     start_seconds: float,
     dtype: str = "float16",
+    with_hr: bool = True,
 ) -> LatentRecord:
     """The latents of frames that already have the settings' rate and size, uint8 RGB.
 
     All of them are encoded as one HR video, up to three at the end excepted that fill no latent,
     and as one LR video; ``pfp.schema.windows`` says which frames these are. The frames are taken
     one by one and not kept; the smaller LR video is. ``dtype`` is what is stored, ``"float16"`` or
-    ``"int8"`` (``pfp.latents.quantise``). Too few frames make a ``Dropped`` record.
+    ``"int8"`` (``pfp.latents.quantise``). ``with_hr=False`` leaves the HR latents out, for a table
+    of another LR copy. Too few frames make a ``Dropped`` record.
     """
     settings.check_stride(vae.spatial_stride)
-    tap = _Tap(frames_HWC, settings.lr_factor)
-    pieces = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
+    tap = _Tap(frames_HWC, settings)
+    if with_hr:
+        pieces = [_stored(clip_id, piece) for piece in vae.encode_stream(tap.frames())]
+    else:
+        deque(tap.frames(), maxlen=0)
     if tap.num_frames < settings.min_num_frames:
         return _too_short(clip_id, tap.num_frames, settings)
-    hr_TCHW = np.concatenate(pieces, dtype=HALF)
-    lr_THWC = np.stack(tap.lr_frames[: len(lr_source_frames(len(hr_TCHW)))])
+    lr_THWC = np.stack(tap.lr_frames[: len(_lr_frames(tap.num_frames, settings))])
     return _record(
         vae,
         settings,
-        hr_TCHW,
+        np.concatenate(pieces, dtype=HALF) if with_hr else None,
         _stored(clip_id, vae.encode(lr_THWC)),
         clip_id=clip_id,
         start_seconds=start_seconds,
@@ -90,6 +96,7 @@ def encode_group(
     *,
     start_seconds: Mapping[str, float],
     dtype: str = "float16",
+    with_hr: bool = True,
 ) -> list[LatentRecord]:
     """The latents of clips of one shape, given by id, in one forward of each branch.
 
@@ -100,20 +107,21 @@ def encode_group(
     num_source_frames = len(next(iter(videos_FHWC.values())))
     if num_source_frames < settings.min_num_frames:
         return [_too_short(clip_id, num_source_frames, settings) for clip_id in videos_FHWC]
-    num_latents = num_latents_of(num_source_frames)
-    hr_videos = [video[: num_frames_of(num_latents)] for video in videos_FHWC.values()]
+    videos = list(videos_FHWC.values())
+    lr_frames = _lr_frames(num_source_frames, settings)
     lr_videos = [
-        np.stack([downscale(video[i], settings.lr_factor) for i in lr_source_frames(num_latents)])
-        for video in hr_videos
+        np.stack([downscale(video[i], settings.lr_factor) for i in lr_frames]) for video in videos
     ]
-    latents = zip(
-        videos_FHWC, vae.encode_batch(hr_videos), vae.encode_batch(lr_videos), strict=True
-    )
+    hr: list[NDArray[np.float32]] | list[None] = [None] * len(videos)
+    if with_hr:
+        num_frames = num_frames_of(num_latents_of(num_source_frames))
+        hr = vae.encode_batch([video[:num_frames] for video in videos])
+    latents = zip(videos_FHWC, hr, vae.encode_batch(lr_videos), strict=True)
     return [
         _record(
             vae,
             settings,
-            _stored(clip_id, hr_TCHW),
+            None if hr_TCHW is None else _stored(clip_id, hr_TCHW),
             _stored(clip_id, lr_TCHW),
             clip_id=clip_id,
             start_seconds=start_seconds[clip_id],
@@ -127,7 +135,7 @@ def encode_group(
 def _record(
     vae: LatentVAE,
     settings: PreprocessSettings,
-    hr_TCHW: NDArray[np.float16],
+    hr_TCHW: NDArray[np.float16] | None,
     lr_TCHW: NDArray[np.float16],
     *,
     clip_id: str,
@@ -135,42 +143,51 @@ def _record(
     num_source_frames: int,
     dtype: str,
 ) -> LatentRecord:
-    stride = vae.spatial_stride
-    num_frames = num_frames_of(len(hr_TCHW))
+    lr_height, lr_width = (side * vae.spatial_stride for side in lr_TCHW.shape[2:])
+    num_frames = num_frames_of(num_latents_of(num_source_frames))
+    hr = {} if hr_TCHW is None else _content("hr", hr_TCHW, dtype) | _moments(hr_TCHW)
     return LatentRecord(
         clip_id=clip_id,
         dtype=dtype,
-        **_content("hr", hr_TCHW, dtype),
+        **hr,
         **_content("lr", lr_TCHW, dtype),
         fps=settings.fps,
         start_seconds=start_seconds,
         num_frames=num_frames,
         num_frames_dropped=num_source_frames - num_frames,
-        height=hr_TCHW.shape[2] * stride,
-        width=hr_TCHW.shape[3] * stride,
-        lr_height=lr_TCHW.shape[2] * stride,
-        lr_width=lr_TCHW.shape[3] * stride,
+        height=lr_height * settings.lr_factor,
+        width=lr_width * settings.lr_factor,
+        lr_height=lr_height,
+        lr_width=lr_width,
         lr_fps=settings.lr_fps,
+        lr_factor=settings.lr_factor,
+        lr_frame_stride=settings.lr_frame_stride,
         preproc_sha256=settings.sha256,
         verdict=KEPT,
         **_of_vae(vae),
-        **_moments(hr_TCHW),
     )
 
 
-class _Tap:
-    """Passes frames on; counts them and keeps a small copy of every second one."""
+def _lr_frames(num_source_frames: int, settings: PreprocessSettings) -> range:
+    num_latents = num_latents_of(num_source_frames)
+    return lr_source_frames(num_latents, time_stride=settings.lr_frame_stride)
 
-    def __init__(self, frames_HWC: Iterable[NDArray[np.uint8]], lr_factor: int) -> None:
+
+class _Tap:
+    """Passes frames on; counts them and keeps small copies of those that LR video takes."""
+
+    def __init__(
+        self, frames_HWC: Iterable[NDArray[np.uint8]], settings: PreprocessSettings
+    ) -> None:
         self._frames = frames_HWC
-        self._lr_factor = lr_factor
+        self._settings = settings
         self.num_frames = 0
         self.lr_frames: list[NDArray[np.uint8]] = []
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         for frame_HWC in self._frames:
-            if self.num_frames % LR_FRAME_STRIDE == 0:
-                self.lr_frames.append(downscale(frame_HWC, self._lr_factor))
+            if self.num_frames % self._settings.lr_frame_stride == 0:
+                self.lr_frames.append(downscale(frame_HWC, self._settings.lr_factor))
             self.num_frames += 1
             yield frame_HWC
 

@@ -18,7 +18,8 @@ BYTES_PER_GB: Final = 1 << 30  # as object stores bill
 class Bucket:
     """Clips whose latents have the same shape: ``(T, C, H, W)``, HR and LR.
 
-    Clips that get no latents make a bucket of two empty shapes.
+    In a table of LR alone the HR shape is empty. Clips that get no latents make a bucket of two
+    empty shapes.
     """
 
     hr_shape: tuple[int, ...]
@@ -47,6 +48,46 @@ class ClipRates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """What a table of latents stores when it is done, and what it has still to do.
+
+    ``clip_rates`` are None where nothing is left to do.
+    """
+
+    name: str
+    buckets: tuple[Bucket, ...]
+    num_clips_left: int
+    num_frames_left: int
+    clip_rates: ClipRates | None
+
+    @property
+    def num_clips(self) -> int:
+        """All clips, those that get no latents included."""
+        return sum(bucket.num_clips for bucket in self.buckets)
+
+    @property
+    def latent_bytes(self) -> int:
+        """The latents of all clips."""
+        return sum(bucket.latent_bytes for bucket in self.buckets)
+
+    def seconds(self, *, num_workers: int, num_decoders: int) -> float:
+        """How long what is left takes; with decoders it is the slower of the steps that decides."""
+        if self.clip_rates is None:
+            return 0.0
+        decode = self.clip_rates.decode_seconds * self.num_frames_left
+        encode = self.clip_rates.encode_seconds * self.num_frames_left
+        if num_decoders:
+            return max(decode / num_decoders, encode / num_workers)
+        return (decode + encode) / num_workers
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with all that follows from them."""
+        buckets = [{**asdict(each), "latent_bytes": each.latent_bytes} for each in self.buckets]
+        derived = {"num_clips": self.num_clips, "latent_bytes": self.latent_bytes}
+        return {**asdict(self), "buckets": buckets, **derived}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRates:
     """Seconds per prompt of one worker, and its embedding's mean size, measured on a few."""
 
@@ -59,31 +100,24 @@ class PromptRates:
 class LatentsPlan:
     """What the stage stores when it is done, and what it has still to do.
 
-    Rates are None where nothing is left to do. ``hours`` are those of ``num_workers`` encoding
-    workers and ``num_decoders`` decoding ones (0: the encoding workers decode).
+    The first of the tables has HR and LR latents, those of further LR copies follow. Rates are None
+    where nothing is left to do. ``hours`` are those of ``num_workers`` encoding workers and
+    ``num_decoders`` decoding ones (0: the encoding workers decode).
     """
 
-    buckets: tuple[Bucket, ...]
-    num_clips_left: int
-    num_frames_left: int
+    tables: tuple[TablePlan, ...]
     num_prompts: int
     num_prompts_left: int
     condition_bytes: int
     num_workers: int
     num_decoders: int
-    clip_rates: ClipRates | None
     prompt_rates: PromptRates | None
     usd_per_gb_month: float
 
     @property
-    def num_clips(self) -> int:
-        """All clips, those that get no latents included."""
-        return sum(bucket.num_clips for bucket in self.buckets)
-
-    @property
     def latent_bytes(self) -> int:
-        """The latents of all clips."""
-        return sum(bucket.latent_bytes for bucket in self.buckets)
+        """The latents of all clips, in all tables."""
+        return sum(table.latent_bytes for table in self.tables)
 
     @property
     def total_bytes(self) -> int:
@@ -97,27 +131,17 @@ class LatentsPlan:
 
     @property
     def hours(self) -> float:
-        """How long what is left takes at the measured rates, start-up not counted.
-
-        With decoders it is the slower of the two steps that decides.
-        """
-        seconds = 0.0
-        if self.clip_rates is not None:
-            decode = self.clip_rates.decode_seconds * self.num_frames_left
-            encode = self.clip_rates.encode_seconds * self.num_frames_left
-            if self.num_decoders:
-                seconds += max(decode / self.num_decoders, encode / self.num_workers)
-            else:
-                seconds += (decode + encode) / self.num_workers
+        """How long what is left takes at the measured rates, start-up not counted."""
+        workers = {"num_workers": self.num_workers, "num_decoders": self.num_decoders}
+        seconds = sum(table.seconds(**workers) for table in self.tables)
         if self.prompt_rates is not None:
             seconds += self.prompt_rates.encode_seconds * self.num_prompts_left / self.num_workers
         return seconds / 3600
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with all that follows from them."""
-        derived = ("num_clips", "latent_bytes", "total_bytes", "usd_per_month", "hours")
-        buckets = [{**asdict(each), "latent_bytes": each.latent_bytes} for each in self.buckets]
-        values = {**asdict(self), "buckets": buckets}
+        derived = ("latent_bytes", "total_bytes", "usd_per_month", "hours")
+        values = {**asdict(self), "tables": [table.to_json() for table in self.tables]}
         return {**values, **{name: getattr(self, name) for name in derived}}
 
 
@@ -149,10 +173,12 @@ def buckets_of(
     z_channels: int,
     spatial_stride: int,
     bytes_per_value: int = 2,
+    with_hr: bool = True,
 ) -> tuple[Bucket, ...]:
     """The clips by the shape of their latents, the largest share of bytes first.
 
     None stands for a clip that will get none whatever its length; too short ones get none either.
+    ``with_hr=False`` is for the table of another LR copy.
     """
     counts: dict[tuple[int, ...], tuple[int, int]] = {}
     for clip in clips:
@@ -168,7 +194,7 @@ def buckets_of(
         counts[shape] = num_clips + 1, frames_before + num_frames
     buckets = [
         Bucket(
-            hr_shape=shape,
+            hr_shape=shape if with_hr else (),
             lr_shape=_lr_shape(shape, settings),
             num_clips=num_clips,
             num_frames=num_frames,
@@ -176,26 +202,24 @@ def buckets_of(
         )
         for shape, (num_clips, num_frames) in counts.items()
     ]
-    return tuple(sorted(buckets, key=lambda each: (-each.latent_bytes, each.hr_shape)))
+    return tuple(sorted(buckets, key=_largest_first))
+
+
+def _largest_first(bucket: Bucket) -> tuple[Any, ...]:
+    return -bucket.latent_bytes, bucket.hr_shape, bucket.lr_shape
 
 
 def _lr_shape(hr_shape: tuple[int, ...], settings: PreprocessSettings) -> tuple[int, ...]:
     if not hr_shape:
         return ()
     num_latents, z_channels, height, width = hr_shape
-    factor = settings.lr_factor
-    return num_lr_latents_of(num_latents), z_channels, height // factor, width // factor
+    num_lr_latents = num_lr_latents_of(num_latents, time_stride=settings.lr_frame_stride)
+    return num_lr_latents, z_channels, height // settings.lr_factor, width // settings.lr_factor
 
 
 def describe(plan: LatentsPlan) -> str:
     """The plan for a person, in lines."""
-    lines = [f"{plan.num_clips} clips, {plan.num_clips_left} to encode"]
-    for bucket in plan.buckets:
-        what = "without latents: too short, or failed for good"
-        if bucket.hr_shape:
-            shapes = [" x ".join(map(str, shape)) for shape in (bucket.hr_shape, bucket.lr_shape)]
-            what = f"of HR {shapes[0]} and LR {shapes[1]}: {_size(bucket.latent_bytes)}"
-        lines.append(f"{bucket.num_clips:>10} {what}")
+    lines = [line for table in plan.tables for line in _describe_table(table)]
     lines += [
         f"{plan.num_prompts} prompts, {plan.num_prompts_left} to embed",
         (
@@ -203,20 +227,42 @@ def describe(plan: LatentsPlan) -> str:
             f"{plan.usd_per_month:.2f} USD per month at {plan.usd_per_gb_month:g} USD per GB"
         ),
     ]
-    rates = plan.clip_rates
-    if rates is not None:
-        lines.append(
-            f"measured here on {rates.num_clips} clips: a worker decodes "
-            f"{1 / rates.decode_seconds:.1f} and encodes {1 / rates.encode_seconds:.1f} frames "
-            "per second"
-        )
-    if not plan.num_clips_left and not plan.num_prompts_left:
+    for table in plan.tables:
+        lines += _describe_rates(table)
+    if not any(table.num_clips_left for table in plan.tables) and not plan.num_prompts_left:
         return "\n".join([*lines, "nothing is left to do"])
     lines.append(
         f"num_workers {plan.num_workers}, num_decoders {plan.num_decoders}: "
         f"about {_duration(plan.hours)} left, besides start-up"
     )
     return "\n".join(lines)
+
+
+def _describe_table(table: TablePlan) -> list[str]:
+    lines = [f"{table.name}: {table.num_clips} clips, {table.num_clips_left} to encode"]
+    for bucket in table.buckets:
+        shapes = [
+            f"{branch} {' x '.join(map(str, shape))}"
+            for branch, shape in (("HR", bucket.hr_shape), ("LR", bucket.lr_shape))
+            if shape
+        ]
+        what = f"of {' and '.join(shapes)}: {_size(bucket.latent_bytes)}"
+        if not shapes:
+            what = "without latents: too short, or failed for good"
+        lines.append(f"{bucket.num_clips:>10} {what}")
+    return lines
+
+
+def _describe_rates(table: TablePlan) -> list[str]:
+    rates = table.clip_rates
+    if rates is None:
+        return []
+    line = (
+        f"{table.name}: measured here on {rates.num_clips} clips, a worker decodes "
+        f"{1 / rates.decode_seconds:.1f} and encodes {1 / rates.encode_seconds:.1f} frames per "
+        "second"
+    )
+    return [line]
 
 
 def _size(num_bytes: float) -> str:

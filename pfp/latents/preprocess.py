@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Final
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
-from pfp.schema.windows import LR_FRAME_STRIDE
+from pfp.schema.windows import TIME_STRIDE, check_time_stride
 
 VERSION: Final = 1  # raise it when equal settings come to mean other pixels
 
@@ -19,14 +20,16 @@ VERSION: Final = 1  # raise it when equal settings come to mean other pixels
 class PreprocessSettings:
     """Rate and size of the encoded frames. Portrait clips take the size with its sides swapped.
 
-    LR video is ``lr_factor`` times smaller in height and width, with half the frame rate. A clip
-    with fewer than ``min_num_frames`` resampled frames is dropped.
+    LR video is ``lr_factor`` times smaller in height and width and takes every
+    ``lr_frame_stride``-th frame: the copy that an encoder of the rate ``lr_rate`` needs (section
+    3.1). A clip with fewer than ``min_num_frames`` resampled frames is dropped.
     """
 
     fps: float
     long_side: int  # pixels
     short_side: int
     lr_factor: int = 4
+    lr_frame_stride: int = TIME_STRIDE
     min_num_frames: int = 1
 
     def __post_init__(self) -> None:
@@ -47,13 +50,28 @@ class PreprocessSettings:
                 f"lr_factor {self.lr_factor} does not divide {self.long_side} x "
                 f"{self.short_side}; give one that does"
             )
+        check_time_stride("lr_frame_stride", self.lr_frame_stride)
         if self.min_num_frames < 1:
             raise ConfigError(f"min_num_frames is {self.min_num_frames}; give 1 or more")
 
     @property
     def lr_fps(self) -> float:
         """The rate of LR video."""
-        return self.fps / LR_FRAME_STRIDE
+        return self.fps / self.lr_frame_stride
+
+    @property
+    def lr_rate(self) -> str:
+        """The rate whose LR video it is, as the paper writes it: ``4x4x2``."""
+        return rate_text(self.lr_factor, self.lr_frame_stride)
+
+    def with_lr_rate(self, rate: str) -> Self:
+        """The same clips with the LR video of another rate, given as the paper writes it."""
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", rate)
+        if match is None or match[1] != match[2]:
+            raise ConfigError(
+                f"there is no LR video of rate {rate!r}; give NxNxT, for example 2x2x8"
+            )
+        return replace(self, lr_factor=int(match[1]), lr_frame_stride=int(match[3]))
 
     @property
     def sha256(self) -> str:
@@ -77,6 +95,11 @@ class PreprocessSettings:
                     f"{what} frames of {long_side} x {short_side} are not multiples of the VAE's "
                     f"stride {spatial_stride}; choose other sides or another lr_factor"
                 )
+
+
+def rate_text(lr_factor: int, lr_frame_stride: int) -> str:
+    """``4x4x2``: the paper's notation of the rate that an LR copy is for."""
+    return f"{lr_factor}x{lr_factor}x{lr_frame_stride}"
 
 
 def downscale(frame_HWC: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -16,11 +16,12 @@ from pfp.errors import InputError, SchemaError
 from pfp.io.blobs import Blobs
 from pfp.io.ranges import RangeReader
 from pfp.latents.moments import MAX_EVIDENCE, MIN_CLIPS, Moments, Pool, evidence_of_raw
+from pfp.latents.preprocess import rate_text
 from pfp.latents.quantise import STORED_DTYPES, dequantised
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import Branch
 from pfp.schema.latent import LatentSpan as Span
-from pfp.schema.windows import LR_FRAME_STRIDE, num_frames_of, num_lr_latents_of
+from pfp.schema.windows import TIME_STRIDE, num_frames_of, num_lr_latents_of
 
 Latents: TypeAlias = NDArray[np.float16]
 _HALF: Final = np.dtype(np.float16)  # comparing with the type makes a dtype of it each time
@@ -43,8 +44,13 @@ class LatentReader:
     On opening, the table's index and what its files say of themselves are read, not the latents,
     and refused with a ``SchemaError`` if they are of another VAE than ``vae_sha256``, of several
     VAEs or preprocessings, or not normalised: by their flag, or by the look of their pooled
-    moments. Clips are numbered in the order of their ids. ``ranges`` reads in another way than the
+    moments. So is an LR copy that is not ``lr_factor`` times smaller and does not take every
+    ``lr_frame_stride``-th frame, where these are given: it would be of another rate than the
+    encoder. Clips are numbered in the order of their ids. ``ranges`` reads in another way than the
     table's file system does by default.
+
+    A table of a further LR copy (``latents_lr_2x2x8``) has no HR latents: ``has_hr`` is False, and
+    only spans of ``lr`` can be read.
     """
 
     def __init__(
@@ -52,16 +58,30 @@ class LatentReader:
         directory: str | Path,
         *,
         vae_sha256: str | None = None,
+        lr_factor: int | None = None,
+        lr_frame_stride: int | None = None,
         ranges: RangeReader | None = None,
     ) -> None:
         self._blobs = Blobs(directory, LatentRecord, ranges=ranges)
         where = self._blobs.folder.path  # not the URI, which may hold a key
         self.shared = _check(where, self._blobs, vae_sha256)
+        _check_rate(where, self.shared, lr_factor, lr_frame_stride)
         self._dtype: np.dtype[Any] = STORED_DTYPES[self.shared.get("dtype", "float16")]
         self._shapes = {
-            branch: _shapes(where, self._blobs.columns[f"{branch}_shape"])
-            for branch in ("hr", "lr")
+            branch: _shapes(where, self._blobs.columns[f"{branch}_shape"], ranks)
+            for branch, ranks in (("hr", ([], [4], [0])), ("lr", ([], [4])))
         }
+
+    @property
+    def has_hr(self) -> bool:
+        """Whether there are HR latents, not LR alone."""
+        return len(self._shapes["hr"]) == len(self)
+
+    @property
+    def lr_frame_stride(self) -> int:
+        """How many times slower LR video is: T of the rate HxWxT that it is for."""
+        stride: int = self.shared.get("lr_frame_stride", TIME_STRIDE)
+        return stride
 
     @property
     def clip_ids(self) -> list[str]:
@@ -81,21 +101,30 @@ class LatentReader:
         return self._blobs.row_of(clip_id)
 
     def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
-        """``(T, C, H, W)`` of a clip's latents, without reading them."""
+        """``(T, C, H, W)`` of a clip's latents, without reading them.
+
+        ``InputError`` for ``hr`` of a table that has LR latents alone.
+        """
+        if branch == "hr" and not self.has_hr:
+            raise InputError(
+                f"{self._blobs.folder.path} holds LR latents alone; read HR latents from latents/"
+            )
         return tuple(self._shapes[branch][row].tolist())
 
     def record(self, row: int) -> LatentRecord:
         """What the index says of a clip: its record without bytes and moments."""
         known = {name: column[row].as_py() for name, column in self._blobs.columns.items()}
-        stride = self.shared["spatial_stride"]
+        lr_height, lr_width = (
+            side * self.shared["spatial_stride"] for side in known["lr_shape"][2:]
+        )
         return LatentRecord(
             clip_id=self._blobs.keys[row].as_py(),
             **(self.shared | known),
-            height=known["hr_shape"][2] * stride,
-            width=known["hr_shape"][3] * stride,
-            lr_height=known["lr_shape"][2] * stride,
-            lr_width=known["lr_shape"][3] * stride,
-            lr_fps=known["fps"] / LR_FRAME_STRIDE,
+            height=lr_height * self.shared["lr_factor"],
+            width=lr_width * self.shared["lr_factor"],
+            lr_height=lr_height,
+            lr_width=lr_width,
+            lr_fps=known["fps"] / self.lr_frame_stride,
             verdict=KEPT,
         )
 
@@ -106,7 +135,7 @@ class LatentReader:
         """
         row = self.row_of(clip_id)
         shapes = [self.shape(row, branch) for branch in ("hr", "lr")]
-        _check_lengths(self.record(row), *shapes)
+        _check_lengths(self.record(row))
         hr_TCHW, lr_TCHW = self.read(
             [
                 Span(row, "hr", 0, shapes[0][0]),
@@ -169,7 +198,7 @@ class LatentReader:
 
     def _shape_of(self, span: Span) -> tuple[int, ...]:
         row, branch, start, stop = span
-        num_latents, *rest = self._shapes[branch][row].tolist()
+        num_latents, *rest = self.shape(row, branch)
         if not 0 <= start < stop <= num_latents:
             raise InputError(
                 f"latents [{start}, {stop}) are not among the {num_latents} of clip "
@@ -178,10 +207,10 @@ class LatentReader:
         return (stop - start, *rest)
 
 
-def _shapes(directory: str, column: pa.Array) -> NDArray[np.int32]:
-    """int32 ``(clips, 4)``."""
+def _shapes(directory: str, column: pa.Array, allowed: Sequence[list[int]]) -> NDArray[np.int32]:
+    """int32 ``(clips, 4)``; ``(0, 4)`` where no clip has any."""
     ranks = pc.unique(pc.list_value_length(column)).to_pylist()
-    if ranks not in ([], [4]):
+    if ranks not in allowed:
         raise SchemaError(
             f"{directory} holds latents of {ranks} axes, not of (T, C, H, W); "
             "run pipelines/latents again"
@@ -221,6 +250,27 @@ def _check(directory: str, blobs: Blobs, vae_sha256: str | None) -> dict[str, An
     return shared[0] if shared else {}
 
 
+def _check_rate(
+    directory: str, shared: dict[str, Any], lr_factor: int | None, lr_frame_stride: int | None
+) -> None:
+    """Refuses an LR copy of another rate, where one is asked for."""
+    if not shared:
+        return
+    found = shared["lr_factor"], shared["lr_frame_stride"]
+    if None in found:
+        raise SchemaError(
+            f"{directory}: the files do not say which rate the LR copy is for; "
+            "run pipelines/latents again"
+        )
+    wanted = lr_factor or found[0], lr_frame_stride or found[1]
+    if wanted != found:
+        raise SchemaError(
+            f"{directory} holds the LR copy of rate {rate_text(*found)}, not of "
+            f"{rate_text(*wanted)}; run pipelines.latents with "
+            f"--set preprocess.lr_factor={wanted[0]} --set preprocess.lr_frame_stride={wanted[1]}"
+        )
+
+
 def _check_moments(
     directory: str, described: list[dict[str, Any]], shared: list[dict[str, Any]]
 ) -> None:
@@ -252,14 +302,14 @@ def _all_finite(latents_TCHW: Latents) -> bool:
     return all(int((piece & _EXPONENT).max()) < _EXPONENT for piece in pieces)
 
 
-def _check_lengths(
-    record: LatentRecord, hr_shape: tuple[int, ...], lr_shape: tuple[int, ...]
-) -> None:
-    expected = (num_frames_of(hr_shape[0]), num_lr_latents_of(hr_shape[0]))
-    if (record.num_frames, lr_shape[0]) != expected:
+def _check_lengths(record: LatentRecord) -> None:
+    num_latents, num_lr_latents = record.hr_shape[0], record.lr_shape[0]
+    stride = record.lr_frame_stride or TIME_STRIDE
+    expected = num_frames_of(num_latents), num_lr_latents_of(num_latents, time_stride=stride)
+    if (record.num_frames, num_lr_latents) != expected:
         raise SchemaError(
-            f"clip {record.clip_id}: {hr_shape[0]} HR latents go with {expected[0]} frames and "
-            f"{expected[1]} LR latents, not {record.num_frames} and {lr_shape[0]}; "
+            f"clip {record.clip_id}: {num_latents} HR latents go with {expected[0]} frames and "
+            f"{expected[1]} LR latents, not {record.num_frames} and {num_lr_latents}; "
             "run pipelines/latents again"
         )
 

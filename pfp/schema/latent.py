@@ -20,6 +20,7 @@ ITEM_BYTES: Final = {"float16": 2, "int8": 1}
 SHARED: Final = (
     *("vae_id", "vae_sha256", "latents_mean", "latents_std", "normalised", "append_exact"),
     *("preproc_sha256", "dtype", "temporal_stride", "spatial_stride"),
+    *("lr_factor", "lr_frame_stride"),
 )
 
 
@@ -46,6 +47,10 @@ class LatentRecord(Record):
 
     Latent 0 covers source frame 0 of the resampled clip, latent j the frames ``4j-3 .. 4j``
     (``temporal_stride`` 4). ``append_exact`` says that more frames would not have changed them.
+
+    LR video is the copy for one rate, ``lr_factor`` x ``lr_factor`` x ``lr_frame_stride``: so many
+    times smaller in height and width and slower. Another rate's copy is a table of its own whose
+    clips have LR latents alone (``hr`` null); the frames that they are of are the same.
     """
 
     clip_id: str
@@ -65,6 +70,8 @@ class LatentRecord(Record):
     lr_height: int | None = None
     lr_width: int | None = None
     lr_fps: float | None = None
+    lr_factor: int | None = None
+    lr_frame_stride: int | None = None
     temporal_stride: int | None = None
     spatial_stride: int | None = None
     vae_id: str | None = None
@@ -80,7 +87,7 @@ class LatentRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "latent"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     KEY: ClassVar[str] = "clip_id"
     BLOBS: ClassVar[tuple[str, ...]] = ("hr", "lr")
     INDEXED: ClassVar[tuple[str, ...]] = (
@@ -89,7 +96,7 @@ class LatentRecord(Record):
     )
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "latent",
-        2,
+        3,
         [
             pa.field("clip_id", pa.string(), nullable=False),
             pa.field("hr", pa.large_binary()),
@@ -108,6 +115,8 @@ class LatentRecord(Record):
             pa.field("lr_height", pa.int32()),
             pa.field("lr_width", pa.int32()),
             pa.field("lr_fps", pa.float64()),
+            pa.field("lr_factor", pa.int32()),
+            pa.field("lr_frame_stride", pa.int32()),
             pa.field("temporal_stride", pa.int32()),
             pa.field("spatial_stride", pa.int32()),
             pa.field("vae_id", pa.string()),
@@ -137,7 +146,7 @@ class LatentRecord(Record):
         """Of a file's kept clips: how many, what they share, and their pooled HR moments.
 
         ``shared`` has one entry where all clips were made alike, which is what readers want to see.
-        The moments are those of all values of a channel together.
+        The moments are those of all values of a channel together; None for a table of LR alone.
         """
         kept = rows.filter(pc.field("verdict", "kind") == "kept")
         shared = [dict(zip(SHARED, values, strict=True)) for values in _distinct(kept, SHARED)]

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from pfp.errors import ConfigError
 from pfp.schema.latent import Branch, LatentSpan
-from pfp.schema.windows import Window, num_lr_latents_of
+from pfp.schema.windows import Window
 from pfp.train.objective import Batch
-from pfp.train.order import WindowChoice, WindowOrder, WindowPlan
+from pfp.train.order import WindowChoice, WindowOrder
 
 # A row and a latent frame of it to the embedding, fp16 (L, D), of the prompt that holds then:
 # that of the nearest timestamp and nothing else, as the paper trains (section 4.1).
@@ -25,6 +26,11 @@ TextAt: TypeAlias = Callable[[int, int], NDArray[np.float16]]
 
 class LatentSource(Protocol):
     """What batches are read from; ``pfp.latents.read.LatentReader`` is one."""
+
+    @property
+    def lr_frame_stride(self) -> int:
+        """How many times slower LR video is: T of the rate HxWxT that it is for."""
+        ...
 
     def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
         """``(T, C, H, W)`` of a clip's latents."""
@@ -41,19 +47,20 @@ class WindowBatches(Dataset[Batch]):
     """Item s is the whole batch of step s: a map-style dataset without an end.
 
     A batch is read into its own memory, latents in fp16 as they are stored, and nothing is kept.
+    ``ConfigError`` when the order's windows would not be in step with the LR copy.
     """
 
-    def __init__(
-        self, latents: LatentSource, text_at: TextAt, order: WindowOrder, plan: WindowPlan
-    ) -> None:
+    def __init__(self, latents: LatentSource, text_at: TextAt, order: WindowOrder) -> None:
+        _check_in_step(order, latents)
         self._latents = latents
         self._text_at = text_at
         self._order = order
-        self._plan = plan
 
     def __getitem__(self, step: int) -> Batch:
         choices = self._order.at(step)
-        hr_BTCHW, lr_BTCHW = self._read_histories(choices)
+        hr_spans, hr_BTCHW = _histories(self._latents, choices, "hr")
+        lr_spans, lr_BTCHW = _histories(self._latents, choices, "lr")
+        self._latents.read([*hr_spans, *lr_spans], [*hr_BTCHW, *lr_BTCHW])
         text = [self._text_at(each.row, each.start + each.targets[0]) for each in choices]
         return Batch(
             hr_BCTHW=torch.from_numpy(hr_BTCHW).transpose(1, 2),
@@ -63,46 +70,66 @@ class WindowBatches(Dataset[Batch]):
             text_BLD=torch.from_numpy(np.stack(text)),
         )
 
-    def _read_histories(
-        self, choices: Sequence[WindowChoice]
-    ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        length = self._plan.history_frames
-        windows = [Window(first_latent=each.start, num_latents=length) for each in choices]
-        hr_BTCHW = self._empty(choices, "hr", length)
-        lr_BTCHW = self._empty(choices, "lr", num_lr_latents_of(length))
-        rows = [each.row for each in choices]
-        hr = [_span(row, "hr", window.hr_slice) for row, window in zip(rows, windows, strict=True)]
-        lr = [_span(row, "lr", window.lr_slice) for row, window in zip(rows, windows, strict=True)]
-        self._latents.read([*hr, *lr], [*hr_BTCHW, *lr_BTCHW])
-        return hr_BTCHW, lr_BTCHW
+    def lr_beside(self, step: int, copy: LatentSource) -> torch.Tensor:
+        """The latents of another LR copy beside the histories of a step, fp16 (B, C, T, H, W).
+
+        For a second encoder of another rate (section 4.5). ``copy`` numbers the clips as
+        ``latents`` does and needs to have LR latents alone. ``ConfigError`` when the order's
+        windows would not be in step with it.
+        """
+        _check_in_step(self._order, copy)
+        spans, lr_BTCHW = _histories(copy, self._order.at(step), "lr")
+        copy.read(spans, list(lr_BTCHW))
+        return torch.from_numpy(lr_BTCHW).transpose(1, 2)
 
     def _targets(
         self, choices: Sequence[WindowChoice], hr_BTCHW: NDArray[np.float16]
     ) -> NDArray[np.float16]:
         """Targets in the history are there already; those that follow it are read."""
-        length, num_targets = self._plan.history_frames, self._plan.num_targets
-        target_BTCHW = self._empty(choices, "hr", num_targets)
+        target_BTCHW = _empty(self._latents, choices, "hr", len(choices[0].targets))
         spans, into = [], []
         for choice, history_TCHW, target_TCHW in zip(choices, hr_BTCHW, target_BTCHW, strict=True):
-            if choice.targets[0] < length:
+            if choice.targets[0] < choice.history:
                 target_TCHW[:] = history_TCHW[list(choice.targets)]
             else:
-                first = choice.start + length
-                spans.append(LatentSpan(choice.row, "hr", first, first + num_targets))
+                first = choice.start + choice.history
+                spans.append(LatentSpan(choice.row, "hr", first, first + len(choice.targets)))
                 into.append(target_TCHW)
         if spans:
             self._latents.read(spans, into)
         return target_BTCHW
 
-    def _empty(
-        self, choices: Sequence[WindowChoice], branch: Branch, num_latents: int
-    ) -> NDArray[np.float16]:
-        shape = self._latents.shape(choices[0].row, branch)[1:]
-        return np.empty((len(choices), num_latents, *shape), np.float16)
+
+def _check_in_step(order: WindowOrder, source: LatentSource) -> None:
+    plan_stride, stride = order.plan.time_stride, source.lr_frame_stride
+    if plan_stride % stride:
+        raise ConfigError(
+            f"windows in steps of {plan_stride} latent frames are not in step with an LR copy of "
+            f"frame stride {stride}; give the plan time_stride={stride}"
+        )
 
 
-def _span(row: int, branch: Branch, part: slice) -> LatentSpan:
-    return LatentSpan(row, branch, part.start, part.stop)
+def _histories(
+    source: LatentSource, choices: Sequence[WindowChoice], branch: Branch
+) -> tuple[list[LatentSpan], NDArray[np.float16]]:
+    """Where the histories lie in a branch, and an array (B, T, C, H, W) to read them into."""
+    spans = []
+    for each in choices:
+        window = Window(
+            first_latent=each.start,
+            num_latents=each.history,
+            time_stride=source.lr_frame_stride,
+        )
+        part = window.hr_slice if branch == "hr" else window.lr_slice
+        spans.append(LatentSpan(each.row, branch, part.start, part.stop))
+    return spans, _empty(source, choices, branch, spans[0].stop - spans[0].start)
+
+
+def _empty(
+    source: LatentSource, choices: Sequence[WindowChoice], branch: Branch, num_latents: int
+) -> NDArray[np.float16]:
+    shape = source.shape(choices[0].row, branch)[1:]
+    return np.empty((len(choices), num_latents, *shape), np.float16)
 
 
 class BatchStream(IterableDataset[Batch]):

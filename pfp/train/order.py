@@ -2,6 +2,10 @@
 
 A loader that is killed in the middle of an epoch goes on exactly by being told the step; there is
 no shuffle buffer to fill, because any window of any clip is one cheap read.
+
+Targets of retrieval are random frame sets Omega, each position of the history asked for equally
+often (section 3.1). That is the guard against the cheat of a fixed position: an encoder that knew
+which frames would be asked for, such as the last, could spend all of its tokens on those.
 """
 
 from __future__ import annotations
@@ -14,31 +18,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pfp.errors import ConfigError, InputError
+from pfp.schema.windows import TIME_STRIDE, check_time_stride
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowPlan:
     """How windows are cut.
 
-    A sample is ``history_frames`` latent frames (odd, so that HR and LR end together) and
-    ``num_targets`` to denoise: random ones of the history, or with the probability
-    ``continue_share``, and where the clip is long enough, the ones that follow it.
+    A sample is a history of ``history_frames`` latent frames, and targets to denoise:
+    ``num_targets`` random ones of the history (retrieval), or with the probability
+    ``continue_share``, and where the clip is long enough, the section that follows it. A section
+    has ``num_targets`` latent frames too, or one of ``section_lengths``. Where several lengths are
+    given, of histories or sections, each step draws one, the same for the batch and for all ranks.
+
+    ``time_stride`` is T of the rate HxWxT, the largest where encoders of several are trained at
+    once: windows begin at its multiples, and a history has a multiple of it and one latent frame
+    more, so that HR and LR are in step and end together.
     """
 
     batch_size: int
-    history_frames: int
+    history_frames: int | tuple[int, ...]
     num_targets: int
     continue_share: float
+    section_lengths: tuple[int, ...] = ()
+    time_stride: int = TIME_STRIDE
+
+    @property
+    def histories(self) -> tuple[int, ...]:
+        """The lengths that a history may have."""
+        lengths = self.history_frames
+        return lengths if isinstance(lengths, tuple) else (lengths,)
+
+    @property
+    def sections(self) -> tuple[int, ...]:
+        """The lengths that a section may have."""
+        return self.section_lengths or (self.num_targets,)
 
     def __post_init__(self) -> None:
         """Refuses what cannot be cut."""
-        if self.history_frames < 1 or self.history_frames % 2 == 0:
-            raise ConfigError(
-                f"history_frames is {self.history_frames}; give an odd number, so that the high- "
-                "and the low-resolution history end together"
-            )
-        if not 1 <= self.num_targets <= self.history_frames:
-            raise ConfigError(f"num_targets is {self.num_targets}; give 1 to {self.history_frames}")
+        stride = self.time_stride
+        check_time_stride("time_stride", stride)
+        if not self.histories:
+            raise ConfigError("history_frames is empty; give one length or several")
+        for length in self.histories:
+            if length < 1 or length % stride != 1 % stride:
+                raise ConfigError(
+                    f"history_frames is {length}; give a multiple of {stride} and one more, so "
+                    "that the high- and the low-resolution history end together"
+                )
+        shortest = min(self.histories)
+        if not 1 <= self.num_targets <= shortest:
+            raise ConfigError(f"num_targets is {self.num_targets}; give 1 to {shortest}")
+        for length in self.sections:
+            if not 1 <= length <= shortest:
+                raise ConfigError(
+                    f"section_lengths has {length}; give 1 to {shortest}, for clips too short to "
+                    "go on are asked for as many frames of their history"
+                )
         if self.batch_size < 1 or not 0 <= self.continue_share <= 1:
             raise ConfigError(
                 f"batch_size {self.batch_size} starts at 1, continue_share {self.continue_share} "
@@ -49,21 +85,28 @@ class WindowPlan:
 class WindowChoice(NamedTuple):
     """One sample: latents ``[start, start + history)`` of a clip, and targets counted from start.
 
-    ``start`` is even, so that the window's HR and LR frames are in step.
+    ``start`` is a multiple of the plan's ``time_stride``, so that HR and LR frames are in step.
     """
 
     row: int
     start: int
+    history: int
     targets: tuple[int, ...]
+
+
+class _Lengths(NamedTuple):
+    history: int
+    section: int
 
 
 class WindowOrder:
     """An endless sequence of batches of one shape each, dealt out to ``world_size`` ranks.
 
-    An epoch shows every long enough clip once, in one random window: clips are shuffled within
-    their shape and cut into batches, the batches of all shapes are shuffled and dealt out in turn.
-    Where a shape's clips do not fill the last batch, or the batches the last turn, some are shown
-    again from the epoch's beginning. ``shapes_N4`` holds the ``(T, C, H, W)`` of each row.
+    An epoch shows every clip that is as long as the longest history once, in one random window:
+    clips are shuffled within their shape and cut into batches, the batches of all shapes are
+    shuffled and dealt out in turn. Where a shape's clips do not fill the last batch, or the batches
+    the last turn, some are shown again from the epoch's beginning. Each rank draws for itself
+    whether its batch goes on. ``shapes_N4`` holds the ``(T, C, H, W)`` of each row's HR latents.
 
     ``InputError`` when no clip is as long as a history.
     """
@@ -80,13 +123,13 @@ class WindowOrder:
         if not 0 <= rank < world_size:
             raise ConfigError(f"rank {rank} is not in [0, {world_size}); give each process its own")
         shapes = np.asarray(shapes_N4, dtype=np.int64).reshape(-1, 4)
-        self._plan = plan
+        self.plan = plan
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self._num_latents = shapes[:, 0]
-        self._buckets = _buckets(shapes, plan.history_frames)
+        self._buckets = _buckets(shapes, max(plan.histories))
         if not self._buckets:
             raise InputError(
-                f"none of {len(shapes)} clips has {plan.history_frames} latent frames; "
+                f"none of {len(shapes)} clips has {max(plan.histories)} latent frames; "
                 "give longer clips or a shorter history"
             )
         num_batches = sum(-(-len(rows) // plan.batch_size) for rows in self._buckets)
@@ -99,19 +142,34 @@ class WindowOrder:
         batches = self._batches_of(epoch)
         rows = batches[(turn * self._world_size + self._rank) % len(batches)]
         rng = _generator(self._seed, 1, step, self._rank)
-        follows = bool(rng.random() < self._plan.continue_share)
-        return [self._choose(int(row), rng, follows=follows) for row in rows]
+        follows = bool(rng.random() < self.plan.continue_share)
+        lengths = self._lengths(step)
+        return [self._choose(int(row), rng, lengths, follows=follows) for row in rows]
 
-    def _choose(self, row: int, rng: np.random.Generator, *, follows: bool) -> WindowChoice:
-        plan, num_latents = self._plan, int(self._num_latents[row])
-        follows = follows and num_latents >= plan.history_frames + plan.num_targets
-        needed = plan.history_frames + plan.num_targets * follows
-        start = 2 * int(rng.integers((num_latents - needed) // 2 + 1))
+    def _lengths(self, step: int) -> _Lengths:
+        """What all samples of all ranks have at a step."""
+        rng = _generator(self._seed, 2, step, 0)
+        history, section = (
+            choices[int(rng.integers(len(choices)))]
+            for choices in (self.plan.histories, self.plan.sections)
+        )
+        return _Lengths(history, section)
+
+    def _choose(
+        self, row: int, rng: np.random.Generator, lengths: _Lengths, *, follows: bool
+    ) -> WindowChoice:
+        history, stride = lengths.history, self.plan.time_stride
+        num_latents = int(self._num_latents[row])
+        # A batch has targets of one length, so a clip that is too short to go on has as many, too.
+        num_targets = lengths.section if follows else self.plan.num_targets
+        follows = follows and num_latents >= history + num_targets
+        needed = history + num_targets * follows
+        start = stride * int(rng.integers((num_latents - needed) // stride + 1))
         if follows:
-            targets = np.arange(plan.history_frames, needed)
+            targets = np.arange(history, needed)
         else:
-            targets = np.sort(rng.choice(plan.history_frames, plan.num_targets, replace=False))
-        return WindowChoice(row, start, tuple(targets.tolist()))
+            targets = np.sort(rng.choice(history, num_targets, replace=False))
+        return WindowChoice(row, start, history, tuple(targets.tolist()))
 
     def _batches_of(self, epoch: int) -> list[NDArray[np.int64]]:
         """All batches of an epoch, in the order in which ranks take them."""
@@ -120,7 +178,7 @@ class WindowOrder:
             batches = [
                 batch
                 for rows in self._buckets
-                for batch in _cut(rng.permutation(rows), self._plan.batch_size)
+                for batch in _cut(rng.permutation(rows), self.plan.batch_size)
             ]
             self._epoch = epoch, [batches[index] for index in rng.permutation(len(batches))]
         return self._epoch[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from pfp.errors import ConfigError
 from pfp.latents.preprocess import PreprocessSettings
@@ -33,6 +33,9 @@ class LatentsConfig:
     it. With ``clips_per_forward`` above 1 short clips of one shape are encoded together, as many of
     a batch at a time; that changes latents in their last bits, and with them the bytes of a table
     that was resumed.
+
+    ``more_lr`` names further rates (``2x2x8``) whose LR copies of the same clips are wanted, each
+    in a table of its own, ``latents_lr_2x2x8/``: two encoders at once need one each (section 4.5).
     """
 
     vae: str
@@ -53,6 +56,7 @@ class LatentsConfig:
     stored_dtype: str = "float16"
     tiling: bool = False
     clips_per_forward: int = 1
+    more_lr: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses limits that no clip could keep."""
@@ -78,6 +82,25 @@ class LatentsConfig:
                 f"clips_per_forward is {self.clips_per_forward} with {self.num_decoders} decoders; "
                 "give 1, or 1 or more without decoders, which hand over one clip at a time"
             )
+        rates = [each.preprocess.lr_rate for each in (self, *self.lr_copies)]
+        for rate in rates:
+            if rates.count(rate) > 1:
+                raise ConfigError(
+                    f"the LR copy of rate {rate} is asked for twice; give other rates in more_lr"
+                )
+
+    @property
+    def lr_copies(self) -> tuple[Self, ...]:
+        """The settings for each further LR copy."""
+        return tuple(
+            replace(self, preprocess=self.preprocess.with_lr_rate(rate), more_lr=())
+            for rate in self.more_lr
+        )
+
+    def check_stride(self, spatial_stride: int) -> None:
+        """A ``ConfigError`` if a VAE of that stride cannot encode HR or one of the LR videos."""
+        for each in (self, *self.lr_copies):
+            each.preprocess.check_stride(spatial_stride)
 
 
 def demo() -> LatentsConfig:

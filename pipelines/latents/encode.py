@@ -30,15 +30,16 @@ class EncodeClips:
     """Loads the VAE once, then encodes clips one after the other.
 
     Frames that a decoder handed over are taken as they are. Other clips are decoded here, as a
-    stream, in a child of this worker.
+    stream, in a child of this worker. For the table of a further LR copy ``with_hr`` is False.
     """
 
-    def __init__(self, config: LatentsConfig) -> None:
+    def __init__(self, config: LatentsConfig, *, with_hr: bool = True) -> None:
         """Raise WeightsError or ConfigError when the VAE cannot be loaded here."""
         # Sums in another order are other bits: equal configs must give equal latents.
         torch.set_num_threads(config.num_cpus)
         self._config = config
         self._settings = config.preprocess
+        self._options: dict[str, Any] = {"dtype": config.stored_dtype, "with_hr": with_hr}
         self._vae = load_vae(
             config.vae, device=config.device, dtype=config.dtype, tiling=config.tiling
         )
@@ -66,16 +67,15 @@ class EncodeClips:
 
     def _encode(self, row: Mapping[str, Any], frames: pa.Buffer | None) -> LatentRecord:
         clip = clip_of(row)
-        dtype = self._config.stored_dtype
         if frames is None:
-            return encode_clip(self._vae, clip, self._settings, guard=self._guard, dtype=dtype)
+            return encode_clip(self._vae, clip, self._settings, guard=self._guard, **self._options)
         return encode_frames(
             self._vae,
             frames_of(frames, clip, self._settings),
             self._settings,
             clip_id=clip.clip_id,
             start_seconds=clip.start_seconds or 0.0,
-            dtype=dtype,
+            **self._options,
         )
 
     def _encode_groups(self, batch: pa.Table) -> dict[str, LatentRecord]:
@@ -105,7 +105,7 @@ class EncodeClips:
                         {clip_id: videos[clip_id] for clip_id in ids},
                         self._settings,
                         start_seconds=start_seconds,
-                        dtype=self._config.stored_dtype,
+                        **self._options,
                     )
                     records |= {record.clip_id: record for record in group}
         return records

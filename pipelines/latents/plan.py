@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -23,19 +24,21 @@ from pfp.latents.plan import (
     ClipSize,
     LatentsPlan,
     PromptRates,
+    TablePlan,
     buckets_of,
     num_frames_between,
 )
 from pfp.models.vae import load_vae, spatial_stride_of
 from pfp.models.vae.latent_vae import LatentVAE
-from pfp.runtime import NoProgress, Progress, backlog
+from pfp.runtime import NoProgress, Progress, Stage, backlog
+from pfp.runtime.run import Backlog
 from pfp.schema import ClipRecord, ConditionRecord
 from pfp.schema.latent import ITEM_BYTES
 from pipelines.latents.clips import clip_of
 from pipelines.latents.config import LatentsConfig
 from pipelines.latents.encode import EncodePrompts
 from pipelines.latents.inputs import read_inputs
-from pipelines.latents.stages import conditions_stages, latents_stage
+from pipelines.latents.stages import conditions_stages, latents_stages
 
 T = TypeVar("T")
 
@@ -61,36 +64,56 @@ def plan_run(
     Raises what ``run`` raises before any work, and NothingUsable when no clip that it tries can be
     decoded. Without ``num_workers`` the hours are those of one worker.
     """
-    config.preprocess.check_stride(spatial_stride_of(config.vae))
-    stage, text_stage = latents_stage(config), conditions_stages(config)[0]
+    config.check_stride(spatial_stride_of(config.vae))
+    text_stage = conditions_stages(config)[0]
     clips, (prompts, *_) = read_inputs(config, input_directory)
-    left = backlog(stage, clips, f"{output_directory}/{stage.name}")
     text_left = backlog(text_stage, prompts, f"{output_directory}/{text_stage.name}")
     vae = _load(config)
-    clips_left = [clip_of(row) for row in left.todo.to_pylist()]
-    usable = {*left.kept_keys, *(clip.clip_id for clip in clips_left)}
-    sizes = [_size_of(clip_of(row), usable) for row in clips.to_pylist()]
-    clip_rates = _clip_rates(config, vae, clips_left, progress or NoProgress())
+    tables = [
+        _plan_table(
+            stage,
+            backlog(stage, clips, f"{output_directory}/{stage.name}"),
+            [clip_of(row) for row in clips.to_pylist()],
+            vae,
+            progress or NoProgress(),
+        )
+        for stage in latents_stages(config)
+    ]
     prompt_rates = _prompt_rates(config, text_left.todo)
     known = _condition_bytes(f"{output_directory}/{text_stage.name}", text_left.kept_keys)
     return LatentsPlan(
-        buckets=buckets_of(
-            sizes,
-            config.preprocess,
-            z_channels=vae.z_channels,
-            spatial_stride=vae.spatial_stride,
-            bytes_per_value=ITEM_BYTES[config.stored_dtype],
-        ),
-        num_clips_left=len(clips_left),
-        num_frames_left=sum(_num_frames(config, clip) for clip in clips_left),
+        tables=tuple(tables),
         num_prompts=prompts.num_rows,
         num_prompts_left=text_left.todo.num_rows,
         condition_bytes=sum(known) + _estimate(known, prompt_rates, prompts.num_rows - len(known)),
         num_workers=config.num_workers or 1,
         num_decoders=config.num_decoders,
-        clip_rates=clip_rates,
         prompt_rates=prompt_rates,
         usd_per_gb_month=usd_per_gb_month,
+    )
+
+
+def _plan_table(
+    stage: Stage, left: Backlog, clips: Sequence[ClipRecord], vae: LatentVAE, progress: Progress
+) -> TablePlan:
+    config: LatentsConfig = stage.worker_args["config"]
+    with_hr: bool = stage.worker_args["with_hr"]
+    clips_left = [clip_of(row) for row in left.todo.to_pylist()]
+    usable = {*left.kept_keys, *(clip.clip_id for clip in clips_left)}
+    buckets = buckets_of(
+        [_size_of(clip, usable) for clip in clips],
+        config.preprocess,
+        z_channels=vae.z_channels,
+        spatial_stride=vae.spatial_stride,
+        bytes_per_value=ITEM_BYTES[config.stored_dtype],
+        with_hr=with_hr,
+    )
+    return TablePlan(
+        name=stage.name,
+        buckets=buckets,
+        num_clips_left=len(clips_left),
+        num_frames_left=sum(_num_frames(config, clip) for clip in clips_left),
+        clip_rates=_clip_rates(config, vae, clips_left, progress, with_hr=with_hr),
     )
 
 
@@ -127,7 +150,12 @@ class _Timing:
 
 
 def _clip_rates(
-    config: LatentsConfig, vae: LatentVAE, clips: Sequence[ClipRecord], progress: Progress
+    config: LatentsConfig,
+    vae: LatentVAE,
+    clips: Sequence[ClipRecord],
+    progress: Progress,
+    *,
+    with_hr: bool,
 ) -> ClipRates | None:
     """The rates over some of the clips, evenly spread; None without clips."""
     if not clips:
@@ -140,9 +168,10 @@ def _clip_rates(
     )
     with guard, _stopping(progress):
         # The first call starts the child and warms the network up.
-        _time_clip(config, vae, chosen[0], guard, max_frames=NUM_WARM_UP_FRAMES)
+        measure = partial(_time_clip, config, vae, guard=guard, with_hr=with_hr)
+        measure(chosen[0], max_frames=NUM_WARM_UP_FRAMES)
         for clip in chosen:
-            timing = _time_clip(config, vae, clip, guard, max_frames=_max_frames(config))
+            timing = measure(clip, max_frames=_max_frames(config))
             timings += [timing] if timing else []
             progress.advance(1)
     num_frames = sum(timing.num_frames for timing in timings)
@@ -167,7 +196,13 @@ def _stopping(progress: Progress) -> Iterator[None]:
 
 
 def _time_clip(
-    config: LatentsConfig, vae: LatentVAE, clip: ClipRecord, guard: Guard, *, max_frames: int
+    config: LatentsConfig,
+    vae: LatentVAE,
+    clip: ClipRecord,
+    *,
+    guard: Guard,
+    max_frames: int,
+    with_hr: bool,
 ) -> _Timing | None:
     """Decodes and encodes the beginning of a clip; None if it cannot be done."""
     settings = replace(config.preprocess, min_num_frames=1)
@@ -177,7 +212,9 @@ def _time_clip(
         started = time.perf_counter()
         frames = list(clip_frames(cut, settings, guard))
         decoded = time.perf_counter()
-        encode_frames(vae, frames, settings, clip_id=clip.clip_id, start_seconds=start)
+        encode_frames(
+            vae, frames, settings, clip_id=clip.clip_id, start_seconds=start, with_hr=with_hr
+        )
         encoded = time.perf_counter()
     except (PfpError, OSError, ValueError):
         return None  # the run itself will say what is wrong with it

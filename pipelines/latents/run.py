@@ -15,7 +15,7 @@ from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pipelines.latents.config import PRESETS, LatentsConfig
 from pipelines.latents.inputs import read_inputs
-from pipelines.latents.stages import conditions_stages, latents_stage
+from pipelines.latents.stages import conditions_stages, latents_stages
 
 USD_PER_GB_MONTH = 0.023  # the list price of the first tier of Amazon S3 Standard
 
@@ -82,15 +82,17 @@ def run(
     Raises NothingUsable when there is no such clip, ConfigError and WeightsError before any work
     when the VAE or the text encoder do not fit the settings or are not there.
     """
-    config.preprocess.check_stride(spatial_stride_of(config.vae))
-    stages = [latents_stage(config), *conditions_stages(config)]
+    config.check_stride(spatial_stride_of(config.vae))
+    of_clips = latents_stages(config)
+    stages = [*of_clips, *conditions_stages(config)]
     clips, prompts = read_inputs(config, input_directory)
+    inputs = [*(clips for _ in of_clips), *prompts]
     with connect(engine):
         reports = [
             run_stage(
-                stage, inputs, f"{output_directory}/{stage.name}", engine=engine, progress=progress
+                stage, rows, f"{output_directory}/{stage.name}", engine=engine, progress=progress
             )
-            for stage, inputs in zip(stages, [clips, *prompts], strict=True)
+            for stage, rows in zip(stages, inputs, strict=True)
         ]
     for report in reports:
         summary.merge_stage(output_directory, report)

@@ -1,4 +1,4 @@
-"""The two stages of latents: what their rows depend on and what their workers need."""
+"""The stages of latents: what their rows depend on and what their workers need."""
 
 from __future__ import annotations
 
@@ -18,8 +18,17 @@ PROMPTS_PER_CLIP: Final = 16  # a prompt is that much less work
 DECODER_CPUS: Final = 1.0
 
 
-def latents_stage(config: LatentsConfig) -> Stage:
-    """Clips to latents; the fingerprint covers the VAE's weights and constants and the pixels.
+def latents_stages(config: LatentsConfig) -> list[Stage]:
+    """Clips to latents, HR and LR, and then one for each further LR copy."""
+    copies = [
+        _latents_stage(copy, f"latents_lr_{copy.preprocess.lr_rate}", with_hr=False)
+        for copy in config.lr_copies
+    ]
+    return [_latents_stage(config, "latents", with_hr=True), *copies]
+
+
+def _latents_stage(config: LatentsConfig, name: str, *, with_hr: bool) -> Stage:
+    """The fingerprint covers the VAE's weights and constants and the pixels.
 
     With decoders, they hand decoded clips over, one at a time.
     """
@@ -34,12 +43,13 @@ def latents_stage(config: LatentsConfig) -> Stage:
         "clips_per_forward": config.clips_per_forward,
         "preprocess": asdict(config.preprocess),
         "preprocess_sha256": config.preprocess.sha256,
+        "with_hr": with_hr,
     }
     return Stage(
-        name="latents",
+        name=name,
         record=LatentRecord,
         worker=EncodeClips,
-        worker_args={"config": config},
+        worker_args={"config": config, "with_hr": with_hr},
         input_key="clip_id",
         content_columns=CONTENT_COLUMNS,
         fingerprint=sha256_json(fingerprint),

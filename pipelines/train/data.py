@@ -20,13 +20,15 @@ def run_batches(
 ) -> WindowBatches:
     """Batches of windows of the given clips, with the text that holds at their targets.
 
-    Raises SchemaError for latents of another VAE, InputError when no clip is long enough.
+    Raises SchemaError for latents of another VAE or rate, InputError when no clip is long enough.
     """
-    reader = LatentReader(f"{run_directory}/latents", vae_sha256=vae_sha256)
+    reader = LatentReader(
+        f"{run_directory}/latents", vae_sha256=vae_sha256, lr_frame_stride=plan.time_stride
+    )
     clips = ChosenClips(reader, [reader.row_of(clip_id) for clip_id in clip_ids])
     text = RunText(Prompts(run_directory), clips)
     order = WindowOrder([clips.shape(row) for row in range(len(clips))], plan, seed=seed)
-    return WindowBatches(clips, text, order, plan)
+    return WindowBatches(clips, text, order)
 
 
 class ChosenClips:
@@ -38,6 +40,11 @@ class ChosenClips:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def lr_frame_stride(self) -> int:
+        """How many times slower the LR video is."""
+        return self._reader.lr_frame_stride
 
     def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
         """``(T, C, H, W)``."""

@@ -11,7 +11,7 @@ import pytest
 
 from pfp.errors import PermanentError
 from pfp.io.media import Guard, read_frames, write_video
-from pfp.latents.encode import encode_clip, encode_frames
+from pfp.latents.encode import encode_clip, encode_frames, encode_group
 from pfp.latents.frames import clip_frames
 from pfp.latents.preprocess import PreprocessSettings
 from pfp.schema import KEPT, ClipRecord, Dropped
@@ -45,6 +45,64 @@ def test_lr_latents_are_those_of_every_second_small_frame(vae: Any, frames_THWC:
     assert record.lr == expected.tobytes()
     assert record.lr_shape == [6, 16, 2, 3]
     assert (record.lr_height, record.lr_width, record.lr_fps) == (8, 12, 6.0)
+
+
+@pytest.mark.parametrize(("factor", "stride"), [(2, 1), (4, 2), (2, 2), (2, 4), (2, 8)])
+def test_lr_latents_of_the_paper_s_rates(
+    vae: Any, frames_THWC: Any, factor: int, stride: int
+) -> None:
+    """Every T-th frame up to the last whole group, F times as small, through the same VAE.
+
+    All rates have the same HR latents, to the byte.
+    """
+    settings = replace(SETTINGS, lr_factor=factor, lr_frame_stride=stride)
+    num_tokens = -(-12 // stride)
+    taken = frames_THWC[: 4 * stride * (num_tokens - 1) + 1 : stride]
+    rows, columns = 32 // factor, 48 // factor
+    small = taken.reshape(len(taken), rows, factor, columns, factor, 3).mean(axis=(2, 4))
+    expected = vae.encode(np.floor(small + 0.5).astype(np.uint8)).astype("<f2")
+
+    record = encode(vae, iter(frames_THWC), settings)
+
+    assert record.lr == expected.tobytes()
+    assert record.lr_shape == [num_tokens, 16, rows // 4, columns // 4]
+    assert (record.lr_height, record.lr_width) == (rows, columns)
+    assert (record.lr_factor, record.lr_frame_stride, record.lr_fps) == (
+        factor,
+        stride,
+        12 / stride,
+    )
+    assert record.hr == encode(vae, iter(frames_THWC)).hr
+
+
+@pytest.mark.parametrize("num_frames", [45, 46, 47])
+def test_lr_alone_is_that_of_the_whole_record(vae: Any, frames_THWC: Any, num_frames: int) -> None:
+    """Without HR everything else is the same, and HR is null; one by one or in a group."""
+    settings = SETTINGS.with_lr_rate("2x2x8")
+    whole = encode(vae, frames_THWC[:num_frames], settings)
+    without_hr = {"hr": None, "hr_shape": [], "hr_channel_mean": [], "hr_channel_std": []}
+
+    alone = encode_frames(
+        vae, frames_THWC[:num_frames], settings, clip_id="c", start_seconds=1.5, with_hr=False
+    )
+    (grouped,) = encode_group(
+        vae, {"c": frames_THWC[:num_frames]}, settings, start_seconds={"c": 1.5}, with_hr=False
+    )
+
+    assert alone == replace(whole, **without_hr)
+    assert replace(grouped, lr=None) == replace(alone, lr=None)
+    values = [np.frombuffer(each.lr or b"", "<f2").astype(float) for each in (alone, grouped)]
+    np.testing.assert_allclose(*values, rtol=2e-3, atol=2e-3)
+
+
+def test_too_short_a_clip_has_no_lr_alone_either(vae: Any, frames_THWC: Any) -> None:
+    """Frames are counted though no HR is encoded."""
+    settings = replace(SETTINGS, min_num_frames=45)
+    record = encode_frames(
+        vae, frames_THWC[:44], settings, clip_id="c", start_seconds=0.0, with_hr=False
+    )
+
+    assert record == encode_frames(vae, frames_THWC[:44], settings, clip_id="c", start_seconds=0.0)
 
 
 def test_a_record_says_how_it_was_made(vae: Any, frames_THWC: Any) -> None:

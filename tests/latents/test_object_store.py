@@ -51,6 +51,8 @@ def record(number: int) -> LatentRecord:
         num_frames_dropped=0,
         temporal_stride=4,
         spatial_stride=8,
+        lr_factor=2,
+        lr_frame_stride=2,
         vae_id="tiny",
         vae_sha256="0" * 64,
         latents_mean=[0.5] * 4,
@@ -278,7 +280,7 @@ def test_training_batches_are_those_of_a_local_table(
         return np.full((2, 2), 100 * row + latent, np.float16)
 
     expected, found = (
-        list(batch_loader(WindowBatches(reader, text_at, order, plan), range(5), num_workers=count))
+        list(batch_loader(WindowBatches(reader, text_at, order), range(5), num_workers=count))
         for reader, count in ((near, 0), (far, num_workers))
     )
 

@@ -49,6 +49,7 @@ def test_white_stays_white() -> None:
 def test_the_digest_follows_the_pixels() -> None:
     """Another rate is other pixels; another shortest length is not."""
     assert replace(DEMO, fps=24.0).sha256 != DEMO.sha256
+    assert replace(DEMO, lr_frame_stride=4).sha256 != DEMO.sha256
     assert replace(DEMO, min_num_frames=45).sha256 == DEMO.sha256
 
 
@@ -66,9 +67,28 @@ def test_strides_are_checked_before_any_work(factor: int, stride: int, *, fits: 
             settings.check_stride(stride)
 
 
+def test_lr_video_is_that_of_a_rate() -> None:
+    """Named as the paper does; the default is 4x4x2, at half the frame rate."""
+    detailed = DEMO.with_lr_rate("2x2x8")
+
+    assert ("4x4x2", 6.0) == (DEMO.lr_rate, DEMO.lr_fps)
+    assert ("2x2x8", 1.5) == (detailed.lr_rate, detailed.lr_fps)
+    assert replace(DEMO, lr_factor=2, lr_frame_stride=8) == detailed
+
+
+@pytest.mark.parametrize("rate", ["2x2", "4x2x2", "px(64,64,8)", "2x2x8x1", ""])
+def test_a_rate_without_an_lr_video_is_refused(rate: str) -> None:
+    """One factor for rows and columns, and a stride in time."""
+    with pytest.raises(ConfigError, match=r"no LR video of rate .*; give NxNxT"):
+        DEMO.with_lr_rate(rate)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"lr_frame_stride": 3}, "lr_frame_stride is 3; give a power of two"),
+        ({"lr_frame_stride": 0}, "lr_frame_stride is 0; give a power of two"),
+        ({"lr_factor": 0}, "lr_factor 0 does not divide 160 x 96"),
         ({"fps": 0.0}, "fps is 0.0"),
         ({"long_side": 80}, "long_side 80 and short_side 96"),
         ({"lr_factor": 7}, "lr_factor 7 does not divide 160 x 96"),

@@ -215,6 +215,85 @@ def test_a_foreign_vae_is_refused(table: Path, records: Any) -> None:
         LatentReader(write(table, records), vae_sha256="f" * 64)
 
 
+@pytest.mark.parametrize(
+    ("factor", "stride", "rate"),
+    [(2, 4, "2x2x4"), (4, 4, "4x4x4"), (2, 2, "2x2x2"), (None, 1, "4x4x1"), (2, None, "2x2x2")],
+)
+def test_the_lr_copy_of_another_rate_is_refused(
+    table: Path, records: Any, factor: int | None, stride: int | None, rate: str
+) -> None:
+    """It would not fit the encoder's tokens, or would and mean another time; the cure is said."""
+    cure = f"--set preprocess.lr_factor={rate[0]} --set preprocess.lr_frame_stride={rate[4]}"
+    with pytest.raises(
+        SchemaError, match=f"the LR copy of rate 4x4x2, not of {rate}; run .*{cure}"
+    ):
+        LatentReader(write(table, records), lr_factor=factor, lr_frame_stride=stride)
+
+
+def test_an_lr_copy_of_no_known_rate_is_refused(table: Path, records: Any) -> None:
+    """A table that another program wrote must say it, too."""
+    with pytest.raises(SchemaError, match="do not say which rate the LR copy is for"):
+        LatentReader(write(table, [replace(records[0], lr_frame_stride=None)]))
+
+
+def test_the_lr_copy_of_the_rate_is_read(table: Path, records: Any) -> None:
+    """As the footer says, which is asked before anything is read."""
+    reader = LatentReader(write(table, records), lr_factor=4, lr_frame_stride=2)
+
+    assert (2, True) == (reader.lr_frame_stride, reader.has_hr)
+
+
+def test_a_table_of_an_earlier_version_is_refused(
+    table: Path, records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 2 did not say which rate its LR copy was for."""
+    with monkeypatch.context() as patch:
+        patch.setattr(LatentRecord, "VERSION", 2)
+        write(table, records)
+
+    with pytest.raises(SchemaError, match="holds latent v2, this pfp reads v3; run the stage"):
+        LatentReader(table)
+
+
+@pytest.fixture(scope="module")
+def lr_alone(vae: Any, frames_THWC: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of the LR copies for 2x2x8 of two clips, and of a dropped one."""
+    made = [
+        encode_frames(
+            vae,
+            frames_THWC[:length],
+            SETTINGS.with_lr_rate("2x2x8"),
+            clip_id=clip_id,
+            start_seconds=0.5,
+            with_hr=False,
+        )
+        for clip_id, length in (("a", 21), ("b", 45))
+    ]
+    dropped = Dropped(reason="num_frames_below_min", detail="")
+    folder = tmp_path_factory.mktemp("run") / "latents_lr_2x2x8"
+    return write(folder, [*made, LatentRecord(clip_id="f", verdict=dropped)])
+
+
+def test_a_table_of_lr_latents_alone(lr_alone: Path, vae: Any, frames_THWC: Any) -> None:
+    """Its spans are read like any others, and it says which clips and frames they are of."""
+    reader = LatentReader(lr_alone, vae_sha256=vae.sha256, lr_factor=2, lr_frame_stride=8)
+    expected = encode_frames(
+        vae, frames_THWC[:45], SETTINGS.with_lr_rate("2x2x8"), clip_id="b", start_seconds=0.5
+    )
+
+    assert ((2, 16, 4, 6), False) == (reader.shape(1, "lr"), reader.has_hr)
+    assert ["a", "b"] == reader.clip_ids
+    (lr_TCHW,) = reader.read([Span(1, "lr", 0, 2)])
+    assert expected.lr == lr_TCHW.tobytes()
+    nothing: dict[str, Any] = {"hr_shape": [], "hr_channel_mean": [], "hr_channel_std": []}
+    assert replace(expected, hr=None, lr=None, **nothing) == reader.record(1)
+    for ask in (reader.shape, lambda row: reader.read([Span(row, "hr", 0, 1)])):
+        with pytest.raises(InputError, match="holds LR latents alone; read HR latents from"):
+            ask(1)
+    with pytest.raises(InputError, match="holds LR latents alone"):
+        reader.load("b")
+
+
 def test_a_mixed_table_is_refused(table: Path, records: Any) -> None:
     """Two VAEs in one table are an error even when none is asked for."""
     mixed = [records[0], replace(records[1], vae_sha256="e" * 64)]

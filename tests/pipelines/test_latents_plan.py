@@ -38,9 +38,9 @@ def plan(config: LatentsConfig, out: Path) -> LatentsPlan:
     return plan_run(config, input_directory=where, output_directory=where, usd_per_gb_month=1.0)
 
 
-def stored_bytes(out: Path) -> tuple[int, int]:
-    """The bytes of all latents and of all embeddings, read back."""
-    latents = [row for row in read_records(out / "latents", LatentRecord) if row.hr is not None]
+def stored_bytes(out: Path, name: str = "latents") -> tuple[int, int]:
+    """The bytes of all latents of a table and of all embeddings, read back."""
+    latents = [row for row in read_records(out / name, LatentRecord) if row.lr is not None]
     conditions = read_records(out / "conditions", ConditionRecord)
     return (
         sum(len(row.hr or b"") + len(row.lr or b"") for row in latents),
@@ -58,7 +58,24 @@ def test_bytes_are_those_that_the_run_stores(config: LatentsConfig, out: Path) -
     damaged = (2 * 16 * 5 * 12 * 16) + (2 * 16 * 3 * 3 * 4)
     assert before.latent_bytes == after.latent_bytes + damaged
     assert before.condition_bytes == after.condition_bytes
-    assert [5, 5] == [before.num_clips, after.num_clips]
+    assert [5, 5] == [each.tables[0].num_clips for each in (before, after)]
+
+
+@pytest.mark.parametrize("rate", ["2x2x1", "2x2x2", "2x2x4", "2x2x8"])
+def test_bytes_of_every_rate_and_of_further_copies(
+    config: LatentsConfig, out: Path, rate: str
+) -> None:
+    """Once as the LR copy beside HR, once as a further copy alone."""
+    (out / "e.mp4").unlink()
+    beside = replace(config, preprocess=config.preprocess.with_lr_rate(rate))
+    further = replace(config, more_lr=(rate,))
+    for settings, names in ((beside, ["latents"]), (further, ["latents", f"latents_lr_{rate}"])):
+        run_local(settings, out)
+        tables = plan(settings, out).tables
+        assert names == [table.name for table in tables]
+        assert [0] * len(names) == [table.num_clips_left for table in tables]
+        stored = [stored_bytes(out, name)[0] for name in names]
+        assert stored == [table.latent_bytes for table in tables]
 
 
 def test_a_plan_leaves_nothing_behind(config: LatentsConfig, out: Path) -> None:
@@ -74,8 +91,9 @@ def test_a_finished_run_is_not_measured(config: LatentsConfig, out: Path) -> Non
     run_local(config, out)
     done = plan(config, out)
 
-    assert (0, 0, 0.0) == (done.num_clips_left, done.num_prompts_left, done.hours)
-    assert (None, None) == (done.clip_rates, done.prompt_rates)
+    (table,) = done.tables
+    assert (0, 0, 0.0) == (table.num_clips_left, done.num_prompts_left, done.hours)
+    assert (None, None) == (table.clip_rates, done.prompt_rates)
 
 
 def test_only_what_is_left_is_counted_and_measured(config: LatentsConfig, out: Path) -> None:
@@ -85,12 +103,16 @@ def test_only_what_is_left_is_counted_and_measured(config: LatentsConfig, out: P
     write_run(out, clips, [storyboard("b", ["a pet"]), storyboard("f", ["new"])])
     more = plan(config, out)
 
-    assert (1, 20, 1) == (more.num_clips_left, more.num_frames_left, more.num_prompts_left)
-    assert more.clip_rates is not None
-    assert 1 == more.clip_rates.num_clips
+    (table,) = more.tables
+    assert (1, 20, 1) == (table.num_clips_left, table.num_frames_left, more.num_prompts_left)
+    assert table.clip_rates is not None
+    assert 1 == table.clip_rates.num_clips
     assert 0 < more.hours < 0.1
     slower = replace(config, preprocess=replace(config.preprocess, fps=6.0))
-    assert 2 == plan(slower, out).num_clips_left
+    assert 2 == plan(slower, out).tables[0].num_clips_left
+    twice = plan(replace(config, more_lr=("2x2x8",)), out)
+    assert [1, 2] == [each.num_clips_left for each in twice.tables]
+    assert twice.tables[1].clip_rates is not None
 
 
 def test_clips_that_cannot_be_decoded_cannot_be_measured(
@@ -116,9 +138,8 @@ def test_the_command_line(
     assert 0 == main([*where, "--plan", "--plan-json", str(file), "--usd-per-gb-month", "2"])
     assert "5 clips, 5 to encode" in capsys.readouterr().out
     values = json.loads(file.read_text())
-    assert (5, 2, 2.0) == tuple(
-        values[name] for name in ("num_clips", "num_decoders", "usd_per_gb_month")
-    )
+    assert (2, 2.0) == (values["num_decoders"], values["usd_per_gb_month"])
+    assert [5] == [table["num_clips"] for table in values["tables"]]
     assert not (out / "latents").exists()
     assert 2 == main([*where, "--plan-json", str(file)])
     assert "give --plan too" in capsys.readouterr().err

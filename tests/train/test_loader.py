@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from pfp.errors import ConfigError
 from pfp.io import tables
 from pfp.latents.read import LatentReader
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import Branch, LatentSpan
-from pfp.schema.windows import num_frames_of, num_lr_latents_of
+from pfp.schema.windows import num_frames_of
 from pfp.train.loader import BatchStream, WindowBatches, batch_loader
 from pfp.train.objective import Batch
 from pfp.train.order import WindowOrder, WindowPlan
 
 PLAN = WindowPlan(batch_size=3, history_frames=5, num_targets=2, continue_share=0.4)
-SHAPES = [(7 + 2 * (row % 5), 1, 2 + 2 * (row % 2), 2) for row in range(14)]
+SHAPES = [(7 + 5 * (row % 5), 1, 2 + 2 * (row % 2), 2) for row in range(14)]
 
 
-def numbers_of(row: int, branch: Branch) -> NDArray[np.float16]:
+def numbers_of(row: int, branch: Branch, stride: int = 2) -> NDArray[np.float16]:
     """Latents whose values are row and frame: 100 * row + t."""
     num_latents, *rest = SHAPES[row]
-    count = num_latents if branch == "hr" else num_lr_latents_of(num_latents)
+    count = num_latents if branch == "hr" else -(-num_latents // stride)
     values = 100 * row + np.arange(count)
     return np.broadcast_to(values[:, None, None, None], (count, *rest)).astype("<f2")
 
@@ -41,9 +43,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> LatentReader:
     return LatentReader(folder)
 
 
-def record(row: int) -> LatentRecord:
+def record(row: int, stride: int = 2) -> LatentRecord:
     """One clip."""
-    hr, lr = numbers_of(row, "hr"), numbers_of(row, "lr")
+    hr, lr = numbers_of(row, "hr"), numbers_of(row, "lr", stride)
     return LatentRecord(
         clip_id=f"{row:02d}",
         hr=hr.tobytes(),
@@ -56,6 +58,8 @@ def record(row: int) -> LatentRecord:
         num_frames=num_frames_of(len(hr)),
         temporal_stride=4,
         spatial_stride=4,
+        lr_factor=1,
+        lr_frame_stride=stride,
         vae_id="numbers",
         vae_sha256="0" * 64,
         latents_mean=[0.0],
@@ -74,7 +78,7 @@ def text_at(row: int, latent: int) -> NDArray[np.float16]:
 
 def batches(reader: LatentReader, **order: Any) -> WindowBatches:
     """Batches over all clips of the table."""
-    return WindowBatches(reader, text_at, WindowOrder(SHAPES, PLAN, seed=0, **order), PLAN)
+    return WindowBatches(reader, text_at, WindowOrder(SHAPES, PLAN, seed=0, **order))
 
 
 def same(ours: Batch, theirs: Batch) -> bool:
@@ -89,7 +93,7 @@ def test_a_batch_holds_the_latents_of_its_windows(reader: LatentReader, step: in
     batch = batches(reader)[step]
 
     choices = WindowOrder(SHAPES, PLAN, seed=0).at(step)
-    for sample, (row, start, targets) in enumerate(choices):
+    for sample, (row, start, _, targets) in enumerate(choices):
         first = 100 * row + start
         assert list(range(first, first + 5)) == batch.hr_BCTHW[sample, 0, :, 0, 0].tolist()
         lr = 100 * row + start // 2
@@ -101,11 +105,95 @@ def test_a_batch_holds_the_latents_of_its_windows(reader: LatentReader, step: in
     assert torch.float32 == batch.to("cpu").hr_BCTHW.dtype
 
 
+@pytest.mark.parametrize(
+    ("stride", "plan_stride"), [(1, 1), (2, 2), (4, 4), (8, 8), (2, 8), (1, 4)]
+)
+def test_batches_of_every_rate(tmp_path: Path, stride: int, plan_stride: int) -> None:
+    """LR latents are those of the same time, whatever T; a plan may keep step with a larger one.
+
+    Histories and sections of several lengths, one each for a step.
+    """
+    records = [record(row, stride) for row in range(14)]
+    tables.write_table(tmp_path / "latents", LatentRecord.table(records), LatentRecord)
+    reader = LatentReader(tmp_path / "latents", lr_frame_stride=stride)
+    plan = WindowPlan(
+        batch_size=3,
+        history_frames=(9, 17),
+        num_targets=2,
+        continue_share=0.5,
+        section_lengths=(1, 3),
+        time_stride=plan_stride,
+    )
+    order = WindowOrder(SHAPES, plan, seed=0)
+    source = WindowBatches(reader, text_at, order)
+
+    seen = set()
+    for step in range(20):
+        batch = source[step]
+        for sample, (row, start, history, targets) in enumerate(order.at(step)):
+            first = 100 * row + start
+            hr = batch.hr_BCTHW[sample, 0, :, 0, 0].tolist()
+            lr = batch.lr_BCTHW[sample, 0, :, 1, 1].tolist()
+            assert list(range(first, first + history)) == hr
+            # LR latent k of a clip ends with its HR latent k * stride.
+            assert [each - 100 * row for each in hr[::stride]] == [
+                (each - 100 * row) * stride for each in lr
+            ]
+            assert lr[-1] - 100 * row == (hr[-1] - 100 * row) / stride
+            assert [first + t for t in targets] == batch.target_BCTHW[sample, 0, :, 1, 0].tolist()
+            seen.add((history, len(targets), start))
+    assert {9, 17} == {history for history, _, _ in seen}
+    assert {1, 2, 3} == {num_targets for _, num_targets, _ in seen}
+    assert len({start for _, _, start in seen}) > 1
+
+
+def test_a_second_lr_copy_is_read_beside(tmp_path: Path, reader: LatentReader) -> None:
+    """Two encoders at once, 4x4x2 and 2x2x8: the second's LR latents are of the same windows."""
+    alone = [replace(record(row, 8), hr=None, hr_shape=[]) for row in range(14)]
+    tables.write_table(tmp_path / "latents", LatentRecord.table(alone), LatentRecord)
+    copy = LatentReader(tmp_path / "latents", lr_frame_stride=8)
+    plan = WindowPlan(
+        batch_size=3, history_frames=(9, 17), num_targets=2, continue_share=0.5, time_stride=8
+    )
+    source = WindowBatches(reader, text_at, WindowOrder(SHAPES, plan, seed=0))
+
+    starts = set()
+    for step in range(12):
+        batch, second_BCTHW = source[step], source.lr_beside(step, copy)
+        assert (torch.float16, 3) == (second_BCTHW.dtype, len(second_BCTHW))
+        for hr, lr, second in zip(batch.hr_BCTHW, batch.lr_BCTHW, second_BCTHW, strict=True):
+            row, start = divmod(int(hr[0, 0, 0, 0]), 100)
+            starts.add(start)
+            num_latents = hr.shape[1]
+            assert [start // 2, (start + num_latents - 1) // 2] == ends(lr, row)
+            assert [start // 8, (start + num_latents - 1) // 8] == ends(second, row)
+    assert {0, 8} <= starts
+    with pytest.raises(ConfigError, match="an LR copy of frame stride 8; give the plan"):
+        batches(reader).lr_beside(0, copy)
+
+
+def ends(latents_CTHW: torch.Tensor, row: int) -> list[int]:
+    """Which latents of a row a history begins and ends with."""
+    return [int(latents_CTHW[0, t, 0, 0]) - 100 * row for t in (0, -1)]
+
+
+def test_windows_out_of_step_with_the_lr_copy_are_refused(tmp_path: Path) -> None:
+    """A plan of T = 2 would cut LR latents of T = 4 in two."""
+    records = [record(row, 4) for row in range(14)]
+    tables.write_table(tmp_path / "latents", LatentRecord.table(records), LatentRecord)
+    order = WindowOrder(SHAPES, PLAN, seed=0)
+
+    with pytest.raises(ConfigError, match=r"steps of 2 .* frame stride 4; .* time_stride=4"):
+        WindowBatches(LatentReader(tmp_path / "latents"), text_at, order)
+
+
 def test_targets_in_the_history_are_not_read_twice() -> None:
     """A retrieval batch costs its histories' bytes, a continuation the section's besides."""
     spans: list[LatentSpan] = []
 
     class Watching:
+        lr_frame_stride = 2
+
         def shape(self, row: int, branch: Branch = "hr") -> tuple[int, ...]:
             return numbers_of(row, branch).shape
 
@@ -119,7 +207,7 @@ def test_targets_in_the_history_are_not_read_twice() -> None:
         spans.clear()
         plan = WindowPlan(batch_size=3, history_frames=5, num_targets=2, continue_share=share)
         order = WindowOrder(SHAPES, plan, seed=0)
-        _ = WindowBatches(Watching(), text_at, order, plan)[0]
+        _ = WindowBatches(Watching(), text_at, order)[0]
         assert expected == len(spans)
 
 

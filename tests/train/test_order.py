@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,33 +24,44 @@ shapes = st.lists(
 
 def usable(clips: list[tuple[int, ...]], plan: WindowPlan = PLAN) -> list[int]:
     """The rows that are long enough."""
-    return [row for row, shape in enumerate(clips) if shape[0] >= plan.history_frames]
+    return [row for row, shape in enumerate(clips) if shape[0] >= max(plan.histories)]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     clips=shapes,
     batch_size=st.integers(1, 5),
-    history=st.integers(0, 6).map(lambda k: 2 * k + 1),
+    strides=st.tuples(
+        st.sampled_from([1, 2, 4, 8]), st.lists(st.integers(0, 6), min_size=1, max_size=3)
+    ),
     share=st.sampled_from([0.0, 0.3, 1.0]),
     data=st.data(),
 )
 def test_every_window_lies_in_its_clip_and_in_step(
     clips: list[tuple[int, ...]],
     batch_size: int,
-    history: int,
+    strides: tuple[int, list[int]],
     share: float,
     data: st.DataObject,
 ) -> None:
-    """Even starts, targets in or right behind the history, one shape a batch, no short clip."""
+    """Starts at multiples of T, targets in or behind the history, one shape a batch, no short clip.
+
+    Histories and sections have the lengths that were given, one each for the whole batch.
+    """
+    stride, counts = strides
+    histories = [stride * count + 1 for count in counts]
+    sizes = st.integers(1, min(histories))
     plan = WindowPlan(
         batch_size=batch_size,
-        history_frames=history,
-        num_targets=data.draw(st.integers(1, history)),
+        history_frames=histories[0] if len(histories) == 1 else tuple(histories),
+        num_targets=data.draw(sizes),
         continue_share=share,
+        section_lengths=tuple(data.draw(st.lists(sizes, max_size=3))),
+        time_stride=stride,
     )
     if not usable(clips, plan):
-        with pytest.raises(InputError, match=f"none of {len(clips)} clips has {history} latent"):
+        longest = max(histories)
+        with pytest.raises(InputError, match=f"none of {len(clips)} clips has {longest} latent"):
             WindowOrder(clips, plan, seed=0)
         return
     order = WindowOrder(clips, plan, seed=data.draw(st.integers(0, 99)))
@@ -55,14 +69,20 @@ def test_every_window_lies_in_its_clip_and_in_step(
         choices = order.at(step)
         assert batch_size == len(choices)
         assert 1 == len({clips[choice.row][1:] for choice in choices})
-        for row, start, targets in choices:
-            assert start % 2 == 0
-            assert plan.num_targets == len(set(targets))
-            assert list(targets) == sorted(targets)
-            assert 0 <= start + targets[0]
+        assert 1 == len({(choice.history, len(choice.targets)) for choice in choices})
+        for row, start, history, targets in choices:
+            assert history in histories
+            assert start % stride == 0
+            # The history ends with the last HR latent of a token, so with its last LR latent.
+            assert (start + history - 1) % stride == 0
+            assert list(targets) == sorted(set(targets))
+            assert 0 <= start
+            assert 0 <= targets[0]
             assert max(start + history, start + targets[-1] + 1) <= clips[row][0]
-            follows = targets[0] >= history
-            assert not follows or targets == tuple(range(history, history + plan.num_targets))
+            assert len(targets) in {plan.num_targets, *plan.section_lengths}
+            if targets[-1] >= history:
+                assert targets == tuple(range(history, history + len(targets)))
+                assert len(targets) in (plan.section_lengths or [plan.num_targets])
 
 
 @settings(max_examples=40, deadline=None)
@@ -138,19 +158,133 @@ def test_every_start_and_every_target_comes_up() -> None:
 
 
 @pytest.mark.parametrize(
+    ("history", "num_targets", "stride"), [(11, 2, 2), (9, 1, 8), (7, 3, 1), (17, 4, 4)]
+)
+def test_every_position_is_asked_for_equally_often(
+    history: int, num_targets: int, stride: int
+) -> None:
+    """An encoder can spend its tokens on no position: not the last, not an LR token's own.
+
+    Counts of a position over n sets are binomial with p = targets / history; four standard
+    deviations of it, 0.6 in a thousand for all positions here together.
+    """
+    plan = WindowPlan(
+        batch_size=4,
+        history_frames=history,
+        num_targets=num_targets,
+        continue_share=0.0,
+        time_stride=stride,
+    )
+    order = WindowOrder([(3 * history, *KINDS[0])] * 7, plan, seed=1)
+    sets = [choice.targets for step in range(1000) for choice in order.at(step)]
+
+    counts = np.bincount(np.concatenate(sets), minlength=history)
+
+    share = num_targets / history
+    bound = 4 * np.sqrt(len(sets) * share * (1 - share))
+    assert history == len(counts)
+    assert np.abs(counts - len(sets) * share).max() < bound
+
+
+def test_positions_are_equally_frequent_in_histories_of_any_length() -> None:
+    """Of a step's own history, whatever its length: no place in it is preferred."""
+    plan = replace(PLAN, history_frames=(5, 9), continue_share=0.0)
+    order = WindowOrder([(20, *KINDS[0])] * 7, plan, seed=1)
+    choices = [choice for step in range(1000) for choice in order.at(step)]
+
+    for history in (5, 9):
+        sets = [choice.targets for choice in choices if choice.history == history]
+        counts = np.bincount(np.concatenate(sets), minlength=history)
+        share = 2 / history
+        bound = 4 * np.sqrt(len(sets) * share * (1 - share))
+        assert np.abs(counts - len(sets) * share).max() < bound
+
+
+LENGTHS = WindowPlan(
+    batch_size=2,
+    history_frames=(5, 7, 11),
+    num_targets=2,
+    continue_share=0.5,
+    section_lengths=(1, 3, 5),
+)
+
+
+def test_a_step_has_one_length_on_all_ranks() -> None:
+    """Ranks wait for the slowest, so all of them take histories and sections of one length."""
+    clips = [(40, *KINDS[row % 2]) for row in range(23)]
+    ranks = [WindowOrder(clips, LENGTHS, seed=3, rank=rank, world_size=4) for rank in range(4)]
+
+    for step in range(60):
+        choices = [choice for order in ranks for choice in order.at(step)]
+        sections = {len(each.targets) for each in choices if each.targets[0] >= each.history}
+        asked = {len(each.targets) for each in choices if each.targets[0] < each.history}
+        assert 1 == len({choice.history for choice in choices})
+        assert len(sections) <= 1
+        assert asked <= {2}
+
+
+def test_lengths_are_drawn_equally_often_and_follow_the_seed() -> None:
+    """A pure function of (seed, step); histories and sections are drawn apart."""
+    clips = [(40, *KINDS[0])] * 9
+    plan = replace(LENGTHS, continue_share=1.0)
+    order = WindowOrder(clips, plan, seed=3)
+
+    drawn = [(each.history, len(each.targets)) for each in (order.at(s)[0] for s in range(1800))]
+
+    counts = Counter(drawn)
+    assert 9 == len(counts)
+    assert max(abs(count - 200) for count in counts.values()) < 4 * np.sqrt(1800 * 8 / 81)
+    later = WindowOrder(clips, plan, seed=3)
+    assert [order.at(step) for step in (70, 3)] == [later.at(step) for step in (70, 3)]
+    other = WindowOrder(clips, plan, seed=4)
+    assert drawn[:30] != [(c.history, len(c.targets)) for c in (other.at(s)[0] for s in range(30))]
+
+
+def test_a_clip_too_short_to_go_on_is_asked_for_as_many_frames() -> None:
+    """A batch has targets of one length, so the short clip of a continuing batch has as many."""
+    plan = replace(LENGTHS, history_frames=5, continue_share=1.0, section_lengths=(4,))
+    order = WindowOrder([(5, *KINDS[0]), (9, *KINDS[0])], plan, seed=0)
+
+    choices = {choice.row: choice.targets for choice in order.at(0)}
+
+    assert (5, 6, 7, 8) == choices[1]
+    assert 4 == len(set(choices[0]))
+    assert max(choices[0]) < 5
+
+
+def test_the_default_plan_draws_what_it_always_drew() -> None:
+    """Trained checkpoints can be made again: windows of T = 2 and fixed lengths do not move."""
+    clips = [(9 + row % 7, *KINDS[row % 3]) for row in range(37)]
+    order = WindowOrder(clips, PLAN, seed=3)
+
+    drawn = [tuple(choice[:2]) + choice.targets for step in (0, 9) for choice in order.at(step)]
+
+    assert drawn == [
+        *((22, 4, 2, 3), (25, 8, 2, 4), (1, 4, 0, 3), (31, 4, 1, 3)),
+        *((15, 0, 5, 6), (33, 4, 5, 6), (0, 0, 5, 6), (18, 2, 5, 6)),
+    ]
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"history_frames": 4}, "history_frames is 4; give an odd number"),
+        ({"history_frames": 4}, "history_frames is 4; give a multiple of 2 and one more"),
+        ({"history_frames": (5, 8)}, "history_frames is 8; give a multiple of 2 and one more"),
+        ({"history_frames": ()}, "history_frames is empty; give one length"),
+        ({"time_stride": 8}, "history_frames is 5; give a multiple of 8 and one more"),
+        ({"time_stride": 3}, "time_stride is 3; give a power of two"),
         ({"num_targets": 6}, "num_targets is 6; give 1 to 5"),
+        ({"history_frames": (5, 9), "num_targets": 6}, "num_targets is 6; give 1 to 5"),
+        ({"section_lengths": (2, 6)}, "section_lengths has 6; give 1 to 5"),
+        ({"section_lengths": (0,)}, "section_lengths has 0; give 1 to 5"),
         ({"batch_size": 0}, "batch_size 0 starts at 1"),
         ({"continue_share": 1.5}, r"continue_share 1\.5 lies in"),
     ],
 )
-def test_impossible_plans_are_refused(change: dict[str, float], message: str) -> None:
+def test_impossible_plans_are_refused(change: dict[str, Any], message: str) -> None:
     """Before anything is read."""
-    values = {"batch_size": 4, "history_frames": 5, "num_targets": 2, "continue_share": 0.5}
     with pytest.raises(ConfigError, match=message):
-        WindowPlan(**(values | change))  # type: ignore[arg-type]
+        replace(PLAN, **change)
 
 
 def test_a_rank_outside_the_world_is_refused() -> None:
