@@ -125,7 +125,9 @@ def _add_stream(
     stream.height, stream.width = size
     stream.pix_fmt = "rgb24" if lossless else "yuv420p"
     context = stream.codec_context
-    context.options = {"qp": "0"} if lossless else {"crf": "18", "preset": "veryfast"}
+    # No B-frames: with them x264's look-ahead (mbtree, in its assembler) reads memory that nobody
+    # has written, and equal frames came out as other bytes nearly every time.
+    context.options = {"qp": "0"} if lossless else {"crf": "18", "preset": "veryfast", "bf": "0"}
     context.time_base = 1 / rate
     # One thread: the same bytes whatever the number of cores.
     context.thread_count = 1
