@@ -12,6 +12,8 @@ from pfp.errors import ConfigError
 
 C = TypeVar("C")
 
+_WHOLE = (tuple, Literal)  # annotations whose arguments are not a union's
+
 
 def with_settings(config: C, assignments: Sequence[str]) -> C:
     """The config with ``key=value`` applied; ``sampling.fps=2`` reaches into a part of it.
@@ -46,7 +48,7 @@ def _value(owner: type, name: str, text: str, key: str) -> Any:
     # Literal stands for text: which texts there are is checked by the class itself.
     kinds = {
         str if get_origin(kind) is Literal else get_origin(kind) or kind
-        for kind in ((hint,) if get_origin(hint) is tuple else get_args(hint) or (hint,))
+        for kind in ((hint,) if get_origin(hint) in _WHOLE else get_args(hint) or (hint,))
     }
     try:
         value = yaml.safe_load(text)

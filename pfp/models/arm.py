@@ -9,6 +9,15 @@ from typing import Any, Final
 from pfp.errors import ConfigError
 from pfp.models.rates import Geometry, Rate, Rounding, TimeStride, geometry_of, parse_rate
 
+ARMS: Final = (
+    "proposed",
+    "large_patchifier",
+    "only_lr",
+    "without_lr",
+    "sliding_window",
+    "no_memory",
+)
+
 # What config.json meant before it said so, where that is not today's default: memory of the first
 # arms was trained to query the prompt.
 UNSAID: Final[Mapping[str, Any]] = {"memory_attends_to_text": True}
@@ -35,7 +44,7 @@ class ArmConfig:
     ``make_encoder``.
     """
 
-    arm: str  # one of pfp.models.memory_encoder.ARMS
+    arm: str  # one of ARMS
     rate: str = "4x4x2"
     base: str = "tiny"
     lora_rank: int = 32

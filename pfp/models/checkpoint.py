@@ -16,6 +16,7 @@ import torch
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from pfp.errors import WeightsError
 from pfp.models._folders import weights_sha256
@@ -34,16 +35,47 @@ ENCODER_FILE: Final = "encoder.safetensors"
 CROSS_ATTENTION_FILE: Final = "cross_attention.safetensors"
 EMA_FOLDER: Final = "ema"
 
+_OWN_PARTS: Final = {ENCODER_FILE: "encoder", CROSS_ATTENTION_FILE: "cross_attend"}
+_DIT: Final = "dit."
+_LORA: Final = ".lora_"
 
-def save_weights(model: MemoryDiT, folder: Path, dtype: torch.dtype) -> None:
-    """Write LoRA, encoder and cross-attention; what the arm has not is not written."""
+
+def own_weights(model: MemoryDiT) -> dict[str, Tensor]:
+    """LoRA, encoder and cross-attention by the names that they have in the model, whole.
+
+    Where the model is spread over ranks, all of them must ask at the same time.
+    """
+    return {
+        name: whole(weight)
+        for name, weight in model.state_dict().items()
+        if _LORA in name or not name.startswith(_DIT)
+    }
+
+
+def save_weights(
+    model: MemoryDiT, folder: Path, dtype: torch.dtype, weights: Mapping[str, Tensor]
+) -> None:
+    """Write ``own_weights``, or their averages; what the arm has not is not written."""
     folder.mkdir(parents=True, exist_ok=True)
-    lora = get_peft_model_state_dict(model.dit)
+    lora = get_peft_model_state_dict(
+        model.dit,
+        {name.removeprefix(_DIT): x for name, x in weights.items() if name.startswith(_DIT)},
+    )
     states = {LORA_FILE: {f"{LORA_PREFIX}{key}": value for key, value in lora.items()}}
-    states |= {name: part.state_dict() for name, part in _own_parts(model).items()}
-    for name, state in states.items():
+    for file, part in _OWN_PARTS.items():
+        prefix = f"{part}."
+        states[file] = {
+            name.removeprefix(prefix): x for name, x in weights.items() if name.startswith(prefix)
+        }
+    for file, state in states.items():
         tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
-        save_file(tensors, folder / name)
+        if tensors:
+            save_file(tensors, folder / file)
+
+
+def whole(weight: Tensor) -> Tensor:
+    """A weight that ranks hold in parts, put together; all of them must ask."""
+    return weight.full_tensor() if isinstance(weight, DTensor) else weight
 
 
 def load_weights(model: MemoryDiT, folder: Path) -> None:
@@ -58,8 +90,10 @@ def load_weights(model: MemoryDiT, folder: Path) -> None:
     if result.unexpected_keys:
         foreign = result.unexpected_keys[:3]
         raise WeightsError(f"{path} has foreign weights {foreign}; train again")
-    for name, part in _own_parts(model).items():
-        _load_part(part, folder / name)
+    for file, name in _OWN_PARTS.items():
+        part: nn.Module | None = getattr(model, name)
+        if part is not None and part.state_dict():
+            _load_part(part, folder / file)
 
 
 def _load_part(part: nn.Module, path: Path) -> None:
@@ -71,12 +105,6 @@ def _load_part(part: nn.Module, path: Path) -> None:
                 f"{path} {what} the {foreign}weights {sorted(names)[:3]}; train again"
             )
     part.load_state_dict(found)
-
-
-def _own_parts(model: MemoryDiT) -> dict[str, nn.Module]:
-    """The modules beside LoRA that have weights, by the file that holds them."""
-    parts = {ENCODER_FILE: model.encoder, CROSS_ATTENTION_FILE: model.cross_attend}
-    return {name: part for name, part in parts.items() if part is not None and part.state_dict()}
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ N memory tokens. ``H`` in a comment is the history, ``Omega`` the latent frames 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -102,7 +102,7 @@ class MemoryDiT(nn.Module):
         )
         return nn.ModuleList(
             MemoryCrossAttention(inner_dim, feature_dim, num_heads)
-            for _ in range(self.backbone.num_blocks(self.dit))
+            for _ in self.backbone.blocks(self.dit)
         )
 
     @property
@@ -206,13 +206,15 @@ class MemoryDiT(nn.Module):
         folder: Path,
         *,
         dtype: torch.dtype = torch.float32,
-        card: dict[str, Any] | None = None,
+        card: Mapping[str, Any] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Write the arm, not its base, into ``folder``; see ``pfp.models.checkpoint``.
 
         ``card`` says what else there is to know: digests of base and data, steps, seed.
+        ``weights`` are those of ``checkpoint.own_weights`` or their averages, by default its own.
         """
-        checkpoint.save_weights(self, folder, dtype)
+        checkpoint.save_weights(self, folder, dtype, weights or checkpoint.own_weights(self))
         checkpoint.write_description(folder, self.config, card or {})
 
     @classmethod

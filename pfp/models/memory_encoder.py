@@ -9,12 +9,12 @@ VAE's 16 channels. The other arms are what the paper compares it with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import torch
 from torch import nn
 
 from pfp.errors import ConfigError
+from pfp.models.arm import ARMS
 from pfp.models.memory.arms import (
     WINDOW,
     BranchEncoder,
@@ -43,15 +43,6 @@ __all__ = [
     "make_encoders",
     "pooled_positions",
 ]
-
-ARMS: Final = (
-    "proposed",
-    "large_patchifier",
-    "only_lr",
-    "without_lr",
-    "sliding_window",
-    "no_memory",
-)
 
 
 def make_encoder(

@@ -10,12 +10,12 @@ import torch
 
 
 @contextmanager
-def bf16_products(*, enabled: bool = True) -> Iterator[None]:
-    """Autocast to bf16 on the CPU for the time of the block.
+def bf16_products(device_type: str = "cpu", *, enabled: bool = True) -> Iterator[None]:
+    """Autocast to bf16 on a kind of device for the time of the block.
 
     torch warns that Wan's RMS norms, whose weights stay fp32, take its slower path; that is meant.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+        with torch.autocast(device_type, torch.bfloat16, enabled=enabled):
             yield

@@ -21,6 +21,9 @@ class Progress(Protocol):
     def advance(self, n: int) -> None:
         """``n`` more rows are committed."""
 
+    def note(self, text: str) -> None:
+        """How a row that takes long is getting on."""
+
     def finish(self, report: StageReport) -> None:
         """The stage is done and its table is on disk."""
 
@@ -35,6 +38,9 @@ class NoProgress:
         """Says nothing."""
 
     def advance(self, n: int) -> None:
+        """Says nothing."""
+
+    def note(self, text: str) -> None:
         """Says nothing."""
 
     def finish(self, report: StageReport) -> None:
@@ -79,6 +85,16 @@ class ConsoleProgress:
             rate = (self._done - self._reused) / (now - self._started)
             left = _duration((self._total - self._done) / rate)
             self._line(f"{self._name}: {self._done} of {self._total} rows, about {left} left")
+
+    def note(self, text: str) -> None:
+        """Shows the text before the bar, or as a line if the last one is ten seconds old."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self._name} ({text})")
+            return
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._line(f"{self._name}: {text}")
 
     def finish(self, report: StageReport) -> None:
         """Prints the report's line."""

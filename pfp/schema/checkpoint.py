@@ -16,6 +16,7 @@ class CheckpointRecord(Record):
     """An arm's folder of safetensors. ``sha256`` is the digest of its weight files."""
 
     checkpoint_id: str  # the arm's title: "proposed 4x4x2"
+    task: str = "pretrain"  # or finetune
     arm: str
     rate: str
     base: str
@@ -34,13 +35,14 @@ class CheckpointRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "checkpoint"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "checkpoint_id"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "checkpoint",
-        1,
+        2,
         [
             pa.field("checkpoint_id", pa.string(), nullable=False),
+            pa.field("task", pa.string(), nullable=False),
             pa.field("arm", pa.string(), nullable=False),
             pa.field("rate", pa.string(), nullable=False),
             pa.field("base", pa.string(), nullable=False),

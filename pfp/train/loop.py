@@ -1,153 +1,171 @@
-"""The training loop: batches that are a pure function of the step, so that resuming is exact."""
+"""The training loop: batches and noise are a pure function of the step, so that resuming is exact.
+
+Accelerate places the model, averages gradients over ranks and keeps the trackers; ``sharding``
+spreads a base over ranks that is too large for one device.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
 from numpy.random import SeedSequence
-from torch import nn
+from torch import Tensor, nn
 
-from pfp.errors import ConfigError, WeightsError
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.checkpoint import whole
 from pfp.models.precision import bf16_products
-from pfp.train.objective import Batch, velocity_loss
+from pfp.train.guards import LossByPosition, LossGuard
+from pfp.train.objective import Batch, Denoising
+from pfp.train.settings import TrainSettings
+from pfp.train.state import TrainingState
 
-STATE_FILE: Final = "training_state.pt"
-PROGRESS_FILE: Final = "progress.json"
+# The batches of the steps from this one on, in order.
+BatchesFrom: TypeAlias = Callable[[int], Iterable[Batch]]
 
-BatchAt = Callable[[int, torch.Generator], Batch]
+_DATA_STREAM: Final = 1 << 31  # stands in a rank's place where a batch's own numbers are drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSettings:
-    """How an arm is trained. The learning rate warms up and then falls to zero as a cosine."""
+class StepReport:
+    """What a step did, averaged over ranks; ``positions`` are those of ``LossByPosition``."""
 
-    num_steps: int
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    max_grad_norm: float = 1.0
-    seed: int = 0
-    autocast: bool = True  # bf16 products, fp32 weights: several times faster on CPUs with bf16
-    save_every_steps: int = 200
-
-    def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, then half a cosine."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.num_steps))
+    step: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    samples_per_second: float
+    positions: dict[str, float]
 
 
-def generator_at(seed: int, step: int) -> torch.Generator:
-    """The random numbers of one step: a pure function of (seed, step), whatever came before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """How a training ended: where it began, and the averages of what was trained, by name."""
+
+    first_step: int
+    averaged: dict[str, Tensor]
+
+    def whole_averages(self) -> dict[str, Tensor]:
+        """The averages put together; where they lie in parts on ranks, all of them must ask."""
+        return {name: whole(average) for name, average in self.averaged.items()}
+
+
+def generator_at(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """The random numbers of one step and rank: a pure function, whatever came before."""
+    entropy = [seed, step, rank] if rank else [seed, step]
     # Hashed to 32 bits, because torch's CPU generator looks at no more of its seed.
-    return torch.Generator().manual_seed(int(SeedSequence([seed, step]).generate_state(1)[0]))
+    return torch.Generator().manual_seed(int(SeedSequence(entropy).generate_state(1)[0]))
 
 
-def make_optimiser(
-    parameters: list[nn.Parameter], settings: TrainSettings
-) -> torch.optim.Optimizer:
-    """AdamW over what is trained."""
-    return torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+def batches_by_step(batch_at: Callable[[int, torch.Generator], Batch], seed: int) -> BatchesFrom:
+    """Batches that are made in memory, each from its step's own random numbers."""
+    return lambda first: (
+        batch_at(step, generator_at(seed, step, _DATA_STREAM)) for step in count(first)
     )
 
 
-def train(
-    model: MemoryDiT,
-    batch_at: BatchAt,
-    settings: TrainSettings,
-    directory: Path | None,
-    *,
-    report: Callable[[int, float], None],
-    loss_of: Callable[[MemoryDiT, Batch, torch.Generator], torch.Tensor] = velocity_loss,
-) -> int:
-    """Train in place to ``num_steps``, going on from ``directory`` when a state lies there.
+def make_optimiser(
+    parameters: Iterable[tuple[str, nn.Parameter]], settings: TrainSettings
+) -> torch.optim.AdamW:
+    """AdamW over what is trained; each group knows its learning rate at full height as ``base``."""
+    lora: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in parameters:
+        if parameter.requires_grad:
+            (lora if "lora_" in name else rest).append(parameter)
+    own = settings.encoder_learning_rate or settings.learning_rate
+    groups = [
+        {"params": params, "lr": rate, "base": rate}
+        for params, rate in ((lora, settings.learning_rate), (rest, own))
+        if params
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
 
-    Returns the step that it started from. A killed run that is started again ends with the same
-    weights, bit for bit on one machine, as one that was never killed: every step's batch and noise
-    depend on (seed, step) alone, and weights, moments and step are saved together.
+
+def train(
+    denoising: Denoising,
+    batches_from: BatchesFrom,
+    settings: TrainSettings,
+    folder: Path | None,
+    *,
+    report: Callable[[StepReport], None],
+    accelerator: Accelerator | None = None,
+    sharded: bool = False,
+) -> Trained:
+    """Train in place to ``num_steps``, going on from ``folder`` when a state lies there.
+
+    A killed run that is started again ends with the same weights, bit for bit on one machine, as
+    one that was never killed: every step's batch and noise depend on (seed, step, rank) alone, and
+    weights, moments, averages and step are saved together. ``sharded`` says that ``denoising`` was
+    given to ``sharding.shard``, and must not be copied to every rank.
+
+    Raises ConfigError for a loss that is not finite or that grows; nothing is saved after it.
     """
-    parameters = model.trainable_parameters()
-    optimiser = make_optimiser(parameters, settings)
-    first = load_state(directory, parameters, optimiser, settings) if directory else 0
+    accelerator = accelerator or Accelerator()
+    rank, device = accelerator.process_index, accelerator.device
+    model = denoising.model.to(device)
+    if model.encoder is not None and not settings.train_encoder:
+        model.encoder.requires_grad_(requires_grad=False)
+    if settings.gradient_checkpointing:
+        model.dit.enable_gradient_checkpointing()
+    names = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = make_optimiser(names.items(), settings)
+    averages = _averages(list(names.values()), settings)
+    averaged = dict(zip(names, averages.shadow_params if averages else [], strict=False))
+    state = None
+    first = 0
+    if folder is not None:
+        state = TrainingState(folder, model, optimiser, asdict(settings), averaged)
+        first = state.load()
+        if averages is not None:
+            averages.optimization_step = first
+    call = denoising if sharded else accelerator.prepare(denoising)
+    guard, positions = LossGuard(settings.divergence_factor), LossByPosition()
     model.train()
-    for step in range(first, settings.num_steps):
-        generator = generator_at(settings.seed, step)
-        batch = batch_at(step, generator)
+    started = time.monotonic()
+    for step, stored in enumerate(islice(batches_from(first), settings.num_steps - first), first):
+        batch = stored.to(device)
+        share = settings.learning_rate_share_at(step)
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate_at(step)
-        with bf16_products(enabled=settings.autocast):
-            loss = loss_of(model, batch, generator)
-        if not torch.isfinite(loss):
-            raise ConfigError(
-                f"the loss is {loss.item()} at step {step}; "
-                "lower the learning rate or check the latents"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+            group["lr"] = group["base"] * share
+        with bf16_products(device.type, enabled=settings.autocast):
+            error_BT = call(batch, generator_at(settings.seed, step, rank))
+            loss = error_BT.mean()
+        everyones: Any = accelerator.reduce(loss.detach(), "mean")
+        guard.look(step, everyones.item())
+        accelerator.backward(loss)
+        norm = nn.utils.clip_grad_norm_(names.values(), settings.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        report(step, loss.item())
-        done = step + 1
-        if directory and (done % settings.save_every_steps == 0 or done == settings.num_steps):
-            save_state(directory, done, parameters, optimiser, settings)
-    model.eval()
-    return first
-
-
-def save_state(
-    directory: Path,
-    step: int,
-    parameters: list[nn.Parameter],
-    optimiser: torch.optim.Optimizer,
-    settings: TrainSettings,
-) -> None:
-    """Write weights, moments and step in one file, aside and renamed."""
-    directory.mkdir(parents=True, exist_ok=True)
-    aside = directory / f".{STATE_FILE}.{os.getpid()}"
-    state = {
-        "step": step,
-        "seed": settings.seed,
-        "num_steps": settings.num_steps,
-        "parameters": [parameter.detach() for parameter in parameters],
-        "optimiser": optimiser.state_dict(),
-    }
-    with aside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(directory / STATE_FILE)
-    progress = directory / f".{PROGRESS_FILE}.{os.getpid()}"
-    progress.write_text(json.dumps({"step": step, "num_steps": settings.num_steps}) + "\n")
-    progress.replace(directory / PROGRESS_FILE)
-
-
-def load_state(
-    directory: Path,
-    parameters: list[nn.Parameter],
-    optimiser: torch.optim.Optimizer,
-    settings: TrainSettings,
-) -> int:
-    """Bring weights and moments back; the step to go on with, 0 when there is no state."""
-    path = directory / STATE_FILE
-    if not path.exists():
-        return 0
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    same_run = (state["seed"], state["num_steps"]) == (settings.seed, settings.num_steps)
-    shapes = [tuple(parameter.shape) for parameter in parameters]
-    if not same_run or shapes != [tuple(saved.shape) for saved in state["parameters"]]:
-        raise WeightsError(
-            f"{path} belongs to another training (seed, steps or arm differ); "
-            "remove the folder or name another"
+        if averages is not None:
+            averages.step(names.values())
+        positions.look(error_BT.detach(), batch.frame_index_BT, batch.hr_BCTHW.shape[2])
+        now = time.monotonic()
+        report(
+            StepReport(
+                step=step,
+                loss=everyones.item(),
+                grad_norm=float(norm),
+                learning_rate=settings.learning_rate * share,
+                samples_per_second=len(error_BT) * accelerator.num_processes / (now - started),
+                positions=dict(positions.means),
+            )
         )
-    with torch.no_grad():
-        for parameter, saved in zip(parameters, state["parameters"], strict=True):
-            parameter.copy_(saved)
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+        started = now
+        done = step + 1
+        if state and (done % settings.save_every_steps == 0 or done == settings.num_steps):
+            state.save(done)
+    model.eval()
+    return Trained(first_step=first, averaged=averaged)
+
+
+def _averages(parameters: list[nn.Parameter], settings: TrainSettings) -> EMAModel | None:
+    if settings.ema_decay is None:
+        return None
+    return EMAModel(parameters, decay=settings.ema_decay, use_ema_warmup=True)

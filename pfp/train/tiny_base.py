@@ -9,6 +9,7 @@ take up what stands in its own sequence is what the paper's bases are, and what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -17,8 +18,10 @@ from torch import Tensor
 
 from pfp.models.backbones.wan import forward_with_memory
 from pfp.models.precision import bf16_products
-from pfp.train.loop import BatchAt, TrainSettings, generator_at, make_optimiser
-from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch, sample_times
+from pfp.train.loop import BatchesFrom, generator_at, make_optimiser
+from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch
+from pfp.train.settings import TrainSettings
+from pfp.train.times import sample_times
 
 CLEAN_PROBABILITY = 0.3  # of each target frame; frame sets without a noisy frame are drawn again
 MAX_INDEX_SHIFT = 6  # so that indices after the window, needed for continuation, are known
@@ -65,19 +68,18 @@ def base_loss(dit: WanTransformer3DModel, batch: Batch, generator: torch.Generat
 
 def train_base(
     dit: WanTransformer3DModel,
-    batch_at: BatchAt,
+    batches_from: BatchesFrom,
     settings: TrainSettings,
     report: Callable[[int, float], None],
 ) -> None:
     """Train the whole DiT in place; the averaged weights are what is kept."""
     parameters = list(dit.parameters())
-    optimiser = make_optimiser(parameters, settings)
+    optimiser = make_optimiser(dit.named_parameters(), settings)
     ema = EMAModel(parameters, decay=0.998, use_ema_warmup=True)
-    for step in range(settings.num_steps):
+    for step, batch in enumerate(islice(batches_from(0), settings.num_steps)):
         generator = generator_at(settings.seed, step)
-        batch = batch_at(step, generator)
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate_at(step)
+            group["lr"] = group["base"] * settings.learning_rate_share_at(step)
         with bf16_products(enabled=settings.autocast):
             loss = base_loss(dit, batch, generator)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -2,71 +2,252 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias
 
 from pfp.errors import ConfigError
-from pfp.models.tiny_names import TINY_ARMS
+from pfp.models.arm import ARMS, ArmConfig
+from pfp.models.tiny_names import TINY_ARMS, TINY_TEXT_TOKENS
+from pfp.train.order import WindowPlan
+from pfp.train.settings import Objective, TrainSettings
+
+Task: TypeAlias = Literal["pretrain", "finetune"]
+
+# Fine-tuning of an encoder that was never pretrained (section 4.2), an arm of the paper's Table 2.
+WITHOUT_PRETRAIN: Final = "without_pretrain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """Settings of the train stage.
 
-    Every arm starts from its shipped weights and is trained for ``num_steps`` on windows of
-    ``history_frames`` latent frames from one clip in ``clips_per_train_clip``, chosen by clip id;
-    the others are left for evaluation. ``num_targets`` latent frames are asked for at a time, and
-    ``continue_share`` of the batches ask for what follows the history.
+    Each of ``arms`` is ``model`` with that arm's encoder, on the base of ``model.base`` in
+    ``base_folder`` (None: the tiny one that comes with pfp). Pretraining starts from
+    ``shipped`` weights (tiny only) or from ``nothing``; fine-tuning from the run's ``pretrained``
+    checkpoint of the arm, or for ``without_pretrain`` from nothing. ``windows`` says what is cut
+    out of clips, ``objective`` what is asked of the model, ``steps`` how it is trained.
+
+    One clip in ``clips_per_train_clip``, chosen by clip id, is trained on; the others are left for
+    evaluation. Prompts have ``num_text_tokens``.
+
+    One process trains an arm, or ``num_processes`` under Ray Train: with ``min_processes`` below
+    that, as many as there are machines for, and it goes on with fewer when some are lost. Each has
+    ``num_gpus_per_process``; ``sharded`` spreads the base over them. ``max_restarts`` is how often
+    lost processes are replaced. ``num_loader_workers`` read ahead for each process. ``trackers``
+    are Accelerate's (``tensorboard``, ``wandb``), written every ``log_every_steps``; every
+    ``sample_every_steps`` (0: never) some frames are retrieved, decoded by ``vae`` and shown there.
     """
 
+    task: Task = "pretrain"
     arms: tuple[str, ...] = TINY_ARMS
-    num_steps: int = 24
-    batch_size: int = 2
-    num_targets: int = 2
-    history_frames: int = 11
-    continue_share: float = 0.2
-    learning_rate: float = 1e-4
-    seed: int = 0
+    start: Literal["shipped", "nothing", "pretrained"] = "shipped"
+    model: ArmConfig = field(default_factory=lambda: ArmConfig(arm="proposed"))
+    base_folder: str | None = None
+    base_dtype: Literal["float32", "bfloat16"] = "float32"
+    vae: str | None = "tiny"
+    windows: WindowPlan
+    objective: Objective = field(default_factory=Objective)
+    steps: TrainSettings
     clips_per_train_clip: int = 4
-    save_every_steps: int = 8
+    num_text_tokens: int = TINY_TEXT_TOKENS
     num_workers: int | None = None
+    num_processes: int = 1
+    min_processes: int | None = None
+    num_gpus_per_process: float = 0
+    num_cpus_per_process: float = 1
+    sharded: bool = False
+    max_restarts: int = 3
+    num_loader_workers: int = 0
+    trackers: tuple[str, ...] = ("tensorboard",)
+    log_every_steps: int = 10
+    sample_every_steps: int = 0
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained."""
-        unknown = sorted(set(self.arms) - set(TINY_ARMS))
+        known = (*ARMS, WITHOUT_PRETRAIN)
+        unknown = sorted(set(self.arms) - set(known))
         if unknown or not self.arms:
-            message = (
-                f"arms {unknown or '()'} cannot be trained; choose from {', '.join(TINY_ARMS)}"
+            raise ConfigError(
+                f"arms {unknown or '()'} cannot be trained; choose from {', '.join(known)}"
             )
-            raise ConfigError(message)
-        if self.history_frames < 3 or self.history_frames % 2 == 0:
-            message = (
-                f"history_frames is {self.history_frames}; give an odd number of latent frames "
-                "from 3, so that the high- and the low-resolution history end together"
-            )
-            raise ConfigError(message)
-        if not 1 <= self.num_targets <= self.history_frames:
-            message = f"num_targets is {self.num_targets}; give 1 to {self.history_frames}"
-            raise ConfigError(message)
-        for name in ("num_steps", "batch_size", "clips_per_train_clip", "save_every_steps"):
+        for name in ("clips_per_train_clip", "num_processes", "log_every_steps"):
             if getattr(self, name) < 1:
-                message = f"{name} is {getattr(self, name)}; give 1 or more"
-                raise ConfigError(message)
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 1 <= (self.min_processes or 1) <= self.num_processes:
+            raise ConfigError(
+                f"min_processes is {self.min_processes}; give 1 to num_processes, which is "
+                f"{self.num_processes}"
+            )
+
+    def check(self) -> None:
+        """Raise ConfigError for settings that do not go together."""
+        base = self.model.base
+        if base != "tiny" and self.base_folder is None:
+            raise ConfigError(
+                f"the weights of {base} are not part of pfp; give --set base_folder=DIR, the "
+                "transformer folder of its diffusers pipeline"
+            )
+        if WITHOUT_PRETRAIN in self.arms and self.task != "finetune":
+            raise ConfigError(f"{WITHOUT_PRETRAIN} is an arm of fine-tuning; name another")
+        if self.start == "pretrained" and self.task != "finetune":
+            raise ConfigError("pretraining cannot start from pretrained; give start=nothing")
+        if self.start == "shipped":
+            missing = sorted(set(self.arms) - set(TINY_ARMS))
+            own = self.model != ArmConfig(arm=self.model.arm)
+            if missing or own or base != "tiny" or self.task != "pretrain":
+                raise ConfigError(
+                    f"what is shipped are the arms {', '.join(TINY_ARMS)} of the tiny base, to go "
+                    "on pretraining; give start=nothing for others"
+                )
+        rates = self.model.rates
+        if len(rates) > 1 or max(rate.time for rate in rates) != self.windows.time_stride:
+            raise ConfigError(
+                f"windows of time_stride {self.windows.time_stride} are not those of rate "
+                f"{self.model.rate}; give windows.time_stride={max(r.time for r in rates)} and one "
+                "rate, as a table of latents has one LR copy"
+            )
+        if self.sharded and self.num_processes < 2:
+            raise ConfigError("sharded spreads over processes; give num_processes=2 or more")
+        if self.sample_every_steps and (self.sharded or self.vae is None):
+            raise ConfigError(
+                "frames cannot be shown while training without a vae, or with sharded; give "
+                "vae=NAME:DIR, or sample_every_steps=0"
+            )
+
+    def arm(self, name: str) -> ArmConfig:
+        """The arm of one of ``arms``."""
+        return replace(self.model, arm="proposed" if name == WITHOUT_PRETRAIN else name)
+
+    def title(self, name: str) -> str:
+        """What the checkpoint of one of ``arms`` is called."""
+        title = self.arm(name).title
+        if self.task == "pretrain":
+            return title
+        return f"{title} {'without pretrain' if name == WITHOUT_PRETRAIN else 'finetuned'}"
 
 
 def demo() -> TrainConfig:
     """A short walk from the shipped arms: half a minute or so for each on one CPU core."""
-    return TrainConfig()
+    return TrainConfig(
+        windows=WindowPlan(batch_size=2, history_frames=11, num_targets=2, continue_share=0.2),
+        steps=TrainSettings(num_steps=24, learning_rate=1e-4, warmup_steps=2, save_every_steps=8),
+        trackers=(),
+    )
 
 
 def debug() -> TrainConfig:
     """Two steps of two arms."""
-    return replace(demo(), arms=("proposed", "no_memory"), num_steps=2, batch_size=1)
+    config = demo()
+    return replace(
+        config,
+        arms=("proposed", "no_memory"),
+        windows=replace(config.windows, batch_size=1),
+        steps=replace(config.steps, num_steps=2, warmup_steps=1),
+    )
 
 
 def small() -> TrainConfig:
     """An hour or so on a workstation: the tiny family on some hundred clips of one's own."""
-    return replace(demo(), num_steps=1000, batch_size=8, learning_rate=3e-4, save_every_steps=100)
+    config = demo()
+    return replace(
+        config,
+        windows=replace(config.windows, batch_size=8),
+        steps=replace(
+            config.steps,
+            num_steps=1000,
+            learning_rate=3e-4,
+            warmup_steps=100,
+            save_every_steps=100,
+            ema_decay=0.99,
+        ),
+        trackers=("tensorboard",),
+        sample_every_steps=100,
+    )
 
 
-PRESETS: Final = {"demo": demo, "debug": debug, "small": small}
+def tiny() -> TrainConfig:
+    """Frame-preservation pretraining from nothing on the tiny base: minutes on CPU cores."""
+    config = small()
+    return replace(
+        config,
+        arms=("proposed", "only_lr", "without_lr", "large_patchifier"),
+        start="nothing",
+        windows=replace(config.windows, batch_size=4, continue_share=0.0),
+        steps=replace(config.steps, num_steps=300, learning_rate=1e-3, warmup_steps=30),
+    )
+
+
+def wan22_5b() -> TrainConfig:
+    """Wan 2.2 TI2V 5B, 20 s at 480p: 64x64x8 pixels a token are 2x2x2 of its latents."""
+    return _paper("wan22_5b", rate="px(64,64,8)", shift=5.0)
+
+
+def wan22_a14b_high() -> TrainConfig:
+    """Wan 2.2 A14B, the high-noise model alone, as the paper trains it."""
+    return _paper("wan22_a14b_high", rate="4x4x2", shift=12.0)
+
+
+def hunyuan() -> TrainConfig:
+    """HunyuanVideo 12.8B: batch 64 over 8 GPUs with windows of 3 (section 4.1)."""
+    config = _paper("hunyuan", rate="4x4x2", shift=7.0)
+    return replace(config, num_text_tokens=256, objective=replace(config.objective, guidance=1.0))
+
+
+def _paper(base: str, *, rate: str, shift: float) -> TrainConfig:
+    """What section 4.1 says, and our guesses where it does not.
+
+    It says: LoRA of rank 128, 20 s of history, about 64 samples on one node of eight GPUs with
+    windows of 2 or 3, no gradient accumulation, 100k steps (section 4.2). We infer the learning
+    rate, LoRA on attention and feed-forward, each base's own shift, and masks on both branches.
+    """
+    return TrainConfig(
+        arms=("proposed",),
+        start="nothing",
+        model=ArmConfig(arm="proposed", rate=rate, base=base, lora_rank=128),
+        base_dtype="bfloat16",
+        windows=WindowPlan(batch_size=8, history_frames=119, num_targets=3, continue_share=0.0),
+        objective=Objective(shift=shift, mask_scope="hr+lr"),
+        steps=TrainSettings(
+            num_steps=100_000,
+            learning_rate=1e-4,
+            warmup_steps=1000,
+            ema_decay=0.999,
+            gradient_checkpointing=True,
+            save_every_steps=500,
+        ),
+        clips_per_train_clip=1,
+        num_text_tokens=512,
+        num_workers=1,
+        num_processes=8,
+        min_processes=1,
+        num_gpus_per_process=1,
+        num_cpus_per_process=4,
+        num_loader_workers=4,
+        vae=None,
+    )
+
+
+def finetuned(config: TrainConfig) -> TrainConfig:
+    """The preset's fine-tuning (section 3.2): the next section, from the compressed history.
+
+    Sections are one to as many latent frames as targets in pretraining; the history is clean.
+    """
+    sections = tuple(range(1, config.windows.num_targets + 1))
+    return replace(
+        config,
+        task="finetune",
+        start="pretrained",
+        windows=replace(config.windows, continue_share=1.0, section_lengths=sections),
+        objective=replace(config.objective, mask_scope="none"),
+    )
+
+
+PRESETS: Final = {
+    "demo": demo,
+    "debug": debug,
+    "small": small,
+    "tiny": tiny,
+    "wan22_5b": wan22_5b,
+    "wan22_a14b_high": wan22_a14b_high,
+    "hunyuan": hunyuan,
+}

@@ -5,30 +5,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pfp.io.prompts import Prompts
 from pfp.latents.read import LatentReader
-from pfp.models.tiny_names import TINY_TEXT_TOKENS
+from pfp.models.backbones.interface import TextConditions
 from pfp.schema.latent import Branch, LatentSpan
 from pfp.train.loader import WindowBatches
-from pfp.train.order import WindowOrder, WindowPlan
+from pfp.train.order import WindowOrder
+from pipelines.train.config import TrainConfig
 
 
 def run_batches(
-    run_directory: str, clip_ids: Sequence[str], vae_sha256: str, plan: WindowPlan, *, seed: int
+    run_directory: str,
+    clip_ids: Sequence[str],
+    config: TrainConfig,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> WindowBatches:
     """Batches of windows of the given clips, with the text that holds at their targets.
 
-    Raises SchemaError for latents of another VAE or rate, InputError when no clip is long enough.
+    Raises SchemaError for latents of another rate, InputError when no clip is long enough.
     """
+    rate = config.model.rates[0]
     reader = LatentReader(
-        f"{run_directory}/latents", vae_sha256=vae_sha256, lr_frame_stride=plan.time_stride
+        f"{run_directory}/latents", lr_factor=rate.height, lr_frame_stride=rate.time
     )
     clips = ChosenClips(reader, [reader.row_of(clip_id) for clip_id in clip_ids])
-    text = RunText(Prompts(run_directory), clips)
-    order = WindowOrder([clips.shape(row) for row in range(len(clips))], plan, seed=seed)
+    order = WindowOrder(
+        [clips.shape(row) for row in range(len(clips))],
+        config.windows,
+        seed=config.steps.seed,
+        rank=rank,
+        world_size=world_size,
+    )
+    text = RunText(Prompts(run_directory), clips, config.num_text_tokens)
     return WindowBatches(clips, text, order)
+
+
+def empty_prompt(run_directory: str, config: TrainConfig) -> TextConditions:
+    """The condition of the empty prompt, each tensor with B = 1.
+
+    Raises SchemaError when the run has none.
+    """
+    stored_LD = Prompts(run_directory).embedding_LD("", config.num_text_tokens)
+    return TextConditions(torch.from_numpy(stored_LD.astype(np.float32))[None])
 
 
 class ChosenClips:
@@ -65,11 +88,12 @@ class ChosenClips:
 class RunText:
     """The prompt of the nearest timestamp, as its stored embedding of a fixed length."""
 
-    def __init__(self, prompts: Prompts, clips: ChosenClips) -> None:
+    def __init__(self, prompts: Prompts, clips: ChosenClips, num_tokens: int) -> None:
         self._prompts = prompts
         self._clips = clips
+        self._num_tokens = num_tokens
 
     def __call__(self, row: int, latent: int) -> NDArray[np.float16]:
         """Of a clip's latent: fp16 ``(L, D)``."""
         clip_id, seconds = self._clips.time_of(row, latent)
-        return self._prompts.embedding_LD(self._prompts.at(clip_id, seconds), TINY_TEXT_TOKENS)
+        return self._prompts.embedding_LD(self._prompts.at(clip_id, seconds), self._num_tokens)

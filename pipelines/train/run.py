@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+from pathlib import Path
+
 import pyarrow as pa
 
 from pfp.errors import NothingUsable
 from pfp.io.digests import sha256_json
-from pfp.io.tables import read_table
+from pfp.io.tables import read_records, read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
-from pfp.schema import ConditionRecord, LatentRecord, StoryboardRecord
+from pfp.schema import CheckpointRecord, ConditionRecord, Failed, StoryboardRecord
 from pfp.train.split import split_clips
-from pipelines.train.config import PRESETS, TrainConfig
-from pipelines.train.stages import train_inputs, train_stage
+from pipelines.train.config import PRESETS, Task, TrainConfig, finetuned
+from pipelines.train.stages import CHECKPOINTS, TABLES, start_folder, train_inputs, train_stage
 
-CHECKPOINT_TABLE = "checkpoints/_index"  # beside the arms' folders, which are not Parquet
+PURPOSE = (
+    "Train the arms on the latents of a run: frame-preservation pretraining, or fine-tuning on the "
+    "next section."
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the stage as the command line says; the exit status is 0, or 2 for bad input."""
     from pfp.cli.stage import stage_main
 
-    return stage_main("train", "Train the arms on the latents of a run.", PRESETS, run, argv)
+    return stage_main("train", PURPOSE, PRESETS, run, argv, add_options=_add_task)
+
+
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "task",
+        nargs="?",
+        choices=("pretrain", "finetune"),
+        default="pretrain",
+        help="finetune goes on from the run's pretrained arms (default: pretrain)",
+    )
 
 
 def run(
@@ -31,54 +48,64 @@ def run(
     output_directory: str,
     engine: Engine = "ray",
     progress: Progress | None = None,
+    task: Task = "pretrain",
 ) -> list[StageReport]:
     """Train every arm on the clips that are not held out.
 
-    Raises NothingUsable when no clip has latents for a window of history.
+    Raises NothingUsable when no clip has latents for a window of history, and errors of
+    ``pipelines.train.checks`` for what would go wrong later.
     """
-    clip_ids, result_keys = usable_clips(input_directory, config)
-    train_clips, _ = split_clips(clip_ids, clips_per_train_clip=config.clips_per_train_clip)
-    data_sha256 = sha256_json([result_keys[clip] for clip in train_clips])
-    inputs = train_inputs(config, train_clips, data_sha256)
-    with connect(engine):
+    # Here and not above, because they take torch, and ``--help`` needs only the settings.
+    from pipelines.train import checks
+    from pipelines.train.estimate import device_memory
+    from pipelines.train.watch import following
+
+    config = finetuned(config) if task == "finetune" else config
+    checks.check_settings(config, engine)
+    vae_sha256, latents = checks.usable_latents(input_directory, config)
+    train_clips, _ = split_clips(latents, clips_per_train_clip=config.clips_per_train_clip)
+    checks.check_prompts(input_directory, config)
+    for name in config.arms:
+        start = start_folder(config, name, output_directory)
+        checks.check_start(start, config.arm(name), vae_sha256)
+    print(device_memory(config, [latents[clip].hr_shape for clip in latents]), file=sys.stderr)
+    keys = data_keys(input_directory, [latents[clip].result_key for clip in train_clips])
+    inputs = train_inputs(config, output_directory, vae_sha256, train_clips, sha256_json(keys))
+    with connect(engine), following(Path(output_directory) / CHECKPOINTS, progress):
         report = run_stage(
             train_stage(config, input_directory, output_directory),
             inputs,
-            f"{output_directory}/{CHECKPOINT_TABLE}",
+            f"{output_directory}/{TABLES[config.task]}",
             engine=engine,
             progress=progress,
         )
     summary.merge_stage(output_directory, report)
+    failures = told_failures(f"{output_directory}/{TABLES[config.task]}")
     if not report.kept:
-        raise NothingUsable(
-            f"no arm could be trained ({dict(report.reasons)}); see pfp why or the log"
-        )
+        raise NothingUsable(f"no arm could be trained: {failures[0]}")
+    for failure in failures:
+        print(failure, file=sys.stderr)
     return [report]
 
 
-def usable_clips(directory: str, config: TrainConfig) -> tuple[list[str], dict[str, list[str]]]:
-    """Kept clips that are long enough, and for each the keys of all results it is made of."""
-    latents = read_table(
-        f"{directory}/latents",
-        LatentRecord,
-        columns=["clip_id", "hr_shape", "result_key", "verdict"],
-    ).to_pylist()
-    stories = _keys(f"{directory}/storyboards", StoryboardRecord, "clip_id")
-    conditions = sorted(_keys(f"{directory}/conditions", ConditionRecord, "prompt_sha256").values())
-    found = {
-        row["clip_id"]: [row["result_key"], stories[row["clip_id"]], sha256_json(conditions)]
-        for row in latents
-        if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames
-    }
-    if not found:
-        message = (
-            f"{directory}/latents holds no clip of {config.history_frames} latent frames; "
-            "give longer videos"
-        )
-        raise NothingUsable(message)
-    return sorted(found), found
+def told_failures(table: str) -> list[str]:
+    """A sentence for each arm whose training broke."""
+    return [
+        f"{record.checkpoint_id}: {record.verdict.message}"
+        for record in read_records(table, CheckpointRecord)
+        if isinstance(record.verdict, Failed)
+    ]
 
 
-def _keys(directory: str, record: type, key: str) -> dict[str, str]:
-    table: pa.Table = read_table(directory, record, columns=[key, "result_key"])
-    return dict(zip(table[key].to_pylist(), table["result_key"].to_pylist(), strict=True))
+def data_keys(directory: str, latents: list[str]) -> list[list[str]]:
+    """The keys of all results that a training sees, which decide what it is made of."""
+    return [
+        latents,
+        _keys(f"{directory}/storyboards", StoryboardRecord),
+        _keys(f"{directory}/conditions", ConditionRecord),
+    ]
+
+
+def _keys(directory: str, record: type) -> list[str]:
+    table: pa.Table = read_table(directory, record, columns=["result_key"])
+    return sorted(table["result_key"].to_pylist())

@@ -1,22 +1,36 @@
-"""The train stage: one row an arm, each trained by one worker."""
+"""The train stage: one row an arm, each a training of its own."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 
+from pfp.errors import WeightsError
 from pfp.io.digests import sha256_json
 from pfp.models._folders import weights_sha256
 from pfp.models.tiny_names import arm_folder, tiny_folder
-from pfp.models.vae import vae_digest
 from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord
-from pipelines.train.config import TrainConfig
+from pipelines.train.config import WITHOUT_PRETRAIN, TrainConfig
 
-VERSION: Final = 1  # raise it when equal settings come to mean another training
+VERSION: Final = 2  # raise it when equal settings come to mean another training
+CHECKPOINTS: Final = "checkpoints"
+# Beside the arms' folders, which are not Parquet; a table for each task.
+TABLES: Final = {
+    "pretrain": f"{CHECKPOINTS}/_index",
+    "finetune": f"{CHECKPOINTS}/_finetuned",
+}
+_WAITING_CPUS: Final = 0.01  # of a worker that has other processes do the work
+# How a checkpoint is watched and by how many it is made changes nothing in it.
+_IRRELEVANT: Final = (
+    *("arms", "num_workers", "num_gpus_per_process", "num_cpus_per_process", "max_restarts"),
+    *("num_loader_workers", "trackers", "log_every_steps", "sample_every_steps", "vae"),
+    "base_folder",
+)
 
 
 def train_stage(config: TrainConfig, input_directory: str, output_directory: str) -> Stage:
@@ -24,9 +38,10 @@ def train_stage(config: TrainConfig, input_directory: str, output_directory: str
     # Here and not above, because it takes torch, and ``--help`` needs only the settings.
     from pipelines.train.worker import TrainArm, failed_checkpoint
 
-    settings = {k: v for k, v in asdict(config).items() if k not in {"arms", "num_workers"}}
+    settings = {name: value for name, value in asdict(config).items() if name not in _IRRELEVANT}
+    alone = config.num_processes == 1
     return Stage(
-        name="train",
+        name="train" if config.task == "pretrain" else config.task,
         record=CheckpointRecord,
         worker=TrainArm,
         worker_args={
@@ -37,29 +52,80 @@ def train_stage(config: TrainConfig, input_directory: str, output_directory: str
         input_key="checkpoint_id",
         content_columns=("arm", "start_sha256", "base_sha256", "clip_ids", "data_sha256"),
         fingerprint=sha256_json({"version": VERSION, **settings}),
-        resources=Resources(batch_size=1, num_workers=config.num_workers),
+        resources=Resources(
+            batch_size=1,
+            num_workers=config.num_workers,
+            num_cpus=config.num_cpus_per_process if alone else _WAITING_CPUS,
+            num_gpus=config.num_gpus_per_process if alone else 0,
+        ),
         on_error=failed_checkpoint,
     )
 
 
-def train_inputs(config: TrainConfig, clip_ids: list[str], data_sha256: str) -> pa.Table:
+def train_inputs(
+    config: TrainConfig,
+    run_directory: str,
+    vae_sha256: str,
+    clip_ids: list[str],
+    data_sha256: str,
+) -> pa.Table:
     """One row an arm: where it starts and what it sees."""
-    rows = []
-    for arm in config.arms:
-        folder = arm_folder(arm)
-        described = json.loads((folder / "config.json").read_text())
-        title = arm if arm == "no_memory" else f"{arm} {described['rate']}"
+    base = tiny_folder() / "base" if config.base_folder is None else Path(config.base_folder)
+    rows: list[dict[str, Any]] = []
+    for name in config.arms:
+        arm = config.arm(name)
+        start = start_folder(config, name, run_directory)
         rows.append(
             {
-                "checkpoint_id": title,
-                "arm": arm,
-                "rate": described["rate"],
-                "base": described["base"],
-                "base_sha256": weights_sha256(tiny_folder() / "base"),
-                "vae_sha256": vae_digest("tiny"),
-                "start_sha256": weights_sha256(folder),
+                "checkpoint_id": config.title(name),
+                "task": config.task,
+                "arm": name,
+                "rate": arm.rate,
+                "base": arm.base,
+                "base_sha256": weights_sha256(base),
+                "vae_sha256": vae_sha256,
+                "start_folder": None if start is None else str(start),
+                "start_sha256": None if start is None else weights_sha256(start),
                 "clip_ids": clip_ids,
                 "data_sha256": data_sha256,
             }
         )
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(rows, schema=_INPUT_SCHEMA)
+
+
+def start_folder(config: TrainConfig, name: str, run_directory: str) -> Path | None:
+    """The folder whose weights an arm starts from; None for fresh ones.
+
+    Raises WeightsError when the arm to go on from was not pretrained in this run.
+    """
+    if config.start == "shipped":
+        return arm_folder(name)
+    if config.start == "nothing" or name in (WITHOUT_PRETRAIN, "no_memory"):
+        return None
+    folder = checkpoint_folder(run_directory, config.arm(name).title)
+    if not (folder / "config.json").is_file():
+        raise WeightsError(
+            f"{folder} does not exist; run python -m pipelines.train pretrain for this arm first, "
+            "or give start=nothing"
+        )
+    trained = json.loads((folder / "config.json").read_text())
+    if trained.get("task") == "finetune":
+        raise WeightsError(f"{folder} is fine-tuned already; name the run of its pretraining")
+    return folder
+
+
+def checkpoint_folder(run_directory: str, title: str) -> Path:
+    """Where a checkpoint lies in a run."""
+    return Path(run_directory) / CHECKPOINTS / title.replace(" ", "-")
+
+
+_TEXT: Final = pa.string()
+_INPUT_SCHEMA: Final = pa.schema(
+    [
+        *(pa.field(name, _TEXT) for name in ("checkpoint_id", "task", "arm", "rate", "base")),
+        *(pa.field(name, _TEXT) for name in ("base_sha256", "vae_sha256")),
+        *(pa.field(name, _TEXT) for name in ("start_folder", "start_sha256")),
+        pa.field("clip_ids", pa.list_(_TEXT)),
+        pa.field("data_sha256", _TEXT),
+    ]
+)

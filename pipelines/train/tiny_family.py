@@ -33,8 +33,9 @@ from pfp.models.tiny_names import TINY_ARMS, TINY_RATE, TINY_TEXT_TOKENS
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import TinyCausalVAE
-from pfp.train.loop import TrainSettings, train
-from pfp.train.objective import Batch
+from pfp.train.loop import batches_by_step, train
+from pfp.train.objective import Batch, Denoising
+from pfp.train.settings import Objective, TrainSettings
 from pfp.train.tiny_base import tiny_base_config, train_base
 from pfp.train.tiny_batches import BatchPlan, LatentBank, bank_batch
 from pfp.train.tiny_data import (
@@ -240,7 +241,7 @@ def make_base(work: Path, out: Path, recipe: Recipe) -> None:
     torch.manual_seed(recipe.seed)
     dit = WanTransformer3DModel(**tiny_base_config())
     settings = TrainSettings(num_steps=recipe.base_steps, warmup_steps=100, seed=recipe.seed)
-    train_base(dit, batch_at, settings, every(100, "base"))
+    train_base(dit, batches_by_step(batch_at, recipe.seed), settings, every(100, "base"))
     dit.half().save_pretrained(out / "base")
 
 
@@ -263,7 +264,14 @@ def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
     config = ArmConfig(arm=arm, rate=TINY_RATE, lora_rank=recipe.lora_rank)
     model = MemoryDiT(load_base(out / "base"), config)
     settings = TrainSettings(num_steps=num_steps, seed=recipe.seed)
-    train(model, batch_at, settings, work / f"state-{arm}", report=every(100, arm))
+    report = every(100, arm)
+    train(
+        Denoising(model, Objective()),
+        batches_by_step(batch_at, recipe.seed),
+        settings,
+        work / f"state-{arm}",
+        report=lambda done: report(done.step, done.loss),
+    )
     card: dict[str, Any] = {
         "base_sha256": weights_sha256(out / "base"),
         "vae_sha256": weights_sha256(out / "vae"),

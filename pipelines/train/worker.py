@@ -1,4 +1,4 @@
-"""The worker that trains an arm, resumable in the middle."""
+"""The worker that has an arm trained: by itself, or by several processes."""
 
 from __future__ import annotations
 
@@ -8,113 +8,88 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import torch
+from safetensors import safe_open
 
 from pfp.models._folders import weights_sha256
-from pfp.models.memory_dit import MemoryDiT
-from pfp.models.tiny import load_arm
-from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
-from pfp.train.loop import TrainSettings, train
-from pfp.train.order import WindowPlan
 from pipelines.train.config import TrainConfig
-from pipelines.train.data import run_batches
+from pipelines.train.job import Job, card_of, run_job
+from pipelines.train.stages import CHECKPOINTS, checkpoint_folder
 
 
 class TrainArm:
-    """Trains one arm from its shipped weights; the folder appears whole or not at all."""
+    """Trains one arm after the other; a checkpoint's folder appears whole or not at all."""
 
     def __init__(self, config: TrainConfig, input_directory: str, output_directory: str) -> None:
         self._config = config
         self._input_directory = input_directory
         self._output = Path(output_directory)
-        # One thread, however many cores there are: sums in another order are other weights.
-        torch.set_num_threads(1)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """One ``CheckpointRecord`` row per arm."""
         return map_rows(batch, self._train, failed_checkpoint)
 
     def _train(self, row: Mapping[str, Any]) -> CheckpointRecord:
-        config = self._config
-        model = load_arm(arm_folder(row["arm"]))
-        if row["clip_ids"]:
-            plan = WindowPlan(
-                batch_size=config.batch_size,
-                history_frames=config.history_frames,
-                num_targets=config.num_targets,
-                continue_share=config.continue_share,
-            )
-            batches = run_batches(
-                self._input_directory, row["clip_ids"], self._vae_sha256(), plan, seed=config.seed
-            )
-            train(
-                model,
-                lambda step, _generator: batches[step].to("cpu"),
-                self._settings(),
-                self._state_folder(row),
-                report=lambda _step, _loss: None,
-            )
-        return self._record(row, model)
+        job = self._job(row)
+        if self._config.num_processes == 1:
+            run_job(job)
+        else:
+            from pipelines.train.distributed import run_on_processes
 
-    def _record(self, row: Mapping[str, Any], model: MemoryDiT) -> CheckpointRecord:
-        config, num_steps = self._config, self._config.num_steps if row["clip_ids"] else 0
-        folder = self._output / "checkpoints" / row["checkpoint_id"].replace(" ", "-")
-        aside = folder.with_name(f".{folder.name}.aside")
-        shutil.rmtree(aside, ignore_errors=True)
-        card = {
-            "base_sha256": row["base_sha256"],
-            "vae_sha256": row["vae_sha256"],
-            "start_sha256": row["start_sha256"],
-            "clip_ids": row["clip_ids"],
-            "num_steps": num_steps,
-            "seed": config.seed,
-        }
-        model.save_pretrained(aside, dtype=torch.float32, card=card)
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-        shutil.rmtree(self._state_folder(row), ignore_errors=True)
+            run_on_processes(job)
+        shutil.rmtree(job.state_folder, ignore_errors=True)
+        return self._record(row, Path(job.checkpoint_folder))
+
+    def _job(self, row: Mapping[str, Any]) -> Job:
+        # Named after all that the training depends on, so that no other goes on from it.
+        state = self._output / CHECKPOINTS / f".state-{row['result_key'][:16]}"
+        return Job(
+            config=self._config,
+            arm=row["arm"],
+            clip_ids=tuple(row["clip_ids"]),
+            run_directory=self._input_directory,
+            start_folder=row["start_folder"],
+            state_folder=str(state),
+            checkpoint_folder=str(checkpoint_folder(str(self._output), row["checkpoint_id"])),
+            card=card_of(self._config, row),
+        )
+
+    def _record(self, row: Mapping[str, Any], folder: Path) -> CheckpointRecord:
+        config, steps = self._config, self._config.steps
         return CheckpointRecord(
             **{name: row[name] for name in _SHARED_COLUMNS},
-            num_steps=num_steps,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            seed=config.seed,
-            num_trained=sum(parameter.numel() for parameter in model.trainable_parameters()),
+            num_steps=steps.num_steps if row["clip_ids"] else 0,
+            batch_size=config.windows.batch_size * config.num_processes,
+            learning_rate=steps.learning_rate,
+            seed=steps.seed,
+            num_trained=_num_values(folder),
             uri=folder.relative_to(self._output).as_posix(),
             sha256=weights_sha256(folder),
             verdict=KEPT,
         )
 
-    def _settings(self) -> TrainSettings:
-        return TrainSettings(
-            num_steps=self._config.num_steps,
-            learning_rate=self._config.learning_rate,
-            warmup_steps=max(1, self._config.num_steps // 10),
-            seed=self._config.seed,
-            save_every_steps=self._config.save_every_steps,
-        )
 
-    def _state_folder(self, row: Mapping[str, Any]) -> Path:
-        """Where a training that is under way keeps its state; named after all it depends on."""
-        return self._output / "checkpoints" / f".state-{row['result_key'][:16]}"
+def _num_values(folder: Path) -> int:
+    """How many numbers a checkpoint's weight files hold."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            sizes = (file.get_slice(name).get_shape() for name in file.keys())  # noqa: SIM118 - not a dict
+            total += sum(_product(size) for size in sizes)
+    return total
 
-    def _vae_sha256(self) -> str:
-        return weights_sha256(tiny_folder() / "vae")
+
+def _product(size: list[int]) -> int:
+    product = 1
+    for side in size:
+        product *= side
+    return product
 
 
 _SHARED_COLUMNS: Final = (
-    *(
-        "checkpoint_id",
-        "arm",
-        "rate",
-        "base",
-        "base_sha256",
-        "vae_sha256",
-        "start_sha256",
-        "clip_ids",
-    ),
+    *("checkpoint_id", "task", "arm", "rate", "base", "base_sha256", "vae_sha256"),
+    *("start_sha256", "clip_ids"),
 )
 
 

@@ -1,22 +1,185 @@
-"""Times, frame sets and the velocity loss."""
+"""The velocity error, noise-as-mask, text-free samples and frame sets."""
 
-import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from pfp.train.objective import random_frame_set, sample_times
+from pfp.errors import ConfigError
+from pfp.models.backbones.interface import TextConditions
+from pfp.models.rates import Rate
+from pfp.train.objective import (
+    Batch,
+    Denoising,
+    lr_frames_kept,
+    masked_history,
+    random_frame_set,
+    squared_error,
+)
+from pfp.train.settings import Objective
 
 
-@pytest.mark.parametrize("shift", [1.0, 3.0, 12.0])
-def test_times_follow_the_shifted_logit_normal(shift: float) -> None:
-    """The median of the shifted time is shift/(1+shift): sigmoid(0) = 1/2, shifted."""
-    times = sample_times(20_000, torch.Generator().manual_seed(0), shift=shift)
+def seeded(seed: int = 0) -> torch.Generator:
+    """Random numbers."""
+    return torch.Generator().manual_seed(seed)
 
-    assert math.isclose(shift / (1 + shift), times.median().item(), abs_tol=0.01)
-    assert 0 < times.min().item() < times.max().item() < 1
+
+def batch(num_clips: int = 3, *, follows: bool = False) -> Batch:
+    """Histories of 5 latent frames, LR 3; two frames asked for."""
+    generator = seeded(1)
+    index = [[5, 6]] * num_clips if follows else [[0, 3], [1, 4], [2, 3]][:num_clips]
+    return Batch(
+        hr_BCTHW=torch.randn(num_clips, 4, 5, 2, 2, generator=generator),
+        lr_BCTHW=torch.randn(num_clips, 4, 3, 1, 1, generator=generator),
+        target_BCTHW=torch.randn(num_clips, 4, 2, 2, 2, generator=generator),
+        frame_index_BT=torch.tensor(index),
+        text_BLD=torch.ones(num_clips, 2, 3),
+    )
+
+
+class Recorder(nn.Module):
+    """Stands for a model: keeps what it is given and answers with a constant."""
+
+    rate = Rate(height=4, width=4, time=2)
+
+    def __init__(self, velocity: float = 0.0) -> None:
+        super().__init__()
+        self.velocity = velocity
+        self.seen: dict[str, Any] = {}
+
+    def remember(self, hr: torch.Tensor, lr: torch.Tensor) -> str:
+        """What phi is shown."""
+        self.seen |= {"hr": hr, "lr": lr}
+        return "memory"
+
+    def forward(
+        self, noisy: torch.Tensor, timestep: torch.Tensor, text: Any, index: Any, **rest: Any
+    ) -> torch.Tensor:
+        """What the denoiser is shown."""
+        self.seen |= {"noisy": noisy, "timestep": timestep, "text": text, "index": index, **rest}
+        return torch.full_like(noisy, self.velocity)
+
+
+def test_the_error_is_that_of_the_velocity() -> None:
+    """Noise and target are told apart from what the model was shown: x_t = (1-t) X + t eps."""
+    model = Recorder(velocity=0.25)
+    given_batch = batch()
+
+    error_BT = squared_error(model, given_batch, seeded(), Objective())  # type: ignore[arg-type]
+
+    times = (model.seen["timestep"] / 1000)[:, None, :, None, None]
+    target = given_batch.target_BCTHW
+    noise = (model.seen["noisy"] - (1 - times) * target) / times
+    expected = (0.25 - (noise - target)).square().mean(dim=(1, 3, 4))
+    torch.testing.assert_close(error_BT, expected, atol=1e-4, rtol=1e-4)
+    assert "memory" == model.seen["memory"]
+    assert given_batch.hr_BCTHW is model.seen["hr"]
+
+
+@pytest.mark.parametrize("scope", ["none", "hr", "hr+lr"])
+def test_masks_keep_what_is_asked_for_and_noise_the_rest(scope: Any) -> None:
+    """Frames of Omega come through untouched; others move, in the branches of the scope only."""
+    given_batch = batch()
+    objective = Objective(mask_scope=scope)
+
+    hr, lr = masked_history(given_batch, seeded(), objective, 2)
+
+    same_hr_BT = (hr == given_batch.hr_BCTHW).all(dim=4).all(dim=3).all(dim=1)
+    same_lr_BT = (lr == given_batch.lr_BCTHW).all(dim=4).all(dim=3).all(dim=1)
+    omega = torch.zeros(3, 5, dtype=torch.bool).scatter_(1, given_batch.frame_index_BT, value=True)
+    # LR latent 0 covers HR latent 0, 1 covers 1 and 2, 2 covers 3 and 4.
+    covered = torch.tensor([[True, False, True], [False, True, True], [False, True, True]])
+    assert torch.equal(omega if scope != "none" else torch.ones_like(omega), same_hr_BT)
+    assert torch.equal(covered if scope == "hr+lr" else torch.ones_like(covered), same_lr_BT)
+
+
+def test_the_masks_noise_has_the_level_that_was_drawn() -> None:
+    """Of a history of zeros what is left is level times noise, so its size is the level."""
+    clean = replace(batch(), hr_BCTHW=torch.zeros(3, 400, 5, 8, 8))
+    objective = Objective(mask_scope="hr", mask_low=0.6, mask_high=0.601)
+
+    hr, _ = masked_history(clean, seeded(), objective, 2)
+
+    assert 0.6 == pytest.approx(hr[0, :, 1].std().item(), abs=0.01)
+
+
+def test_a_history_that_the_target_follows_is_not_masked() -> None:
+    """No frame of it was asked for, so none would be left."""
+    given_batch = batch(follows=True)
+
+    hr, lr = masked_history(given_batch, seeded(), Objective(mask_scope="hr+lr"), 2)
+
+    assert hr is given_batch.hr_BCTHW
+    assert lr is given_batch.lr_BCTHW
+
+
+@given(st.integers(1, 30), st.sampled_from([1, 2, 4, 8]), st.data())
+def test_lr_frames_are_kept_with_the_hr_frames_that_they_cover(
+    num_frames: int, stride: int, data: st.DataObject
+) -> None:
+    """LR latent j covers HR latents ``s j - s + 1 .. s j``: by hand, for any length and stride."""
+    kept = data.draw(st.lists(st.booleans(), min_size=num_frames, max_size=num_frames))
+    num_lr = 1 + (num_frames - 1) // stride
+    expected = [
+        any(kept[k] for k in range(stride * j - stride + 1, stride * j + 1) if k >= 0)
+        for j in range(num_lr)
+    ]
+
+    found = lr_frames_kept(torch.tensor([kept]), stride)
+
+    assert [expected] == found.tolist()
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_a_share_of_the_prompts_is_emptied(share: float, expected: float) -> None:
+    """Whole prompts, mask and pooled vector together."""
+    model = Recorder()
+    many = replace(
+        batch(),
+        text_BLD=torch.ones(3, 2, 3),
+        text_mask_BL=torch.ones(3, 2, dtype=torch.bool),
+        text_pooled_BP=torch.ones(3, 5),
+    )
+    empty = TextConditions(
+        torch.zeros(1, 2, 3), torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 5)
+    )
+    freed = []
+    for seed in range(60):
+        squared_error(model, many, seeded(seed), Objective(text_free_share=share), empty)  # type: ignore[arg-type]
+        text = model.seen["text"]
+        freed += (text.text_BLD == 0).all(dim=2).all(dim=1).tolist()
+        assert torch.equal(text.text_BLD[:, 0, 0] == 0, ~text.mask_BL[:, 0])
+        assert torch.equal(text.text_BLD[:, 0, 0], text.pooled_BP[:, 0])
+
+    assert expected == pytest.approx(sum(freed) / len(freed), abs=0.12)
+
+
+def test_guidance_reaches_a_distilled_model() -> None:
+    """As diffusers gives it: times 1,000."""
+    model = Recorder()
+
+    squared_error(model, batch(), seeded(), Objective(guidance=6.0))  # type: ignore[arg-type]
+
+    assert [6000.0] * 3 == model.seen["text"].guidance_B.tolist()
+
+
+def test_text_free_training_needs_the_empty_prompt() -> None:
+    """It says which setting makes it."""
+    with pytest.raises(ConfigError, match="with_empty_prompt=true"):
+        Denoising(Recorder(), Objective(text_free_share=0.2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mask_scope": "lr"}, {"text_free_share": 1.5}, {"low": 1.0}, {"mask_low": -1.0}]
+)
+def test_objectives_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    """One sentence with the value."""
+    with pytest.raises(ConfigError, match=str(next(iter(wrong.values())))):
+        Objective(**wrong)
 
 
 @given(st.integers(1, 40), st.data())

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.rotary import sequence_rotary, target_positions
-from pfp.models.backbones.streams import Streams, join, segment_timesteps, split_like
+from pfp.models.backbones.streams import Block, Streams, join, segment_timesteps, split_like
 
 _ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
 _TEXT_ATTENTION: Final = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
@@ -152,6 +152,13 @@ def _cross(cross: nn.Module | None, streams: Streams, given: Conditions) -> Stre
     return (*before, (flat + cross(flat, given.features_BNF)).view_as(target))
 
 
+def blocks_of(dit: HunyuanVideoTransformer3DModel) -> list[Block]:
+    """The two-stream blocks, then the single-stream ones."""
+    double = [(block, double_block_forward) for block in dit.transformer_blocks]
+    single = [(block, single_block_forward) for block in dit.single_transformer_blocks]
+    return [Block(cast("nn.Module", block), function) for block, function in (*double, *single)]
+
+
 def forward_with_memory(
     dit: HunyuanVideoTransformer3DModel,
     noisy_BCTHW: Tensor,
@@ -198,10 +205,10 @@ def forward_with_memory(
         memory.features_BNF if memory is not None else None,
     )
 
-    runs = [partial(double_block_forward, block) for block in dit.transformer_blocks]
-    runs += [partial(single_block_forward, block) for block in dit.single_transformer_blocks]
-    crosses = cross_attend if cross_attend is not None else [None] * len(runs)
-    for run, cross in zip(runs, crosses, strict=True):
+    blocks = blocks_of(dit)
+    crosses = cross_attend if cross_attend is not None else [None] * len(blocks)
+    for block, cross in zip(blocks, crosses, strict=True):
+        run = block.bound()
         if dit.gradient_checkpointing and torch.is_grad_enabled():
             streams, text_BLD = dit._gradient_checkpointing_func(  # noqa: SLF001 - as the stock forward
                 run, cross, streams, text_BLD, given
@@ -267,8 +274,6 @@ class Hunyuan:
         """See ``Backbone``."""
         return cast("nn.Conv3d", dit.x_embedder.proj)
 
-    def num_blocks(self, dit: HunyuanVideoTransformer3DModel) -> int:
-        """See ``Backbone``: the double-stream blocks, then the single-stream ones."""
-        return len(dit.transformer_blocks) + len(dit.single_transformer_blocks)
+    blocks = staticmethod(blocks_of)
 
     forward_with_memory = staticmethod(forward_with_memory)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from pfp.models.backbones.streams import Block
+
 
 class Memory(NamedTuple):
     """Memory tokens ``(B, N, D)`` and how they stand in the sequence.
@@ -56,8 +58,8 @@ class Backbone(Protocol):
         """Patchify and first projection, which the LR branch uses too; its output is D wide."""
         ...
 
-    def num_blocks(self, dit: Any) -> int:
-        """How many blocks there are, each of which may have a module of cross-attention."""
+    def blocks(self, dit: Any) -> list[Block]:
+        """The DiT's blocks in order; each may have a module of cross-attention."""
         ...
 
     def forward_with_memory(

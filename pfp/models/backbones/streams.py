@@ -11,11 +11,33 @@ same by broadcasting. Streams are two at most: memory, then target.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from types import MethodType
+from typing import Any, Final, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Streams = tuple[Tensor, ...]
+
+_METHOD: Final = "forward_by_segment"
+
+
+class Block(NamedTuple):
+    """A block of a DiT, and what computes its output instead of its own forward."""
+
+    module: nn.Module
+    function: Callable[..., Any]
+
+    def bound(self) -> Callable[..., Any]:
+        """The function of this block, as its method where ``as_method`` has made it one."""
+        method: Callable[..., Any] | None = getattr(self.module, _METHOD, None)
+        return partial(self.function, self.module) if method is None else method
+
+    def as_method(self) -> str:
+        """Make the function a method of the module, so that wrappers can act on its call."""
+        setattr(self.module, _METHOD, MethodType(self.function, self.module))
+        return _METHOD
 
 
 def join(streams: Streams) -> Tensor:

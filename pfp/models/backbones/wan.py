@@ -23,7 +23,14 @@ from torch import Tensor, nn
 
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.rotary import rotary_at, sequence_rotary, target_positions
-from pfp.models.backbones.streams import Streams, join, jointly, segment_timesteps, split_like
+from pfp.models.backbones.streams import (
+    Block,
+    Streams,
+    join,
+    jointly,
+    segment_timesteps,
+    split_like,
+)
 
 __all__ = [
     "LORA_TARGETS",
@@ -118,6 +125,11 @@ def _add_gated(x_BSPD: Tensor, update_BSPD: Tensor, gate_BS1D: Tensor) -> Tensor
     return (x_BSPD.float() + update_BSPD * gate_BS1D).type_as(x_BSPD)
 
 
+def blocks_of(dit: WanTransformer3DModel) -> list[Block]:
+    """All blocks, in order."""
+    return [Block(cast("nn.Module", block), block_forward) for block in dit.blocks]
+
+
 def forward_with_memory(
     dit: WanTransformer3DModel,
     noisy_BCTHW: Tensor,
@@ -159,13 +171,14 @@ def forward_with_memory(
         rotary,
         memory.features_BNF if memory is not None else None,
     )
-    crosses = cross_attend if cross_attend is not None else [None] * len(dit.blocks)
-    for block, cross in zip(dit.blocks, crosses, strict=True):
-        run = partial(block_forward, block, cross)
+    blocks = blocks_of(dit)
+    crosses = cross_attend if cross_attend is not None else [None] * len(blocks)
+    for block, cross in zip(blocks, crosses, strict=True):
+        run = block.bound()
         if dit.gradient_checkpointing and torch.is_grad_enabled():
-            streams = dit._gradient_checkpointing_func(run, streams, given)  # noqa: SLF001 - as the stock forward
+            streams = dit._gradient_checkpointing_func(run, cross, streams, given)  # noqa: SLF001 - as the stock forward
         else:
-            streams = run(streams, given)
+            streams = run(cross, streams, given)
     return _velocity(dit, streams[-1], temb_BSD[:, -num_segments:], (num_frames, rows, columns))
 
 
@@ -191,8 +204,6 @@ class Wan:
         """See ``Backbone``."""
         return cast("nn.Conv3d", dit.patch_embedding)
 
-    def num_blocks(self, dit: WanTransformer3DModel) -> int:
-        """See ``Backbone``."""
-        return len(dit.blocks)
+    blocks = staticmethod(blocks_of)
 
     forward_with_memory = staticmethod(forward_with_memory)

@@ -1,0 +1,139 @@
+"""What must be true before a training begins, said in one sentence where it is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from accelerate.tracking import get_available_trackers
+
+from pfp.errors import ConfigError, NothingUsable, SchemaError
+from pfp.io.prompts import Prompts
+from pfp.io.tables import read_table
+from pfp.latents.read import LatentReader
+from pfp.models._folders import weights_sha256
+from pfp.models.arm import ArmConfig, arm_config
+from pfp.models.checkpoint import read_description, same_arm
+from pfp.models.tiny_names import tiny_folder
+from pfp.runtime.run import Engine
+from pfp.schema import LatentRecord
+from pipelines.train.config import TrainConfig
+
+# The VAE in whose latents each base was trained, by the names of ``load_vae``.
+VAE_OF_BASE: Final = {
+    "tiny": "tiny",
+    "wan22_5b": "wan22_5b",
+    "wan22_a14b_high": "wan21",
+    "hunyuan": "hunyuan",
+}
+
+
+class Clip(NamedTuple):
+    """A clip's latents: their shape ``(T, C, H, W)`` and the key of the result that they are."""
+
+    hr_shape: tuple[int, ...]
+    result_key: str
+
+
+def check_settings(config: TrainConfig, engine: Engine) -> None:
+    """Settings that do not go together, with each other or with what is here."""
+    config.check()
+    if config.num_processes > 1 and engine != "ray":
+        raise ConfigError(
+            f"num_processes is {config.num_processes}, which Ray Train starts; give --engine ray, "
+            "or num_processes=1"
+        )
+    available = [str(tracker) for tracker in get_available_trackers()]
+    missing = sorted(set(config.trackers) - set(available))
+    if missing:
+        raise ConfigError(
+            f"trackers {', '.join(missing)} are not installed or unknown; pip install them, or "
+            f"choose from {', '.join(available)}"
+        )
+
+
+def usable_latents(run_directory: str, config: TrainConfig) -> tuple[str, dict[str, Clip]]:
+    """The digest of the run's VAE, and the clips that are long enough.
+
+    Raises SchemaError for latents that this training cannot read rightly (another VAE's, another
+    rate's, not normalised, not finite), NothingUsable when no clip is long enough.
+    """
+    where = f"{run_directory}/latents"
+    rate = config.model.rates[0]
+    reader = LatentReader(
+        where,
+        vae_sha256=weights_sha256(tiny_folder() / "vae") if config.model.base == "tiny" else None,
+        lr_factor=rate.height,
+        lr_frame_stride=rate.time,
+    )
+    check_vae(where, str(reader.shared.get("vae_id", "")), config)
+    longest = max(config.windows.histories)
+    found: dict[str, Clip] = {}
+    num_kept, num_latents = 0, 0
+    for row in _kept_rows(where):
+        num_kept, num_latents = num_kept + 1, max(num_latents, row["hr_shape"][0])
+        check_finite(where, row)
+        if row["hr_shape"][0] >= longest:
+            found[row["clip_id"]] = Clip(tuple(row["hr_shape"]), row["result_key"])
+    if not found:
+        raise NothingUsable(
+            f"{where} holds {num_kept} clips of at most {num_latents} latent frames, and a history "
+            f"takes {longest}; give longer videos, or a shorter history with "
+            "--set windows.history_frames=N"
+        )
+    return str(reader.shared["vae_sha256"]), dict(sorted(found.items()))
+
+
+def _kept_rows(where: str) -> list[dict[str, Any]]:
+    columns = ["clip_id", "hr_shape", "hr_channel_mean", "hr_channel_std", "result_key", "verdict"]
+    rows = read_table(where, LatentRecord, columns=columns).to_pylist()
+    return [row for row in rows if row["verdict"]["kind"] == "kept"]
+
+
+def check_vae(where: str, vae_id: str, config: TrainConfig) -> None:
+    """Latents of one VAE mean nothing to a base that was trained on another's."""
+    base = config.model.base
+    wanted = VAE_OF_BASE[base]
+    if vae_id and vae_id.split("+", maxsplit=1)[0] != wanted:
+        raise SchemaError(
+            f"{where} holds latents of the VAE {vae_id}, and {base} was trained on those of "
+            f"{wanted}; run pipelines.latents with --set vae={wanted}:DIR, or train another base"
+        )
+
+
+def check_finite(where: str, row: Mapping[str, Any]) -> None:
+    """A clip whose moments are not numbers has latents that are not."""
+    if not all(map(math.isfinite, [*row["hr_channel_mean"], *row["hr_channel_std"]])):
+        raise SchemaError(
+            f"{where}: the latents of clip {row['clip_id']} hold NaN or infinity; "
+            "run pipelines.latents again"
+        )
+
+
+def check_prompts(run_directory: str, config: TrainConfig) -> None:
+    """Text-free samples need the empty prompt's condition."""
+    if not config.objective.text_free_share:
+        return
+    try:
+        Prompts(run_directory).embedding_LD("", 1)
+    except SchemaError as error:
+        raise SchemaError(
+            f"objective.text_free_share is {config.objective.text_free_share} and {run_directory} "
+            "has no condition of the empty prompt; run pipelines.latents with "
+            "--set with_empty_prompt=true"
+        ) from error
+
+
+def check_start(folder: Path | None, wanted: ArmConfig, vae_sha256: str) -> None:
+    """A checkpoint to go on from must be of the same arm, and trained on the same VAE's latents."""
+    if folder is None:
+        return
+    described = read_description(folder)
+    same_arm(folder, wanted, arm_config(described))
+    if (found := described.get("vae_sha256")) != vae_sha256:
+        raise SchemaError(
+            f"{folder} was trained on latents of VAE {found}, and the run's are of {vae_sha256}; "
+            "encode the run with that VAE, or start from another checkpoint"
+        )
