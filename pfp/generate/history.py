@@ -13,6 +13,7 @@ from pfp.io.media import Guard, iter_frames
 from pfp.schema.windows import TEMPORAL_STRIDE
 
 PIECE_BYTES: Final = 192 << 20  # decoded at once: several keyframe intervals, and still small
+PIECE_FRAMES: Final = 2048  # small ones take time to decode too, and a call has a limit
 COUNTED_SIDE: Final = 16  # pixels of the frames that are only counted
 END_SECONDS: Final = 1e6  # longer than any video: to its end
 
@@ -29,36 +30,35 @@ def history_frames(
     """
     token_frames = TEMPORAL_STRIDE * token_latents
     side = (COUNTED_SIDE, COUNTED_SIDE)
-    num_frames = sum(len(piece) for piece in _pieces(path, fps=fps, size=side, first=0))
-    if num_frames < token_frames + 1:
-        raise InputError(
-            f"{path} has {num_frames} frames at {fps:g} fps and a history needs "
-            f"{token_frames + 1}; give a longer video, or none"
-        )
-    first = (num_frames - 1) % token_frames
-    for piece_FHWC in _pieces(path, fps=fps, size=size, first=first):
-        yield from piece_FHWC
+    with Guard() as guard:
+        num_frames = sum(map(len, _pieces(guard, path, fps=fps, size=side, first=0)))
+        if num_frames < token_frames + 1:
+            raise InputError(
+                f"{path} has {num_frames} frames at {fps:g} fps and a history needs "
+                f"{token_frames + 1}; give a longer video, or none"
+            )
+        first = (num_frames - 1) % token_frames
+        for piece_FHWC in _pieces(guard, path, fps=fps, size=size, first=first):
+            yield from piece_FHWC
 
 
 def _pieces(
-    path: str, *, fps: float, size: tuple[int, int], first: int
+    guard: Guard, path: str, *, fps: float, size: tuple[int, int], first: int
 ) -> Iterator[NDArray[np.uint8]]:
-    num_frames = max(1, PIECE_BYTES // (size[0] * size[1] * 3))
-    num_frames = min(num_frames, 4096)  # counted frames are tiny, but decoding takes its time
-    with Guard() as guard:
-        while True:
-            piece_FHWC: NDArray[np.uint8] = guard.call(
-                _read_piece,
-                path,
-                fps=fps,
-                size=size,
-                start_seconds=first / fps,
-                num_frames=num_frames,
-            )
-            yield piece_FHWC
-            first += len(piece_FHWC)
-            if len(piece_FHWC) < num_frames:
-                return
+    num_frames = max(1, min(PIECE_FRAMES, PIECE_BYTES // (size[0] * size[1] * 3)))
+    while True:
+        piece_FHWC: NDArray[np.uint8] = guard.call(
+            _read_piece,
+            path,
+            fps=fps,
+            size=size,
+            start_seconds=first / fps,
+            num_frames=num_frames,
+        )
+        yield piece_FHWC
+        first += len(piece_FHWC)
+        if len(piece_FHWC) < num_frames:
+            return
 
 
 def _read_piece(

@@ -17,8 +17,8 @@ RATES += [Rate(height=2, width=2, time=8)]
 SECTIONS = (33, 128, 94, 2, 30, 32)  # frames; some leave LR frames waiting for more
 
 
-@pytest.fixture(scope="module")
-def frames_FHWC() -> NDArray[np.uint8]:
+@pytest.fixture(name="frames_FHWC", scope="module")
+def frames() -> NDArray[np.uint8]:
     """As many frames of 64 x 64 noise in blocks."""
     blocks = np.random.default_rng(0).integers(0, 256, (sum(SECTIONS), 4, 4, 3))
     return blocks.repeat(16, axis=1).repeat(16, axis=2).astype(np.uint8)

@@ -36,8 +36,8 @@ REFUSE = [
 ArmMaker = Callable[..., MemoryDiT]
 
 
-@pytest.fixture(scope="module")
-def frames_FHWC() -> NDArray[np.uint8]:
+@pytest.fixture(name="frames_FHWC", scope="module")
+def frames() -> NDArray[np.uint8]:
     """49 frames of 64 x 32 noise in blocks."""
     blocks = np.random.default_rng(0).integers(0, 256, (sum(SECTIONS), 8, 4, 3))
     return blocks.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)

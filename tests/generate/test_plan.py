@@ -36,22 +36,22 @@ def test_without_a_history_the_first_section_has_the_video_s_first_frame_too() -
 
 
 @pytest.mark.parametrize(
-    ("num_frames", "goes_on", "expected"),
+    ("changed", "expected"),
     [
-        (1, False, [(1, 1)]),
-        (2, False, [(2, 2)]),
-        (9, False, [(9, 3)]),
-        (10, False, [(9, 3), (1, 1)]),
-        (1, True, [(1, 1)]),
-        (8, True, [(8, 2)]),
-        (13, True, [(8, 2), (5, 2)]),
+        ({"num_frames": 1, "goes_on": False}, [(1, 1)]),
+        ({"num_frames": 2, "goes_on": False}, [(2, 2)]),
+        ({"num_frames": 9, "goes_on": False}, [(9, 3)]),
+        ({"num_frames": 10, "goes_on": False}, [(9, 3), (1, 1)]),
+        ({"num_frames": 1}, [(1, 1)]),
+        ({"num_frames": 8}, [(8, 2)]),
+        ({"num_frames": 13}, [(8, 2), (5, 2)]),
     ],
 )
 def test_the_last_section_is_as_short_as_need_be(
-    num_frames: int, goes_on: bool, expected: list[tuple[int, int]]
+    changed: Any, expected: list[tuple[int, int]]
 ) -> None:
     """Its latents are the fewest that hold its frames, and the frames are exactly those asked."""
-    sections = plan(num_frames=num_frames, goes_on=goes_on)
+    sections = plan(**changed)
 
     assert expected == [(section.num_frames, section.num_latents) for section in sections]
 

@@ -22,8 +22,8 @@ TEXTS_LD = [RNG.normal(size=(length, 8)).astype(np.float16) for length in (4, 6)
 SETTINGS = SamplerSettings(num_steps=2, autocast=False)
 
 
-@pytest.fixture
-def frames_FHWC() -> NDArray[np.uint8]:
+@pytest.fixture(name="frames_FHWC")
+def frames() -> NDArray[np.uint8]:
     """Seventeen frames of a moving ramp."""
     ramp = np.add.outer(np.arange(17) * 5, np.arange(32) * 4)
     return np.broadcast_to(ramp[:, None, :, None], (17, 32, 32, 3)).astype(np.uint8)

@@ -221,7 +221,7 @@ def test_a_distilled_model_is_told_the_scale_instead() -> None:
 
 def test_guidance_without_a_negative_prompt_is_refused() -> None:
     """There would be nothing to go away from."""
-    with pytest.raises(ConfigError, match="guidance_scale 2.0 needs the negative prompt's"):
+    with pytest.raises(ConfigError, match=r"guidance_scale 2\.0 needs the negative prompt's"):
         sample(towards(torch.zeros(SHAPE)), guidance_scale=2.0)
 
 
