@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pfp.errors import InputError, SchemaError
+from pfp.errors import InputError, PfpError, SchemaError
 from pfp.generate.low_resolution import LrPart
 from pfp.generate.memory import Part
 from pfp.io.filesystems import Folder
@@ -39,13 +39,19 @@ class State:
     def held(self, facts: Mapping[str, Any]) -> Iterator[None]:
         """The folder, made if need be, for one run at a time and for one set of facts.
 
-        Raises InputError when another process has it, and as ``check``.
+        Raises InputError when another process has it, and as ``check``. An error that comes before
+        any part is complete takes the folder with it.
         """
         with locked(self._folder):
             self.check(facts)
             if not self._folder.has(SETTINGS_FILE):
                 self._folder.write(SETTINGS_FILE, json.dumps(facts, indent=2).encode())
-            yield
+            try:
+                yield
+            except PfpError:
+                if not any(name.endswith(".safetensors") for name in self._folder.names()):
+                    self.remove()  # nothing was made, so there is nothing to go on from
+                raise
 
     def check(self, facts: Mapping[str, Any]) -> None:
         """Raises InputError where the folder was begun with other facts; it may not exist yet."""
