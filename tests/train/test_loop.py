@@ -6,50 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory_dit import MemoryDiT
 from pfp.train.loop import BatchesFrom, StepReport, batches_by_step, generator_at, train
 from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import Objective, TrainSettings
+from tests.train.small_training import batch_at, tiny_model
 
 SETTINGS = TrainSettings(
     num_steps=6, warmup_steps=2, save_every_steps=2, autocast=False, ema_decay=0.9
 )
 
 
-def tiny_model(arm: str = "proposed") -> MemoryDiT:
-    """A real Wan DiT of one narrow layer with an arm, the same every time."""
-    torch.manual_seed(0)
-    dit = WanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=16,
-        out_channels=16,
-        text_dim=8,
-        freq_dim=16,
-        ffn_dim=32,
-        num_layers=1,
-    )
-    return MemoryDiT(dit, ArmConfig(arm=arm, lora_rank=2))
-
-
 def denoising(model: MemoryDiT | None = None) -> Denoising:
     """The model with the plain objective."""
     return Denoising(model or tiny_model(), Objective())
-
-
-def batch_at(step: int, generator: torch.Generator) -> Batch:
-    """Random latents that depend on the generator alone."""
-    del step
-    return Batch(
-        hr_BCTHW=torch.randn(2, 16, 3, 8, 8, generator=generator),
-        lr_BCTHW=torch.randn(2, 16, 2, 2, 2, generator=generator),
-        target_BCTHW=torch.randn(2, 16, 1, 8, 8, generator=generator),
-        frame_index_BT=torch.tensor([[1], [2]]),
-        text_BLD=torch.randn(2, 3, 8, generator=generator),
-    )
 
 
 BATCHES: BatchesFrom = batches_by_step(batch_at, 0)

@@ -1,0 +1,93 @@
+"""Several processes train as one would: copies of the model, or its parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train.ranks_driver import main
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class Ended(NamedTuple):
+    """What a training ended with."""
+
+    weights: dict[str, torch.Tensor]
+    first_step: int
+    reports: list[list[float]]
+
+
+def by_two(way: str, folder: Path) -> Ended:
+    """Run the driver in two processes that know each other."""
+    out = folder / f"{way}.safetensors"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
+        *("--master_addr=127.0.0.1", f"--master_port={port}", "-m", "tests.train.ranks_driver"),
+        *(way, str(folder / "state"), str(out)),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=REPO,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return ended(out)
+
+
+def alone(folder: Path) -> Ended:
+    """Run it in this process."""
+    main("copied", str(folder / "state"), str(folder / "alone.safetensors"))
+    return ended(folder / "alone.safetensors")
+
+
+def ended(out: Path) -> Ended:
+    """What the driver wrote."""
+    told: dict[str, Any] = json.loads(out.with_suffix(".json").read_text())
+    return Ended(load_file(out), told["first_step"], told["reports"])
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """Two processes with a whole model each, gradients averaged."""
+    return by_two("copied", tmp_path_factory.mktemp("copied"))
+
+
+def test_parts_of_a_model_train_as_copies_do(copied: Ended, tmp_path: Path) -> None:
+    """FSDP2 over two processes: the same losses, gradients, weights and averages."""
+    sharded = by_two("sharded", tmp_path)
+
+    torch.testing.assert_close(torch.tensor(sharded.reports), torch.tensor(copied.reports))
+    assert copied.weights.keys() == sharded.weights.keys()
+    for name, weight in copied.weights.items():
+        torch.testing.assert_close(sharded.weights[name], weight, atol=1e-6, rtol=1e-5, msg=name)
+
+    # Its state lies in two parts; a single process puts them together.
+    again = alone(tmp_path)
+
+    assert 4 == again.first_step
+    assert all(torch.equal(x, again.weights[name]) for name, x in sharded.weights.items())
+
+
+def test_each_process_has_noise_of_its_own(copied: Ended, tmp_path: Path) -> None:
+    """Two ranks that drew alike would only do the same twice: one process has other losses."""
+    one = alone(tmp_path)
+
+    assert len(copied.reports) == len(one.reports) == 4
+    assert copied.reports[0] != one.reports[0]
