@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from pfp.io.digests import sha256_json
+from pfp.latents.preprocess import lr_table
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae import vae_digest
 from pfp.runtime import Prepare, Resources, Stage
@@ -21,7 +22,7 @@ DECODER_CPUS: Final = 1.0
 def latents_stages(config: LatentsConfig) -> list[Stage]:
     """Clips to latents, HR and LR, and then one for each further LR copy."""
     copies = [
-        _latents_stage(copy, f"latents_lr_{copy.preprocess.lr_rate}", with_hr=False)
+        _latents_stage(copy, lr_table(copy.preprocess.lr_rate), with_hr=False)
         for copy in config.lr_copies
     ]
     return [_latents_stage(config, "latents", with_hr=True), *copies]
