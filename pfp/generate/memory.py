@@ -96,7 +96,7 @@ class GrowingMemory:
         hr = self._tensor(np.concatenate([part.hr_TCHW for part in self._parts]))
         lrs = [self._whole_lr(index) for index in range(len(self._lr_videos))]
         with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
-            return self._model.remember(hr, self._as_encoder_takes(lrs))
+            return self._model.remember(hr, *lrs)
 
     def _remember(self, part: Part) -> None:
         if self._model.encoder is not None and self.encodes_anew is None:

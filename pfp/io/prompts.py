@@ -1,14 +1,14 @@
 """Which prompt holds when, and its embedding: storyboards and conditions of a run, read together.
 
-Axes: L text tokens, D text features.
+Axes: L text tokens, D text features, P channels of a pooled text.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,17 @@ from pfp.io.tables import read_records
 from pfp.schema import ConditionRecord, StoryboardRecord
 
 STORED_DTYPE = np.dtype("<f2")
+
+
+class Embedding(NamedTuple):
+    """A prompt's condition: tokens cut or zero-padded to one length, ``num_tokens`` its own.
+
+    ``pooled_P`` is the vector of a second text encoder, where there is one.
+    """
+
+    tokens_LD: NDArray[np.float16]
+    num_tokens: int
+    pooled_P: NDArray[np.float16] | None = None
 
 
 def caption_at(shots: Sequence[Mapping[str, Any]], seconds: float) -> str:
@@ -44,18 +55,21 @@ class Prompts:
     """Storyboards and conditions of a run directory.
 
     The storyboards are held; embeddings are read when they are asked for, the last ``num_cached``
-    of them kept.
+    of them kept. With ``pooled`` there are the conditions of HunyuanVideo's second text encoder,
+    too.
     """
 
-    def __init__(self, run_directory: str, *, num_cached: int = 1024) -> None:
+    def __init__(self, run_directory: str, *, pooled: bool = False, num_cached: int = 1024) -> None:
         self._shots = {
             record.clip_id: record.shots
             for record in read_records(
                 f"{run_directory}/storyboards", StoryboardRecord, verdict="kept"
             )
         }
-        self._conditions = Blobs(f"{run_directory}/conditions", ConditionRecord)
-        self._stored_LD = lru_cache(maxsize=num_cached)(self._read)
+        self._tokens_LD = _reader(f"{run_directory}/conditions", num_cached)
+        self._pooled_1P = (
+            _reader(f"{run_directory}/conditions_pooled", num_cached) if pooled else None
+        )
 
     def at(self, clip_id: str, seconds: float) -> str:
         """The clip's prompt at a time in seconds from its video's first frame."""
@@ -65,20 +79,36 @@ class Prompts:
             )
         return caption_at(self._shots[clip_id], seconds)
 
-    def embedding_LD(self, prompt: str, num_tokens: int) -> NDArray[np.float16]:  # noqa: N802
-        """The prompt's stored embedding, cut or zero-padded to ``num_tokens``."""
-        stored_LD = self._stored_LD(prompt)[:num_tokens]
-        return np.pad(stored_LD, ((0, num_tokens - len(stored_LD)), (0, 0)))
+    def embedding(self, prompt: str, num_tokens: int) -> Embedding:
+        """The prompt's stored condition, cut or zero-padded to ``num_tokens``.
 
-    def _read(self, prompt: str) -> NDArray[np.float16]:
+        Raises SchemaError for a prompt that has none.
+        """
+        stored_LD = self._tokens_LD(prompt)[:num_tokens]
+        padding = ((0, num_tokens - len(stored_LD)), (0, 0))
+        return Embedding(
+            tokens_LD=np.pad(stored_LD, padding),
+            num_tokens=len(stored_LD),
+            pooled_P=None if self._pooled_1P is None else self._pooled_1P(prompt)[0],
+        )
+
+
+def _reader(directory: str, num_cached: int) -> Callable[[str], NDArray[np.float16]]:
+    """A function from a prompt to its stored embedding, read-only ``(L, D)``."""
+    conditions = Blobs(directory, ConditionRecord)
+
+    def read(prompt: str) -> NDArray[np.float16]:
         try:
-            row = self._conditions.row_of(prompt_sha256(prompt))
+            row = conditions.row_of(prompt_sha256(prompt))
         except InputError as error:
             raise SchemaError(
-                f"prompt {prompt[:60]!r} has no condition; run pipelines/latents again"
+                f"prompt {prompt[:60]!r} has no condition in {directory}; "
+                "run pipelines/latents again"
             ) from error
-        shape = self._conditions.columns["embedding_shape"][row].as_py()
-        content = self._conditions.whole(row, "embedding")
+        shape = conditions.columns["embedding_shape"][row].as_py()
+        content = conditions.whole(row, "embedding")
         embedding_LD: NDArray[np.float16] = content.view(STORED_DTYPE).reshape(shape)
         embedding_LD.flags.writeable = False
         return embedding_LD
+
+    return lru_cache(maxsize=num_cached)(read)

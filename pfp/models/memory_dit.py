@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig
@@ -32,10 +32,6 @@ from pfp.models.memory_encoder import (
 from pfp.models.rates import TimeStride
 
 __all__ = ["ArmConfig", "MemoryDiT", "arm_config"]
-
-# The history's LR latents: one video, or with several encoders one for each, None where an encoder
-# takes none.
-LowResolution: TypeAlias = Tensor | Sequence[Tensor | None] | None
 
 
 class MemoryDiT(nn.Module):
@@ -110,17 +106,25 @@ class MemoryDiT(nn.Module):
         """The base's patchify and first projection; its output channels are the inner width."""
         return self.backbone.patch_embedding(self.dit)
 
-    def remember(self, hr_BCTHW: Tensor, lr: LowResolution) -> Memory | None:
+    def remember(self, hr_BCTHW: Tensor, *lrs_BCTHW: Tensor | None) -> Memory | None:
         """phi(H): memory tokens and how they stand in the sequence; None without memory.
 
-        ``hr_BCTHW`` and ``lr`` ``(B, C, T', H', W')`` are normalised latents of the history and of
-        its small, slow copy (section 3.1), which end together.
+        ``hr_BCTHW`` and ``lrs_BCTHW`` are normalised latents of the history and of its small, slow
+        copy (section 3.1), which end together; a copy for each rate. An arm without the LR branch
+        takes None, or none.
         """
         if self.encoder is None:
             return None
-        lr = self._typed(lr)
-        run = self.encoder.encode(hr_BCTHW, lr, self.patch_embedding)  # type: ignore[arg-type]
-        return self.as_memory(run, hr_BCTHW)
+        return self.as_memory(
+            self.encoder.encode(hr_BCTHW, self.lr_of(lrs_BCTHW), self.patch_embedding), hr_BCTHW
+        )
+
+    def lr_of(self, lrs_BCTHW: Sequence[Tensor | None]) -> Any:
+        """LR latents as the encoder takes them: one, or one for each; a window has none."""
+        dtype = self.patch_embedding.weight.dtype
+        lrs = [None if lr is None else lr.to(dtype) for lr in lrs_BCTHW]
+        lrs += [None] * (self.config.num_encoders - len(lrs))
+        return lrs if self.config.num_encoders > 1 else lrs[0]
 
     def as_memory(self, run: MemoryTokens, hr_BCTHW: Tensor | None = None) -> Memory:
         """An encoder's tokens as they stand in this arm's sequence.
@@ -148,12 +152,6 @@ class MemoryDiT(nn.Module):
             attends_to_text=config.memory_attends_to_text,
             features_BNF=run.features_BNF if self.cross_attend is not None else None,
         )
-
-    def _typed(self, lr: LowResolution) -> LowResolution:
-        dtype = self.patch_embedding.weight.dtype
-        if lr is None or isinstance(lr, Tensor):
-            return None if lr is None else lr.to(dtype)
-        return [None if each is None else each.to(dtype) for each in lr]
 
     def _stated_positions(self, hr_BCTHW: Tensor) -> Tensor:
         num_frames, height, width = hr_BCTHW.shape[2:]

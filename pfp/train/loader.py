@@ -1,6 +1,7 @@
 """Batches of windows, read from the latents table when they are due.
 
-Axes: B batch, T latent frames, C channels, H rows, W columns, L text tokens, D text features.
+Axes: B batch, T latent frames, C channels, H rows, W columns, L text tokens, D text features, P
+channels of a pooled text.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from pfp.errors import ConfigError
+from pfp.io.prompts import Embedding
 from pfp.schema.latent import Branch, LatentSpan
 from pfp.schema.windows import Window
 from pfp.train.objective import Batch
 from pfp.train.order import WindowChoice, WindowOrder
 
-# A row and a latent frame of it to the embedding, fp16 (L, D), of the prompt that holds then:
-# that of the nearest timestamp and nothing else, as the paper trains (section 4.1).
-TextAt: TypeAlias = Callable[[int, int], NDArray[np.float16]]
+# A row and a latent frame of it to the embedding of the prompt that holds then: that of the nearest
+# timestamp and nothing else, as the paper trains (section 4.1). All of one length.
+TextAt: TypeAlias = Callable[[int, int], Embedding]
 
 
 class LatentSource(Protocol):
@@ -47,40 +49,45 @@ class WindowBatches(Dataset[Batch]):
     """Item s is the whole batch of step s: a map-style dataset without an end.
 
     A batch is read into its own memory, latents in fp16 as they are stored, and nothing is kept.
-    ``ConfigError`` when the order's windows would not be in step with the LR copy.
+    ``more_lr`` are the LR copies of further encoders of other rates (section 4.5): they number the
+    clips as ``latents`` does. ``ConfigError`` when the order's windows would not be in step with
+    an LR copy.
     """
 
-    def __init__(self, latents: LatentSource, text_at: TextAt, order: WindowOrder) -> None:
-        _check_in_step(order, latents)
+    def __init__(
+        self,
+        latents: LatentSource,
+        text_at: TextAt,
+        order: WindowOrder,
+        *,
+        more_lr: Sequence[LatentSource] = (),
+    ) -> None:
+        for source in (latents, *more_lr):
+            _check_in_step(order, source)
         self._latents = latents
         self._text_at = text_at
         self._order = order
+        self._more_lr = tuple(more_lr)
 
     def __getitem__(self, step: int) -> Batch:
         choices = self._order.at(step)
         hr_spans, hr_BTCHW = _histories(self._latents, choices, "hr")
         lr_spans, lr_BTCHW = _histories(self._latents, choices, "lr")
         self._latents.read([*hr_spans, *lr_spans], [*hr_BTCHW, *lr_BTCHW])
-        text = [self._text_at(each.row, each.start + each.targets[0]) for each in choices]
+        prompts = [self._text_at(each.row, each.start + each.targets[0]) for each in choices]
+        text_BLD = np.stack([prompt.tokens_LD for prompt in prompts])
+        lengths_B1 = np.array([[prompt.num_tokens] for prompt in prompts])
+        pooled = [prompt.pooled_P for prompt in prompts if prompt.pooled_P is not None]
         return Batch(
             hr_BCTHW=torch.from_numpy(hr_BTCHW).transpose(1, 2),
             lr_BCTHW=torch.from_numpy(lr_BTCHW).transpose(1, 2),
             target_BCTHW=torch.from_numpy(self._targets(choices, hr_BTCHW)).transpose(1, 2),
             frame_index_BT=torch.tensor([choice.targets for choice in choices]),
-            text_BLD=torch.from_numpy(np.stack(text)),
+            text_BLD=torch.from_numpy(text_BLD),
+            text_mask_BL=torch.from_numpy(np.arange(text_BLD.shape[1]) < lengths_B1),
+            text_pooled_BP=torch.from_numpy(np.stack(pooled)) if pooled else None,
+            more_lr_BCTHW=tuple(_read_lr(source, choices) for source in self._more_lr),
         )
-
-    def lr_beside(self, step: int, copy: LatentSource) -> torch.Tensor:
-        """The latents of another LR copy beside the histories of a step, fp16 (B, C, T, H, W).
-
-        For a second encoder of another rate (section 4.5). ``copy`` numbers the clips as
-        ``latents`` does and needs to have LR latents alone. ``ConfigError`` when the order's
-        windows would not be in step with it.
-        """
-        _check_in_step(self._order, copy)
-        spans, lr_BTCHW = _histories(copy, self._order.at(step), "lr")
-        copy.read(spans, list(lr_BTCHW))
-        return torch.from_numpy(lr_BTCHW).transpose(1, 2)
 
     def _targets(
         self, choices: Sequence[WindowChoice], hr_BTCHW: NDArray[np.float16]
@@ -123,6 +130,12 @@ def _histories(
         part = window.hr_slice if branch == "hr" else window.lr_slice
         spans.append(LatentSpan(each.row, branch, part.start, part.stop))
     return spans, _empty(source, choices, branch, spans[0].stop - spans[0].start)
+
+
+def _read_lr(source: LatentSource, choices: Sequence[WindowChoice]) -> torch.Tensor:
+    spans, lr_BTCHW = _histories(source, choices, "lr")
+    source.read(spans, list(lr_BTCHW))
+    return torch.from_numpy(lr_BTCHW).transpose(1, 2)
 
 
 def _empty(

@@ -6,7 +6,7 @@ pooled text. ``H`` in a comment is the history, ``Omega`` the latent frames aske
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple, cast
 
@@ -29,6 +29,7 @@ class Batch:
     Latents are normalised: float32 as the model takes them, fp16 as they are stored and loaded.
     ``hr`` and ``lr`` are the history H that phi sees, ``target`` the frames to denoise (H_Omega
     for retrieval, the next section X_0 for continuation) at true latent indices ``frame_index``.
+    ``more_lr`` are the LR latents of further encoders, of other rates.
     ``text_mask`` and ``text_pooled`` are what HunyuanVideo wants beside the text. ``origin`` is
     where a crop lies in its picture, in patches.
     """
@@ -41,6 +42,7 @@ class Batch:
     text_mask_BL: Tensor | None = None
     text_pooled_BP: Tensor | None = None
     origin_B2: Tensor | None = None
+    more_lr_BCTHW: tuple[Tensor, ...] = ()
 
     @property
     def text(self) -> TextConditions:
@@ -62,8 +64,13 @@ class Batch:
         )
 
     def _map(self, fn: Callable[[Tensor], Tensor]) -> Batch:
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed: dict[str, Any] = {k: None if x is None else fn(x) for k, x in tensors.items()}
+        changed: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                changed[field.name] = tuple(map(fn, value))
+            else:
+                changed[field.name] = None if value is None else fn(value)
         return Batch(**changed)
 
 
@@ -116,37 +123,39 @@ def squared_error(
         mode=objective.range_mode,
     ).to(device)
     times = times_B[:, None, None, None, None]
-    hr_BCTHW, lr_BCTHW = masked_history(batch, generator, objective, model.rate.time)
+    strides = [rate.time for rate in model.config.rates]
+    hr_BCTHW, lrs_BCTHW = masked_history(batch, generator, objective, strides)
     velocity = model(
         (1 - times) * target + times * noise,
         (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
         _prompts(batch, generator, objective, empty_text),
         batch.frame_index_BT,
-        memory=model.remember(hr_BCTHW, lr_BCTHW),
+        memory=model.remember(hr_BCTHW, *lrs_BCTHW),
         origin_B2=batch.origin_B2,
     )
     return cast("Tensor", (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4)))
 
 
 class History(NamedTuple):
-    """What phi sees."""
+    """What phi sees: HR latents, and the LR latents of each encoder."""
 
     hr_BCTHW: Tensor
-    lr_BCTHW: Tensor
+    lrs_BCTHW: tuple[Tensor, ...]
 
 
 def masked_history(
-    batch: Batch, generator: torch.Generator, objective: Objective, time_stride: int
+    batch: Batch, generator: torch.Generator, objective: Objective, time_strides: Sequence[int]
 ) -> History:
     """Noise-as-mask (section 3.1): frames outside Omega noised, those of Omega clean.
 
-    An LR latent is kept when one of the ``time_stride`` HR latents that it covers is. A history
-    that the target follows is left clean: no frame of it was asked for.
+    An LR latent is kept when one of the HR latents that it covers is, as many as its encoder's
+    ``time_strides`` says. A history that the target follows is left clean: no frame of it was asked
+    for.
     """
-    hr, lr = batch.hr_BCTHW, batch.lr_BCTHW
+    hr, lrs = batch.hr_BCTHW, (batch.lr_BCTHW, *batch.more_lr_BCTHW)
     num_frames = hr.shape[2]
     if objective.mask_scope == "none" or int(batch.frame_index_BT.max()) >= num_frames:
-        return History(hr, lr)
+        return History(hr, lrs)
     kept_BT = torch.zeros(len(hr), num_frames, dtype=torch.bool, device=hr.device)
     kept_BT.scatter_(1, batch.frame_index_BT.to(hr.device), value=True)
     levels_B = sample_times(
@@ -159,8 +168,11 @@ def masked_history(
     ).to(hr.device)
     hr = _noised(hr, levels_B, kept_BT, generator)
     if objective.mask_scope == "hr+lr":
-        lr = _noised(lr, levels_B, lr_frames_kept(kept_BT, time_stride), generator)
-    return History(hr, lr)
+        lrs = tuple(
+            _noised(lr, levels_B, lr_frames_kept(kept_BT, stride), generator)
+            for lr, stride in zip(lrs, time_strides, strict=True)
+        )
+    return History(hr, lrs)
 
 
 def lr_frames_kept(kept_BT: Tensor, time_stride: int) -> Tensor:

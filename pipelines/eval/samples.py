@@ -121,7 +121,7 @@ class GenerateSamples:
             hr_TCHW=remembered.hr_TCHW[:history],
             lr_TCHW=remembered.lr_TCHW[: (history + 1) // 2],
             omega=omega,
-            text_LD=self._prompts.embedding_LD(row["prompts"][0], TINY_TEXT_TOKENS),
+            text_LD=self._prompts.embedding(row["prompts"][0], TINY_TEXT_TOKENS).tokens_LD,
             settings=self._sampler,
             seed=row["seed"],
         )
@@ -141,7 +141,10 @@ class GenerateSamples:
                 hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
                 frames_FHWC=history_FHWC,
             ),
-            [self._prompts.embedding_LD(prompt, TINY_TEXT_TOKENS) for prompt in row["prompts"]],
+            [
+                self._prompts.embedding(prompt, TINY_TEXT_TOKENS).tokens_LD
+                for prompt in row["prompts"]
+            ],
             downscale,
             section_latents=self._config.section_latents,
             settings=self._sampler,

@@ -20,6 +20,7 @@ from pfp.models.tiny_names import tiny_folder
 from pfp.runtime.run import Engine
 from pfp.schema import LatentRecord
 from pipelines.train.config import TrainConfig
+from pipelines.train.data import lr_readers
 
 # The VAE in whose latents each base was trained, by the names of ``load_vae``.
 VAE_OF_BASE: Final = {
@@ -61,13 +62,8 @@ def usable_latents(run_directory: str, config: TrainConfig) -> tuple[str, dict[s
     rate's, not normalised, not finite), NothingUsable when no clip is long enough.
     """
     where = f"{run_directory}/latents"
-    rate = config.model.rates[0]
-    reader = LatentReader(
-        where,
-        vae_sha256=weights_sha256(tiny_folder() / "vae") if config.model.base == "tiny" else None,
-        lr_factor=rate.height,
-        lr_frame_stride=rate.time,
-    )
+    reader, *others = lr_readers(run_directory, config.model.rates)
+    check_digest(where, reader, config)
     check_vae(where, str(reader.shared.get("vae_id", "")), config)
     longest = max(config.windows.histories)
     found: dict[str, Clip] = {}
@@ -77,6 +73,8 @@ def usable_latents(run_directory: str, config: TrainConfig) -> tuple[str, dict[s
         check_finite(where, row)
         if row["hr_shape"][0] >= longest:
             found[row["clip_id"]] = Clip(tuple(row["hr_shape"]), row["result_key"])
+    for other in others:
+        found = {clip: found[clip] for clip in other.clip_ids if clip in found}
     if not found:
         raise NothingUsable(
             f"{where} holds {num_kept} clips of at most {num_latents} latent frames, and a history "
@@ -103,6 +101,16 @@ def check_vae(where: str, vae_id: str, config: TrainConfig) -> None:
         )
 
 
+def check_digest(where: str, reader: LatentReader, config: TrainConfig) -> None:
+    """The tiny base knows the weights of its VAE; of the large ones the name says which it is."""
+    found, wanted = reader.shared.get("vae_sha256"), weights_sha256(tiny_folder() / "vae")
+    if config.model.base == "tiny" and found not in (None, wanted):
+        raise SchemaError(
+            f"{where} holds latents of the VAE {reader.shared['vae_id']} {found}, not of the tiny "
+            f"base's {wanted}; run pipelines.latents with --set vae=tiny"
+        )
+
+
 def check_finite(where: str, row: Mapping[str, Any]) -> None:
     """A clip whose moments are not numbers has latents that are not."""
     if not all(map(math.isfinite, [*row["hr_channel_mean"], *row["hr_channel_std"]])):
@@ -117,7 +125,7 @@ def check_prompts(run_directory: str, config: TrainConfig) -> None:
     if not config.objective.text_free_share:
         return
     try:
-        Prompts(run_directory).embedding_LD("", 1)
+        Prompts(run_directory).embedding("", 1)
     except SchemaError as error:
         raise SchemaError(
             f"objective.text_free_share is {config.objective.text_free_share} and {run_directory} "

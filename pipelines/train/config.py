@@ -99,12 +99,11 @@ class TrainConfig:
                     f"what is shipped are the arms {', '.join(TINY_ARMS)} of the tiny base, to go "
                     "on pretraining; give start=nothing for others"
                 )
-        rates = self.model.rates
-        if len(rates) > 1 or max(rate.time for rate in rates) != self.windows.time_stride:
+        longest = max(rate.time for rate in self.model.rates)
+        if longest != self.windows.time_stride:
             raise ConfigError(
-                f"windows of time_stride {self.windows.time_stride} are not those of rate "
-                f"{self.model.rate}; give windows.time_stride={max(r.time for r in rates)} and one "
-                "rate, as a table of latents has one LR copy"
+                f"windows.time_stride is {self.windows.time_stride}, and rate {self.model.rate} "
+                f"has a stride of {longest}; give windows.time_stride={longest}"
             )
         if self.sharded and self.num_processes < 2:
             raise ConfigError("sharded spreads over processes; give num_processes=2 or more")

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pfp.io.prompts import Prompts
+from pfp.io.prompts import Embedding, Prompts
 from pfp.latents.read import LatentReader
 from pfp.models.backbones.interface import TextConditions
+from pfp.models.rates import Rate
 from pfp.schema.latent import Branch, LatentSpan
 from pfp.train.loader import WindowBatches
 from pfp.train.order import WindowOrder
@@ -29,20 +30,31 @@ def run_batches(
 
     Raises SchemaError for latents of another rate, InputError when no clip is long enough.
     """
-    rate = config.model.rates[0]
-    reader = LatentReader(
-        f"{run_directory}/latents", lr_factor=rate.height, lr_frame_stride=rate.time
+    main, *others = (
+        ChosenClips(reader, clip_ids) for reader in lr_readers(run_directory, config.model.rates)
     )
-    clips = ChosenClips(reader, [reader.row_of(clip_id) for clip_id in clip_ids])
     order = WindowOrder(
-        [clips.shape(row) for row in range(len(clips))],
+        [main.shape(row) for row in range(len(main))],
         config.windows,
         seed=config.steps.seed,
         rank=rank,
         world_size=world_size,
     )
-    text = RunText(Prompts(run_directory), clips, config.num_text_tokens)
-    return WindowBatches(clips, text, order)
+    prompts = Prompts(run_directory, pooled=config.model.base == "hunyuan")
+    text = RunText(prompts, main, config.num_text_tokens)
+    return WindowBatches(main, text, order, more_lr=others)
+
+
+def lr_readers(run_directory: str, rates: Sequence[Rate]) -> list[LatentReader]:
+    """The latents, and the tables of further LR copies, in the order of the encoders' rates."""
+    first, *rest = rates
+    readers = [
+        LatentReader(f"{run_directory}/latents", lr_factor=first.height, lr_frame_stride=first.time)
+    ]
+    for rate in rest:
+        where = f"{run_directory}/latents_lr_{rate}"
+        readers.append(LatentReader(where, lr_factor=rate.height, lr_frame_stride=rate.time))
+    return readers
 
 
 def empty_prompt(run_directory: str, config: TrainConfig) -> TextConditions:
@@ -50,16 +62,26 @@ def empty_prompt(run_directory: str, config: TrainConfig) -> TextConditions:
 
     Raises SchemaError when the run has none.
     """
-    stored_LD = Prompts(run_directory).embedding_LD("", config.num_text_tokens)
-    return TextConditions(torch.from_numpy(stored_LD.astype(np.float32))[None])
+    prompts = Prompts(run_directory, pooled=config.model.base == "hunyuan")
+    return text_conditions(prompts.embedding("", config.num_text_tokens))
+
+
+def text_conditions(embedding: Embedding) -> TextConditions:
+    """A stored condition as a backbone takes it, float32, with B = 1."""
+    tokens_LD, num_tokens, pooled_P = embedding
+    return TextConditions(
+        text_BLD=torch.from_numpy(tokens_LD.astype(np.float32))[None],
+        mask_BL=torch.arange(len(tokens_LD))[None] < num_tokens,
+        pooled_BP=None if pooled_P is None else torch.from_numpy(pooled_P.astype(np.float32))[None],
+    )
 
 
 class ChosenClips:
-    """Some rows of a table, numbered from 0."""
+    """Some clips of a table, numbered from 0."""
 
-    def __init__(self, reader: LatentReader, rows: Sequence[int]) -> None:
+    def __init__(self, reader: LatentReader, clip_ids: Sequence[str]) -> None:
         self._reader = reader
-        self._rows = rows
+        self._rows = [reader.row_of(clip_id) for clip_id in clip_ids]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -86,14 +108,14 @@ class ChosenClips:
 
 
 class RunText:
-    """The prompt of the nearest timestamp, as its stored embedding of a fixed length."""
+    """The prompt of the nearest timestamp, as its stored condition of a fixed length."""
 
     def __init__(self, prompts: Prompts, clips: ChosenClips, num_tokens: int) -> None:
         self._prompts = prompts
         self._clips = clips
         self._num_tokens = num_tokens
 
-    def __call__(self, row: int, latent: int) -> NDArray[np.float16]:
-        """Of a clip's latent: fp16 ``(L, D)``."""
+    def __call__(self, row: int, latent: int) -> Embedding:
+        """Of a clip's latent."""
         clip_id, seconds = self._clips.time_of(row, latent)
-        return self._prompts.embedding_LD(self._prompts.at(clip_id, seconds), self._num_tokens)
+        return self._prompts.embedding(self._prompts.at(clip_id, seconds), self._num_tokens)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import ray.data
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from pfp.train.loader import WindowBatches
 from pfp.train.objective import Batch
+
+MORE_LR: Final = "more_lr_BCTHW"  # the one field that holds several tensors: a column for each
 
 
 def iter_ray_batches(
@@ -51,13 +53,17 @@ class _ReadSteps:
 
     def __call__(self, rows: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         batch = self._batches[self._steps[int(rows["id"][0])]]
-        tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
+        columns = {field.name: getattr(batch, field.name) for field in fields(batch)}
+        more = columns.pop(MORE_LR)
+        columns |= {f"{MORE_LR}/{number}": tensor for number, tensor in enumerate(more)}
         return {
             name: np.ascontiguousarray(tensor.numpy())
-            for name, tensor in tensors.items()
+            for name, tensor in columns.items()
             if tensor is not None
         }
 
 
 def _batch_of(tensors: dict[str, torch.Tensor]) -> Batch:
-    return Batch(**tensors)
+    more = sorted(name for name in tensors if name.startswith(f"{MORE_LR}/"))
+    rest = {name: tensor for name, tensor in tensors.items() if name not in more}
+    return Batch(**rest, **{MORE_LR: tuple(tensors[name] for name in more)})  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from pfp.generate.retrieve import decode_alone, retrieve_latents
-from pfp.generate.sampler import SamplerSettings
+from pfp.generate.settings import SamplerSettings
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.vae import load_vae
 from pfp.runtime import Progress

@@ -73,7 +73,7 @@ def from_all(model: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -
             lr = tensor(vae.encode(np.stack(small)))
         lrs.append(lr)
     with torch.inference_mode():
-        memory = model.remember(tensor(vae.encode(frames_FHWC)), lrs if len(lrs) > 1 else lrs[0])
+        memory = model.remember(tensor(vae.encode(frames_FHWC)), *lrs)
     assert memory is not None
     return memory
 

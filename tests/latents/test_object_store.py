@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from pfp.errors import PermanentError, RetryableError
 from pfp.io import filesystems, tables
 from pfp.io.filesystems import ASIDE_PREFIX, Folder
+from pfp.io.prompts import Embedding
 from pfp.io.ranges import RemoteRanges, RequestPolicy
 from pfp.latents.read import LatentReader
 from pfp.schema import KEPT, LatentRecord
@@ -276,8 +276,8 @@ def test_training_batches_are_those_of_a_local_table(
     near, far = LatentReader(tmp_path / "latents"), opened(uri, replace(POLICY, attempts=3))
     order = WindowOrder([near.shape(row) for row in range(6)], plan, seed=0)
 
-    def text_at(row: int, latent: int) -> NDArray[np.float16]:
-        return np.full((2, 2), 100 * row + latent, np.float16)
+    def text_at(row: int, latent: int) -> Embedding:
+        return Embedding(np.full((2, 2), 100 * row + latent, np.float16), 2)
 
     expected, found = (
         list(batch_loader(WindowBatches(reader, text_at, order), range(5), num_workers=count))

@@ -14,6 +14,7 @@ from torch import nn
 
 from pfp.errors import ConfigError, SchemaError
 from pfp.io.media import Guard
+from pfp.io.prompts import Embedding
 from pfp.io.tables import read_records
 from pfp.latents.frames import clip_frames
 from pfp.latents.read import LatentReader
@@ -92,7 +93,9 @@ def test_batches_feed_an_encoder_of_the_rate(run: tuple[str, Path, LatentsConfig
         time_stride=parsed.time,
     )
     order = WindowOrder([reader.shape(row) for row in range(2)], plan, seed=0)
-    batches = WindowBatches(reader, lambda _row, _latent: np.zeros((1, 1), np.float16), order)
+    batches = WindowBatches(
+        reader, lambda _row, _latent: Embedding(np.zeros((1, 1), np.float16), 1), order
+    )
     patch = nn.Conv3d(16, 64, (1, 2, 2), (1, 2, 2))
     encoder = make_encoder("proposed", parsed, patch)
     assert isinstance(encoder, BranchEncoder)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import torch
-from diffusers import WanTransformer3DModel
 
 from pfp.models.memory_dit import ArmConfig, MemoryDiT
 from pfp.train.objective import Batch
+from tests.small_models import small_wan
 
 
 def tiny_model(arm: str = "proposed") -> MemoryDiT:
     """A real Wan DiT of one narrow layer with an arm."""
-    torch.manual_seed(0)
-    dit = WanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=16,
-        out_channels=16,
-        text_dim=8,
-        freq_dim=16,
-        ffn_dim=32,
-        num_layers=1,
-    )
+    dit = small_wan(attention_head_dim=12, freq_dim=16, ffn_dim=32, num_layers=1)
     return MemoryDiT(dit, ArmConfig(arm=arm, lora_rank=2))
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from pfp.errors import ConfigError
 from pfp.io import tables
+from pfp.io.prompts import Embedding
 from pfp.latents.read import LatentReader
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import Branch, LatentSpan
@@ -71,9 +72,9 @@ def record(row: int, stride: int = 2) -> LatentRecord:
     )
 
 
-def text_at(row: int, latent: int) -> NDArray[np.float16]:
-    """An embedding that says which latent it belongs to."""
-    return np.full((3, 4), 100 * row + latent, np.float16)
+def text_at(row: int, latent: int) -> Embedding:
+    """An embedding that says which latent it belongs to, of two tokens and one of padding."""
+    return Embedding(np.full((3, 4), 100 * row + latent, np.float16), 2)
 
 
 def batches(reader: LatentReader, **order: Any) -> WindowBatches:
@@ -101,6 +102,8 @@ def test_a_batch_holds_the_latents_of_its_windows(reader: LatentReader, step: in
         assert [first + t for t in targets] == batch.target_BCTHW[sample, 0, :, 1, 0].tolist()
         assert list(targets) == batch.frame_index_BT[sample].tolist()
         assert first + targets[0] == batch.text_BLD[sample, 2, 3].item()
+        assert batch.text_mask_BL is not None
+        assert [True, True, False] == batch.text_mask_BL[sample].tolist()
     assert torch.float16 == batch.hr_BCTHW.dtype
     assert torch.float32 == batch.to("cpu").hr_BCTHW.dtype
 
@@ -155,11 +158,13 @@ def test_a_second_lr_copy_is_read_beside(tmp_path: Path, reader: LatentReader) -
     plan = WindowPlan(
         batch_size=3, history_frames=(9, 17), num_targets=2, continue_share=0.5, time_stride=8
     )
-    source = WindowBatches(reader, text_at, WindowOrder(SHAPES, plan, seed=0))
+    order = WindowOrder(SHAPES, plan, seed=0)
+    source = WindowBatches(reader, text_at, order, more_lr=[copy])
 
     starts = set()
     for step in range(12):
-        batch, second_BCTHW = source[step], source.lr_beside(step, copy)
+        batch = source[step]
+        (second_BCTHW,) = batch.more_lr_BCTHW
         assert (torch.float16, 3) == (second_BCTHW.dtype, len(second_BCTHW))
         for hr, lr, second in zip(batch.hr_BCTHW, batch.lr_BCTHW, second_BCTHW, strict=True):
             row, start = divmod(int(hr[0, 0, 0, 0]), 100)
@@ -169,7 +174,7 @@ def test_a_second_lr_copy_is_read_beside(tmp_path: Path, reader: LatentReader) -
             assert [start // 8, (start + num_latents - 1) // 8] == ends(second, row)
     assert {0, 8} <= starts
     with pytest.raises(ConfigError, match="an LR copy of frame stride 8; give the plan"):
-        batches(reader).lr_beside(0, copy)
+        WindowBatches(reader, text_at, WindowOrder(SHAPES, PLAN, seed=0), more_lr=[copy])
 
 
 def ends(latents_CTHW: torch.Tensor, row: int) -> list[int]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.rates import Rate
+from pfp.models.memory_dit import ArmConfig, MemoryDiT
 from pfp.train.objective import (
     Batch,
     Denoising,
@@ -21,6 +21,7 @@ from pfp.train.objective import (
     squared_error,
 )
 from pfp.train.settings import Objective
+from tests.small_models import small_hunyuan
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -44,14 +45,14 @@ def batch(num_clips: int = 3, *, follows: bool = False) -> Batch:
 class Recorder(nn.Module):
     """Stands for a model: keeps what it is given and answers with a constant."""
 
-    rate = Rate(height=4, width=4, time=2)
+    config = ArmConfig(arm="proposed")
 
     def __init__(self, velocity: float = 0.0) -> None:
         super().__init__()
         self.velocity = velocity
         self.seen: dict[str, Any] = {}
 
-    def remember(self, hr: torch.Tensor, lr: torch.Tensor) -> str:
+    def remember(self, hr: torch.Tensor, *lr: torch.Tensor) -> str:
         """What phi is shown."""
         self.seen |= {"hr": hr, "lr": lr}
         return "memory"
@@ -86,7 +87,7 @@ def test_masks_keep_what_is_asked_for_and_noise_the_rest(scope: Any) -> None:
     given_batch = batch()
     objective = Objective(mask_scope=scope)
 
-    hr, lr = masked_history(given_batch, seeded(), objective, 2)
+    hr, (lr,) = masked_history(given_batch, seeded(), objective, [2])
 
     same_hr_BT = (hr == given_batch.hr_BCTHW).all(dim=4).all(dim=3).all(dim=1)
     same_lr_BT = (lr == given_batch.lr_BCTHW).all(dim=4).all(dim=3).all(dim=1)
@@ -102,7 +103,7 @@ def test_the_masks_noise_has_the_level_that_was_drawn() -> None:
     clean = replace(batch(), hr_BCTHW=torch.zeros(3, 400, 5, 8, 8))
     objective = Objective(mask_scope="hr", mask_low=0.6, mask_high=0.601)
 
-    hr, _ = masked_history(clean, seeded(), objective, 2)
+    hr, _ = masked_history(clean, seeded(), objective, [2])
 
     assert 0.6 == pytest.approx(hr[0, :, 1].std().item(), abs=0.01)
 
@@ -111,7 +112,7 @@ def test_a_history_that_the_target_follows_is_not_masked() -> None:
     """No frame of it was asked for, so none would be left."""
     given_batch = batch(follows=True)
 
-    hr, lr = masked_history(given_batch, seeded(), Objective(mask_scope="hr+lr"), 2)
+    hr, (lr,) = masked_history(given_batch, seeded(), Objective(mask_scope="hr+lr"), [2])
 
     assert hr is given_batch.hr_BCTHW
     assert lr is given_batch.lr_BCTHW
@@ -165,6 +166,30 @@ def test_guidance_reaches_a_distilled_model() -> None:
     squared_error(model, batch(), seeded(), Objective(guidance=6.0))  # type: ignore[arg-type]
 
     assert [6000.0] * 3 == model.seen["text"].guidance_B.tolist()
+
+
+def test_a_guidance_distilled_model_is_trained() -> None:
+    """A real HunyuanVideo DiT takes mask, pooled text and guidance, and its encoder learns."""
+    dit = small_hunyuan(guidance_embeds=True)
+    model = MemoryDiT(dit, ArmConfig(arm="proposed", base="hunyuan", lora_rank=4))
+    generator = seeded()
+    told = Batch(
+        hr_BCTHW=torch.randn(2, 16, 5, 8, 8, generator=generator),
+        lr_BCTHW=torch.randn(2, 16, 3, 2, 2, generator=generator),
+        target_BCTHW=torch.randn(2, 16, 1, 8, 8, generator=generator),
+        frame_index_BT=torch.tensor([[2], [4]]),
+        text_BLD=torch.randn(2, 4, 12, generator=generator),
+        text_mask_BL=torch.tensor([[True] * 4, [True, True, False, False]]),
+        text_pooled_BP=torch.randn(2, 10, generator=generator),
+    )
+
+    error_BT = squared_error(model, told, generator, Objective(guidance=1.0))
+    error_BT.mean().backward()  # type: ignore[no-untyped-call]
+
+    assert (2, 1) == error_BT.shape
+    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    assert gradients["encoder.hr.project.weight"].abs().max() > 0
+    assert all("lora_" in name or "encoder." in name for name in gradients)
 
 
 def test_text_free_training_needs_the_empty_prompt() -> None:
