@@ -71,11 +71,7 @@ class LatentReader:
             branch: _shapes(where, self._blobs.columns[f"{branch}_shape"], ranks)
             for branch, ranks in (("hr", ([], [4], [0])), ("lr", ([], [4])))
         }
-
-    @property
-    def has_hr(self) -> bool:
-        """Whether there are HR latents, not LR alone."""
-        return len(self._shapes["hr"]) == len(self)
+        self.has_hr = len(self._shapes["hr"]) == len(self)
 
     @property
     def lr_frame_stride(self) -> int:
