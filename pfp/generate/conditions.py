@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 import torch
 
-from pfp.generate.families import Family
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.text import TextEncoder
 
@@ -26,26 +25,24 @@ def encoder_specs(spec: str) -> tuple[str, ...]:
 
 
 def encode_prompts(
-    encoders: Sequence[TextEncoder], prompts: Iterable[str], family: Family
+    encoders: Sequence[TextEncoder], prompts: Iterable[str], num_tokens: int | None
 ) -> dict[str, TextConditions]:
     """The condition of each prompt, on the CPU; equal prompts are encoded once.
 
-    Prompts are cut or padded with zeros to the length that the base was trained with, if it has
-    one (Wan masks no padding); otherwise all their tokens are true in the mask.
+    Prompts are cut or padded with zeros to ``num_tokens``, as in the checkpoint's training (Wan
+    masks no padding, so it matters there); None leaves them as they are.
     """
-    return {prompt: _encode(encoders, prompt, family) for prompt in dict.fromkeys(prompts)}
+    return {prompt: _encode(encoders, prompt, num_tokens) for prompt in dict.fromkeys(prompts)}
 
 
-def _encode(encoders: Sequence[TextEncoder], prompt: str, family: Family) -> TextConditions:
+def _encode(encoders: Sequence[TextEncoder], prompt: str, num_tokens: int | None) -> TextConditions:
     text_LD, *pooled = (encoder.encode([prompt])[0] for encoder in encoders)
-    if family.num_text_tokens is not None:
-        text_LD = text_LD[: family.num_text_tokens]
-        text_LD = np.pad(text_LD, ((0, family.num_text_tokens - len(text_LD)), (0, 0)))
-    text_BLD = torch.from_numpy(text_LD)[None]
-    if not pooled:
-        return TextConditions(text_BLD)
+    num_own = len(text_LD)
+    if num_tokens is not None:
+        text_LD = text_LD[:num_tokens]
+        text_LD = np.pad(text_LD, ((0, num_tokens - len(text_LD)), (0, 0)))
     return TextConditions(
-        text_BLD,
-        mask_BL=torch.ones(text_BLD.shape[:2], dtype=torch.bool),
-        pooled_BP=torch.from_numpy(pooled[0]),
+        torch.from_numpy(text_LD)[None],
+        mask_BL=torch.arange(len(text_LD))[None] < num_own,
+        pooled_BP=torch.from_numpy(pooled[0]) if pooled else None,
     )

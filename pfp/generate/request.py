@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,9 +36,9 @@ class Request:
     checkpoint: Path
     described: Mapping[str, Any]
     arm: ArmConfig
-    family: Family
     vae: str
     text_encoders: tuple[str, ...]
+    num_text_tokens: int | None
     history: str | None
     history_sha256: str | None
     size: tuple[int, int]
@@ -81,6 +81,7 @@ class Request:
             "base_sha256": self.described.get("base_sha256"),
             "vae": {"id": vae.vae_id, "sha256": vae.sha256},
             "text_encoders": [list(identify_text_encoder(spec)) for spec in self.text_encoders],
+            "num_text_tokens": self.num_text_tokens,
             "history_sha256": self.history_sha256,
             "size": list(self.size),
             "fps": self.fps,
@@ -129,11 +130,11 @@ def make_request(
         checkpoint=checkpoint,
         described=described,
         arm=arm,
-        family=family,
         vae=spec_of("vae", family.vae, settings.vae),
         text_encoders=encoder_specs(
             spec_of("text_encoder", family.text_encoder, settings.text_encoder)
         ),
+        num_text_tokens=described.get("num_text_tokens", family.num_text_tokens),
         history=settings.history,
         history_sha256=None if settings.history is None else sha256_file(settings.history),
         size=size,
@@ -141,7 +142,7 @@ def make_request(
         num_frames=num_frames,
         token_latents=token_latents,
         section_latents=section_latents,
-        sampler=_sampler(family, settings),
+        sampler=_sampler(family, described, settings),
         negative_prompt=settings.negative_prompt,
         seed=settings.seed,
         device=settings.device,
@@ -161,11 +162,15 @@ def check_size(arm: ArmConfig, size: tuple[int, int]) -> None:
             rate.lr_video(1, size, 1.0, arm.geometry)
 
 
-def _sampler(family: Family, settings: GenerateSettings) -> SamplerSettings:
+def _sampler(
+    family: Family, described: Mapping[str, Any], settings: GenerateSettings
+) -> SamplerSettings:
+    """The family's, at the shift of the checkpoint's training where it says so."""
     names = ("scheduler", "num_steps", "shift", "guidance_scale")
-    own = SamplerSettings(**{name: getattr(family, name) for name in names})
+    own = {name: getattr(family, name) for name in names}
+    own["shift"] = described.get("objective", {}).get("shift", family.shift)
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
-    return replace(own, **given)
+    return SamplerSettings(**{**own, **given})
 
 
 def _section_latents(

@@ -181,7 +181,7 @@ def _encode_prompts(request: Request) -> dict[str, TextConditions]:
         load_text_encoder(spec, device=request.device, dtype=dtype)
         for spec in request.text_encoders
     ]
-    return encode_prompts(encoders, prompts, request.family)
+    return encode_prompts(encoders, prompts, request.num_text_tokens)
 
 
 def _check_made(out: Path, record_path: Path, facts: Mapping[str, Any]) -> None:

@@ -78,13 +78,14 @@ def test_wan_s_prompts_are_padded_with_zeros_and_encoded_once() -> None:
     """To 512 tokens, which it was trained with and does not mask."""
     encoder = CountingEncoder()
 
-    texts = encode_prompts([encoder], ["a b", "", "a b"], FAMILIES["wan22_5b"])
+    texts = encode_prompts([encoder], ["a b", "", "a b"], FAMILIES["wan22_5b"].num_text_tokens)
 
     assert ["a b", ""] == encoder.asked
     expected = torch.zeros(1, 512, 2)
     expected[:, :2] = 2
     assert torch.equal(expected, texts["a b"].text_BLD)
-    assert (None, None) == (texts["a b"].mask_BL, texts["a b"].pooled_BP)
+    assert [[True, True] + [False] * 510] == texts["a b"].mask_BL.tolist()  # type: ignore[union-attr]
+    assert texts["a b"].pooled_BP is None
 
 
 def test_hunyuan_is_told_a_prompt_twice() -> None:
@@ -98,7 +99,7 @@ def test_hunyuan_is_told_a_prompt_twice() -> None:
             """Whatever the prompt."""
             return [np.ones((1, 3), np.float32) for _ in prompts]
 
-    text = encode_prompts([CountingEncoder(), Pooled()], ["a b c"], FAMILIES["hunyuan"])["a b c"]
+    text = encode_prompts([CountingEncoder(), Pooled()], ["a b c"], None)["a b c"]
 
     assert (1, 3, 2) == text.text_BLD.shape
     assert [[True, True, True]] == text.mask_BL.tolist()  # type: ignore[union-attr]

@@ -15,6 +15,7 @@ from pfp.errors import ConfigError, InputError, PfpError, SchemaError, WeightsEr
 from pfp.generate import video as video_module
 from pfp.generate.growing_mp4 import GrowingMp4
 from pfp.generate.plan import section_seed
+from pfp.generate.request import make_request
 from pfp.generate.rollout import Rollout
 from pfp.generate.settings import GenerateSettings
 from pfp.generate.state import State
@@ -252,6 +253,18 @@ def test_averaged_weights_are_taken_from_their_folder(tmp_path: Path, uninterrup
     make(tmp_path / "v.mp4", checkpoint=checkpoint, ema=True)
 
     assert uninterrupted.read_bytes() == (tmp_path / "v.mp4").read_bytes()
+
+
+def test_what_the_checkpoint_was_trained_with_is_taken_over(tmp_path: Path) -> None:
+    """Its shift and its number of text tokens go before the family's; settings go before both."""
+    described = json.loads((arm_folder("proposed") / "config.json").read_text())
+    described |= {"num_text_tokens": 7, "objective": {"shift": 4.5}}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+
+    request = make_request(SHOTS, tmp_path, GenerateSettings())
+    asked = make_request(SHOTS, tmp_path, GenerateSettings(shift=2.0))
+
+    assert (7, 4.5, 2.0) == (request.num_text_tokens, request.sampler.shift, asked.sampler.shift)
 
 
 def test_a_checkpoint_of_another_vae_is_refused(tmp_path: Path) -> None:
