@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,26 +36,34 @@ def plan_sections(
     num_frames: int,
     fps: float,
     section_latents: int,
+    token_latents: int = 1,
     goes_on: bool,
     seed: int,
 ) -> list[PlannedSection]:
-    """Sections of ``section_latents`` latent frames, the last one as short as need be.
+    """Sections of ``section_latents`` latent frames, fewer at the end of a shot and of the video.
 
     ``shots`` are a storyboard's, in order, with times from the video's first frame; a section is
-    made from the prompt that holds when it begins, alone (section 4.1). ``goes_on`` says that
-    there is a history; without one the first section has one latent more, which is the video's
-    first frame.
+    made from the prompt that holds when it begins, alone (section 4.1). It ends when that shot
+    does, at the next multiple of ``token_latents``: with sections as long as may be, each shot is
+    one, which is what section 4.5 recommends for a memory without a sliding window. ``goes_on``
+    says that there is a history; without one the first section has one latent more, which is the
+    video's first frame.
     """
     if num_frames < 1:
         raise ConfigError(f"a video of {num_frames} frames is none; give more seconds or a rate")
     if section_latents < 1:
         raise ConfigError(f"section_latents is {section_latents}; give 1 or more")
+    rate = _exact(fps)
+    starts = [math.ceil(_exact(shot["start_seconds"]) * rate) for shot in shots]
+    token_frames = token_latents * TEMPORAL_STRIDE
     sections: list[PlannedSection] = []
     first = 0
     while first < num_frames:
         extra = int(not goes_on and first == 0)  # a latent that stands for one frame
         size = min(section_latents * TEMPORAL_STRIDE + extra, num_frames - first)
-        start_seconds = float(first / Fraction(fps).limit_denominator(1_000_000))
+        if ahead := [start - first for start in starts if start - first > extra]:
+            size = min(size, extra - (extra - min(ahead)) // token_frames * token_frames)
+        start_seconds = float(first / rate)
         sections.append(
             PlannedSection(
                 number=len(sections),
@@ -68,6 +77,11 @@ def plan_sections(
         )
         first += size
     return sections
+
+
+def _exact(value: float) -> Fraction:
+    """The simplest fraction near a rate or a time, as ``pfp.io.media`` takes them."""
+    return Fraction(value).limit_denominator(1_000_000)
 
 
 def section_seed(seed: int, number: int) -> int:

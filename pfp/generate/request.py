@@ -123,6 +123,7 @@ def make_request(
         num_frames=num_frames,
         fps=fps,
         section_latents=section_latents,
+        token_latents=token_latents,
         goes_on=settings.history is not None,
         seed=settings.seed,
     )

@@ -56,6 +56,24 @@ def test_the_last_section_is_as_short_as_need_be(
     assert expected == [(section.num_frames, section.num_latents) for section in sections]
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, [(8, "one"), (12, "two")]),
+        ({"goes_on": False}, [(9, "one"), (11, "two")]),
+        ({"token_latents": 4}, [(16, "one"), (4, "two")]),
+        ({"num_frames": 6}, [(6, "one")]),
+        ({"fps": 4.5, "num_frames": 22}, [(12, "one"), (10, "two")]),
+    ],
+)
+def test_a_long_section_is_a_whole_shot(changed: Any, expected: list[tuple[int, str]]) -> None:
+    """It ends with the shot, rounded up to a whole token, or with the video."""
+    sections = plan(**{"section_latents": 1000, "token_latents": 1, **changed})
+
+    assert expected == [(section.num_frames, section.prompt) for section in sections]
+    assert all(section.num_latents * 4 >= section.num_frames for section in sections)
+
+
 def test_an_hour_of_a_third_of_a_rate_keeps_time() -> None:
     """At 30000/1001 frames a second sections begin where their first frames do."""
     sections = plan(num_frames=108_000, fps=30_000 / 1001)
