@@ -41,13 +41,16 @@ def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
         "conditions": ConditionRecord,
         "conditions_pooled": ConditionRecord,
         "checkpoints/_index": CheckpointRecord,
+        "checkpoints/_finetuned": CheckpointRecord,
         "generations": GenerationRecord,
         "scores": ScoreRecord,
     }
+    run_directory = Path(arguments.directory)
+    copies = sorted(path.name for path in run_directory.glob("latents_lr_*") if path.is_dir())
+    records |= dict.fromkeys(copies, LatentRecord)  # of further rates, each a table of its own
     if arguments.table is not None and arguments.table not in records:
         message = f"there is no table {arguments.table!r}; give one of {', '.join(records)}"
         raise InputError(message)
-    run_directory = Path(arguments.directory)
     names = [arguments.table] if arguments.table else list(records)
     there = [name for name in names if (run_directory / name / MANIFEST_NAME).is_file()]
     if not there:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable
 from pfp.io.digests import sha256_json
+from pfp.io.filesystems import Folder
 from pfp.io.prompts import Prompts
 from pfp.io.tables import read_records, read_table
 from pfp.models.vae import vae_digest
@@ -115,7 +116,8 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
     if not checkpoints:
         message = f"{run_directory}/checkpoints holds no trained arm; run pipelines/train first"
         raise NothingUsable(message)
-    trained_on = {clip for checkpoint in checkpoints for clip in checkpoint.clip_ids}
+    continuing = _finetuned(run_directory)
+    trained_on = {clip for each in (*checkpoints, *continuing) for clip in each.clip_ids}
     clips = _held_out(config, run_directory, trained_on)
     others = _another_clip(clips)
     prompts = Prompts(run_directory)
@@ -142,22 +144,33 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
                 shuffled = {"arm": SHUFFLED_ARM, "memory_clip_id": other}
                 shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
                 rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
-                if number < config.num_continued:
-                    ahead = [
-                        prompts.at(
-                            clip["clip_id"],
-                            clip["seconds_of"](config.history_frames + k * config.section_latents),
-                        )
-                        for k in range(config.num_sections)
-                    ]
-                    story = {"task": "continue", "omega": [], "prompts": ahead}
-                    rows.append({**row, **_of_checkpoint(checkpoint), **story})
+        if number < config.num_continued:
+            ahead = [
+                prompts.at(
+                    clip["clip_id"],
+                    clip["seconds_of"](config.history_frames + k * config.section_latents),
+                )
+                for k in range(config.num_sections)
+            ]
+            story = {"task": "continue", "omega": [], "prompts": ahead}
+            pretrained = [each for each in checkpoints if each.arm == REFERENCE_ARM]
+            rows.extend(
+                {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
+            )
         rows.append(
             {**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
         )
     for row in rows:
         row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
     return pa.Table.from_pylist(rows)
+
+
+def _finetuned(run_directory: str) -> list[CheckpointRecord]:
+    """The checkpoints that were trained to continue, where the run has some."""
+    table = f"{run_directory}/checkpoints/_finetuned"
+    if not Folder.at(table).has("_manifest.json"):
+        return []
+    return read_records(table, CheckpointRecord, verdict="kept")
 
 
 def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:

@@ -182,8 +182,8 @@ def wan22_5b() -> TrainConfig:
 
 
 def wan22_a14b_high() -> TrainConfig:
-    """Wan 2.2 A14B, the high-noise model alone, as the paper trains it."""
-    return _paper("wan22_a14b_high", rate="4x4x2", shift=12.0)
+    """Wan 2.2 A14B, the high-noise model alone, as the paper trains it; spread over 8 GPUs."""
+    return replace(_paper("wan22_a14b_high", rate="4x4x2", shift=12.0), sharded=True)
 
 
 def hunyuan() -> TrainConfig:

@@ -31,7 +31,7 @@ class TrainArm:
         return map_rows(batch, self._train, failed_checkpoint)
 
     def _train(self, row: Mapping[str, Any]) -> CheckpointRecord:
-        job = self._job(row)
+        job = self.job(row)
         if self._config.num_processes == 1:
             run_job(job)
         else:
@@ -41,7 +41,8 @@ class TrainArm:
         shutil.rmtree(job.state_folder, ignore_errors=True)
         return self._record(row, Path(job.checkpoint_folder))
 
-    def _job(self, row: Mapping[str, Any]) -> Job:
+    def job(self, row: Mapping[str, Any]) -> Job:
+        """What the processes of an arm's training are told."""
         # Named after all that the training depends on, so that no other goes on from it.
         state = self._output / CHECKPOINTS / f".state-{row['result_key'][:16]}"
         return Job(

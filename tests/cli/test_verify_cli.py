@@ -8,7 +8,7 @@ import pytest
 
 from pfp.cli.main import main
 from pfp.io import tables
-from pfp.schema import KEPT, ConditionRecord, StoryboardRecord
+from pfp.schema import KEPT, ConditionRecord, LatentRecord, StoryboardRecord
 
 
 @pytest.fixture
@@ -75,3 +75,13 @@ def test_one_table_can_be_asked_for(run: Path, capsys: pytest.CaptureFixture[str
     assert "there is no table 'nope'; give one of clips/_measured, clips" in capsys.readouterr().err
     assert 2 == main(["verify", str(run / "conditions")])
     assert "give a run directory" in capsys.readouterr().err
+
+
+def test_further_lr_copies_are_tables_too(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run may have any number of them, one for each further rate."""
+    empty = LatentRecord.SCHEMA.empty_table()
+    tables.write_table(run / "latents_lr_2x2x8", empty, LatentRecord)
+
+    assert 0 == main(["verify", str(run), "--table", "latents_lr_2x2x8"])
+
+    assert "latents_lr_2x2x8: as it was written\n" == capsys.readouterr().out

@@ -282,10 +282,10 @@ def test_several_encoders_stand_in_one_sequence(
     hr, lr = fixed_history()
     slow = torch.randn(1, 16, 2, 8, 12, generator=torch.Generator().manual_seed(6))
 
-    memory = model.remember(hr, [lr, slow, None])
+    memory = model.remember(hr, lr, slow)
     model.save_pretrained(tmp_path)
     twin.load(tmp_path)
-    again = twin.remember(hr, [lr, slow, None])
+    again = twin.remember(hr, lr, slow)
 
     assert memory is not None
     assert again is not None
