@@ -1,0 +1,44 @@
+"""The proposed arm of ``test_train_processes``, trained by the processes that torchrun starts.
+
+Arguments: the run directory, and the run directory for the checkpoint.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from pfp.train.split import split_clips
+from pipelines.train import checks
+from pipelines.train.config import TrainConfig, debug
+from pipelines.train.job import run_job
+from pipelines.train.stages import train_inputs
+from pipelines.train.worker import TrainArm
+
+NUM_STEPS = 12
+
+
+def config() -> TrainConfig:
+    """Steps enough to be killed between two states."""
+    told = debug()
+    return replace(
+        told,
+        arms=("proposed",),
+        num_processes=2,
+        num_cpus_per_process=0.5,
+        steps=replace(told.steps, num_steps=NUM_STEPS, save_every_steps=4, learning_rate=1e-3),
+    )
+
+
+def main(run_directory: str, output_directory: str) -> None:
+    """What the stage's worker has its processes do."""
+    told = config()
+    vae_sha256, latents = checks.usable_latents(run_directory, told)
+    clips, _ = split_clips(latents, clips_per_train_clip=told.clips_per_train_clip)
+    (row,) = train_inputs(told, output_directory, vae_sha256, clips, "data").to_pylist()
+    worker = TrainArm(told, run_directory, output_directory)
+    run_job(worker.job({**row, "result_key": "0" * 16}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
