@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from numpy.random import SeedSequence
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pfp.models.checkpoint import whole
 from pfp.models.precision import bf16_products
@@ -114,6 +116,9 @@ def train(
         model.encoder.requires_grad_(requires_grad=False)
     if settings.gradient_checkpointing:
         model.dit.enable_gradient_checkpointing()
+    if settings.compiled:
+        for block in model.backbone.blocks(model.dit):
+            block.compile()
     names = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = make_optimiser(names.items(), settings)
     averages = _averages(list(names.values()), settings)
@@ -134,12 +139,13 @@ def train(
         share = settings.learning_rate_share_at(step)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * share
-        with bf16_products(device.type, enabled=settings.autocast):
-            error_BT = call(batch, generator_at(settings.seed, step, rank))
-            loss = error_BT.mean()
-        everyones: Any = accelerator.reduce(loss.detach(), "mean")
-        guard.look(step, everyones.item())
-        accelerator.backward(loss)
+        with _attention(device):
+            with bf16_products(device.type, enabled=settings.autocast):
+                error_BT = call(batch, generator_at(settings.seed, step, rank))
+                loss = error_BT.mean()
+            everyones: Any = accelerator.reduce(loss.detach(), "mean")
+            guard.look(step, everyones.item())
+            accelerator.backward(loss)
         norm = nn.utils.clip_grad_norm_(names.values(), settings.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -163,6 +169,11 @@ def train(
             state.save(done)
     model.eval()
     return Trained(first_step=first, averaged=averaged)
+
+
+def _attention(device: torch.device) -> AbstractContextManager[None]:
+    """Plain products on a CPU, whose flash attention in bf16 is slow, most of all backwards."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _averages(parameters: list[nn.Parameter], settings: TrainSettings) -> EMAModel | None:

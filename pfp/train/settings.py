@@ -64,7 +64,9 @@ class TrainSettings:
 
     ``encoder_learning_rate`` is that of what is not LoRA (None: the same). ``train_encoder`` False
     leaves the encoder as it is, which the paper's fine-tuning allows (section 3.2). ``ema_decay``
-    keeps a running average of what is trained. ``divergence_factor`` is that of ``LossGuard``.
+    keeps a running average of what is trained. ``compiled`` has torch compile the blocks, which
+    takes a minute on a CPU and pays after some hundred steps of one shape. ``divergence_factor`` is
+    that of ``LossGuard``.
     """
 
     num_steps: int
@@ -78,6 +80,7 @@ class TrainSettings:
     seed: int = 0
     autocast: bool = True  # bf16 products, fp32 weights: several times faster on CPUs with bf16
     gradient_checkpointing: bool = False
+    compiled: bool = False
     divergence_factor: float | None = 4.0
     save_every_steps: int = 200
 

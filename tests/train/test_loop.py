@@ -1,5 +1,6 @@
 """The training loop: what is resumed is what would have been."""
 
+import shutil
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -188,6 +189,26 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 
     for ours, theirs in zip(weights(plain), weights(checkpointed), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++ for CPUs")
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own look at what it compiles
+def test_compiled_blocks_train_as_plain_ones() -> None:
+    """The same losses and weights, up to rounding."""
+    losses: dict[bool, list[float]] = {False: [], True: []}
+    models = {compiled: tiny_model() for compiled in losses}
+    for compiled, found in losses.items():
+        train(
+            denoising(models[compiled]),
+            BATCHES,
+            replace(SETTINGS, compiled=compiled),
+            None,
+            report=lambda done, found=found: found.append(done.loss),  # type: ignore[misc]
+        )
+
+    torch.testing.assert_close(torch.tensor(losses[True]), torch.tensor(losses[False]))
+    for ours, theirs in zip(weights(models[True]), weights(models[False]), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
 
 
 def test_batches_and_noise_are_a_pure_function_of_seed_step_and_rank() -> None:

@@ -11,7 +11,7 @@ same by broadcasting. Streams are two at most: memory, then target.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from types import MethodType
 from typing import Any, Final, NamedTuple
 
@@ -36,8 +36,18 @@ class Block(NamedTuple):
 
     def as_method(self) -> str:
         """Make the function a method of the module, so that wrappers can act on its call."""
-        setattr(self.module, _METHOD, MethodType(self.function, self.module))
+        if not hasattr(self.module, _METHOD):
+            setattr(self.module, _METHOD, MethodType(self.function, self.module))
         return _METHOD
+
+    def compile(self) -> None:
+        """Have torch compile the block: once for all blocks of a kind, anew for other shapes."""
+        setattr(self.module, _METHOD, MethodType(_compiled(self.function), self.module))
+
+
+@cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, dynamic=False)
 
 
 def join(streams: Streams) -> Tensor:
