@@ -18,22 +18,16 @@ from pfp.models.precision import bf16_products
 from pfp.models.vae.latent_vae import LatentVAE
 
 
-def history_tensors(
-    hr_TCHW: NDArray[np.float16] | NDArray[np.float32],
-    lr_TCHW: NDArray[np.float16] | NDArray[np.float32],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stored latents as the model takes them: float32 ``(1, C, T, H, W)`` each."""
-    hr, lr = (
-        torch.from_numpy(x.astype(np.float32)).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW)
-    )
-    return hr, lr
+def as_history(latents_TCHW: NDArray[np.float16] | NDArray[np.float32]) -> torch.Tensor:
+    """Stored latents as the model takes them: float32 ``(1, C, T, H, W)``."""
+    return torch.from_numpy(latents_TCHW.astype(np.float32)).transpose(0, 1)[None]
 
 
 def retrieve_latents(
     model: MemoryDiT,
     *,
     hr_TCHW: NDArray[np.float16],
-    lr_TCHW: NDArray[np.float16],
+    lrs_TCHW: Sequence[NDArray[np.float16]],
     omega: Sequence[int],
     text_LD: NDArray[np.float16],
     settings: SamplerSettings,
@@ -41,12 +35,13 @@ def retrieve_latents(
 ) -> NDArray[np.float32]:
     """Sample the history's latent frames ``omega`` (indices in ``[0, T)``): ``(len, C, H, W)``.
 
-    The history is clean, whatever masking the training used: evaluation sees what generation sees.
+    ``lrs_TCHW`` are the LR latents beside the history, one for each rate of the arm. The history is
+    clean, whatever masking the training used: evaluation sees what generation sees.
     """
     device = model.patch_embedding.weight.device
-    hr, lr = (latents.to(device) for latents in history_tensors(hr_TCHW, lr_TCHW))
+    hr, *lrs = (as_history(latents).to(device) for latents in (hr_TCHW, *lrs_TCHW))
     with torch.inference_mode(), bf16_products(device.type, enabled=settings.autocast):
-        memory = model.remember(hr, lr)
+        memory = model.remember(hr, *lrs)
     latents = sample_frames(
         model,
         memory=memory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -90,6 +91,21 @@ class ArmConfig:
     def num_encoders(self) -> int:
         """How many runs of tokens the memory is made of, the window's included."""
         return len(self.rate.split("+")) + self.also_window
+
+    def num_tokens(self, latents_THW: tuple[int, int, int]) -> int:
+        """Memory tokens of a history of so many latent frames, rows and columns."""
+        num_frames, height, width = latents_THW
+        if self.arm == "no_memory":
+            return 0
+        patch = self.geometry.patch
+        window = min(self.window, num_frames) * (height // patch) * (width // patch)
+        if self.arm == "sliding_window":
+            return window
+        grids = [
+            rate.token_grid(latents_THW, self.geometry, rounding=self.rounding)
+            for rate in self.rates
+        ]
+        return sum(map(math.prod, grids)) + window * self.also_window
 
     @property
     def title(self) -> str:

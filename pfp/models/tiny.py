@@ -14,7 +14,6 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from pfp.errors import WeightsError
-from pfp.models.memory_dit import MemoryDiT
 from pfp.models.tiny_names import tiny_folder
 
 
@@ -37,8 +36,3 @@ def load_base(folder: Path | None = None) -> WanTransformer3DModel:
             folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
         ),
     )
-
-
-def load_arm(folder: Path, *, base: Path | None = None) -> MemoryDiT:
-    """A trained arm on its base, ready to sample; see ``MemoryDiT.from_pretrained``."""
-    return MemoryDiT.from_pretrained(folder, base=base)

@@ -26,7 +26,7 @@ from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import CheckpointRecord, ClipRecord, GenerationRecord, LatentRecord
 
-VERSION: Final = 1  # raise it when equal settings come to mean other frames
+VERSION: Final = 2  # raise it when equal settings come to mean other frames
 CODEC_ARM: Final = "codec ceiling"
 SHUFFLED_ARM: Final = "shuffled memory"
 REFERENCE_ARM: Final = "proposed"

@@ -22,16 +22,17 @@ from pfp.generate.settings import SamplerSettings
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
 from pfp.latents.frames import read_piece
-from pfp.latents.preprocess import downscale
-from pfp.latents.read import ClipLatents, LatentReader
+from pfp.latents.preprocess import downscale, lr_table
+from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
 from pfp.models.memory_dit import MemoryDiT
-from pfp.models.tiny import load_arm
+from pfp.models.rates import Rate
 from pfp.models.tiny_names import TINY_TEXT_TOKENS, tiny_folder
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
-from pfp.schema.windows import latent_frames, num_frames_of
+from pfp.schema.latent import LatentSpan
+from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
 
 if TYPE_CHECKING:
     from pipelines.eval.generate import GenerateConfig
@@ -59,6 +60,7 @@ class GenerateSamples:
         self._guard: Guard | None = None
         self._arm = lru_cache(maxsize=8)(self._load_arm)
         self._history_frames = lru_cache(maxsize=2)(self._read_history)
+        self._reader = lru_cache(self._open)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """One ``GenerationRecord`` row per sample."""
@@ -119,14 +121,36 @@ class GenerateSamples:
         latents_TCHW = retrieve_latents(
             model,
             hr_TCHW=remembered.hr_TCHW[:history],
-            lr_TCHW=remembered.lr_TCHW[: (history + 1) // 2],
+            lrs_TCHW=self._lrs(model, row["memory_clip_id"], history),
             omega=omega,
             text_LD=self._prompts.embedding(row["prompts"][0], TINY_TEXT_TOKENS).tokens_LD,
             settings=self._sampler,
             seed=row["seed"],
         )
-        num_tokens = _num_tokens(model, remembered, history)
+        size = remembered.hr_TCHW.shape[2:]
+        num_tokens = model.config.num_tokens((history, *size)) or None
         return decode_alone(self._vae, latents_TCHW, omega), num_tokens
+
+    def _lrs(
+        self, model: MemoryDiT, clip_id: str, history_frames: int
+    ) -> list[NDArray[np.float16]]:
+        """The LR latents beside a clip's history, one for each rate of the arm."""
+        lrs_TCHW = []
+        for rate in model.config.rates:
+            reader = self._reader(rate)
+            num_lr_latents = num_lr_latents_of(history_frames, time_stride=rate.time)
+            span = LatentSpan(reader.row_of(clip_id), "lr", 0, num_lr_latents)
+            lrs_TCHW += reader.read([span])
+        return lrs_TCHW
+
+    def _open(self, rate: Rate) -> LatentReader:
+        """The table that has the LR copy of a rate: the run's own, or one for that rate alone."""
+        shared = self._latents.shared
+        if (shared["lr_factor"], shared["lr_frame_stride"]) == (rate.height, rate.time):
+            return self._latents
+        return LatentReader(
+            f"{self._run}/{lr_table(str(rate))}", lr_factor=rate.height, lr_frame_stride=rate.time
+        )
 
     def _continue(
         self, row: Mapping[str, Any], history_FHWC: NDArray[np.uint8]
@@ -179,7 +203,7 @@ class GenerateSamples:
         return frames
 
     def _load_arm(self, checkpoint_uri: str) -> MemoryDiT:
-        return load_arm(self._run / checkpoint_uri)
+        return MemoryDiT.from_pretrained(self._run / checkpoint_uri)
 
     def _write(
         self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False
@@ -210,14 +234,6 @@ def _record(row: Mapping[str, Any], **made: Any) -> GenerationRecord:
 
 def _frames_of(omega: list[int]) -> list[int]:
     return [frame for latent in omega for frame in latent_frames(latent)]
-
-
-def _num_tokens(model: MemoryDiT, remembered: ClipLatents, history_frames: int) -> int | None:
-    if model.encoder is None:
-        return None
-    _, _, height, width = remembered.hr_TCHW.shape
-    grid = model.rate.token_grid((history_frames, height, width), model.geometry)
-    return int(np.prod(grid))
 
 
 def _slug(arm: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -42,8 +41,7 @@ def num_sequence_tokens(config: TrainConfig, hr_shape: tuple[int, ...]) -> int:
     """Tokens of one sample's sequence: memory, target, and HunyuanVideo's text."""
     geometry = config.model.geometry
     _, _, height, width = hr_shape
-    history = (max(config.windows.histories), height, width)
-    memory = sum(math.prod(rate.token_grid(history, geometry)) for rate in config.model.rates)
+    memory = config.model.num_tokens((max(config.windows.histories), height, width))
     num_targets = max(config.windows.num_targets, *config.windows.sections)
     per_frame = (height // geometry.patch) * (width // geometry.patch)
     text = config.num_text_tokens if config.model.base == "hunyuan" else 0

@@ -114,6 +114,7 @@ def retrieval_picture(
     """The frames asked for of some samples, true ones above retrieved ones, uint8 ``(H, W, 3)``."""
     vae = load_vae(str(config.vae), device=str(next(model.parameters()).device))
     batch = batches[0]
+    lrs_BCTHW = (batch.lr_BCTHW, *batch.more_lr_BCTHW)
     columns = []
     for clip in range(min(NUM_SHOWN, len(batch.hr_BCTHW))):
         hr_TCHW = batch.hr_BCTHW[clip].transpose(0, 1).numpy()
@@ -123,7 +124,7 @@ def retrieval_picture(
         retrieved_TCHW = retrieve_latents(
             model,
             hr_TCHW=hr_TCHW,
-            lr_TCHW=batch.lr_BCTHW[clip].transpose(0, 1).numpy(),
+            lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
             omega=omega,
             text_LD=batch.text_BLD[clip].numpy(),
             settings=SamplerSettings(num_steps=8, shift=config.objective.shift),

@@ -23,7 +23,7 @@ def retrieve(
     return retrieve_latents(
         model,
         hr_TCHW=hr_TCHW,
-        lr_TCHW=LR_TCHW,
+        lrs_TCHW=[LR_TCHW],
         omega=omega,
         text_LD=TEXT_LD,
         settings=SamplerSettings(num_steps=2, autocast=False),

@@ -290,6 +290,7 @@ def test_several_encoders_stand_in_one_sequence(
     assert memory is not None
     assert again is not None
     assert 36 + 48 + 288 == memory.tokens_BND.shape[1] == len(memory.positions_NK3)
+    assert 36 + 48 + 288 == config.num_tokens((11, 16, 24))
     assert torch.equal(memory.tokens_BND, again.tokens_BND)
     assert "proposed 4x4x2+2x2x8 + window 3" == config.title
 
