@@ -128,7 +128,7 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
 def generate_clips(directory: Path, progress: ConsoleProgress) -> str:
     """The demo's own clips, with their storyboards beside them; those that are there are kept."""
     folder = directory / "videos"
-    with progress.counting("clips") as count:
+    with progress.counting("drawing", "clips") as count:
         make_clips(folder, num_clips=NUM_CLIPS, seed=0, progress=count)
     return str(folder)
 

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     from pfp.latents.preprocess import downscale
     from pfp.runtime import ConsoleProgress
 
-    with ConsoleProgress().counting("sampler steps") as count:
+    with ConsoleProgress().counting("sampling", "steps") as count:
         made = generate_video(
             shots, Path(arguments.checkpoint), out, settings, shrink=downscale, progress=count
         )

@@ -77,7 +77,7 @@ def _make_clips(arguments: argparse.Namespace, rest: list[str]) -> int:
     from pfp.io.render import make_clips
     from pfp.runtime import ConsoleProgress
 
-    with ConsoleProgress().counting("clips") as count:
+    with ConsoleProgress().counting("drawing", "clips") as count:
         paths = make_clips(
             arguments.directory, num_clips=arguments.n, seed=arguments.seed, progress=count
         )

@@ -59,6 +59,7 @@ class ConsoleProgress:
         self._console = console or Console(stderr=True, highlight=False)
         self._bar: Any = None
         self._task: Any = None
+        self._unit = "rows"
 
     def start(self, name: str, total: int, reused: int) -> None:
         """Shows the bar, or prints a line that the stage begins."""
@@ -71,7 +72,7 @@ class ConsoleProgress:
             self._task = self._bar.add_task(name, total=total, completed=reused)
         elif reused < total:
             note = f", {reused} of them from an earlier run" if reused else ""
-            self._line(f"{name}: {total} rows{note}")
+            self._line(f"{name}: {total} {self._unit}{note}")
 
     def advance(self, n: int) -> None:
         """Moves the bar, or prints a line if the last one is ten seconds old."""
@@ -84,7 +85,9 @@ class ConsoleProgress:
             self._last_line = now
             rate = (self._done - self._reused) / (now - self._started)
             left = _duration((self._total - self._done) / rate)
-            self._line(f"{self._name}: {self._done} of {self._total} rows, about {left} left")
+            self._line(
+                f"{self._name}: {self._done} of {self._total} {self._unit}, about {left} left"
+            )
 
     def note(self, text: str) -> None:
         """Shows the text before the bar, or as a line if the last one is ten seconds old."""
@@ -108,9 +111,10 @@ class ConsoleProgress:
             self._bar = None
 
     @contextmanager
-    def counting(self, name: str) -> Iterator[Callable[[int, int], None]]:
+    def counting(self, name: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         """For work that is no stage: a function to call with (done, total), first at the start."""
         begun = False
+        self._unit = unit
 
         def count(done: int, total: int) -> None:
             nonlocal begun
@@ -124,6 +128,7 @@ class ConsoleProgress:
             yield count
         finally:
             self.stop()
+            self._unit = "rows"
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

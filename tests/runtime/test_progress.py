@@ -90,3 +90,37 @@ def test_no_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress.finish(REPORT)
     progress.stop()
     assert ("", "") == tuple(capsys.readouterr())
+
+
+def test_work_that_is_no_stage_has_its_own_unit(clock: list[float]) -> None:
+    """Its lines count what it is made of, and a stage after it counts rows again."""
+    stream = io.StringIO()
+    progress = runtime.ConsoleProgress(Console(file=stream, width=200))
+    with progress.counting("sampling", "steps") as count:
+        count(8, 24)
+        clock[0] += 12
+        count(16, 24)
+    progress.start("ingest", 3, 0)
+
+    assert [
+        "sampling: 24 steps, 8 of them from an earlier run",
+        "sampling: 16 of 24 steps, about 12 s left",
+        "ingest: 3 rows",
+    ] == stream.getvalue().splitlines()
+
+
+def test_a_row_that_takes_long_is_told_of_now_and_then(clock: list[float]) -> None:
+    """A note is a line if the last is ten seconds old, and stands before the bar on a terminal."""
+    stream, screen = io.StringIO(), io.StringIO()
+    progress = runtime.ConsoleProgress(Console(file=stream, width=200))
+    progress.start("train", 1, 0)
+    for _ in range(3):
+        clock[0] += 6
+        progress.note("step 7 of 24")
+    on_screen = runtime.ConsoleProgress(Console(file=screen, width=120, force_terminal=True))
+    on_screen.start("train", 1, 0)
+    on_screen.note("step 7 of 24")
+    on_screen.stop()
+
+    assert ["train: 1 rows", "train: step 7 of 24"] == stream.getvalue().splitlines()
+    assert "train (step 7 of 24)" in screen.getvalue()
