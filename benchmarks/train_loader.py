@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,39 +54,45 @@ _TINY: Final = Clips(
 )
 
 
+class _Part(NamedTuple):
+    """fp16 values that lie one after the other in a file."""
+
+    name: str
+    offset: int
+    num_values: int
+
+
 class Ranges:
-    """The byte ranges of some steps' batches in the files of the table, for ``preadv``."""
+    """The byte ranges of each step's batch in the files of the table, for ``preadv``."""
 
-    def __init__(self, table: Path, choices: list[WindowChoice], time_stride: int) -> None:
-        self._blobs = Blobs(table, LatentRecord)
-        self._reader = LatentReader(table)
-        spans = [span for choice in choices for span in _spans(choice, time_stride)]
-        self._sizes = [self._shape(span) for span in spans]
-        self._memory = np.zeros(max(map(int, map(np.prod, self._sizes))), np.float16)
-        self._parts = [self._place(span) for span in spans]
-        self._files = {
-            name: os.open(table / name, os.O_RDONLY) for name in {name for name, _ in self._parts}
-        }
-
-    @property
-    def num_bytes(self) -> int:
-        """How much all of them are."""
-        return sum(2 * int(np.prod(size)) for size in self._sizes)
+    def __init__(self, table: Path, order: WindowOrder, num_steps: int) -> None:
+        self._blobs, self._reader = Blobs(table, LatentRecord), LatentReader(table)
+        stride = self._reader.lr_frame_stride
+        self._batches = [
+            [self._placed(span) for choice in order.at(step) for span in _spans(choice, stride)]
+            for step in range(num_steps)
+        ]
+        sizes = [sum(part.num_values for part in batch) for batch in self._batches]
+        self.num_bytes = 2 * sum(sizes)
+        self._memory = np.zeros(max(sizes), np.float16)
+        names = {part.name for batch in self._batches for part in batch}
+        self._files = {name: os.open(table / name, os.O_RDONLY) for name in names}
 
     def read(self) -> None:
-        """One system call each, into memory that is there: the least that can be done."""
-        for (name, offset), size in zip(self._parts, self._sizes, strict=True):
-            self._read(name, offset, self._memory[: int(np.prod(size))])
+        """One system call each, into memory of a batch that is there: the least there is to do."""
+        for batch in self._batches:
+            self._read(batch, self._memory)
 
     def read_into_new_memory(self) -> None:
-        """One system call each, into an array of its own."""
-        for (name, offset), size in zip(self._parts, self._sizes, strict=True):
-            self._read(name, offset, np.empty(int(np.prod(size)), np.float16))
+        """One system call each, into new memory for each batch."""
+        for batch in self._batches:
+            self._read(batch, np.empty(sum(part.num_values for part in batch), np.float16))
 
     def first(self) -> NDArray[np.float16]:
         """The values of the first range: the HR history of the first sample."""
-        values = np.empty(self._sizes[0], np.float16)
-        self._read(*self._parts[0], values)
+        part = self._batches[0][0]
+        values = np.empty(part.num_values, np.float16)
+        self._read([part], values)
         return values
 
     def close(self) -> None:
@@ -94,17 +100,18 @@ class Ranges:
         for descriptor in self._files.values():
             os.close(descriptor)
 
-    def _read(self, name: str, offset: int, into: NDArray[np.float16]) -> None:
-        if os.preadv(self._files[name], [into.data.cast("B")], offset) != into.nbytes:
-            raise OSError(f"{name} gave fewer bytes than asked for; the table has changed")
+    def _read(self, parts: list[_Part], memory: NDArray[np.float16]) -> None:
+        begin = 0
+        for part in parts:
+            into = memory[begin : begin + part.num_values]
+            if os.preadv(self._files[part.name], [into.data.cast("B")], part.offset) != into.nbytes:
+                raise OSError(f"{part} gave fewer bytes than asked for; the table has changed")
+            begin += part.num_values
 
-    def _shape(self, span: LatentSpan) -> tuple[int, ...]:
-        return (span.stop - span.start, *self._reader.shape(span.row, span.branch)[1:])
-
-    def _place(self, span: LatentSpan) -> tuple[str, int]:
+    def _placed(self, span: LatentSpan) -> _Part:
         latent = np.empty(self._reader.shape(span.row, span.branch)[1:], np.float16)
         place = self._blobs.part(span.row, span.branch, span.start * latent.nbytes, latent)
-        return place.name, place.offset
+        return _Part(place.name, place.offset, (span.stop - span.start) * latent.size)
 
 
 def _spans(choice: WindowChoice, time_stride: int) -> list[LatentSpan]:
@@ -126,8 +133,8 @@ def loader_vs_raw_reads(setting: Setting) -> list[Figure]:
 
     Noise in a latents table on disk, page cache warm. The loader makes whole batches, each in
     memory of its own: HR and LR history, targets, text. ``preadv`` reads the byte ranges of the
-    same batches, one call each, into memory that is there; the note says what it does into new
-    memory, which the system must map first.
+    same batches, one call each, into memory of a batch that is there; the note says what it does
+    into new memory, which the system must map first.
     """
     clips = _TINY if setting.tiny else Clips()
     with tempfile.TemporaryDirectory() as name:
@@ -139,8 +146,7 @@ def loader_vs_raw_reads(setting: Setting) -> list[Figure]:
         order = WindowOrder([clips.shape_TCHW] * clips.num_clips, clips.plan, seed=0)
         batches = WindowBatches(reader, lambda _row, _latent: _TEXT, order)
         steps = range(clips.num_steps)
-        choices = [choice for step in steps for choice in order.at(step)]
-        ranges = Ranges(table, choices, reader.lr_frame_stride)
+        ranges = Ranges(table, order, clips.num_steps)
         _check_same(batches[0], ranges)
 
         def load() -> None:
@@ -178,5 +184,5 @@ def loader_vs_raw_reads(setting: Setting) -> list[Figure]:
 
 def _check_same(batch: Batch, ranges: Ranges) -> None:
     ours = batch.hr_BCTHW[0].transpose(0, 1).numpy()
-    if not np.array_equal(ours, ranges.first()):
+    if not np.array_equal(ours.reshape(-1), ranges.first()):
         raise RuntimeError("the ranges are not those of the batches; correct the benchmark")
