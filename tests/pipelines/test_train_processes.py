@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.pipelines import train_driver
+from tests.two_processes import run_by_two
 
 REPO = Path(__file__).resolve().parents[2]
 CHECKPOINT = "checkpoints/proposed-4x4x2"
@@ -33,25 +33,6 @@ def settings() -> list[str]:
         "steps.learning_rate": told.steps.learning_rate,
     }
     return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
-
-
-def by_torchrun(source: Path, out: Path) -> dict[str, torch.Tensor]:
-    """The weights after the same training by two processes that nobody kills."""
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
-        *("-m", "tests.pipelines.train_driver", str(source), str(out)),
-    ]
-    done = subprocess.run(
-        command,
-        cwd=REPO,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return weights(out)
 
 
 def weights(run_directory: Path) -> dict[str, torch.Tensor]:
@@ -79,7 +60,8 @@ def test_a_killed_process_is_replaced_and_nothing_is_lost(
     out = tmp_path / "out"
     for table in ("storyboards", "latents", "conditions"):
         shutil.copytree(finished_run / table, out / table)
-    expected = by_torchrun(out, tmp_path / "whole")
+    run_by_two("tests.pipelines.train_driver", str(out), str(tmp_path / "whole"))
+    expected = weights(tmp_path / "whole")
     command = [
         *(sys.executable, "-m", "pipelines.train", "pretrain", "--preset", "debug"),
         *("--engine", "ray", "--output", str(out), *settings()),

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.ranks_driver import main
-
-REPO = Path(__file__).resolve().parents[2]
+from tests.two_processes import run_by_two
 
 
 class Ended(NamedTuple):
@@ -28,26 +23,9 @@ class Ended(NamedTuple):
 
 
 def by_two(way: str, folder: Path) -> Ended:
-    """Run the driver in two processes that know each other."""
+    """Run the driver in two processes."""
     out = folder / f"{way}.safetensors"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
-        *("--master_addr=127.0.0.1", f"--master_port={port}", "-m", "tests.train.ranks_driver"),
-        *(way, str(folder / "state"), str(out)),
-    ]
-    done = subprocess.run(
-        command,
-        cwd=REPO,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_by_two("tests.train.ranks_driver", way, str(folder / "state"), str(out))
     return ended(out)
 
 
