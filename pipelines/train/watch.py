@@ -95,49 +95,48 @@ class Watcher:
         aside.replace(self._file)
 
     def _show(self, step: int) -> None:
-        """True and retrieved frames of the first batch, one above the other, to TensorBoard."""
+        """True and sampled frames of the first batch, one above the other, to the trackers."""
         if not self._accelerator.is_main_process:
             return
         self._model.eval()
-        picture_HWC = retrieval_picture(self._model, self._batches, self._config)
+        picture_HWC = sampled_picture(self._model, self._batches, self._config)
         self._model.train()
+        name = "retrieved" if self._config.task == "pretrain" else "next"
         for tracker in self._accelerator.trackers:
             if tracker.name == "tensorboard":
-                tracker.log_images({"retrieval": picture_HWC[None]}, step, dataformats="NHWC")
+                tracker.log_images({name: picture_HWC[None]}, step, dataformats="NHWC")
             elif tracker.name == "wandb":
-                tracker.log_images({"retrieval": [picture_HWC]}, step)
+                tracker.log_images({name: [picture_HWC]}, step)
 
 
-def retrieval_picture(
+def sampled_picture(
     model: MemoryDiT, batches: WindowBatches, config: TrainConfig
 ) -> NDArray[np.uint8]:
-    """The frames asked for of some samples, true ones above retrieved ones, uint8 ``(H, W, 3)``."""
-    vae = load_vae(str(config.vae), device=str(next(model.parameters()).device))
+    """The target frames of some samples, true ones above sampled ones, uint8 ``(H, W, 3)``."""
+    vae = load_vae(str(config.vae), device=str(model.patch_embedding.weight.device))
     batch = batches[0]
     lrs_BCTHW = (batch.lr_BCTHW, *batch.more_lr_BCTHW)
     columns = []
     for clip in range(min(NUM_SHOWN, len(batch.hr_BCTHW))):
-        hr_TCHW = batch.hr_BCTHW[clip].transpose(0, 1).numpy()
-        omega = [int(k) for k in batch.frame_index_BT[clip] if k < len(hr_TCHW)]
-        if not omega:
-            continue
-        retrieved_TCHW = retrieve_latents(
+        index = batch.frame_index_BT[clip].tolist()
+        sampled_TCHW = retrieve_latents(
             model,
-            hr_TCHW=hr_TCHW,
+            hr_TCHW=batch.hr_BCTHW[clip].transpose(0, 1).numpy(),
             lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
-            omega=omega,
+            omega=index,
             text_LD=batch.text_BLD[clip].numpy(),
             settings=SamplerSettings(num_steps=8, shift=config.objective.shift),
             seed=config.steps.seed,
         )
-        true_TCHW = hr_TCHW[omega].astype(np.float32)
+        true_TCHW = batch.target_BCTHW[clip].transpose(0, 1).float().numpy()
         rows = [
-            np.concatenate(list(decode_alone(vae, latents, omega)[-1:]), axis=1)
-            for latents in (true_TCHW, retrieved_TCHW)
+            np.concatenate([decode_alone(vae, latent[None], [at])[-1] for latent, at in pairs], 1)
+            for pairs in (
+                zip(true_TCHW, index, strict=True),
+                zip(sampled_TCHW, index, strict=True),
+            )
         ]
-        columns.append(np.concatenate(rows, axis=0))
-    if not columns:
-        return np.zeros((1, 1, 3), np.uint8)
+        columns.append(np.concatenate(rows))
     return np.concatenate(columns, axis=1)
 
 
