@@ -24,16 +24,20 @@ DEV_STAMP := $(VENV)/.pfp-dev-$(call key,$(LOCKS))
 # A value as one shell word, whatever it holds.
 quote = '$(subst ','\'',$(1))'
 
-.PHONY: help setup demo test lint format check lock clean
+.PHONY: help setup demo table1 test lint format check lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: $(SETUP_STAMP) ## Build .venv from requirements.lock (nothing happens when it is up to date)
 
 demo: $(SETUP_STAMP) ## Run the whole chain on this machine [VIDEOS=DIR] [OUT=runs/demo] [FRESH=1]
 	@$(PY) -m pfp.cli.main demo --out $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(if $(filter-out 0 no false,$(FRESH)),--fresh)
+
+table1: OUT = runs/table1
+table1: $(SETUP_STAMP) ## Train and compare all compression structures, two hours of one core [VIDEOS=DIR] [OUT=runs/table1]
+	@$(PY) -m pipelines.table1 --work $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(ARGS)
 
 test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"]
 	$(PY) -m pytest $(ARGS)

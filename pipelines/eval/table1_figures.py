@@ -28,18 +28,12 @@ def line_chart(
     x_title: str,
     y_title: str,
     lines: Mapping[str, Mapping[float, float]],
-    spans: Mapping[str, Mapping[float, tuple[float, float]]] | None = None,
 ) -> str:
-    """Lines of (x, y) points by name, names at the right, the best at its end above the others.
-
-    ``spans`` are intervals around points, drawn as thin bars.
-    """
-    spans = spans or {}
+    """Lines of (x, y) points by name, with the names at their right ends."""
     xs = sorted({x for points in lines.values() for x in points})
     ys = [y for points in lines.values() for y in points.values()]
-    ys += [y for bars in spans.values() for ends in bars.values() for y in ends]
     x_ticks = xs if len(xs) <= 13 else nice_ticks(xs[0], xs[-1])
-    y_ticks = nice_ticks(min(ys), max(ys))
+    y_ticks = nice_ticks(min(ys), max(ys), at_most=9)
     x_range = (min(xs[0], x_ticks[0]), max(xs[-1], x_ticks[-1]))
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -57,8 +51,7 @@ def line_chart(
         colour = COLOURS[number % len(COLOURS)]
         dash = DASHES[number // len(COLOURS) % len(DASHES)]
         placed = [place(x, y) for x, y in sorted(points.items())]
-        bars = [(place(x, low), place(x, high)) for x, (low, high) in spans.get(name, {}).items()]
-        body.append(_line(placed, bars, f'stroke="{colour}" stroke-dasharray="{dash}"', colour))
+        body.append(_line(placed, f'stroke="{colour}" stroke-dasharray="{dash}"', colour))
         body.append(_name(name, rows[name], colour))
     return _page(title, x_title, y_title, body)
 
@@ -88,16 +81,12 @@ def _grid_y(tick: float, y: float) -> str:
 
 def _line(
     placed: Sequence[tuple[float, float]],
-    bars: Sequence[tuple[tuple[float, float], tuple[float, float]]],
     stroke: str,
     colour: str,
 ) -> str:
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
     parts = [f'<polyline points="{points}" fill="none" stroke-width="2" {stroke}/>']
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in placed]
-    for (x, low), (_, high) in bars:
-        ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"'
-        parts.append(f'<line {ends} stroke="{colour}" stroke-opacity="0.5"/>')
     return "<g>" + "".join(parts) + "</g>"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from pfp.eval.metrics.ssim import RADIUS, blur, ssim_map
 from pfp.generate.retrieve import decode_alone
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
+from pfp.models.backbones.interface import Memory
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate
@@ -52,11 +53,13 @@ class Crops:
 class ScorePlan:
     """What is asked for, and how it is sampled.
 
-    Every crop is asked ``num_sets`` times for ``set_size`` latent frames, all of them different.
+    Every crop is asked ``num_sets`` times for ``set_size`` latent frames, all of them different:
+    random ones, or those of a training with a fixed Omega, the last.
     """
 
     num_sets: int = 2
     set_size: int = 2
+    omega: Literal["random", "last"] = "random"
     sampler: SamplerSettings = SamplerSettings(num_steps=8)  # noqa: RUF009 - frozen
     batch_size: int = 16
     seed: int = 0
@@ -64,6 +67,10 @@ class ScorePlan:
     def shorter(self) -> ScorePlan:
         """One set a crop: what curves are drawn of."""
         return replace(self, num_sets=1)
+
+    def last(self) -> ScorePlan:
+        """One set a crop, of the last frames."""
+        return replace(self, num_sets=1, omega="last")
 
 
 def load_crops(path: Path, rate: str) -> Crops:
@@ -88,6 +95,8 @@ def frame_sets(num_latents: int, num_crops: int, plan: ScorePlan) -> NDArray[np.
     rows = [
         np.random.default_rng([plan.seed, n]).permutation(num_latents) for n in range(num_crops)
     ]
+    if plan.omega == "last":
+        rows = [np.arange(num_latents)[::-1]] * num_crops
     chosen = np.stack(rows)[:, : plan.num_sets * plan.set_size]
     sets = chosen.reshape(num_crops, plan.num_sets, plan.set_size).transpose(1, 0, 2)
     return np.sort(sets, axis=-1)
@@ -137,12 +146,8 @@ def sampled(
     omega_BT: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """Latents ``(B, T, C, H, W)`` of the frames asked for of some crops, with given memories."""
-    hr, lr = (
-        torch.from_numpy(x[memory_of].astype(np.float32)).transpose(1, 2)
-        for x in (crops.hr_NTCHW, crops.lr_NTCHW)
-    )
     with bf16_products(enabled=plan.sampler.autocast):
-        memory = model.remember(hr, lr)
+        memory = remembered(model, crops, memory_of)
     latents_BCTHW = sample_frames(
         model,
         memory=memory,
@@ -153,6 +158,21 @@ def sampled(
         seed=plan.seed + here.start,
     )
     return latents_BCTHW.transpose(1, 2).numpy()
+
+
+def remembered(model: MemoryDiT, crops: Crops, numbers: NDArray[np.int64]) -> Memory | None:
+    """The memory of the crops with these numbers."""
+    hr, lr = (
+        torch.from_numpy(x[numbers].astype(np.float32)).transpose(1, 2)
+        for x in (crops.hr_NTCHW, crops.lr_NTCHW)
+    )
+    return model.remember(hr, lr)
+
+
+def num_tokens(model: MemoryDiT, crops: Crops) -> int:
+    """Memory tokens of one crop's history."""
+    memory = remembered(model, crops, np.arange(1))
+    return 0 if memory is None else memory.tokens_BND.shape[1]
 
 
 def ceiling(vae: LatentVAE, crops: Crops) -> Fill:

@@ -62,8 +62,8 @@ ARMS: Final = (
     Arm(name="proposed 2x2x1", arm="proposed", rate="2x2x1"),
     Arm(name="fixed Omega 4x4x2", arm="proposed", omega="last", once=True),
     Arm(name="large_patchifier, placed", arm="large_patchifier", as_proposed=True, once=True),
-    Arm(name="without_lr, torch's start", arm="without_lr", even_start=False, once=True),
-    Arm(name="proposed, torch's start", arm="proposed", even_start=False, once=True),
+    Arm(name="without_lr, torch start", arm="without_lr", even_start=False, once=True),
+    Arm(name="proposed, torch start", arm="proposed", even_start=False, once=True),
 )
 
 
