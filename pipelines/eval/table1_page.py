@@ -20,6 +20,17 @@ SHUFFLED: Final = "shuffled memory"
 CEILING: Final = "codec ceiling"
 PAGE: Final = "table1.md"
 
+# What the controls are, by a part of their names.
+MEANT: Final = (
+    (CEILING, "each true frame through the VAE alone"),
+    ("LR video enlarged", "what the LR branch sees, decoded and enlarged without any model"),
+    (SHUFFLED, f"the trained {PROPOSED} with another clip's memory"),
+    ("fixed Omega", f"{PROPOSED} trained with the last two frames as the only ones asked for"),
+    ("last frames", "asked for these two and no others"),
+    ("placed", "at the positions and the timestep of the proposed arm, instead of FramePack's"),
+    ("torch start", "the HR branch with torch's own start of its convolutions"),
+)
+
 # The order to show: each first arm above its second. The last pair is open, see ``UNDECIDED``.
 CLAIMED: Final = (
     ("only_lr 4x4x2", "large_patchifier 4x4x2"),
@@ -162,15 +173,13 @@ def _controls(board: Board, crops: str) -> str:
         ]
         rows.append(f"| {name} | {' | '.join(values)} |")
     blank = _number(board.summary(CEILING, crops, "blank").mean, 2)
+    meant = [f"- `{part}`: {what}" for part, what in MEANT if any(part in n for n in names)]
     return (
         "## Controls\n\n"
-        "The codec's ceiling is each true frame through the VAE alone; an LR video enlarged is "
-        f"what the LR branch sees, without any model; shuffled memory is the trained {PROPOSED} "
-        "with another clip's memory; Omega fixed is training with the last frames as the only ones "
-        "ever asked for, `last frames` is asking for these; "
-        "a large patchifier, placed, stands at the proposed arm's positions and timestep; torch's "
-        "start is how the HR branch began before its convolutions kept their inputs' strength. In "
-        f"the high band a picture without any detail gets {blank} dB.\n\n" + "\n".join(rows)
+        + "\n".join(rows)
+        + "\n\n"
+        + "\n".join(meant)
+        + f"\n- In the high band, a picture without any detail gets {blank} dB."
     )
 
 
