@@ -35,6 +35,7 @@ ALL_MODULES = (
     *TORCH_FREE,
     *(f"pipelines.{name}.run" for name in PIPELINES),
     "pipelines.demo",
+    "pipelines.table1",
 )
 
 

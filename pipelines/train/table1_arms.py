@@ -5,21 +5,15 @@ Axes: B batch, C channels, T latent frames, H rows, W columns.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import torch
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pfp.models._folders import weights_sha256
 from pfp.models.arm import ArmConfig
-from pfp.models.backbones import wan
 from pfp.models.memory.branch import HighResolutionBranch, Stage
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, parse_rate
@@ -30,8 +24,6 @@ from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import Objective, TrainSettings
 from pfp.train.tiny_batches import BatchPlan, bank_batch
 from pipelines.train.table1_data import load_banks
-
-SILU_GAIN: Final = 1.68  # 1 / sqrt(E[silu(x)^2]) of unit normal x
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,22 +82,15 @@ def make_model(arm: Arm, plan: TrainPlan, seed: int) -> MemoryDiT:
         config = replace(config, positions="centre", history_timestep="zero")
     model = MemoryDiT(load_base(), config)
     branch = getattr(model.encoder, "hr", None)
-    if arm.even_start and isinstance(branch, HighResolutionBranch):
-        start_even(branch)
+    if not arm.even_start and isinstance(branch, HighResolutionBranch):
+        start_as_torch(branch)
     return model
 
 
-def start_even(branch: HighResolutionBranch) -> None:
-    """Let every convolution give what it gets the same strength, and biases nothing (He 2015).
-
-    With torch's own start four stages of SiLU leave 0.9 % of a latent's spread, and what the
-    branch then says of one place is hardly more than rounding beside what is the same everywhere.
-    """
+def start_as_torch(branch: HighResolutionBranch) -> None:
+    """Weights and biases as torch begins convolutions, which lets little of a latent through."""
     for stage in branch.stages:
-        conv = cast("Stage", stage).conv
-        fan_in = conv.weight[0].numel()
-        nn.init.normal_(conv.weight, std=SILU_GAIN / math.sqrt(fan_in))
-        nn.init.zeros_(cast("torch.Tensor", conv.bias))
+        cast("Stage", stage).conv.reset_parameters()
 
 
 def batches(
@@ -158,16 +143,16 @@ def train_arm(
         learning_rate=plan.learning_rate,
         encoder_learning_rate=plan.encoder_learning_rate,
         seed=seed,
+        compiled=plan.compiled,
         save_every_steps=100,
     )
-    with fast_blocks(compiled=plan.compiled):
-        train(
-            Denoising(model, Objective()),
-            batches_by_step(batches(arm, plan, banks), seed),
-            settings,
-            folder / "state",
-            report=keep,
-        )
+    train(
+        Denoising(model, Objective()),
+        batches_by_step(batches(arm, plan, banks), seed),
+        settings,
+        folder / "state",
+        report=keep,
+    )
 
 
 def save(model: MemoryDiT, folder: Path, *, seed: int, num_steps: int) -> None:
@@ -177,27 +162,3 @@ def save(model: MemoryDiT, folder: Path, *, seed: int, num_steps: int) -> None:
     card = {"base_sha256": base_sha256, "seed": seed, "num_steps": num_steps}
     model.save_pretrained(aside, dtype=torch.float16, card=card)
     aside.replace(folder)
-
-
-@contextmanager
-def fast_blocks(*, compiled: bool) -> Iterator[None]:
-    """Attention by plain products, and blocks compiled, for the time of the block.
-
-    On CPUs the flash attention of bf16 takes a third of a training step, most of it backwards.
-    Compiling one block, and not the whole network, takes 50 s instead of 150 s on one core.
-    """
-    plain = wan.block_forward
-    if compiled:
-        wan.block_forward = compiled_block()
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        wan.block_forward = plain
-
-
-@cache
-def compiled_block() -> Callable[..., Any]:
-    """One block compiled, once for all trainings of a process; arms differ in their shapes."""
-    torch._dynamo.config.recompile_limit = 64  # noqa: SLF001 - where torch keeps its settings
-    return torch.compile(wan.block_forward, dynamic=False)
