@@ -5,7 +5,7 @@
 Each figure is the median of repetitions that take turns in one process; beside it stand the middle
 half of them and their number, below it what was measured, where, and in how many seconds. The
 functions say exactly what is compared. On a GPU the base is the true-sized Wan 2.2 5B, elsewhere
-one narrower block of a Wan; all weights are random. About eight minutes on one core.
+one narrower block of a Wan; all weights are random. About ten minutes on one quiet core.
 
 ``--tiny`` runs everything at sizes that mean nothing, to see that it runs; names then end in
 ``.tiny``.
