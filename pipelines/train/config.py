@@ -107,6 +107,11 @@ class TrainConfig:
             )
         if self.sharded and self.num_processes < 2:
             raise ConfigError("sharded spreads over processes; give num_processes=2 or more")
+        if self.sharded and self.steps.compiled:
+            raise ConfigError(
+                "blocks that are spread over processes are not compiled; give sharded=false or "
+                "steps.compiled=false"
+            )
         if self.sample_every_steps and (self.sharded or self.vae is None):
             raise ConfigError(
                 "frames cannot be shown while training without a vae, or with sharded; give "

@@ -303,6 +303,10 @@ def test_a_checkpoint_of_another_vae_is_refused(latents_run: Path) -> None:
         (["--set", "trackers=[clearml]"], "trackers clearml are not installed or unknown"),
         (["--set", "num_processes=2", "--engine", "local"], "give --engine ray"),
         (["--set", "sharded=true"], "give num_processes=2 or more"),
+        (
+            ["--set", "num_processes=2", "--set", "sharded=true", "--set", "steps.compiled=true"],
+            "are not compiled; give sharded=false",
+        ),
         (["--set", "arms=[without_lr]"], "give start=nothing"),
         (["--set", "windows.history_frames=10"], "give a multiple of 2 and one more"),
         (["--set", "steps.learning_rate=-1.0"], "must be positive"),
