@@ -41,5 +41,6 @@ def _cumulative(time: float, shift: float) -> float:
     """The share of shifted logit-normal times below ``time``."""
     if time in (0.0, 1.0):
         return time
-    unshifted = time / (shift - (shift - 1) * time)
-    return 0.5 * (1 + math.erf(math.log(unshifted / (1 - unshifted)) / math.sqrt(2)))
+    # The logit of the unshifted time; logarithms apart, because a quotient may round to 0.
+    logit = math.log(time) - math.log(shift) - math.log1p(-time)
+    return 0.5 * (1 + math.erf(logit / math.sqrt(2)))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
@@ -67,6 +67,8 @@ def test_the_two_readings_of_a_range_differ(mode: RangeMode, shift: float, mean:
     st.floats(0.1, 20),
     st.sampled_from(["truncated", "rescaled"]),
 )
+@example(5e-324, 0.5, 3.0, "truncated")
+@example(0.9, 0.1 - 2**-53, 0.1, "truncated")
 def test_times_lie_in_their_range(low: float, width: float, shift: float, mode: RangeMode) -> None:
     """Whatever the range, the shift and the reading."""
     high = min(1.0, low + width)
