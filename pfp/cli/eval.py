@@ -122,7 +122,7 @@ def _ls(options: argparse.Namespace) -> None:
 
     for name in METRICS:
         card = resolve(name).card
-        state = "ready" if card.weights is None else _weights_state(card.weights)
+        state = ", ".join(map(_weights_state, card.weights)) or "ready"
         unit = card.unit or "-"
         print(f"{card.metric_id:<14}{unit:<5}{card.direction + ' is better':<19}{state}")
 
@@ -150,13 +150,13 @@ def _show(options: argparse.Namespace) -> None:
         "source": card.citation,
         "licence": card.licence,
     }
-    if card.weights is not None:
-        entry = weights.entry_of(card.weights)
+    for name in card.weights:
+        entry = weights.entry_of(name)
         lines["weights"] = f"{entry.name}, {entry.licence}, sha256 {entry.sha256}"
-        lines["state"] = _weights_state(card.weights)
+        lines["state"] = _weights_state(name)
         try:
-            lines["path"] = str(weights.find(card.weights))
+            lines["path"] = str(weights.find(name))
         except WeightsError:
-            lines["path"] = f"{weights.path_of(card.weights)} (not usable yet)"
+            lines["path"] = f"{weights.path_of(name)} (not usable yet)"
     for name, value in lines.items():
         print(f"{name:<12}{value}")

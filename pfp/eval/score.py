@@ -141,14 +141,21 @@ def score_inputs(
 
 
 def _weights_sha256(card: MetricCard) -> str | None:
-    """The digest of the metric's weights if they are here: their arrival makes new keys."""
-    if card.weights is None:
+    """The digest of the metric's weights if all are here: their arrival makes new keys."""
+    if not card.weights or _missing_weights(card):
         return None
-    try:
-        weights.find(card.weights)
-    except WeightsError:
-        return None
-    return weights.entry_of(card.weights).sha256
+    digests = {name: weights.entry_of(name).sha256 for name in card.weights}
+    return digests[card.weights[0]] if len(digests) == 1 else sha256_json(digests)
+
+
+def _missing_weights(card: MetricCard) -> str | None:
+    """The first of the metric's weights that cannot be used here."""
+    for name in card.weights:
+        try:
+            weights.find(name)
+        except WeightsError:
+            return name
+    return None
 
 
 def _content_sha256(place: str, record: GenerationRecord) -> str | None:
@@ -176,8 +183,9 @@ class ScoreSamples:
 
     def _score(self, row: dict[str, Any]) -> ScoreRecord:
         metric = self._metrics.setdefault(row["name"], resolve(row["name"])())
-        if metric.card.weights is not None and row["weights_sha256"] is None:
-            return _without_weights(row, metric.card.weights, self._protocol)
+        if metric.card.weights and row["weights_sha256"] is None:
+            name = _missing_weights(metric.card) or metric.card.weights[0]
+            return _without_weights(row, name, self._protocol)
         try:
             found = metric.measure(*self._pair(row["video"], row["reference"]))
         except WeightsError as error:

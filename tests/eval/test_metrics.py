@@ -10,7 +10,8 @@ import pytest
 
 from pfp.errors import ConfigError, PermanentError
 from pfp.eval.metrics import METRICS, resolve
-from pfp.eval.metrics.base import check_pair
+from pfp.eval.metrics.base import MetricValue
+from pfp.eval.metrics.psnr import Psnr
 from pfp.io.weights import read_lock
 
 
@@ -25,7 +26,7 @@ def test_every_line_of_the_table_resolves(name: str) -> None:
     assert card.summary
     assert card.citation
     assert card.licence
-    assert card.weights is None or card.weights in read_lock()
+    assert set(card.weights) <= read_lock().keys()
 
 
 def test_an_unknown_metric_gets_a_suggestion() -> None:
@@ -50,7 +51,7 @@ def test_a_missing_frame_is_never_truncated_away() -> None:
     video = np.zeros((3, 12, 16, 3), np.uint8)
 
     with pytest.raises(PermanentError, match="has 2 frames and its reference 3"):
-        check_pair(video[:2], video)
+        Psnr().measure(video[:2], video)
 
 
 def test_another_size_is_never_resized_away() -> None:
@@ -58,7 +59,7 @@ def test_another_size_is_never_resized_away() -> None:
     video = np.zeros((3, 12, 16, 3), np.uint8)
 
     with pytest.raises(PermanentError, match="is 16x11 and its reference 16x12 pixels"):
-        check_pair(video[:, :11], video)
+        Psnr().measure(video[:, :11], video)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +75,11 @@ def test_another_size_is_never_resized_away() -> None:
 def test_what_is_not_uint8_rgb_video_is_refused(video: np.ndarray) -> None:
     """Other dtypes, channels and dimensions, and empty videos, are refused with their shape."""
     with pytest.raises(PermanentError, match=r"not uint8 of shape \(T, H, W, 3\)"):
-        check_pair(video, video)
+        Psnr().measure(video, video)
+
+
+@pytest.mark.parametrize(("value", "reason"), [(1.0, "no_face"), (None, None)])
+def test_a_value_is_a_number_or_a_reason(value: float | None, reason: str | None) -> None:
+    """A metric cannot give both a number and a reason, nor neither."""
+    with pytest.raises(ValueError, match="give exactly one of them"):
+        MetricValue(value=value, num_frames=1, evidence={}, unscored_reason=reason)

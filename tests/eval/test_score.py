@@ -134,7 +134,9 @@ def test_weights_that_only_the_planner_has_are_tried_again(
     """A worker without the weights that the plan counts on fails for now, and is not remembered."""
     run = make_run(num_clips=1)
     digest = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
-    monkeypatch.setattr("pfp.eval.score._weights_sha256", lambda card: card.weights and digest)
+    monkeypatch.setattr(
+        "pfp.eval.score._weights_sha256", lambda card: digest if card.weights else None
+    )
     report = run_score(str(run.directory), ScoreSettings(metrics=("lpips_alex",)), engine="local")
 
     assert report.reasons == {"RetryableError": 5}

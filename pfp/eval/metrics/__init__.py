@@ -7,9 +7,13 @@ import importlib
 from typing import Final
 
 from pfp.errors import ConfigError
+from pfp.eval.metrics.base import Frame as Frame
+from pfp.eval.metrics.base import Measurement as Measurement
 from pfp.eval.metrics.base import Metric as Metric
 from pfp.eval.metrics.base import MetricCard as MetricCard
 from pfp.eval.metrics.base import MetricValue as MetricValue
+from pfp.eval.metrics.base import Sample as Sample
+from pfp.eval.metrics.base import Shot as Shot
 
 METRICS: Final = {  # resolved on use; a test resolves all
     "psnr": "pfp.eval.metrics.psnr:Psnr",

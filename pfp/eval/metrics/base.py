@@ -1,15 +1,23 @@
-"""What a metric is: a card that says what its numbers mean, and one function of two videos."""
+"""What a metric is: a card that says what its numbers mean, and a measurement that sees frames.
+
+Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import PermanentError
+from pfp.io.weights import Lock
+
+Made = TypeVar("Made")
+Need = Literal["reference", "history", "prompt", "shots"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +26,7 @@ class MetricCard:
 
     ``version`` goes up with any change that moves a score. ``low`` and ``high`` bound the values;
     None is unbounded. ``params`` are the choices the definition leaves open, all of them.
+    ``needs`` is what a sample must have beside its video; without it the metric says nothing.
     """
 
     name: str
@@ -31,7 +40,9 @@ class MetricCard:
     summary: str
     citation: str
     licence: str  # of the weights or code that it needs beyond pfp's own
-    weights: str | None = None  # name in weights.lock
+    weights: tuple[str, ...] = ()  # names in weights.lock
+    needs: tuple[Need, ...] = ()
+    cost: str = ""  # what it takes, in words: "0.4 s a frame on one CPU core"
     params: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -42,48 +53,173 @@ class MetricCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
-    """One video's value, how many frames it rests on, and the per-frame evidence (plain JSON)."""
+    """One video's value, how many frames it rests on, and the evidence (plain JSON).
 
-    value: float
+    A video of which the metric cannot say anything has no value and a reason, one lower-case word
+    or several joined by underscores (``no_face``).
+    """
+
+    value: float | None
     num_frames: int
     evidence: dict[str, Any]
+    unscored_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        """A value or a reason, never both or neither."""
+        if (self.value is None) == (self.unscored_reason is None):
+            raise ValueError(
+                f"value {self.value} and reason {self.unscored_reason!r}; give exactly one of them"
+            )
 
 
-class Metric(ABC):
-    """A full-reference metric. Constructing one is cheap; weights load at the first ``measure``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A caption of the span ``[start_seconds, end_seconds)`` of the video."""
 
-    card: ClassVar[MetricCard]
+    start_seconds: float
+    end_seconds: float
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What is known of a video before its frames are seen; lengths are those of its clip.
+
+    ``num_frames`` is how many frames will come if all are asked for, ``fps`` their rate.
+    """
+
+    num_frames: int
+    fps: float
+    height: int
+    width: int
+    prompt: str | None = None
+    shots: tuple[Shot, ...] = ()
+    reference_faces: tuple[str, ...] = ()  # paths of pictures
+
+
+class Frame:
+    """A decoded frame, its reference where the sample has one, and what metrics share of it."""
+
+    __slots__ = ("_shared", "index", "reference_HWC", "rgb_HWC")
+
+    def __init__(
+        self,
+        index: int,
+        rgb_HWC: npt.NDArray[np.uint8],
+        reference_HWC: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        """index: number of the frame in its clip, from 0."""
+        self.index = index
+        self.rgb_HWC = rgb_HWC
+        self.reference_HWC = reference_HWC
+        self._shared: dict[Callable[..., Any], Any] = {}
+
+    def shared(self, make: Callable[[npt.NDArray[np.uint8]], Made]) -> Made:
+        """``make(rgb_HWC)``, worked out once however many metrics ask for it."""
+        if make not in self._shared:
+            self._shared[make] = make(self.rgb_HWC)
+        return cast("Made", self._shared[make])
+
+    def pair(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The frame and its reference; PermanentError if there is none or its size differs."""
+        if self.reference_HWC is None:
+            raise PermanentError(
+                f"frame {self.index} has no reference; give a reference video as long as the video"
+            )
+        if self.reference_HWC.shape != self.rgb_HWC.shape:
+            height, width = self.rgb_HWC.shape[:2]
+            true_height, true_width = self.reference_HWC.shape[:2]
+            raise PermanentError(
+                f"the video is {width}x{height} and its reference {true_width}x{true_height} "
+                "pixels; generate it at the reference's size"
+            )
+        return self.rgb_HWC, self.reference_HWC
+
+
+class Measurement(ABC):
+    """One metric at work on one video; keeps no more frames than a model takes at once."""
 
     @abstractmethod
-    def measure(
-        self, frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
-    ) -> MetricValue:
-        """Compare two videos frame by frame.
+    def see(self, frame: Frame) -> None:
+        """The next frame that ``Metric.frames_of`` asked for, in order of time."""
 
-        frames_THWC, reference_THWC: uint8 RGB in [0, 255], of one shape, T >= 1.
+    @abstractmethod
+    def finish(self) -> MetricValue:
+        """The value of what was seen; called once, after the last frame.
 
         Raises:
-            PermanentError: the two cannot be compared.
-            WeightsError: weights are missing; the message holds the command that gets them.
+            PermanentError: the video cannot be measured and trying again cannot help.
         """
 
 
-def check_pair(frames_THWC: npt.NDArray[Any], reference_THWC: npt.NDArray[Any]) -> None:
-    """Raise ``PermanentError`` unless both are uint8 RGB videos of one shape; never truncates."""
-    for name, video in (("the video", frames_THWC), ("its reference", reference_THWC)):
-        if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3 or not video.size:
-            raise PermanentError(
-                f"{name} is {video.dtype} of shape {video.shape}, not uint8 of shape (T, H, W, 3)"
-            )
-    if len(frames_THWC) != len(reference_THWC):
-        raise PermanentError(
-            f"the video has {len(frames_THWC)} frames and its reference {len(reference_THWC)}; "
-            "generate it again, frame for frame"
+class Metric(ABC):
+    """Makes measurements. Constructing one is cheap; its networks load at the first ``begin``."""
+
+    card: ClassVar[MetricCard]
+
+    def __init__(self, *, device: str = "cpu", lock: Lock | None = None) -> None:
+        """device: torch's name of where networks run; lock: None is the one that pfp ships."""
+        self._device = device
+        self._lock = lock
+
+    def frames_of(self, sample: Sample) -> Sequence[int] | None:
+        """Numbers of the frames to be seen, in order, one of them twice if need be; None is all."""
+        del sample
+        return None
+
+    @abstractmethod
+    def begin(self, sample: Sample) -> Measurement:
+        """Start on a video.
+
+        Raises:
+            PermanentError: it cannot be measured.
+            WeightsError: weights are missing; the message holds the command that gets them.
+        """
+
+    def measure(
+        self,
+        frames_THWC: npt.NDArray[np.uint8],
+        reference_THWC: npt.NDArray[np.uint8] | None = None,
+        *,
+        fps: float = 24.0,
+        prompt: str | None = None,
+        shots: tuple[Shot, ...] = (),
+    ) -> MetricValue:
+        """The value of a video that lies in memory, with its reference where the metric needs one.
+
+        frames_THWC, reference_THWC: uint8 RGB in [0, 255], T >= 1, of one shape.
+
+        Raises what ``begin`` and ``finish`` do.
+        """
+        check_video(frames_THWC, "the video")
+        if reference_THWC is not None:
+            check_video(reference_THWC, "its reference")
+            check_lengths(len(frames_THWC), len(reference_THWC))
+        num_frames, height, width = frames_THWC.shape[:3]
+        sample = Sample(
+            num_frames=num_frames, fps=fps, height=height, width=width, prompt=prompt, shots=shots
         )
-    if frames_THWC.shape != reference_THWC.shape:
-        height, width = frames_THWC.shape[1:3]
-        true_height, true_width = reference_THWC.shape[1:3]
+        measurement = self.begin(sample)
+        asked = self.frames_of(sample)
+        for index in range(num_frames) if asked is None else asked:
+            reference_HWC = None if reference_THWC is None else reference_THWC[index]
+            measurement.see(Frame(index, frames_THWC[index], reference_HWC))
+        return measurement.finish()
+
+
+def check_video(frames_THWC: npt.NDArray[Any], name: str) -> None:
+    """Raise ``PermanentError`` unless an array is a uint8 RGB video of at least one frame."""
+    video = frames_THWC
+    if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3 or not video.size:
         raise PermanentError(
-            f"the video is {width}x{height} and its reference {true_width}x{true_height} pixels; "
-            "generate it at the reference's size"
+            f"{name} is {video.dtype} of shape {video.shape}, not uint8 of shape (T, H, W, 3)"
+        )
+
+
+def check_lengths(num_frames: int, num_reference_frames: int) -> None:
+    """Raise ``PermanentError`` unless a video and its reference are equally long."""
+    if num_frames != num_reference_frames:
+        raise PermanentError(
+            f"the video has {num_frames} frames and its reference {num_reference_frames}; "
+            "generate it again, frame for frame"
         )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import ConfigError, PermanentError, WeightsError
-from pfp.eval.metrics.base import Metric, MetricCard, MetricValue, check_pair
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 from pfp.io import weights
 from pfp.io.weights import Lock
 
@@ -36,34 +36,53 @@ class LpipsAlex(Metric):
         summary="Mean over frames of LPIPS v0.1 (AlexNet) at full resolution, RGB in [-1, 1].",
         citation="Zhang et al., The unreasonable effectiveness of deep features, CVPR 2018",
         licence="BSD-2-Clause (lpips), BSD-3-Clause (AlexNet of torchvision)",
-        weights=WEIGHTS,
+        weights=(WEIGHTS,),
+        needs=("reference",),
         params={"net": "alex", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
 
-    def __init__(self, *, lock: Lock | None = None) -> None:
-        """lock: where to look the trunk up; None is the lock that pfp ships."""
-        self._lock = lock
-        self._network: Any = None
+    _network: Any = None
 
-    def measure(
-        self, frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
-    ) -> MetricValue:
-        """The mean over frames, >= 0; frames need 31 pixels on each side."""
-        check_pair(frames_THWC, reference_THWC)
-        height, width = frames_THWC.shape[1:3]
-        if min(height, width) < MIN_SIDE:
+    def begin(self, sample: Sample) -> Measurement:
+        """Frames need 31 pixels on each side (``PermanentError``)."""
+        if min(sample.height, sample.width) < MIN_SIDE:
             raise PermanentError(
-                f"LPIPS needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not {width}x{height}"
+                f"LPIPS needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not "
+                f"{sample.width}x{sample.height}"
             )
         if self._network is None:
-            self._network = load_network(self._lock)
-        lpips_T: list[float] = []
-        for start in range(0, len(frames_THWC), FRAMES_PER_PASS):
-            chunk = slice(start, start + FRAMES_PER_PASS)
-            lpips_T += _distances(self._network, frames_THWC[chunk], reference_THWC[chunk])
+            self._network = load_network(self._lock).to(self._device)
+        return _Distances(self._network, self._device)
+
+
+class _Distances(Measurement):
+    """The mean over frames, >= 0."""
+
+    def __init__(self, network: Any, device: str) -> None:
+        self._network, self._device = network, device
+        self._waiting: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = []
+        self._lpips_T: list[float] = []
+
+    def see(self, frame: Frame) -> None:
+        """Compares frames by the pass."""
+        self._waiting.append(frame.pair())
+        if len(self._waiting) == FRAMES_PER_PASS:
+            self._compare()
+
+    def finish(self) -> MetricValue:
+        """The mean of what was seen."""
+        if self._waiting:
+            self._compare()
         return MetricValue(
-            value=float(np.mean(lpips_T)), num_frames=len(lpips_T), evidence={"per_frame": lpips_T}
+            value=float(np.mean(self._lpips_T)),
+            num_frames=len(self._lpips_T),
+            evidence={"per_frame": self._lpips_T},
         )
+
+    def _compare(self) -> None:
+        frames, references = (np.stack(side) for side in zip(*self._waiting, strict=True))
+        self._lpips_T += _distances(self._network, frames, references, self._device)
+        self._waiting.clear()
 
 
 def load_network(lock: Lock | None = None) -> Any:
@@ -98,13 +117,16 @@ def load_network(lock: Lock | None = None) -> Any:
 
 
 def _distances(
-    network: Any, frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
+    network: Any,
+    frames_THWC: npt.NDArray[np.uint8],
+    reference_THWC: npt.NDArray[np.uint8],
+    device: str,
 ) -> list[float]:
     import torch
 
     def to_tensor(video_THWC: npt.NDArray[np.uint8]) -> torch.Tensor:
         video_TCHW = np.ascontiguousarray(video_THWC.transpose(0, 3, 1, 2))
-        return torch.from_numpy(video_TCHW).float() / 127.5 - 1.0
+        return torch.from_numpy(video_TCHW).to(device).float() / 127.5 - 1.0
 
     with torch.inference_mode():
         distances_T111 = network(to_tensor(frames_THWC), to_tensor(reference_THWC))

@@ -11,7 +11,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.eval.metrics.base import Metric, MetricCard, MetricValue, check_pair
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 
 CAP_DB = 100.0  # an identical frame has an infinite PSNR; in the mean it counts as this
 
@@ -32,15 +32,29 @@ class Psnr(Metric):
         summary="Mean over frames of 10 log10(255^2 / MSE), RGB, float64.",
         citation="Huynh-Thu and Ghanbari, Scope of validity of PSNR, Electronics Letters 44, 2008",
         licence="none needed",
+        needs=("reference",),
         params={"data_range": 255, "cap_db": CAP_DB, "channels": "rgb", "over": "frames"},
     )
 
-    def measure(
-        self, frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
-    ) -> MetricValue:
-        """The mean over frames in dB; frames without any error are counted and capped at 100 dB."""
-        check_pair(frames_THWC, reference_THWC)
-        mse_T = mse_per_frame(frames_THWC, reference_THWC)
+    def begin(self, sample: Sample) -> Measurement:
+        """Any size and any number of frames from one on."""
+        del sample
+        return _Errors()
+
+
+class _Errors(Measurement):
+    """The mean over frames in dB; frames without any error are counted and capped at 100 dB."""
+
+    def __init__(self) -> None:
+        self._mse_T: list[float] = []
+
+    def see(self, frame: Frame) -> None:
+        """Takes the error of one frame."""
+        self._mse_T.append(squared_error(*frame.pair()))
+
+    def finish(self) -> MetricValue:
+        """The mean of what was seen."""
+        mse_T = np.array(self._mse_T)
         psnr_T = psnr_of(mse_T)
         return MetricValue(
             value=float(np.minimum(psnr_T, CAP_DB).mean()),
@@ -53,13 +67,18 @@ class Psnr(Metric):
         )
 
 
+def squared_error(frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]) -> float:
+    """The mean squared error of a frame in squared levels."""
+    return float(np.square(np.subtract(frame_HWC, reference_HWC, dtype=np.float64)).mean())
+
+
 def mse_per_frame(
     frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
     """The mean squared error of each frame in squared levels, float64 of shape (T,)."""
     # Frame by frame: float64 copies of a whole clip would be eight times its size, twice.
     pairs = zip(frames_THWC, reference_THWC, strict=True)
-    return np.array([np.square(np.subtract(a, b, dtype=np.float64)).mean() for a, b in pairs])
+    return np.array([squared_error(a, b) for a, b in pairs])
 
 
 def psnr_of(mse: npt.ArrayLike) -> npt.NDArray[np.float64]:

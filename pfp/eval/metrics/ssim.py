@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import PermanentError
-from pfp.eval.metrics.base import Metric, MetricCard, MetricValue, check_pair
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 
 SIGMA = 1.5
 RADIUS = 5  # an 11x11 window
@@ -39,6 +39,7 @@ class Ssim(Metric):
         summary="Mean over frames, RGB channels and window positions; Gaussian 11x11, valid.",
         citation="Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, IEEE TIP 13, 2004",
         licence="none needed",
+        needs=("reference",),
         params={
             "window": WINDOW,
             "sigma": SIGMA,
@@ -51,20 +52,32 @@ class Ssim(Metric):
         },
     )
 
-    def measure(
-        self, frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
-    ) -> MetricValue:
-        """The mean over frames in [-1, 1]; frames need 11 pixels on each side."""
-        check_pair(frames_THWC, reference_THWC)
-        height, width = frames_THWC.shape[1:3]
-        if min(height, width) < MIN_SIDE:
+    def begin(self, sample: Sample) -> Measurement:
+        """Frames need 11 pixels on each side (``PermanentError``)."""
+        if min(sample.height, sample.width) < MIN_SIDE:
             raise PermanentError(
-                f"SSIM needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not {width}x{height}"
+                f"SSIM needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not "
+                f"{sample.width}x{sample.height}"
             )
-        pairs = zip(frames_THWC, reference_THWC, strict=True)
-        ssim_T = [float(ssim_map(a, b).mean()) for a, b in pairs]
+        return _Similarities()
+
+
+class _Similarities(Measurement):
+    """The mean over frames in [-1, 1]."""
+
+    def __init__(self) -> None:
+        self._ssim_T: list[float] = []
+
+    def see(self, frame: Frame) -> None:
+        """Compares one frame."""
+        self._ssim_T.append(float(ssim_map(*frame.pair()).mean()))
+
+    def finish(self) -> MetricValue:
+        """The mean of what was seen."""
         return MetricValue(
-            value=float(np.mean(ssim_T)), num_frames=len(ssim_T), evidence={"per_frame": ssim_T}
+            value=float(np.mean(self._ssim_T)),
+            num_frames=len(self._ssim_T),
+            evidence={"per_frame": self._ssim_T},
         )
 
 
