@@ -51,17 +51,18 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
                 offline=args.offline,
                 on_progress=_show_progress if sys.stderr.isatty() else None,
             )
+            _say_pin(args.name)
             print(path)
         case "verify":
             _verify(args.name)
         case "path":
             print(weights.find(args.name))
         case "import":
-            print(
-                weights.import_file(
-                    args.name, args.file, accept_noncommercial=args.accept_noncommercial
-                )
+            path = weights.import_file(
+                args.name, args.file, accept_noncommercial=args.accept_noncommercial
             )
+            _say_pin(args.name)
+            print(path)
     return 0
 
 
@@ -71,8 +72,17 @@ def _ls() -> None:
     for status in weights.ls():
         entry = status.weights
         licence = entry.licence + (" (non-commercial)" if entry.non_commercial else "")
-        size = f"{entry.bytes / MIB:.1f} MiB"
-        print(f"{entry.name:<20}{size:>12}  {status.state:<11}{licence:<30}{status.path}")
+        size = "? MiB" if entry.bytes is None else f"{entry.bytes / MIB:.1f} MiB"
+        print(f"{entry.name:<25}{size:>12}  {status.state:<11}{licence:<45}{status.path}")
+
+
+def _say_pin(name: str) -> None:
+    """Where the lock does not know the digest, what was taken on trust."""
+    from pfp.io import weights
+
+    if not weights.entry_of(name).is_exact:
+        sha256 = weights.pinned(name).sha256
+        print(f"{name}: sha256 {sha256}, pinned in {weights.pin_path(name)}", file=sys.stderr)
 
 
 def _verify(name: str | None) -> None:
@@ -86,7 +96,10 @@ def _verify(name: str | None) -> None:
         print("no weights are here; `pfp weights ls` lists what can be fetched")
 
 
-def _show_progress(have: int, wanted: int) -> None:
-    end = "\n" if have >= wanted else ""
-    sys.stderr.write(f"\r{have / MIB:.0f} of {wanted / MIB:.0f} MiB{end}")
+def _show_progress(have: int, wanted: int | None) -> None:
+    if wanted is None:
+        sys.stderr.write(f"\r{have / MIB:.0f} MiB")
+    else:
+        end = "\n" if have >= wanted else ""
+        sys.stderr.write(f"\r{have / MIB:.0f} of {wanted / MIB:.0f} MiB{end}")
     sys.stderr.flush()

@@ -2,6 +2,10 @@
 
 ``weights.lock`` beside this file names each with its URLs, SHA-256, size and licence. Nothing here
 downloads unless ``fetch`` is called, and no file is handed out whose digest is not the locked one.
+
+Of some files nobody publishes the full digest. The lock then holds the digest's beginning or null,
+and the first fetch or import pins what it got in ``pinned.json`` beside the file: from then on
+another file is refused as with a full digest.
 """
 
 from __future__ import annotations
@@ -9,68 +13,49 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import urllib.parse
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from pfp.errors import ConfigError, InputError, WeightsError
+from pfp.errors import InputError, WeightsError
 from pfp.io.digests import sha256_file
 from pfp.io.download import OnProgress, download
+from pfp.io.weights_lock import LOCK_PATH, Lock, Weights, read_lock
 
-LOCK_PATH = Path(__file__).with_name("weights.lock")
-LOCK_VERSION = 1
+__all__ = [
+    "LOCK_PATH",
+    "Lock",
+    "Status",
+    "Weights",
+    "directory",
+    "entry_of",
+    "fetch",
+    "find",
+    "import_file",
+    "ls",
+    "path_of",
+    "pin_path",
+    "pinned",
+    "read_lock",
+    "sha256_of",
+    "verify",
+]
+
 DIRECTORY_VARIABLE = "PFP_WEIGHTS_DIR"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """One line of the lock: a single file, known by its digest and its size."""
-
-    name: str
-    urls: tuple[str, ...]
-    sha256: str
-    bytes: int
-    licence: str
-    non_commercial: bool
-    cite: str
-
-    @property
-    def file_name(self) -> str:
-        """The last part of the first URL: what people who have the file already call it."""
-        return Path(urllib.parse.urlparse(self.urls[0]).path).name
-
-
-Lock: TypeAlias = Mapping[str, Weights]
+PIN_NAME = "pinned.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What ``ls`` says of one line of the lock; ``state`` is present, missing or wrong size."""
+    """What ``ls`` says of one line of the lock.
+
+    ``state`` is present, missing, wrong size, or not pinned: it is there, but no fetch or import
+    has taken its digest. ``weights`` holds the pinned digest and size where the lock has none.
+    """
 
     weights: Weights
     path: Path
     state: str
-
-
-def read_lock(path: Path = LOCK_PATH) -> Lock:
-    """The lock file's entries by name; an unknown or a missing field is a ``ConfigError``."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document.get("version") != LOCK_VERSION:
-        message = f"{path}: version {document.get('version')!r}, this pfp reads {LOCK_VERSION}"
-        raise ConfigError(message)
-    entries = [_entry(path, item) for item in document["weights"]]
-    return {entry.name: entry for entry in entries}
-
-
-def _entry(path: Path, item: dict[str, Any]) -> Weights:
-    known = {field.name for field in fields(Weights)}
-    if item.keys() != known:
-        message = f"{path}: entry {item.get('name')!r} must have exactly the fields {sorted(known)}"
-        raise ConfigError(message)
-    return Weights(**{**item, "urls": tuple(item["urls"])})
 
 
 def entry_of(name: str, *, lock: Lock | None = None) -> Weights:
@@ -93,16 +78,55 @@ def path_of(name: str, *, lock: Lock | None = None) -> Path:
     return directory() / entry.name / entry.file_name
 
 
+def pin_path(name: str, *, lock: Lock | None = None) -> Path:
+    """Where the digest of a file is kept of which the lock does not know it."""
+    return path_of(name, lock=lock).with_name(PIN_NAME)
+
+
+def pinned(name: str, *, lock: Lock | None = None) -> Weights:
+    """The lock's entry with the digest and size that this folder's file was pinned to, if it was.
+
+    Raises:
+        WeightsError: the name is unknown, or the pin cannot be read.
+    """
+    entry = entry_of(name, lock=lock)
+    path = pin_path(name, lock=lock)
+    if entry.is_exact or not path.is_file():
+        return entry
+    try:
+        pin = json.loads(path.read_text(encoding="utf-8"))
+        found = replace(entry, sha256=pin["sha256"], bytes=pin["bytes"])
+    except (ValueError, KeyError, TypeError) as error:  # ConfigError is a ValueError
+        raise WeightsError(
+            f"{path} is no pin of pfp's ({error}); remove it and {_cure(entry)}"
+        ) from error
+    if not found.is_exact or not _fits(entry, str(found.sha256)):
+        raise WeightsError(
+            f"{path} pins {found.sha256}, which is not the {entry.sha256} of {name}; remove it and "
+            f"{_cure(entry)}"
+        )
+    return found
+
+
+def sha256_of(name: str, *, lock: Lock | None = None) -> str:
+    """The whole digest of weights that ``find`` hands out; raises what ``find`` does."""
+    find(name, lock=lock)
+    return str(pinned(name, lock=lock).sha256)
+
+
 def ls(*, lock: Lock | None = None) -> list[Status]:
     """Every entry with its path and state, by name; looks at sizes only, see ``verify``."""
     lock = read_lock() if lock is None else lock
     statuses = []
     for name in sorted(lock):
-        path = path_of(name, lock=lock)
+        path, entry = path_of(name, lock=lock), pinned(name, lock=lock)
         state = "missing"
         if path.is_file():
-            state = "present" if path.stat().st_size == lock[name].bytes else "wrong size"
-        statuses.append(Status(weights=lock[name], path=path, state=state))
+            state = "not pinned"
+            if entry.is_exact:
+                is_size = entry.bytes in (None, path.stat().st_size)
+                state = "present" if is_size else "wrong size"
+        statuses.append(Status(weights=entry, path=path, state=state))
     return statuses
 
 
@@ -113,14 +137,19 @@ def find(name: str, *, lock: Lock | None = None) -> Path:
         WeightsError: they are missing or are not the locked file; the message holds the command
             that gets them, and for a machine without network the exact path and digest.
     """
-    entry = entry_of(name, lock=lock)
+    entry = pinned(name, lock=lock)
     path = path_of(name, lock=lock)
     if not path.is_file():
-        message = f"weights {name} are missing: run `pfp weights fetch {name}`, or"
-        raise WeightsError(f"{message} {_by_hand(entry, path)}")
+        first = f"{_cure(entry)}, or " if entry.urls else ""
+        raise WeightsError(f"weights {name} are missing: {first}{_by_hand(entry, path)}")
+    if not entry.is_exact:
+        raise WeightsError(
+            f"{path} was put there by hand and its digest is not pinned; run "
+            f"`pfp weights import {name} {path}` if you trust it"
+        )
     problem = _problem(entry, path)
     if problem:
-        raise WeightsError(f"{problem}; remove it and run `pfp weights fetch {name}`")
+        raise WeightsError(f"{problem}; remove it and {_cure(entry)}")
     return path
 
 
@@ -146,15 +175,18 @@ def fetch(
         WeightsError: the licence was not accepted, no URL gave the locked file, or it is not here
             and ``offline`` is set (the message then holds the exact path and digest wanted).
     """
-    entry = entry_of(name, lock=lock)
+    entry = pinned(name, lock=lock)
     path = path_of(name, lock=lock)
-    if path.is_file() and _problem(entry, path) is None:
+    if path.is_file() and entry.is_exact and _problem(entry, path) is None:
         return path
     if offline:
         message = f"weights {name} are missing and downloads are off:"
         raise WeightsError(f"{message} {_by_hand(entry, path)}")
     _check_licence(entry, accepted=accept_noncommercial)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not entry.urls:
+        message = f"weights {name} have no address to download from;"
+        raise WeightsError(f"{message} {_by_hand(entry, path)}")
     problems = []
     for url in entry.urls:
         problem = _fetch_from(url, entry, path, on_progress)
@@ -168,8 +200,11 @@ def fetch(
 def import_file(
     name: str, source: Path, *, accept_noncommercial: bool = False, lock: Lock | None = None
 ) -> Path:
-    """Copy a file that came by another way to where ``find`` looks, if it is the locked one."""
-    entry = entry_of(name, lock=lock)
+    """Copy a file that came by another way to where ``find`` looks, if it is the locked one.
+
+    Of a file whose digest the lock does not know, the first import pins it.
+    """
+    entry = pinned(name, lock=lock)
     if not source.is_file():
         raise WeightsError(f"{source} is not a file; give the downloaded {entry.file_name}")
     _check_licence(entry, accepted=accept_noncommercial)
@@ -181,14 +216,25 @@ def import_file(
     aside = path.with_name(f"{path.name}.{os.getpid()}.importing")
     try:
         shutil.copyfile(source, aside)
-        aside.replace(path)
+        _settle(entry, aside, path, came_from=str(source))
     finally:
         aside.unlink(missing_ok=True)
     return path
 
 
 def _by_hand(entry: Weights, path: Path) -> str:
-    return f"put the file with sha256 {entry.sha256} ({entry.bytes} bytes) at {path}"
+    if entry.is_exact:
+        size = "" if entry.bytes is None else f" ({entry.bytes} bytes)"
+        return f"put the file with sha256 {entry.sha256}{size} at {path}"
+    begins = "" if entry.sha256 is None else f" whose sha256 begins with {entry.sha256}"
+    return (
+        f"get {entry.file_name}{begins} another way and run `pfp weights import {entry.name} FILE`"
+    )
+
+
+def _cure(entry: Weights) -> str:
+    command = f"fetch {entry.name}" if entry.urls else f"import {entry.name} FILE"
+    return f"run `pfp weights {command}`"
 
 
 def _check_licence(entry: Weights, *, accepted: bool) -> None:
@@ -203,12 +249,28 @@ def _check_licence(entry: Weights, *, accepted: bool) -> None:
 def _problem(entry: Weights, path: Path) -> str | None:
     """What is wrong with a file, in words, or None."""
     stat = path.stat()
-    if stat.st_size != entry.bytes:
+    if entry.bytes is not None and stat.st_size != entry.bytes:
         return f"{path} has {stat.st_size} bytes, not the {entry.bytes} of {entry.name}"
+    if not stat.st_size:
+        return f"{path} is empty"
     sha256 = _digest_once(path, stat.st_size, stat.st_mtime_ns)
-    if sha256 != entry.sha256:
+    if not _fits(entry, sha256):
         return f"{path} has sha256 {sha256}, not the {entry.sha256} of {entry.name}"
     return None
+
+
+def _fits(entry: Weights, sha256: str) -> bool:
+    return sha256.startswith(entry.sha256 or "")
+
+
+def _settle(entry: Weights, aside: Path, path: Path, *, came_from: str) -> None:
+    """Give a checked file its name, and pin its digest first where the lock does not know it."""
+    if not entry.is_exact:
+        pin = {"sha256": sha256_file(aside), "bytes": aside.stat().st_size, "from": came_from}
+        pin_aside = path.with_name(f"{PIN_NAME}.{os.getpid()}.new")
+        pin_aside.write_text(json.dumps(pin, indent=2) + "\n", encoding="utf-8")
+        pin_aside.replace(path.with_name(PIN_NAME))
+    aside.replace(path)
 
 
 @lru_cache(maxsize=64)
@@ -221,8 +283,10 @@ def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
 def _fetch_from(url: str, entry: Weights, path: Path, on_progress: OnProgress | None) -> str | None:
     """Bring one URL's bytes to ``path``; returns what went wrong, or None."""
     part = path.with_name(path.name + ".part")
+    if entry.sha256 is None:
+        part.unlink(missing_ok=True)  # nothing would tell two files' halves from one file
     try:
-        if not part.is_file() or part.stat().st_size < entry.bytes:
+        if entry.bytes is None or not part.is_file() or part.stat().st_size < entry.bytes:
             download(url, part, size_bytes=entry.bytes, on_progress=on_progress)
     except InputError as error:
         return str(error)
@@ -230,5 +294,5 @@ def _fetch_from(url: str, entry: Weights, path: Path, on_progress: OnProgress | 
     if problem:
         part.unlink()  # complete and wrong: nothing in it is worth resuming
         return f"{url}: {problem}"
-    part.replace(path)
+    _settle(entry, part, path, came_from=url)
     return None

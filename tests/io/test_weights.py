@@ -29,6 +29,7 @@ class Server:
     content: bytes = CONTENT
     cut_after: int | None = None  # the first answer breaks off after so many bytes
     knows_ranges: bool = True
+    ends_ranges: bool = False  # asked for what comes after the end it answers 416
     ranges: list[str | None] = field(default_factory=list)
 
 
@@ -41,6 +42,9 @@ def server() -> Iterator[Server]:
             wanted = self.headers.get("Range")
             state.ranges.append(wanted)
             start = 0
+            if wanted == f"bytes={len(state.content)}-" and state.ends_ranges:
+                self.send_error(416)
+                return
             if wanted and state.knows_ranges:
                 start = int(wanted.removeprefix("bytes=").removesuffix("-"))
                 self.send_response(206)
@@ -263,22 +267,23 @@ def test_an_unknown_name_lists_the_known(entry: Weights) -> None:
 
 
 def test_the_shipped_lock_is_well_formed() -> None:
-    """Every shipped entry has a full digest, a size, a licence, and an HTTPS address."""
+    """Every shipped entry has a licence, a source and HTTPS addresses; a full digest has a size."""
     for name, entry in weights.read_lock().items():
         assert name == entry.name
-        assert len(entry.sha256) == 64
-        assert entry.sha256 == entry.sha256.lower()
-        assert entry.bytes > 0
+        assert not entry.is_exact or (entry.bytes or 0) > 0
+        assert entry.file_name
         assert entry.licence
         assert entry.cite
         assert all(url.startswith("https://") for url in entry.urls)
 
 
-def test_torchvision_s_file_names_carry_the_digest_s_head() -> None:
-    """The locked digest of AlexNet begins as the official file's name says."""
-    entry = weights.entry_of("lpips-alex")
+@pytest.mark.parametrize("name", ["lpips-alex", "lpips-vgg", "raft-large-c-t-v1", "musiq-spaq"])
+def test_file_names_that_carry_the_digest_s_head_agree(name: str) -> None:
+    """The locked digest begins as the official file's name says."""
+    entry = weights.entry_of(name)
 
-    assert entry.file_name == f"alexnet-owt-{entry.sha256[:8]}.pth"
+    assert entry.sha256 is not None
+    assert entry.file_name.endswith(f"-{entry.sha256[:8]}.pth")
 
 
 def test_a_lock_with_an_unknown_field_is_an_error(tmp_path: Path) -> None:
@@ -299,3 +304,117 @@ def test_the_folder_is_read_when_asked(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert Path.home() / ".cache" / "pfp" / "weights" == default
     assert tmp_path == weights.directory()
+
+
+@pytest.fixture(params=[SHA256[:8], None], ids=["prefix", "unknown"])
+def vague(entry: Weights, request: pytest.FixtureRequest) -> Weights:
+    """The entry as a lock has it that does not know the whole digest, nor the size."""
+    return replace(entry, sha256=request.param, bytes=None)
+
+
+def test_the_first_fetch_pins_the_whole_digest(vague: Weights, server: Server) -> None:
+    """A digest that the lock does not know is taken from the first fetch and then holds."""
+    server.cut_after = 300_000  # the length that the server announces says that more must come
+    path = weights.fetch("net", lock={"net": vague})
+
+    assert path.read_bytes() == CONTENT
+    assert path == weights.find("net", lock={"net": vague})
+    assert weights.sha256_of("net", lock={"net": vague}) == SHA256
+    assert json.loads(weights.pin_path("net", lock={"net": vague}).read_text()) == {
+        "sha256": SHA256,
+        "bytes": len(CONTENT),
+        "from": server.url,
+    }
+
+
+def test_a_pinned_file_that_changed_is_refused(vague: Weights) -> None:
+    """Once pinned, other bytes of the same size are as foreign as under a full digest."""
+    path = weights.fetch("net", lock={"net": vague})
+    path.write_bytes(CONTENT[::-1])
+
+    with pytest.raises(WeightsError, match=f"not the {SHA256} of net"):
+        weights.find("net", lock={"net": vague})
+
+
+def test_another_file_than_the_pinned_is_not_fetched_again(vague: Weights, server: Server) -> None:
+    """When the server's file changes after the first fetch, the new one does not get the name."""
+    weights.fetch("net", lock={"net": vague}).unlink()
+    server.content = CONTENT[::-1]
+
+    with pytest.raises(WeightsError, match=f"not the {SHA256} of net"):
+        weights.fetch("net", lock={"net": vague})
+
+
+def test_an_import_pins_and_a_second_other_one_is_refused(vague: Weights, tmp_path: Path) -> None:
+    """The first import is taken on trust, a later one must be the same file."""
+    (tmp_path / "mine.bin").write_bytes(CONTENT)
+    (tmp_path / "other.bin").write_bytes(CONTENT[::-1])
+    lock = {"net": vague}
+
+    weights.import_file("net", tmp_path / "mine.bin", lock=lock)
+    with pytest.raises(WeightsError, match="it was not imported"):
+        weights.import_file("net", tmp_path / "other.bin", lock=lock)
+    assert weights.sha256_of("net", lock=lock) == SHA256
+
+
+def test_a_prefix_refuses_what_begins_otherwise(entry: Weights, server: Server) -> None:
+    """A file whose digest begins otherwise is neither kept nor pinned."""
+    server.content = CONTENT[::-1]
+    lock = {"net": replace(entry, sha256=SHA256[:8], bytes=None)}
+
+    with pytest.raises(WeightsError, match=f"not the {SHA256[:8]} of net"):
+        weights.fetch("net", lock=lock)
+    assert not list(weights.path_of("net", lock=lock).parent.iterdir())
+
+
+def test_a_file_put_there_by_hand_is_not_trusted(vague: Weights) -> None:
+    """Without a pin nothing says what the file should be, and the message says who may pin it."""
+    path = weights.path_of("net", lock={"net": vague})
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+
+    assert weights.ls(lock={"net": vague})[0].state == "not pinned"
+    with pytest.raises(WeightsError, match=f"`pfp weights import net {path}`"):
+        weights.find("net", lock={"net": vague})
+    weights.import_file("net", path, lock={"net": vague})
+    assert path == weights.find("net", lock={"net": vague})
+    assert weights.ls(lock={"net": vague})[0].state == "present"
+
+
+def test_a_whole_part_of_a_killed_run_is_recognised(entry: Weights, server: Server) -> None:
+    """A server that has nothing after what is there ends the download, and the digest decides."""
+    server.ends_ranges = True
+    lock = {"net": replace(entry, sha256=SHA256[:8], bytes=None)}
+    path = weights.path_of("net", lock=lock)
+    path.parent.mkdir(parents=True)
+    path.with_name("net.bin.part").write_bytes(CONTENT)
+
+    assert weights.fetch("net", lock=lock).read_bytes() == CONTENT
+    assert server.ranges == [f"bytes={len(CONTENT)}-"]
+
+
+def test_weights_without_an_address_are_imported(entry: Weights) -> None:
+    """Where no URL is known every message names ``pfp weights import``."""
+    lock = {"net": replace(entry, urls=(), file="net.pth", sha256=None, bytes=None)}
+
+    with pytest.raises(WeightsError, match=r"no address .* `pfp weights import net FILE`"):
+        weights.fetch("net", lock=lock)
+    with pytest.raises(WeightsError, match=r"are missing: get net\.pth another way"):
+        weights.find("net", lock=lock)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "{}", '{"sha256": "abc", "bytes": 1}'])
+def test_a_damaged_pin_is_an_error(vague: Weights, text: str) -> None:
+    """A pin that cannot be read is never taken for no pin."""
+    weights.fetch("net", lock={"net": vague})
+    weights.pin_path("net", lock={"net": vague}).write_text(text)
+
+    with pytest.raises(WeightsError, match="is no pin of pfp's"):
+        weights.find("net", lock={"net": vague})
+
+
+@pytest.mark.parametrize("digits", ["abc", "g" * 8, "A" * 64, "a" * 65])
+def test_what_is_no_digest_is_refused(entry: Weights, digits: str) -> None:
+    """A lock must not hold what can never match, nor a prefix that matches by chance."""
+    with pytest.raises(ConfigError, match="hex digits; give null"):
+        replace(entry, sha256=digits)
