@@ -5,11 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import torch
-from torch import nn
 
 from benchmarks.figures import ratios
 from benchmarks.train_figure import Figure, Setting, in_turn, peak_bytes, timed
@@ -23,7 +21,7 @@ from benchmarks.train_steps import (
 )
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.offload import offload_blocks
 
 _SKIPPED: Final = "skipped: no GPU"
 _MATMUL_SIDE: Final = 8192
@@ -101,7 +99,7 @@ def generate_20s_peak_gb(setting: Setting) -> list[Figure]:
 
     held = sum(parameter.nbytes for parameter in model.parameters())
     figures = [_peak(sample, held, setting, name=f"{name}.whole", goal="", what=str(size))]
-    held -= keep_blocks_away(model, device)
+    held -= offload_blocks(model, device)
     figures.append(_peak(sample, held, setting, name=name, goal=goal, what=str(size)))
     return figures[::-1]
 
@@ -115,33 +113,3 @@ def _peak(
     peaks = [peak_bytes(work, held, setting.device) / 1e9 for _ in range(times)]
     note = f"{what}; {setting.name}; weights there {held / 1e9:.3f} GB"
     return Figure(name=name, goal=goal, values=tuple(peaks), unit="GB", note=note)
-
-
-def keep_blocks_away(model: MemoryDiT, device: torch.device) -> int:
-    """Move the blocks' weights to the computer's memory, to come to ``device`` when needed.
-
-    Returns how many bytes they are. diffusers' and accelerate's hooks wait for a block's own
-    ``forward``, which is not what runs (``Block``), so a block's method is wrapped instead.
-    """
-    num_bytes = 0
-    for block in model.backbone.blocks(model.dit):
-        block.module.to("cpu")
-        num_bytes += sum(parameter.nbytes for parameter in block.module.parameters())
-        name = block.as_method()
-        run = getattr(block.module, name)
-        setattr(block.module, name, partial(_visiting, block.module, run, device))
-    return num_bytes
-
-
-def _visiting(
-    module: nn.Module, run: Callable[..., Any], device: torch.device, *arguments: Any
-) -> Any:
-    """Run with the weights on ``device``; afterwards they are where they were, and not copied."""
-    home = [(parameter, parameter.data) for parameter in module.parameters()]
-    for parameter, data in home:
-        parameter.data = data.to(device)
-    try:
-        return run(*arguments)
-    finally:
-        for parameter, data in home:
-            parameter.data = data

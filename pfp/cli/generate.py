@@ -32,6 +32,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_sampling(parser)
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument(
+        "--offload",
+        action="store_true",
+        help="keep the model's blocks off the GPU, where one at a time visits: slower, less memory",
+    )
+    parser.add_argument(
         "--keep-state", action="store_true", help="keep FILE.mp4.state when the video is complete"
     )
 
@@ -90,7 +95,7 @@ def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
 def _settings(arguments: argparse.Namespace) -> GenerateSettings:
     names = (
         *("history", "base", "vae", "text_encoder", "fps", "seconds", "section_latents"),
-        *("scheduler", "shift", "negative_prompt", "seed", "device", "ema", "keep_state"),
+        *("scheduler", "shift", "negative_prompt", "seed", "device", "offload", "ema", "keep_state"),
     )
     return GenerateSettings(
         **{name: getattr(arguments, name) for name in names},

@@ -56,7 +56,7 @@ class GrowingMemory:
             None if rate is None else LowResolutionVideo(vae, rate, shrink)
             for rate in lr_rates(model)
         ]
-        self._runs: tuple[MemoryTokens, ...] = ()
+        self._runs: list[list[MemoryTokens]] = []  # of each encoder, what each append gave
         self._states: tuple[EncoderState, ...] = ()
         self._parts: list[Part] = []
         self.num_latents = 0
@@ -92,7 +92,7 @@ class GrowingMemory:
         if self._model.encoder is None or not self.num_latents:
             return None
         if self.encodes_anew is None:
-            return self._model.as_memory(_one_run(self._runs))
+            return self._model.as_memory(_one_run([_one_run(runs) for runs in self._runs]))
         hr = self._tensor(np.concatenate([part.hr_TCHW for part in self._parts]))
         lrs = [self._whole_lr(index) for index in range(len(self._lr_videos))]
         with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
@@ -123,10 +123,11 @@ class GrowingMemory:
         new, states = made if self._is_several else ((made[0],), (made[1],))
         if not self.num_latents:
             self._model.as_memory(_one_run(new))  # refuses what cannot be appended to
-            self._runs = new
-        else:
-            pairs = zip(self._runs, new, strict=True)
-            self._runs = tuple(before.followed_by(after) for before, after in pairs)
+            self._runs = [[] for _ in new]
+        for runs, run in zip(self._runs, new, strict=True):
+            if run.replaces_past:
+                runs.clear()
+            runs.append(run)  # joined when they are asked for: joining copies all of them
         self._states = states
 
     @property

@@ -51,6 +51,7 @@ class GenerateSettings:
     weights lie that are not the arm's own (a folder; ``NAME`` or ``NAME:FOLDER``). ``size`` is
     (height, width) in pixels; ``seconds`` the length of the video, by default to the storyboard's
     end. ``section_latents`` latent frames are sampled at once. ``ema`` takes the averaged weights.
+    ``offload`` keeps the DiT's blocks and the text encoder off ``device``; blocks visit it.
     """
 
     history: str | None = None
@@ -68,6 +69,7 @@ class GenerateSettings:
     negative_prompt: str = ""
     seed: int = 0
     device: str = "cpu"
+    offload: bool = False
     ema: bool = False
     keep_state: bool = False
 
@@ -81,3 +83,5 @@ class GenerateSettings:
             raise ConfigError(f"section_latents is {self.section_latents}; give 1 or more")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; give 0 or more")
+        if self.offload and self.device == "cpu":
+            raise ConfigError("offload keeps weights off a GPU, and device is cpu; give cuda")

@@ -32,6 +32,7 @@ from pfp.io.filesystems import Folder
 from pfp.io.media import write_video
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory_dit import MemoryDiT
+from pfp.models.offload import offload_blocks
 from pfp.models.text import load_text_encoder
 from pfp.models.vae import load_vae
 
@@ -89,10 +90,15 @@ def generate_video(
             num_reused=num_sections,
         )
     state.check(facts)
-    texts = _encode_prompts(request)
+    texts = _encode_prompts(request, device="cpu" if settings.offload else settings.device)
     model = MemoryDiT.from_pretrained(
-        checkpoint, base=settings.base, dtype=request.dtype, device=settings.device
+        checkpoint,
+        base=settings.base,
+        dtype=request.dtype,
+        device="cpu" if settings.offload else settings.device,
     )
+    if settings.offload:
+        offload_blocks(model, settings.device)
     with state.held(facts), _threads(1 if request.arm.base == "tiny" else None):
         rollout = Rollout(model, vae, shrink, request.sampler)
         run = _Run(request, rollout, state, GrowingMp4(out, request.fps))
@@ -189,13 +195,12 @@ class _Run:
         return Segment(self._state.segment(section.number), section.first_frame)
 
 
-def _encode_prompts(request: Request) -> dict[str, TextConditions]:
+def _encode_prompts(request: Request, *, device: str) -> dict[str, TextConditions]:
     """All prompts before the model is loaded: a text encoder may be as large as it is."""
     prompts = [request.negative_prompt, *(section.prompt for section in request.sections)]
     dtype = None if request.dtype == torch.float32 else "bfloat16"
     encoders = [
-        load_text_encoder(spec, device=request.device, dtype=dtype)
-        for spec in request.text_encoders
+        load_text_encoder(spec, device=device, dtype=dtype) for spec in request.text_encoders
     ]
     return encode_prompts(encoders, prompts, request.num_text_tokens)
 

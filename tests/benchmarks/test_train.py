@@ -7,7 +7,6 @@ import torch
 
 from benchmarks.train import FIGURES, main
 from benchmarks.train_figure import Figure, Setting, in_turn, line_of
-from benchmarks.train_gpu import keep_blocks_away
 from benchmarks.train_steps import model_of, remembered, size_of_sampling, step_flops
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
@@ -76,29 +75,3 @@ def test_memory_asks_for_more_operations() -> None:
     flops = [step_flops(size, arm) for arm in ("proposed", "no_memory", "no_memory")]
 
     assert flops[0] > flops[1] == flops[2] > 0
-
-
-def test_blocks_that_are_kept_away_compute_the_same() -> None:
-    """A section sampled with weights that come and go is the one sampled without."""
-    size = size_of_sampling(TINY)
-    model = model_of(size, "proposed", CPU).eval()
-    memory, batch = remembered(size, model)
-
-    def sampled() -> torch.Tensor:
-        return sample_frames(
-            model,
-            memory=memory,
-            text=batch.text,
-            frame_index_BT=batch.frame_index_BT,
-            latent_size=size.history_THW[1:],
-            settings=SamplerSettings(num_steps=1),
-            seed=0,
-        )
-
-    expected = sampled()
-    places = {name: weight.data_ptr() for name, weight in model.named_parameters()}
-    num_bytes = keep_blocks_away(model, CPU)
-
-    assert torch.equal(expected, sampled())
-    assert sum(weight.nbytes for weight in model.dit.blocks.parameters()) == num_bytes
-    assert places == {name: weight.data_ptr() for name, weight in model.named_parameters()}

@@ -324,6 +324,7 @@ def test_a_history_without_a_whole_token_is_refused(tmp_path: Path) -> None:
         ({"seconds": 0.01}, ConfigError, "0.01 seconds at 12 fps are no frame"),
         ({"fps": float("nan")}, ConfigError, "fps is nan; give a positive number"),
         ({"seed": -1}, ConfigError, "seed is -1; give 0 or more"),
+        ({"offload": True}, ConfigError, "offload keeps weights off a GPU, and device is cpu"),
         ({"num_steps": 0}, ConfigError, "num_steps is 0; give 1 or more"),
         ({"vae": "wan21:/x"}, ConfigError, "the vae of .* is tiny, and 'wan21:/x' is another"),
         ({"history": "/nowhere.mp4"}, InputError, "/nowhere.mp4 cannot be read"),
