@@ -95,7 +95,8 @@ def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
 def _settings(arguments: argparse.Namespace) -> GenerateSettings:
     names = (
         *("history", "base", "vae", "text_encoder", "fps", "seconds", "section_latents"),
-        *("scheduler", "shift", "negative_prompt", "seed", "device", "offload", "ema", "keep_state"),
+        *("scheduler", "shift", "negative_prompt", "seed"),
+        *("device", "offload", "ema", "keep_state"),
     )
     return GenerateSettings(
         **{name: getattr(arguments, name) for name in names},

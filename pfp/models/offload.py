@@ -44,7 +44,9 @@ def _home_of(device: torch.device) -> Callable[[Tensor], Tensor]:
 class _Visit(nn.Module):
     """A block's function as a module, which is what ``functional_call`` takes."""
 
-    def __init__(self, block: nn.Module, function: Callable[..., Any], device: torch.device):
+    def __init__(
+        self, block: nn.Module, function: Callable[..., Any], device: torch.device
+    ) -> None:
         super().__init__()
         self.block = block
         self._function, self._device = function, device

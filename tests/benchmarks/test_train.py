@@ -7,9 +7,7 @@ import torch
 
 from benchmarks.train import FIGURES, main
 from benchmarks.train_figure import Figure, Setting, in_turn, line_of
-from benchmarks.train_steps import model_of, remembered, size_of_sampling, step_flops
-from pfp.generate.sampler import sample_frames
-from pfp.generate.settings import SamplerSettings
+from benchmarks.train_steps import size_of_sampling, step_flops
 
 CPU = torch.device("cpu")
 TINY = Setting(device=CPU, tiny=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.small_models import small_hunyuan, small_wan
 from torch import nn
 
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory_dit import ArmConfig, MemoryDiT
 from pfp.models.offload import offload_blocks
+from tests.small_models import small_hunyuan, small_wan
 
 
 def velocity(model: MemoryDiT, text_dim: int, device: str = "cpu") -> torch.Tensor:
