@@ -28,7 +28,7 @@ def offload_blocks(model: MemoryDiT, device: str | torch.device) -> int:
     at_home = {module for block in blocks for module in block.module.modules()}
     for module in model.modules():
         place = _home_of(device) if module in at_home else (lambda tensor: tensor.to(device))
-        module._apply(place, recurse=False)  # noqa: SLF001 - what Module.to does, for one module
+        module._apply(place, recurse=False)  # type: ignore[no-untyped-call]  # noqa: SLF001
     for block in blocks:
         name = block.as_method()
         visit = _Visit(block.module, getattr(block.module, name), device)
