@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pfp.errors import ConfigError
+from pfp.eval.metrics.high_band import blank_high_band_psnr, high_band_psnr
 from pfp.eval.metrics.psnr import CAP_DB, mse_per_frame, psnr_of
-from pfp.eval.metrics.ssim import RADIUS, blur, ssim_map
+from pfp.eval.metrics.ssim import ssim_map
 from pfp.generate.retrieve import decode_alone
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
@@ -225,24 +226,3 @@ def measures(found_THWC: NDArray[np.uint8], true_THWC: NDArray[np.uint8]) -> dic
         "ssim": float(np.mean([ssim_map(a, b).mean() for a, b in pairs])),
         "high_band": float(np.mean([high_band_psnr(a, b) for a, b in pairs])),
     }
-
-
-def high_band_psnr(found_HWC: NDArray[np.uint8], true_HWC: NDArray[np.uint8]) -> float:
-    """PSNR in dB of the first band of a Laplacian pyramid (Burt and Adelson 1983).
-
-    The band is the picture minus itself blurred, with SSIM's Gaussian, where its window fits. A
-    picture without any detail gets the true band's own energy: see ``blank_high_band_psnr``.
-    """
-    error = high_band(found_HWC.astype(np.float64) - true_HWC)
-    return float(np.minimum(psnr_of(np.square(error).mean()), CAP_DB))
-
-
-def blank_high_band_psnr(true_THWC: NDArray[np.uint8]) -> float:
-    """What ``high_band_psnr`` gives to frames without a high band, mean over frames, in dB."""
-    energies = [np.square(high_band(frame.astype(np.float64))).mean() for frame in true_THWC]
-    return float(np.minimum(psnr_of(energies), CAP_DB).mean())
-
-
-def high_band(image_HWC: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The image minus itself blurred, ``(H-10, W-10, C)``."""
-    return image_HWC[RADIUS:-RADIUS, RADIUS:-RADIUS] - blur(image_HWC)

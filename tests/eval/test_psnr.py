@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
-from pfp.eval.metrics.psnr import Psnr
+from pfp.eval.metrics.psnr import Psnr, PsnrGlobal
 
 
 def noisy_pair(seed: int, *, num_frames: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -66,6 +66,44 @@ def test_a_clip_without_any_error_has_no_global_value() -> None:
 
     assert result.value == 100.0
     assert result.evidence["psnr_global"] is None
+
+
+def test_one_mse_over_the_clip_is_a_metric_too() -> None:
+    """The global value is scikit-image's of the whole array, and half of 1e-3 and 2e-2 is known."""
+    video, true = noisy_pair(8)
+    # Errors of 8 and 36 levels: 0.98e-3 and 1.99e-2 of the range squared.
+    half_and_half = np.repeat(np.array([8, 36], np.uint8), 2)[:, None, None, None]
+    flat = np.zeros((4, 8, 8, 3), np.uint8)
+
+    result = PsnrGlobal().measure(video, true)
+
+    expected = peak_signal_noise_ratio(true, video, data_range=255)
+    assert result.value == pytest.approx(expected, abs=1e-9)
+    assert result.num_frames == 5
+    assert Psnr().measure(flat + half_and_half, flat).value == pytest.approx(23.54, abs=0.01)
+    assert PsnrGlobal().measure(flat + half_and_half, flat).value == pytest.approx(19.81, abs=0.01)
+
+
+def test_an_identical_clip_is_capped_and_says_so() -> None:
+    """The global value of two equal clips is the cap, and the evidence says that they are equal."""
+    true = np.full((3, 8, 8, 3), 9, np.uint8)
+
+    result = PsnrGlobal().measure(true, true)
+
+    assert result.value == 100.0
+    assert result.evidence == {"mse_per_frame": [0.0, 0.0, 0.0], "identical": True}
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_the_mean_over_frames_is_never_below_the_global_value(seed: int) -> None:
+    """Jensen's inequality: the logarithm of a mean is at least the mean of the logarithms."""
+    video, true = noisy_pair(seed, num_frames=4)
+    by_frame, whole = Psnr().measure(video, true).value, PsnrGlobal().measure(video, true).value
+
+    assert by_frame is not None
+    assert whole is not None
+    assert by_frame >= whole - 1e-9
 
 
 @given(offset=st.integers(1, 255))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from skimage.metrics import structural_similarity
 
 from pfp.errors import PermanentError
+from pfp.eval.metrics import Metric
 from pfp.eval.metrics.ssim import Ssim, ssim_map
+from pfp.eval.metrics.ssim_variants import SsimSkimage7, SsimY, SsimZeropad, rounded_luma
 
 
 def of_skimage(frame: np.ndarray, true: np.ndarray) -> float:
@@ -86,3 +89,95 @@ def test_it_does_not_matter_which_is_the_reference() -> None:
     video, true = pictures(3, 40, 30, 25.0)
 
     assert Ssim().measure(video, true).value == pytest.approx(Ssim().measure(true, video).value)
+
+
+def of_scipy(x: np.ndarray, y: np.ndarray, *, padded: bool, rectified: bool) -> float:
+    """Gaussian SSIM of one channel from covariances about the local mean, with SciPy's filters."""
+
+    def mean(image: np.ndarray) -> np.ndarray:
+        return np.asarray(
+            scipy.ndimage.gaussian_filter(image, sigma=1.5, radius=5, mode="constant", cval=0.0)
+        )
+
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    mx, my = mean(x), mean(y)
+    structure = (2 * (mean(x * y) - mx * my) + 58.5225) / (
+        mean(x * x) - mx * mx + mean(y * y) - my * my + 58.5225
+    )
+    if rectified:
+        structure = structure.clip(min=0)
+    full = (2 * mx * my + 6.5025) / (mx * mx + my * my + 6.5025) * structure
+    return float((full if padded else full[5:-5, 5:-5]).mean())
+
+
+@pytest.mark.parametrize("noise", [1.0, 10.0, 60.0])
+@pytest.mark.parametrize(("height", "width"), [(96, 160), (33, 17), (7, 7)])
+def test_the_uniform_window_is_that_of_skimage_s_defaults(
+    height: int, width: int, noise: float
+) -> None:
+    """With a 7x7 window and sample covariances values are scikit-image's defaults to 1e-9."""
+    video, true = pictures(int(noise), height, width, noise)
+    expected = structural_similarity(video[0], true[0], data_range=255, channel_axis=-1)
+
+    assert SsimSkimage7().measure(video, true).value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 56), (12, 9), (1, 1)])
+def test_zero_padding_is_that_of_scipy(height: int, width: int) -> None:
+    """The padded variant has a value at every pixel, SciPy's with zeros beyond the border."""
+    video, true = pictures(4, height, width, 25.0)
+    channels = np.moveaxis(np.stack([video[0], true[0]]), -1, 0)
+    expected = np.mean([of_scipy(x, y, padded=True, rectified=False) for x, y in channels])
+
+    assert SsimZeropad().measure(video, true).value == pytest.approx(expected, abs=1e-9)
+
+
+def test_zero_padding_raises_ssim_at_the_border() -> None:
+    """Beyond the border both pictures are equally black, so the padded variant reads higher."""
+    video, true = pictures(6, 24, 24, 40.0)
+    padded, valid = SsimZeropad().measure(video, true).value, Ssim().measure(video, true).value
+
+    assert padded is not None
+    assert valid is not None
+    assert padded > valid + 0.01
+
+
+@pytest.mark.parametrize("noise", [5.0, 60.0])
+def test_luma_is_one_rounded_channel_and_never_negative(noise: float) -> None:
+    """The luma variant is SSIM of the rounded Y of YIQ whose negative contrasts count as 0."""
+    video, true = pictures(8, 48, 40, noise)
+    x, y = (np.round(v[0] @ [0.299, 0.587, 0.114]) for v in (video, true))
+    expected = of_scipy(x, y, padded=False, rectified=True)
+
+    assert SsimY().measure(video, true).value == pytest.approx(expected, abs=1e-6)
+    assert (255 - video != video).any()
+    opposite = SsimY().measure(255 - true, true).value
+    assert opposite is not None
+    assert opposite >= 0
+
+
+def test_luma_rounds_to_whole_levels() -> None:
+    """Y is 0.299 R + 0.587 G + 0.114 B, rounded; grey stays itself."""
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [77, 77, 77]]], np.uint8)
+
+    assert rounded_luma(colours)[0, :, 0].tolist() == [76.0, 150.0, 29.0, 77.0]
+
+
+@pytest.mark.parametrize(("metric", "side"), [(SsimSkimage7(), 7), (SsimY(), 11)])
+def test_variants_refuse_frames_smaller_than_their_window(metric: Metric, side: int) -> None:
+    """A variant without padding needs a frame as large as its window, and says which."""
+    video = np.zeros((1, side - 1, 64, 3), np.uint8)
+
+    with pytest.raises(PermanentError, match=f"at least {side}x{side} pixels, not 64x{side - 1}"):
+        metric.measure(video, video)
+
+
+@pytest.mark.parametrize("metric", [SsimSkimage7(), SsimZeropad(), SsimY()])
+def test_every_variant_gives_one_to_identical_frames(metric: Metric) -> None:
+    """Whatever the window, a picture is entirely similar to itself."""
+    video, _ = pictures(2, 20, 20, 30.0)
+
+    result = metric.measure(np.concatenate([video, video]), np.concatenate([video, video]))
+
+    assert result.value == pytest.approx(1.0, abs=1e-12)
+    assert result.num_frames == 2

@@ -17,8 +17,14 @@ from pfp.eval.metrics.base import Shot as Shot
 
 METRICS: Final = {  # resolved on use; a test resolves all
     "psnr": "pfp.eval.metrics.psnr:Psnr",
+    "psnr_global": "pfp.eval.metrics.psnr:PsnrGlobal",
+    "high_band_psnr": "pfp.eval.metrics.high_band:HighBandPsnr",
     "ssim": "pfp.eval.metrics.ssim:Ssim",
+    "ssim_skimage7": "pfp.eval.metrics.ssim_variants:SsimSkimage7",
+    "ssim_zeropad": "pfp.eval.metrics.ssim_variants:SsimZeropad",
+    "ssim_y": "pfp.eval.metrics.ssim_variants:SsimY",
     "lpips_alex": "pfp.eval.metrics.lpips:LpipsAlex",
+    "lpips_vgg": "pfp.eval.metrics.lpips:LpipsVgg",
 }
 
 

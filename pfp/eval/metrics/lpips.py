@@ -1,9 +1,11 @@
-"""LPIPS with the AlexNet trunk, v0.1, through the authors' package; profile ``recon-v1``."""
+"""LPIPS v0.1 through the authors' package: the AlexNet trunk of ``recon-v1``, and VGG-16's."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar, final
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +15,22 @@ from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, Metric
 from pfp.io import weights
 from pfp.io.weights import Lock
 
-WEIGHTS = "lpips-alex"
-MIN_SIDE = 31  # at 30 AlexNet's second pooling has nothing left to pool
+WEIGHTS: Final = {"alex": "lpips-alex", "vgg": "lpips-vgg"}
+NAMES: Final = {"alex": "AlexNet", "vgg": "VGG-16"}
+# One pixel less a side and the last of the trunk's poolings has nothing left to pool.
+MIN_SIDES: Final = {"alex": 31, "vgg": 16}
 FRAMES_PER_PASS = 8
-# Where torchvision's AlexNet keeps its five convolutions, and where lpips 0.1.4 looks for them.
-TRUNK = {0: "slice1.0", 3: "slice2.3", 6: "slice3.6", 8: "slice4.8", 10: "slice5.10"}
+# Where torchvision keeps a trunk's convolutions, and where lpips 0.1.4 looks for them.
+TRUNKS: Final = {
+    "alex": {0: "slice1.0", 3: "slice2.3", 6: "slice3.6", 8: "slice4.8", 10: "slice5.10"},
+    "vgg": {
+        layer: f"slice{level}.{layer}"
+        for level, layers in enumerate(
+            ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)), start=1
+        )
+        for layer in layers
+    },
+}
 
 
 @final
@@ -36,23 +49,52 @@ class LpipsAlex(Metric):
         summary="Mean over frames of LPIPS v0.1 (AlexNet) at full resolution, RGB in [-1, 1].",
         citation="Zhang et al., The unreasonable effectiveness of deep features, CVPR 2018",
         licence="BSD-2-Clause (lpips), BSD-3-Clause (AlexNet of torchvision)",
-        weights=(WEIGHTS,),
+        weights=(WEIGHTS["alex"],),
         needs=("reference",),
         params={"net": "alex", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
 
-    _network: Any = None
-
     def begin(self, sample: Sample) -> Measurement:
         """Frames need 31 pixels on each side (``PermanentError``)."""
-        if min(sample.height, sample.width) < MIN_SIDE:
-            raise PermanentError(
-                f"LPIPS needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not "
-                f"{sample.width}x{sample.height}"
-            )
-        if self._network is None:
-            self._network = load_network(self._lock).to(self._device)
-        return _Distances(self._network, self._device)
+        need_side(sample, "alex")
+        return _Distances(network_of("alex", self._device, self._lock), self._device)
+
+
+@final
+class LpipsVgg(Metric):
+    """LPIPS with VGG-16 instead: larger numbers, not to be put beside AlexNet's."""
+
+    card: ClassVar = MetricCard(
+        name="lpips_vgg",
+        version=1,
+        title="LPIPS (VGG)",
+        unit="",
+        direction="lower",
+        low=0.0,
+        high=None,
+        decimals=3,
+        summary="Mean over frames of LPIPS v0.1 (VGG-16) at full resolution, RGB in [-1, 1].",
+        citation="Zhang et al., The unreasonable effectiveness of deep features, CVPR 2018",
+        licence="BSD-2-Clause (lpips), BSD-3-Clause (VGG-16 of torchvision)",
+        weights=(WEIGHTS["vgg"],),
+        needs=("reference",),
+        params={"net": "vgg", "lpips_version": "0.1", "spatial": False, "resize": None},
+    )
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Frames need 16 pixels on each side (``PermanentError``)."""
+        need_side(sample, "vgg")
+        return _Distances(network_of("vgg", self._device, self._lock), self._device)
+
+
+def need_side(sample: Sample, net: str) -> None:
+    """Raise ``PermanentError`` if the trunk cannot see frames so small."""
+    side = MIN_SIDES[net]
+    if min(sample.height, sample.width) < side:
+        raise PermanentError(
+            f"LPIPS with {NAMES[net]} needs frames of at least {side}x{side} pixels, not "
+            f"{sample.width}x{sample.height}"
+        )
 
 
 class _Distances(Measurement):
@@ -85,14 +127,21 @@ class _Distances(Measurement):
         self._waiting.clear()
 
 
-def load_network(lock: Lock | None = None) -> Any:
-    """The LPIPS module with the locked trunk, in evaluation mode, on the CPU.
+def network_of(net: str, device: str, lock: Lock | None = None) -> Any:
+    """The LPIPS module for a trunk, ``alex`` or ``vgg``; every metric of a worker shares it.
 
     Raises:
-        WeightsError: the trunk is missing, damaged, or not AlexNet's.
+        WeightsError: the trunk is missing, damaged, or another network's.
         ConfigError: the ``metrics`` extra is not installed.
     """
-    path = weights.find(WEIGHTS, lock=lock)
+    name = WEIGHTS[net]
+    return _loaded(net, device, weights.find(name, lock=lock), weights.sha256_of(name, lock=lock))
+
+
+@lru_cache(maxsize=2)
+def _loaded(net: str, device: str, path: Path, sha256: str) -> Any:
+    """The module with the trunk of a file of that digest, in evaluation mode."""
+    del sha256  # tells the files apart that lay at one path
     try:
         import lpips
         import torch
@@ -102,18 +151,18 @@ def load_network(lock: Lock | None = None) -> Any:
         # Built with a random trunk, for otherwise lpips would download one behind our back; it
         # does so through an argument that torchvision has deprecated.
         warnings.simplefilter("ignore", UserWarning)
-        network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+        network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     try:
         trunk = {
             f"{slot}.{part}": loaded[f"features.{layer}.{part}"]
-            for layer, slot in TRUNK.items()
+            for layer, slot in TRUNKS[net].items()
             for part in ("weight", "bias")
         }
         network.net.load_state_dict(trunk, strict=True)
     except (KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path} is not torchvision's AlexNet: {error}") from error
-    return network.eval()
+        raise WeightsError(f"{path} is not torchvision's {NAMES[net]}: {error}") from error
+    return network.eval().to(device)
 
 
 def _distances(

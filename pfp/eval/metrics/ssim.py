@@ -2,12 +2,13 @@
 
 The paper that pfp follows names no variant; we infer the original one on RGB. Variants differ by up
 to 0.10 on one image (uniform 7x7 window, zero padding, luma only), so the choice is part of the
-metric's id and of its parameters.
+metric's id and of its parameters; ``ssim_variants`` has the others by name.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, final
+from collections.abc import Callable
+from typing import ClassVar, Final, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ WINDOW = 2 * RADIUS + 1
 K1, K2 = 0.01, 0.03
 DATA_RANGE = 255.0
 MIN_SIDE: Final = WINDOW
+
+Image: TypeAlias = npt.NDArray[np.float64]
+Window: TypeAlias = Callable[[Image], Image]
 
 
 @final
@@ -54,23 +58,33 @@ class Ssim(Metric):
 
     def begin(self, sample: Sample) -> Measurement:
         """Frames need 11 pixels on each side (``PermanentError``)."""
-        if min(sample.height, sample.width) < MIN_SIDE:
-            raise PermanentError(
-                f"SSIM needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not "
-                f"{sample.width}x{sample.height}"
-            )
-        return _Similarities()
+        need_side(sample, MIN_SIDE)
+        return Similarities(ssim_map)
 
 
-class _Similarities(Measurement):
-    """The mean over frames in [-1, 1]."""
+def need_side(sample: Sample, side: int) -> None:
+    """Raise ``PermanentError`` if a window of this many pixels a side fits nowhere."""
+    if min(sample.height, sample.width) < side:
+        raise PermanentError(
+            f"SSIM needs frames of at least {side}x{side} pixels, not "
+            f"{sample.width}x{sample.height}"
+        )
 
-    def __init__(self) -> None:
+
+@final
+class Similarities(Measurement):
+    """The mean over frames of the mean of a map in [-1, 1]."""
+
+    def __init__(
+        self, similarity: Callable[[npt.NDArray[np.uint8], npt.NDArray[np.uint8]], Image]
+    ) -> None:
+        """similarity: of a frame and its reference, the map of their SSIM."""
+        self._similarity = similarity
         self._ssim_T: list[float] = []
 
     def see(self, frame: Frame) -> None:
         """Compares one frame."""
-        self._ssim_T.append(float(ssim_map(*frame.pair()).mean()))
+        self._ssim_T.append(float(self._similarity(*frame.pair()).mean()))
 
     def finish(self) -> MetricValue:
         """The mean of what was seen."""
@@ -85,13 +99,25 @@ def ssim_map(
     frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
     """Equation 13 of Wang et al. at every valid window position, float64 (H-10, W-10, C)."""
-    x, y = frame_HWC.astype(np.float64), reference_HWC.astype(np.float64)
-    mean_x, mean_y = blur(x), blur(y)
-    var_x = blur(x * x) - mean_x**2
-    var_y = blur(y * y) - mean_y**2
-    cov_xy = blur(x * y) - mean_x * mean_y
+    return similarity(frame_HWC.astype(np.float64), reference_HWC.astype(np.float64), blur)
+
+
+def similarity(
+    x: Image, y: Image, window: Window, *, variance_factor: float = 1.0, rectify: bool = False
+) -> Image:
+    """Equation 13 of Wang et al. for any window, of two pictures with levels in [0, 255].
+
+    window: weighted means around each position; variance_factor: n / (n - 1) for the sample
+    variance of n pixels, 1 for the population's; rectify: where contrast and structure (equations 9
+    and 10) are negative, they count as 0.
+    """
+    mean_x, mean_y = window(x), window(y)
+    var_x = variance_factor * (window(x * x) - mean_x**2)
+    var_y = variance_factor * (window(y * y) - mean_y**2)
+    cov_xy = variance_factor * (window(x * y) - mean_x * mean_y)
     c1, c2 = (K1 * DATA_RANGE) ** 2, (K2 * DATA_RANGE) ** 2
-    numerator = (2 * mean_x * mean_y + c1) * (2 * cov_xy + c2)
+    contrast = 2 * cov_xy + c2
+    numerator = (2 * mean_x * mean_y + c1) * (np.maximum(contrast, 0) if rectify else contrast)
     denominator = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
     return np.asarray(numerator / denominator)
 

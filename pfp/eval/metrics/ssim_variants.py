@@ -1,0 +1,182 @@
+"""SSIM as other people report it: the window, the border and the channels that they chose.
+
+On one noisy picture the four give 0.47 to 0.57, so a number without its variant says little. Axes:
+H height, W width, C colour.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample
+from pfp.eval.metrics.ssim import (
+    K1,
+    K2,
+    MIN_SIDE,
+    RADIUS,
+    SIGMA,
+    WINDOW,
+    Image,
+    Similarities,
+    blur,
+    need_side,
+    similarity,
+)
+
+UNIFORM_SIDE = 7
+LUMA = (0.299, 0.587, 0.114)  # the Y of YIQ
+CITATION = "Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, IEEE TIP 13, 2004"
+
+
+@final
+class SsimSkimage7(Metric):
+    """What ``skimage.metrics.structural_similarity`` gives by default, as TokenBench uses it."""
+
+    card: ClassVar = MetricCard(
+        name="ssim_skimage7",
+        version=1,
+        title="SSIM (7x7 uniform)",
+        unit="",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        decimals=3,
+        summary="Mean over frames, RGB and positions; uniform 7x7, sample covariance, valid.",
+        citation=f"{CITATION}; scikit-image's defaults, as in TokenBench",
+        licence="none needed",
+        needs=("reference",),
+        params={
+            "window": UNIFORM_SIDE,
+            "weights": "uniform",
+            "k1": K1,
+            "k2": K2,
+            "data_range": 255,
+            "border": "valid",
+            "channels": "rgb",
+            "covariance": "sample",
+        },
+    )
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Frames need 7 pixels on each side (``PermanentError``)."""
+        need_side(sample, UNIFORM_SIDE)
+        return Similarities(uniform_map)
+
+
+@final
+class SsimZeropad(Metric):
+    """Gaussian SSIM at every pixel, black around the picture, which raises it at borders."""
+
+    card: ClassVar = MetricCard(
+        name="ssim_zeropad",
+        version=1,
+        title="SSIM (zero padding)",
+        unit="",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        decimals=3,
+        summary="Mean over frames, RGB and pixels; Gaussian 11x11, zeros beyond the border.",
+        citation=f"{CITATION}; padded as in FastVideo's evaluation",
+        licence="none needed",
+        needs=("reference",),
+        params={
+            "window": WINDOW,
+            "sigma": SIGMA,
+            "k1": K1,
+            "k2": K2,
+            "data_range": 255,
+            "border": "zeros",
+            "channels": "rgb",
+            "covariance": "population",
+        },
+    )
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Any size: beyond the border there are zeros."""
+        del sample
+        return Similarities(zero_padded_map)
+
+
+@final
+class SsimY(Metric):
+    """SSIM of rounded luma, never negative: the ``ssim`` of IQA-PyTorch."""
+
+    card: ClassVar = MetricCard(
+        name="ssim_y",
+        version=1,
+        title="SSIM (luma)",
+        unit="",
+        direction="higher",
+        low=0.0,
+        high=1.0,
+        decimals=3,
+        summary="Mean over frames and positions; Y of YIQ in whole levels; Gaussian 11x11, valid.",
+        citation=f"{CITATION}; luma as in IQA-PyTorch (pyiqa) `ssim`",
+        licence="none needed",
+        needs=("reference",),
+        params={
+            "window": WINDOW,
+            "sigma": SIGMA,
+            "k1": K1,
+            "k2": K2,
+            "data_range": 255,
+            "border": "valid",
+            "channels": "y of yiq, rounded",
+            "covariance": "population",
+            "negative_contrast": 0,
+        },
+    )
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Frames need 11 pixels on each side (``PermanentError``)."""
+        need_side(sample, MIN_SIDE)
+        return Similarities(luma_map)
+
+
+def uniform_map(
+    frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """SSIM with 7x7 equal weights and sample covariances, float64 (H-6, W-6, C)."""
+    num_pixels = UNIFORM_SIDE**2
+    return similarity(
+        frame_HWC.astype(np.float64),
+        reference_HWC.astype(np.float64),
+        uniform_means,
+        variance_factor=num_pixels / (num_pixels - 1),
+    )
+
+
+def zero_padded_map(
+    frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """Gaussian SSIM with zeros around both pictures, float64 (H, W, C)."""
+    border = ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0))
+    x, y = (np.pad(side.astype(np.float64), border) for side in (frame_HWC, reference_HWC))
+    return similarity(x, y, blur)
+
+
+def luma_map(
+    frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """Gaussian SSIM of rounded luma with contrast held at 0 or more, float64 (H-10, W-10, 1)."""
+    return similarity(rounded_luma(frame_HWC), rounded_luma(reference_HWC), blur, rectify=True)
+
+
+def rounded_luma(image_HWC: npt.NDArray[np.uint8]) -> Image:
+    """Y of YIQ in whole levels of [0, 255], half to even, float64 (H, W, 1)."""
+    # In thousandths of a level the sum is exact, so that no half is rounded by accident.
+    thousandths = np.array([round(1000 * weight) for weight in LUMA])
+    return np.asarray(np.round(image_HWC @ thousandths / 1000)[..., None])
+
+
+def uniform_means(image_HWC: Image) -> Image:
+    """Means of the 7x7 pixels around each position, wholly inside the picture: (H-6, W-6, C)."""
+    side = UNIFORM_SIDE
+    height, width = image_HWC.shape[0] - side + 1, image_HWC.shape[1] - side + 1
+    # Sums of whole numbers, so they are exact; 14 shifted additions need no SciPy.
+    rows = np.sum([image_HWC[i : i + height] for i in range(side)], axis=0)
+    return np.asarray(np.sum([rows[:, i : i + width] for i in range(side)], axis=0) / side**2)
