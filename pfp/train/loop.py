@@ -113,25 +113,17 @@ def train(
     """
     accelerator = accelerator or Accelerator()
     rank, device = accelerator.process_index, accelerator.device
-    model = denoising.model.to(device)
-    if model.encoder is not None and not settings.train_encoder:
-        model.encoder.requires_grad_(requires_grad=False)
-    if settings.gradient_checkpointing:
-        model.dit.enable_gradient_checkpointing()
-    if settings.compiled:
-        for block in model.backbone.blocks(model.dit):
-            block.compile()
-    names = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimiser = make_optimiser(names.items(), settings)
-    averages = _averages(list(names.values()), settings)
-    averaged = dict(zip(names, averages.shadow_params if averages else [], strict=False))
+    model = prepared(denoising.model.to(device), settings)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = make_optimiser(trained.items(), settings)
+    averages = _averages(list(trained.values()), settings)
+    averaged = dict(zip(trained, averages.shadow_params if averages else [], strict=False))
     state = None
-    first = 0
     if folder is not None:
         state = TrainingState(folder, model, optimiser, asdict(settings), averaged)
-        first = state.load()
-        if averages is not None:
-            averages.optimization_step = first
+    first = state.load() if state else 0
+    if averages is not None:
+        averages.optimization_step = first
     call = denoising if sharded else accelerator.prepare(denoising)
     guard, positions = LossGuard(settings.divergence_factor), LossByPosition()
     model.train()
@@ -148,11 +140,11 @@ def train(
             everyones: Any = accelerator.reduce(loss.detach(), "mean")
             guard.look(step, everyones.item())
             accelerator.backward(loss)
-        norm = nn.utils.clip_grad_norm_(names.values(), settings.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(trained.values(), settings.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         if averages is not None:
-            averages.step(names.values())
+            averages.step(trained.values())
         positions.look(error_BT.detach(), batch.frame_index_BT, batch.hr_BCTHW.shape[2])
         now = time.monotonic()
         report(
@@ -171,6 +163,18 @@ def train(
             state.save(done)
     model.eval()
     return Trained(first_step=first, averaged=averaged)
+
+
+def prepared(model: MemoryDiT, settings: TrainSettings) -> MemoryDiT:
+    """The model as the settings want it: what is trained, recomputed in backward, compiled."""
+    if model.encoder is not None and not settings.train_encoder:
+        model.encoder.requires_grad_(requires_grad=False)
+    if settings.gradient_checkpointing:
+        model.dit.enable_gradient_checkpointing()
+    if settings.compiled:
+        for block in model.backbone.blocks(model.dit):
+            block.compile()
+    return model
 
 
 def num_tokens(model: MemoryDiT, batch: Batch) -> int:
