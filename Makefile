@@ -9,6 +9,7 @@ PYTHON ?=
 VIDEOS =
 OUT = runs/demo
 FRESH =
+WORKERS = 2
 ARGS =
 
 # uv from PATH if it runs, else the pinned one that `make setup` puts into the environment.
@@ -39,8 +40,8 @@ table1: OUT = runs/table1
 table1: $(SETUP_STAMP) ## Train and compare all compression structures, two hours of one core [VIDEOS=DIR] [OUT=runs/table1]
 	@$(PY) -m pipelines.table1 --work $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(ARGS)
 
-test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"]
-	$(PY) -m pytest $(ARGS)
+test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"] [WORKERS=2]
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(DEV_STAMP) ## Check style, types and import rules
 	$(PY) -m ruff check .
