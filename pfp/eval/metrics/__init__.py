@@ -25,6 +25,8 @@ METRICS: Final = {  # resolved on use; a test resolves all
     "ssim_y": "pfp.eval.metrics.ssim_variants:SsimY",
     "lpips_alex": "pfp.eval.metrics.lpips:LpipsAlex",
     "lpips_vgg": "pfp.eval.metrics.lpips:LpipsVgg",
+    "identity.arcface": "pfp.eval.metrics.identity:Identity",
+    "identity.arcface.reference": "pfp.eval.metrics.identity:ReferenceIdentity",
 }
 
 
