@@ -27,6 +27,8 @@ METRICS: Final = {  # resolved on use; a test resolves all
     "lpips_vgg": "pfp.eval.metrics.lpips:LpipsVgg",
     "identity.arcface": "pfp.eval.metrics.identity:Identity",
     "identity.arcface.reference": "pfp.eval.metrics.identity:ReferenceIdentity",
+    "semantic": "pfp.eval.metrics.semantic:Semantic",
+    "semantic.storyboard": "pfp.eval.metrics.semantic:SemanticStoryboard",
 }
 
 
