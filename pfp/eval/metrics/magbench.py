@@ -1,0 +1,374 @@
+"""MAG-Bench: does what a model generates look like what was there, once the camera comes back?
+
+A MAG-Bench video leaves a scene and returns. The model is given its first three quarters, the
+history, and generates the rest; both the video that is scored and its reference are whole, history
+included, frame for frame. Written from the description of MAG (Zhu et al., arXiv 2512.18741).
+
+- ``magbench.matched.*``: each generated frame and the frame of the true rest that is nearest to it
+  by LPIPS. This is the benchmark's protocol. It forgives any order and any repetition, so its
+  numbers are upper bounds.
+- ``magbench.history.*``: the same among the frames of the true history. The paper reports it
+  beside the first; we infer that it means the true history, not what a model makes of it.
+- ``magbench.aligned.*``: each generated frame and the true one of the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+from pfp.errors import PermanentError
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.lpips import LpipsAlex, need_side, network_of
+from pfp.eval.metrics.psnr import CAP_DB, Psnr, psnr_of, squared_error
+from pfp.eval.metrics.ssim import Ssim, ssim_map
+from pfp.io.weights import Lock
+
+if TYPE_CHECKING:
+    from pfp.measures.nearest_frames import Nearest
+
+FPS: Final = 16
+HISTORY_SHARE: Final = 0.75
+BLOCK: Final = 12  # three latent frames of four frames; a clip's first latent frame holds only one
+MAX_FRAME_BYTES: Final = 4 << 30
+Form = Literal["matched", "history", "aligned"]
+Quantity = Literal["psnr", "ssim", "lpips"]
+Picture = npt.NDArray[np.uint8]
+
+AGAINST: Final = {
+    "matched": "the true frame nearest to it by LPIPS",
+    "history": "the frame of the true history nearest to it by LPIPS",
+    "aligned": "the true frame of the same time",
+}
+LIKE: Final = {"psnr": Psnr.card, "ssim": Ssim.card, "lpips": LpipsAlex.card}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What is scored: frames ``[switch, stop)`` of the video at 16 fps; before it is history."""
+
+    switch: int
+    stop: int
+
+
+def window_of(num_frames: int, fps: float) -> Window:
+    """The switch after three quarters, up to a whole block, and the end, down to a whole block.
+
+    Raises:
+        PermanentError: nothing lies between them.
+    """
+    num_at_16_fps = num_frames / fps * FPS + 1e-6  # 81 frames at 24 fps are 54, not 53.999...
+    stop = (int(num_at_16_fps) + 3) // BLOCK * BLOCK - 3
+    switch = -(-(int(num_at_16_fps * HISTORY_SHARE) + 3) // BLOCK) * BLOCK - 3
+    if switch >= stop:
+        raise PermanentError(
+            f"MAG-Bench's history of {switch} frames at 16 fps leaves nothing to score of a video "
+            f"of {num_frames / fps:.2f} s; give one of 6 s or more"
+        )
+    return Window(switch=switch, stop=stop)
+
+
+def frames_at_16_fps(start: int, stop: int, sample: Sample) -> list[int]:
+    """The frames that a sample shows at sixteenths of a second ``[start, stop)``."""
+    shown = (int(k * sample.fps / FPS + 1e-6) for k in range(start, stop))
+    return [min(index, sample.num_frames - 1) for index in shown]
+
+
+def generated_frames(sample: Sample) -> list[int]:
+    """The frames after the switch."""
+    window = window_of(sample.num_frames, sample.fps)
+    return frames_at_16_fps(window.switch, window.stop, sample)
+
+
+def all_frames(sample: Sample) -> list[int]:
+    """The frames of the history, then those after the switch."""
+    return frames_at_16_fps(0, window_of(sample.num_frames, sample.fps).stop, sample)
+
+
+def _card(form: Form, quantity: Quantity) -> MetricCard:
+    like = LIKE[quantity]
+    matched = form != "aligned"
+    return MetricCard(
+        name=f"magbench.{form}.{quantity}",
+        version=1,
+        title=f"{like.title} (MAG-Bench, {form})",
+        unit=like.unit,
+        direction=like.direction,
+        low=like.low,
+        high=like.high,
+        decimals=like.decimals,
+        summary=f"Mean {like.title} of each frame after the switch and {AGAINST[form]}.",
+        citation=f"Zhu et al., Memorize-and-Generate, arXiv 2512.18741; {like.citation}",
+        licence=LpipsAlex.card.licence if matched else like.licence,
+        weights=LpipsAlex.card.weights if matched else like.weights,
+        needs=("reference",),
+        cost="every frame through AlexNet once, and features of every pair compared" * matched,
+        params={
+            **like.params,
+            "fps": FPS,
+            "history_share": HISTORY_SHARE,
+            "block": BLOCK,
+            "against": AGAINST[form],
+        },
+    )
+
+
+@final
+class Pairs:
+    """Generated frames and those they are looked up among, kept once for all three quantities."""
+
+    def __init__(self) -> None:
+        self._num_seen = 0
+        self._nearest: Nearest | None = None
+        self.generated: list[Picture] = []
+        self.true: list[Picture] = []
+
+    def add(self, number: int, *, generated: Picture | None, true: Picture | None) -> None:
+        """What to keep of the frame of that number, unless another metric brought it already."""
+        if number < self._num_seen:
+            return
+        self._num_seen += 1
+        if generated is not None:
+            self.generated.append(generated)
+        if true is not None:
+            self.true.append(true)
+
+    def nearest(self, network: Any, device: str) -> Nearest:
+        """Which true frame each generated one is nearest to; found by whoever asks first."""
+        if self._nearest is None:
+            from pfp.measures.nearest_frames import nearest_frames
+
+            self._nearest = nearest_frames(network, self.generated, self.true, device=device)
+        return self._nearest
+
+
+def matched_pairs(first_HWC: Picture) -> Pairs:
+    """Given to ``Frame.shared`` of the first frame, where the metrics of this form meet."""
+    del first_HWC
+    return Pairs()
+
+
+def history_pairs(first_HWC: Picture) -> Pairs:
+    """The same for the other form."""
+    del first_HWC
+    return Pairs()
+
+
+@final
+class _Nearest(Measurement):
+    """The mean over generated frames of a quantity of the frame and its nearest."""
+
+    def __init__(
+        self,
+        form: Literal["matched", "history"],
+        quantity: Quantity,
+        sample: Sample,
+        *,
+        device: str,
+        lock: Lock | None,
+    ) -> None:
+        need_side(sample, "alex")
+        self._is_history, self._quantity = form == "history", quantity
+        self._window = window_of(sample.num_frames, sample.fps)
+        _need_room(sample, self._window, is_history=self._is_history)
+        self._device, self._network = device, network_of("alex", device, lock)
+        self._num_seen = 0
+        self._pairs = Pairs()
+
+    def see(self, frame: Frame) -> None:
+        """Keeps what there is to compare: the nearest frame may be the last."""
+        if not self._num_seen:
+            self._pairs = frame.shared(history_pairs if self._is_history else matched_pairs)
+        generated, true = frame.pair()
+        if not self._is_history:
+            self._pairs.add(self._num_seen, generated=generated, true=true)
+        elif self._num_seen < self._window.switch:
+            self._pairs.add(self._num_seen, generated=None, true=true)
+        else:
+            self._pairs.add(self._num_seen, generated=generated, true=None)
+        self._num_seen += 1
+
+    def finish(self) -> MetricValue:
+        """The mean of what was seen; ``matched_frame`` counts from the start of the video."""
+        nearest = self._pairs.nearest(self._network, self._device)
+        first = 0 if self._is_history else self._window.switch
+        values = [
+            self._value(generated, self._pairs.true[index], distance)
+            for generated, index, distance in zip(
+                self._pairs.generated, nearest.index_Q, nearest.distance_Q.tolist(), strict=True
+            )
+        ]
+        capped = np.minimum(values, CAP_DB) if self._quantity == "psnr" else values
+        return MetricValue(
+            value=float(np.mean(capped)),
+            num_frames=len(values),
+            evidence={
+                "per_frame": [None if np.isinf(value) else value for value in values],
+                "matched_frame": (nearest.index_Q + first).tolist(),
+                "first_frame": self._window.switch,
+                "fps": FPS,
+            },
+        )
+
+    def _value(self, generated: Picture, true: Picture, distance: float) -> float:
+        match self._quantity:
+            case "psnr":
+                return float(psnr_of(squared_error(generated, true)))
+            case "ssim":
+                return float(ssim_map(generated, true).mean())
+            case "lpips":
+                return distance
+
+
+def _need_room(sample: Sample, window: Window, *, is_history: bool) -> None:
+    """Raise ``PermanentError`` if the frames that must be kept do not fit."""
+    num_kept = window.stop if is_history else 2 * (window.stop - window.switch)
+    size_bytes = num_kept * sample.height * sample.width * 3
+    if size_bytes > MAX_FRAME_BYTES:
+        raise PermanentError(
+            f"matching keeps {num_kept} frames of {sample.width}x{sample.height} pixels, "
+            f"{size_bytes / (1 << 30):.1f} GiB, over the limit of {MAX_FRAME_BYTES >> 30} GiB; cut "
+            "the video, or use magbench.aligned, which keeps none"
+        )
+
+
+@final
+class MatchedPsnr(Metric):
+    """PSNR of the nearest true frames: the benchmark's own number."""
+
+    card: ClassVar = _card("matched", "psnr")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        return _Nearest("matched", "psnr", sample, device=self._device, lock=self._lock)
+
+
+@final
+class MatchedSsim(Metric):
+    """SSIM of the nearest true frames: the benchmark's own number."""
+
+    card: ClassVar = _card("matched", "ssim")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        return _Nearest("matched", "ssim", sample, device=self._device, lock=self._lock)
+
+
+@final
+class MatchedLpips(Metric):
+    """LPIPS of the nearest true frames: the benchmark's own number."""
+
+    card: ClassVar = _card("matched", "lpips")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        return _Nearest("matched", "lpips", sample, device=self._device, lock=self._lock)
+
+
+@final
+class HistoryPsnr(Metric):
+    """PSNR of the nearest frames of the history."""
+
+    card: ClassVar = _card("history", "psnr")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """Every frame at 16 fps, the history first."""
+        return all_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        return _Nearest("history", "psnr", sample, device=self._device, lock=self._lock)
+
+
+@final
+class HistorySsim(Metric):
+    """SSIM of the nearest frames of the history."""
+
+    card: ClassVar = _card("history", "ssim")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """Every frame at 16 fps, the history first."""
+        return all_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        return _Nearest("history", "ssim", sample, device=self._device, lock=self._lock)
+
+
+@final
+class HistoryLpips(Metric):
+    """LPIPS of the nearest frames of the history."""
+
+    card: ClassVar = _card("history", "lpips")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """Every frame at 16 fps, the history first."""
+        return all_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        return _Nearest("history", "lpips", sample, device=self._device, lock=self._lock)
+
+
+@final
+class AlignedPsnr(Metric):
+    """PSNR of the frames after the switch, each and its true one."""
+
+    card: ClassVar = _card("aligned", "psnr")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """As ``Psnr``, on some 6 s or more (``PermanentError``)."""
+        window_of(sample.num_frames, sample.fps)
+        return Psnr(device=self._device, lock=self._lock).begin(sample)
+
+
+@final
+class AlignedSsim(Metric):
+    """SSIM of the frames after the switch, each and its true one."""
+
+    card: ClassVar = _card("aligned", "ssim")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """As ``Ssim``, on some 6 s or more (``PermanentError``)."""
+        window_of(sample.num_frames, sample.fps)
+        return Ssim(device=self._device, lock=self._lock).begin(sample)
+
+
+@final
+class AlignedLpips(Metric):
+    """LPIPS of the frames after the switch, each and its true one."""
+
+    card: ClassVar = _card("aligned", "lpips")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """As ``LpipsAlex``, on some 6 s or more (``PermanentError``)."""
+        window_of(sample.num_frames, sample.fps)
+        return LpipsAlex(device=self._device, lock=self._lock).begin(sample)
