@@ -16,10 +16,15 @@ from pfp.eval.aggregate import (
     Bootstrap,
     bootstrap_means,
     clip_means,
+    clustered_difference,
+    clustered_means,
     holm,
     interval,
     paired_difference,
     summarise,
+    summarise_clustered,
+    summarise_yes_no,
+    wilson,
 )
 
 MANY = Bootstrap(num_draws=20_000)
@@ -213,6 +218,122 @@ def test_memory_is_bounded_without_changing_what_is_drawn(monkeypatch: pytest.Mo
 
     assert len(whole) == len(pieces) == 20_000
     assert np.array_equal(whole, pieces)  # rows are drawn one after the other either way
+
+
+def test_two_clusters_have_a_closed_form() -> None:
+    """Prompts {0, 0, 0} and {1} draw 0, 1/4 of four videos, and 1 with shares 1/4, 1/2, 1/4."""
+    values = [("p", 0.0), ("p", 0.0), ("p", 0.0), ("q", 1.0)]
+
+    draws = clustered_means(values, MANY)
+    summary = summarise_clustered(values, num_expected=5, bootstrap=MANY)
+
+    shares = [np.mean(draws == value) for value in (0.0, 0.25, 1.0)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
+    assert (summary.mean, summary.low, summary.high) == (0.25, 0.0, 1.0)
+    assert (summary.n, summary.num_expected) == (4, 5)
+
+
+def test_clusters_of_one_video_are_clips() -> None:
+    """With one video per prompt the clustered interval is the plain one."""
+    values = np.random.default_rng(8).normal(0, 1, 25)
+    plain = summarise(clips(values), num_expected=25)
+
+    clustered = summarise_clustered(list(clips(values).items()), num_expected=25)
+
+    assert clustered.mean == pytest.approx(plain.mean, abs=1e-12)
+    assert clustered.low == pytest.approx(plain.low, abs=1e-12)
+    assert clustered.high == pytest.approx(plain.high, abs=1e-12)
+
+
+def test_clusters_are_drawn_whole() -> None:
+    """Videos that only repeat their prompt's value make no interval narrower."""
+    values = np.random.default_rng(9).normal(0, 1, 30)
+    once = summarise(clips(values), num_expected=30, bootstrap=MANY)
+    repeated = [(name, value) for name, value in clips(values).items() for _ in range(5)]
+
+    clustered = summarise_clustered(repeated, num_expected=150, bootstrap=MANY)
+
+    assert clustered.mean == pytest.approx(once.mean)
+    assert clustered.low == pytest.approx(once.low)
+    assert clustered.high == pytest.approx(once.high)
+
+
+def test_one_cluster_has_no_interval() -> None:
+    """Videos of one prompt say nothing about other prompts, and no video says nothing at all."""
+    one = summarise_clustered([("p", 1.0), ("p", 3.0)], num_expected=2)
+    none = summarise_clustered([], num_expected=2)
+
+    assert (one.mean, one.low, one.high, one.n) == (2.0, None, None, 2)
+    assert (none.mean, none.low, none.n) == (None, None, 0)
+
+
+def test_a_clustered_difference_is_wider_than_one_of_clips_that_go_together() -> None:
+    """Where prompts share a gain the interval is that of prompts, not of clips."""
+    gains = np.repeat(np.random.default_rng(10).normal(0.2, 1.0, 20), 6)
+    prompts = {f"clip{i:04d}": f"prompt {i // 6}" for i in range(120)}
+    base = clips(np.zeros(120))
+
+    plain = paired_difference(clips(gains), base)
+    found = clustered_difference(clips(gains), base, cluster_of=prompts)
+
+    assert found.mean == pytest.approx(plain.mean)
+    assert found.n == 120
+    widths = [d.high - d.low for d in (found, plain) if d.low is not None and d.high is not None]
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(6), rel=0.15)
+    assert found.p_value is not None
+    assert plain.p_value is not None
+    assert found.p_value > plain.p_value
+
+
+@pytest.mark.parametrize(("num_yes", "n"), [(0, 10), (3, 10), (10, 10), (1, 1), (480, 1000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_wilson_s_interval_is_scipy_s(num_yes: int, n: int, confidence: float) -> None:
+    """The interval of a share is SciPy's to 1e-12, at no and at all yes too."""
+    test = scipy.stats.binomtest(num_yes, n)
+    expected = test.proportion_ci(confidence_level=confidence, method="wilson")
+
+    low, high = wilson(num_yes, n, confidence=confidence)
+
+    assert low == pytest.approx(expected.low, abs=1e-12)
+    assert high == pytest.approx(expected.high, abs=1e-12)
+
+
+@given(n=st.integers(1, 500), data=st.data())
+def test_wilson_s_interval_holds_the_share(n: int, data: st.DataObject) -> None:
+    """0 <= low <= share <= high <= 1, and never of no width."""
+    num_yes = data.draw(st.integers(0, n))
+    low, high = wilson(num_yes, n)
+
+    assert low is not None
+    assert high is not None
+    assert 0 <= low <= num_yes / n <= high <= 1
+    assert low < high
+
+
+def test_yes_and_no_get_wilson_s_interval() -> None:
+    """A metric of zeros and ones is a share, with an interval even when all agree."""
+    summary = summarise_yes_no(clips([1, 1, 0, 1]), num_expected=5)
+    agreed = summarise_yes_no(clips([1, 1, 1, 1]), num_expected=4)
+    nobody = summarise_yes_no({}, num_expected=4)
+
+    assert (summary.mean, summary.n, summary.coverage) == (0.75, 4, 0.8)
+    assert (summary.low, summary.high) == wilson(3, 4)
+    assert (agreed.mean, agreed.high) == (1.0, 1.0)
+    assert agreed.low == pytest.approx(0.510, abs=1e-3)
+    assert (nobody.mean, nobody.low, nobody.high) == (None, None, None)
+
+
+def test_a_mean_of_answers_is_not_a_yes_or_a_no() -> None:
+    """A value between 0 and 1 is refused with the function that takes it."""
+    with pytest.raises(ConfigError, match=r"clip0001 has 0\.5, neither yes"):
+        summarise_yes_no(clips([1, 0.5]), num_expected=2)
+
+
+@pytest.mark.parametrize(("num_yes", "n"), [(3, 2), (-1, 2)])
+def test_an_impossible_share_is_refused(num_yes: int, n: int) -> None:
+    """More yes than answers is an error, not an interval."""
+    with pytest.raises(ConfigError, match="is no share"):
+        wilson(num_yes, n)
 
 
 def test_holm_by_hand() -> None:
