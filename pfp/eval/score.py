@@ -1,63 +1,62 @@
-"""Generated videos to scores: one row per sample and metric, each sample decoded once.
+"""Samples to scores: one row per sample and metric, each sample decoded once for all its metrics.
 
-The key of a score is the content of both videos, the metric's version and parameters, and the
-digest of its weights. So one more metric computes only that metric, and weights that arrive later
-compute only what they were missing for.
+Scores are kept: a run that asks for other metrics leaves those that are there, as long as they are
+still true of their sample.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from pfp.errors import NothingUsable, RetryableError, WeightsError
-from pfp.eval.locate import local_path, locate
-from pfp.eval.metrics import Metric, MetricCard, resolve
-from pfp.io import media, tables, weights
-from pfp.io.digests import sha256_file, sha256_json
+from pfp.errors import NothingUsable, PermanentError, RetryableError, WeightsError
+from pfp.eval.engine import Given, Outcome, measure_all
+from pfp.eval.locate import locate
+from pfp.eval.metrics import Metric, MetricValue, resolve
+from pfp.eval.protocol import Protocol
+from pfp.eval.score_rows import (
+    CONTENT_COLUMNS,
+    INPUT_SCHEMA,
+    Choice,
+    Subject,
+    choose,
+    given_of,
+    missing_weights,
+    rows_of,
+    takes_judge,
+)
+from pfp.eval.stored_scores import still_true
+from pfp.io import tables
+from pfp.io.digests import sha256_json
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
 
-PROTOCOL: Final = "recon-v1"
+PROTOCOL: Final = "recon-v1"  # what scores of retrieved frames are filed under: protocol `whole`
 TASK: Final = "retrieve"  # the one task whose samples have a true video to compare with
 STAGE: Final = "score"
-Video = npt.NDArray[np.uint8]
-
-INPUT_SCHEMA: Final = pa.schema(
-    [
-        pa.field("score_id", pa.string(), nullable=False),
-        pa.field("sample_id", pa.string(), nullable=False),
-        pa.field("arm", pa.string(), nullable=False),
-        pa.field("clip_id", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("params", pa.string(), nullable=False),
-        pa.field("weights_sha256", pa.string()),
-        pa.field("video", pa.string(), nullable=False),
-        pa.field("reference", pa.string(), nullable=False),
-        pa.field("video_sha256", pa.string()),
-        pa.field("reference_sha256", pa.string()),
-    ]
-)
-CONTENT_COLUMNS: Final = ("metric", "params", "weights_sha256", "video_sha256", "reference_sha256")
+ROWS_PER_BATCH: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSettings:
-    """What is measured. ``metrics`` are names of ``pfp-eval ls metrics``."""
+    """What is measured. ``metrics`` are names of ``pfp-eval ls metrics``.
+
+    ``device`` is torch's name of where networks run; ``auto`` takes a GPU if there is one.
+    ``judge`` names who answers questions, as ``pfp.vlm.load_judge`` has it, and ``answers`` the
+    file that keeps what it said.
+    """
 
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips_alex")
     protocol: str = PROTOCOL
-    # Some whole samples a batch: rows of one sample lie side by side and share its decoded frames.
-    resources: Resources = field(default_factory=lambda: Resources(batch_size=24))
+    resources: Resources = field(default_factory=Resources)
+    device: str = "auto"
+    judge: str | None = None
+    answers: str | None = None
 
 
 def run_score(
@@ -75,166 +74,196 @@ def run_score(
     """
     run = run_directory.rstrip("/")
     generations = tables.read_records(f"{run}/generations", GenerationRecord)
-    inputs = score_inputs(run, generations, settings.metrics)
-    if not inputs.num_rows:
+    subjects = retrieved(run, generations)
+    if not subjects:
         raise NothingUsable(
             f"{run}/generations has no usable retrieval sample; generate some first"
         )
-    return run_stage(
-        score_stage(settings), inputs, f"{run}/scores", engine=engine, progress=progress
+    choices = [
+        choose(name, Protocol(), filed_under=settings.protocol, judge=settings.judge)
+        for name in settings.metrics
+    ]
+    return score_subjects(
+        subjects, choices, f"{run}/scores", settings, engine=engine, progress=progress
     )
 
 
-def score_stage(settings: ScoreSettings) -> Stage:
-    """The stage that turns rows of ``score_inputs`` into ScoreRecords."""
+def score_subjects(
+    subjects: Sequence[Subject],
+    choices: Sequence[Choice],
+    directory: str,
+    settings: ScoreSettings,
+    *,
+    engine: Engine,
+    progress: Progress | None = None,
+) -> StageReport:
+    """Bring a table of scores up to date with the samples; other metrics' scores stay in it."""
+    stage = score_stage(settings, num_metrics=len(choices))
+    wanted = pa.Table.from_pylist(rows_of(subjects, choices), schema=INPUT_SCHEMA)
+    inputs = pa.concat_tables([wanted, still_true(stage, directory, subjects, wanted)])
+    return run_stage(stage, inputs, directory, engine=engine, progress=progress)
+
+
+def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
+    """The stage that turns rows of ``rows_of`` into ScoreRecords."""
+    # Whole samples make a batch: rows of one sample lie side by side and share one decode.
+    batch_size = num_metrics * max(1, ROWS_PER_BATCH // num_metrics)
     return Stage(
         name=STAGE,
         record=ScoreRecord,
         worker=ScoreSamples,
-        worker_args={"protocol": settings.protocol},
+        worker_args={
+            "device": settings.device,
+            "judge": settings.judge,
+            "answers": settings.answers,
+        },
         input_key="score_id",
         content_columns=CONTENT_COLUMNS,
-        fingerprint=sha256_json({"protocol": settings.protocol, "decoder": decoder()}),
-        resources=settings.resources,
-        on_error=ScoreFailed(protocol=settings.protocol),
+        fingerprint=sha256_json({"engine": 1}),
+        resources=replace(settings.resources, batch_size=batch_size),
+        on_error=score_failed,
     )
-
-
-def decoder() -> str:
-    """What decodes the videos, with its version: other decoders may differ by a level or two."""
-    return f"pyav {version('av')}"
 
 
 def score_inputs(
     run_directory: str, generations: Sequence[GenerationRecord], metrics: Sequence[str]
 ) -> pa.Table:
     """One row per generated retrieval sample and metric, the rows of a sample side by side."""
-    cards = [resolve(name).card for name in metrics]
-    digests = {card.name: _weights_sha256(card) for card in cards}
-    rows = []
-    for record in generations:
-        if record.task != TASK or not isinstance(record.verdict, Kept):
-            continue
-        video = locate(run_directory, record.video_uri or "")
-        reference = locate(run_directory, record.reference_uri or "")
-        sample = {
-            "sample_id": record.sample_id,
-            "arm": record.arm,
-            "clip_id": record.clip_id,
-            "video": video,
-            "reference": reference,
-            "video_sha256": _content_sha256(video, record),
-            "reference_sha256": _content_sha256(reference, record),
-        }
-        rows += [
-            {
-                **sample,
-                "score_id": f"{record.sample_id}/{card.metric_id}",
-                "name": card.name,
-                "metric": card.metric_id,
-                "params": json.dumps(card.params, sort_keys=True),
-                "weights_sha256": digests[card.name],
-            }
-            for card in cards
-        ]
+    choices = [choose(name, Protocol(), filed_under=PROTOCOL) for name in metrics]
+    rows = rows_of(retrieved(run_directory, generations), choices)
     return pa.Table.from_pylist(rows, schema=INPUT_SCHEMA)
 
 
-def _weights_sha256(card: MetricCard) -> str | None:
-    """The digest of the metric's weights if all are here: their arrival makes new keys."""
-    if not card.weights or _missing_weights(card):
-        return None
-    digests = {name: weights.entry_of(name).sha256 for name in card.weights}
-    return digests[card.weights[0]] if len(digests) == 1 else sha256_json(digests)
-
-
-def _missing_weights(card: MetricCard) -> str | None:
-    """The first of the metric's weights that cannot be used here."""
-    for name in card.weights:
-        try:
-            weights.find(name)
-        except WeightsError:
-            return name
-    return None
-
-
-def _content_sha256(place: str, record: GenerationRecord) -> str | None:
-    """The digest of a video here; of one elsewhere, the key of what made it; None if missing."""
-    path = local_path(place)
-    if path is None:
-        return record.result_key
-    return sha256_file(path) if path.is_file() else None
+def retrieved(run_directory: str, generations: Sequence[GenerationRecord]) -> list[Subject]:
+    """The samples of a run directory that have a true video to be compared with."""
+    return [
+        Subject(
+            sample_id=record.sample_id,
+            arm=record.arm,
+            clip_id=record.clip_id,
+            given=Given(
+                video=locate(run_directory, record.video_uri or ""),
+                reference=locate(run_directory, record.reference_uri or ""),
+            ),
+            stand_in=record.result_key,
+        )
+        for record in generations
+        if record.task == TASK and isinstance(record.verdict, Kept)
+    ]
 
 
 class ScoreSamples:
-    """Rows of ``score_inputs`` to ScoreRecords; keeps loaded metrics and one sample's frames."""
+    """Input rows to ScoreRecords; loads each model once, decodes each sample of a batch once."""
 
-    def __init__(self, *, protocol: str) -> None:
-        """protocol: what the scores are filed under."""
-        self._protocol = protocol
-        self._failed = ScoreFailed(protocol=protocol)
+    def __init__(
+        self, *, device: str = "auto", judge: str | None = None, answers: str | None = None
+    ) -> None:
+        """See ``ScoreSettings``."""
+        self._device, self._judge, self._answers = device, judge, answers
         self._metrics: dict[str, Metric] = {}
-        self._frames_of: tuple[str, str] | None = None
-        self._frames: tuple[Video, Video] | None = None
+        self._samples: dict[str, list[dict[str, Any]]] = {}
+        self._outcomes: dict[str, Outcome] = {}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """One ScoreRecord per row, in order."""
-        return map_rows(batch, self._score, self._failed)
+        self._samples, self._outcomes = {}, {}
+        for row in batch.to_pylist():
+            if row["unscored_reason"] is None:
+                self._samples.setdefault(_sample_of(row), []).append(row)
+        return map_rows(batch, self._score, score_failed)
 
     def _score(self, row: dict[str, Any]) -> ScoreRecord:
-        metric = self._metrics.setdefault(row["name"], resolve(row["name"])())
-        if metric.card.weights and row["weights_sha256"] is None:
-            name = _missing_weights(metric.card) or metric.card.weights[0]
-            return _without_weights(row, name, self._protocol)
-        try:
-            found = metric.measure(*self._pair(row["video"], row["reference"]))
-        except WeightsError as error:
-            # They were found where the run was planned, so this says nothing about the row.
-            raise RetryableError(f"{error}; give every worker the same PFP_WEIGHTS_DIR") from error
-        return _record(
-            row,
-            self._protocol,
-            value=found.value,
-            num_frames=found.num_frames,
-            evidence=json.dumps(found.evidence),
-            verdict=KEPT,
+        if row["unscored_reason"] is not None:
+            return _unscored(row, row["unscored_reason"], row["unscored_detail"])
+        if row["score_id"] not in self._outcomes:
+            self._measure(self._samples.pop(_sample_of(row)))
+        outcome = self._outcomes.pop(row["score_id"])
+        if isinstance(outcome, WeightsError):
+            raise _about_weights(row["name"], outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return _scored(row, outcome)
+
+    def _measure(self, rows: list[dict[str, Any]]) -> None:
+        """All metrics of one sample in one pass."""
+        metrics = {row["name"]: self._metric(row["name"]) for row in rows}
+        first = rows[0]
+        protocol = Protocol(name=first["protocol_name"], decoder=first["decoder_name"])
+        given = replace(
+            given_of(first),
+            reference=next((row["reference"] for row in rows if row["reference"]), None),
+            history=next((row["history"] for row in rows if row["history"]), None),
         )
+        outcomes = measure_all(given, metrics, protocol)
+        self._outcomes = {row["score_id"]: outcomes[row["name"]] for row in rows}
 
-    def _pair(self, video: str, reference: str) -> tuple[Video, Video]:
-        """Both videos' frames; the rows of one sample follow one another, so one pair is kept."""
-        if self._frames is None or self._frames_of != (video, reference):
-            self._frames = self._frames_of = None  # two samples never lie in memory at once
-            self._frames = (media.read_video(video), media.read_video(reference))
-            self._frames_of = (video, reference)
-        return self._frames
+    def _metric(self, name: str) -> Metric:
+        if name not in self._metrics:
+            kind = resolve(name)
+            options: dict[str, Any] = {}
+            if takes_judge(kind):
+                from pfp.vlm.judges import load_judge
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreFailed:
-    """Makes the record of a row that broke; a class so that it travels to workers."""
-
-    protocol: str
-
-    def __call__(self, row: dict[str, Any], verdict: Failed) -> ScoreRecord:
-        """The record with the failure as its reason."""
-        reason = f"{verdict.error}: {verdict.message}"
-        return _record(row, self.protocol, unscored_reason=reason, verdict=verdict)
+                options["judge"] = load_judge(str(self._judge), cache=self._answers)
+            device = device_of(self._device) if kind.card.weights else "cpu"
+            self._metrics[name] = kind(device=device, **options)
+        return self._metrics[name]
 
 
-def _without_weights(row: dict[str, Any], name: str, protocol: str) -> ScoreRecord:
-    """No path in it: the same row on every machine that lacks the weights."""
-    reason = f"weights missing, `pfp weights fetch {name}`"
+def device_of(name: str) -> str:
+    """Where networks run: ``auto`` is the GPU that torch finds, else the CPU."""
+    if name != "auto":
+        return name
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def score_failed(row: dict[str, Any], verdict: Failed) -> ScoreRecord:
+    """The record of a row that broke, with the failure as its reason."""
+    reason = f"{verdict.error}: {verdict.message}"
+    return _record(row, unscored_reason=reason, verdict=verdict)
+
+
+def _sample_of(row: dict[str, Any]) -> str:
+    """Rows of the same one are measured in one pass."""
+    parts = ("sample_id", "video", "protocol_name", "decoder_name")
+    return json.dumps([row[part] for part in parts])
+
+
+def _about_weights(name: str, error: WeightsError) -> Exception:
+    """Weights were found where the run was planned: not here is another matter than unreadable."""
+    if missing_weights(resolve(name).card) is None:
+        return PermanentError(str(error))
+    return RetryableError(f"{error}; give every worker the same PFP_WEIGHTS_DIR")
+
+
+def _scored(row: dict[str, Any], found: MetricValue) -> ScoreRecord:
+    """A metric that looked and found nothing to measure has said so: no value, and no failure."""
+    dropped = Dropped(
+        reason=found.unscored_reason or "",
+        detail=f"{row['metric']} found nothing to measure: {found.unscored_reason}",
+    )
     return _record(
         row,
-        protocol,
-        unscored_reason=reason,
-        verdict=Dropped(reason="weights_missing", detail=reason),
+        value=found.value,
+        unscored_reason=found.unscored_reason,
+        num_frames=found.num_frames,
+        evidence=json.dumps(found.evidence),
+        verdict=KEPT if found.unscored_reason is None else dropped,
     )
+
+
+def _unscored(row: dict[str, Any], reason: str, detail: str) -> ScoreRecord:
+    """No path in it: the same row on every machine that lacks the same."""
+    verdict = Dropped(reason=reason, detail=detail)
+    return _record(row, unscored_reason=detail, verdict=verdict)
 
 
 def _record(
     row: dict[str, Any],
-    protocol: str,
     *,
     verdict: Kept | Dropped | Failed,
     value: float | None = None,
@@ -253,8 +282,8 @@ def _record(
         num_frames=num_frames,
         params=row["params"],
         weights_sha256=row["weights_sha256"],
-        protocol=protocol,
-        decoder=decoder(),
+        protocol=row["protocol"],
+        decoder=row["decoder"],
         evidence=evidence,
         verdict=verdict,
     )

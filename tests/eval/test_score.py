@@ -12,7 +12,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from pfp.errors import ConfigError, NothingUsable
-from pfp.eval import score
+from pfp.eval import score_rows
 from pfp.eval.score import ScoreSamples, ScoreSettings, run_score, score_inputs
 from pfp.io import media, tables
 from pfp.schema import Dropped, Failed, GenerationRecord, Kept, ScoreRecord
@@ -68,7 +68,7 @@ def test_a_score_says_what_it_was_made_with(make_run: MakeRun) -> None:
 
     record = next(iter(scores_of(run).values()))
     assert record.protocol == "recon-v1"
-    assert record.decoder == score.decoder()
+    assert record.decoder == score_rows.decoder()
     assert "data_range" in record.params
     assert record.num_frames == 3
 
@@ -121,7 +121,7 @@ def test_weights_that_arrive_make_new_keys(
     """Once the weights are found, only the rows that lacked them are computed."""
     run = make_run(num_clips=1)
     run_score(str(run.directory), ScoreSettings(), engine="local")
-    monkeypatch.setattr("pfp.io.weights.find", Path)
+    monkeypatch.setattr("pfp.io.weights.find", lambda name, **_: Path(name))
     inputs = score_inputs(str(run.directory), run.generations, ("psnr", "lpips_alex"))
 
     digests = set(inputs["weights_sha256"].to_pylist())
@@ -134,9 +134,7 @@ def test_weights_that_only_the_planner_has_are_tried_again(
     """A worker without the weights that the plan counts on fails for now, and is not remembered."""
     run = make_run(num_clips=1)
     digest = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
-    monkeypatch.setattr(
-        "pfp.eval.score._weights_sha256", lambda card: digest if card.weights else None
-    )
+    monkeypatch.setattr("pfp.eval.score_rows._weights_of", lambda _: (digest, None))
     report = run_score(str(run.directory), ScoreSettings(metrics=("lpips_alex",)), engine="local")
 
     assert report.reasons == {"RetryableError": 5}
@@ -178,16 +176,16 @@ def test_a_sample_is_decoded_once_for_all_metrics(
     """Rows of one sample follow one another and share the frames of its two videos."""
     run = make_run(num_clips=1)
     opened: list[str] = []
-    read_video = media.read_video
+    iter_stored = media.iter_stored
 
-    def counting(source: Any) -> np.ndarray:
+    def counting(source: Any, **options: Any) -> Any:
         opened.append(str(source))
-        return read_video(source)
+        return iter_stored(source, **options)
 
-    monkeypatch.setattr("pfp.eval.score.media.read_video", counting)
+    monkeypatch.setattr("pfp.io.media.iter_stored", counting)
     inputs = score_inputs(str(run.directory), run.generations, ("psnr", "ssim"))
     keys = [str(i) for i in range(inputs.num_rows)]
-    out = ScoreSamples(protocol="p")(inputs.append_column("result_key", [keys]))
+    out = ScoreSamples()(inputs.append_column("result_key", [keys]))
 
     assert out.num_rows == 10
     assert len(opened) == 10  # 5 samples, 2 videos each

@@ -9,7 +9,10 @@ from pfp.io.media.probe import Probe as Probe
 from pfp.io.media.probe import probe as probe
 from pfp.io.media.read import iter_frames as iter_frames
 from pfp.io.media.read import read_frames as read_frames
-from pfp.io.media.read import read_video as read_video
 from pfp.io.media.source import path_to_uri as path_to_uri
 from pfp.io.media.source import uri_to_path as uri_to_path
+from pfp.io.media.stored import Extent as Extent
+from pfp.io.media.stored import extent_of as extent_of
+from pfp.io.media.stored import iter_stored as iter_stored
+from pfp.io.media.stored import read_video as read_video
 from pfp.io.media.write import write_video as write_video

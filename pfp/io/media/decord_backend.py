@@ -9,6 +9,7 @@ Axes: T time, H height, W width, C colour (R, G, B).
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from typing import Any, Final
 
 import numpy as np
@@ -66,6 +67,28 @@ def read_frames_decord(
     return np.ascontiguousarray(frames[:, top : top + height, left : left + width])
 
 
+def iter_stored_decord(source: Source) -> Generator[npt.NDArray[np.uint8], None, None]:
+    """Every frame as decord gives it, uint8 RGB ``(H, W, 3)`` as coded, one after the other.
+
+    Raises ``ConfigError`` when decord is not installed and ``PermanentError`` for HDR and for what
+    it cannot decode.
+    """
+    name = shown_name(source)
+    if probe(source).is_hdr:
+        raise PermanentError(f"{name} is HDR, which decord reads as SDR; tone-map it to BT.709")
+    reader = _open(local_path(source), -1, -1, name)
+    try:
+        for _ in range(len(reader)):
+            frame: npt.NDArray[np.uint8] = reader.next().asnumpy()
+            if frame.shape[-1] != 3:  # it takes the padding of short rows for a fourth colour
+                message = f"{name} is {frame.shape[1]} pixels wide, which decord reads wrongly"
+                raise PermanentError(f"{message}; use the decoder pyav")
+            yield frame
+    except (StopIteration, RuntimeError) as error:  # DECORDError is a RuntimeError
+        message = f"{name} cannot be decoded to its end by decord ({_first_line(error)})"
+        raise PermanentError(f"{message}; use the decoder pyav") from error
+
+
 def _open(path: str, width: int, height: int, name: str) -> Any:
     try:
         import decord
@@ -84,4 +107,4 @@ def _open(path: str, width: int, height: int, name: str) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,11 +1,11 @@
-"""Frames of a video as RGB arrays, resampled by timestamp or as they are stored.
+"""Frames of a video as RGB arrays, resampled by timestamp.
 
 Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import PermanentError
-from pfp.io.media.container import RejectedVideo, open_video
+from pfp.io.media.container import open_video
 from pfp.io.media.decode import Clock, decode_frames
-from pfp.io.media.picture import Converter, orientation_of
+from pfp.io.media.picture import Converter
 from pfp.io.media.source import Source, shown_name
+from pfp.io.media.stored import no_frames, refuse_damage, upright_converter
 
 # Decoding this much is cheaper than the risk and the cost of a seek.
 _SEEK_FROM_SECONDS: Final = 4
@@ -101,27 +102,6 @@ def iter_frames(
         raise PermanentError(message)
 
 
-def read_video(source: Source) -> npt.NDArray[np.uint8]:
-    """Every stored frame at its shown size: uint8 RGB ``(T, H, W, 3)``, upright, square pixels.
-
-    Raises ``PermanentError`` as ``iter_frames`` does, and when the size changes on the way.
-    """
-    name = shown_name(source)
-    frames: list[npt.NDArray[np.uint8]] = []
-    with open_video(source) as (container, stream):
-        converter: Converter | None = None
-        for frame in decode_frames(container, stream, _refuse(name)):
-            converter = converter or _converter(frame, stream)
-            picture = converter.scale(frame, *converter.shown_size(frame))
-            if frames and picture.shape != frames[0].shape:
-                message = f"{name} changes its size on the way; split it where it changes"
-                raise PermanentError(message)
-            frames.append(picture)
-    if not frames:
-        raise _no_frames(name)
-    return np.stack(frames)
-
-
 def _frames_at(
     source: Source, start: Fraction, step: Fraction, *, height: int, width: int
 ) -> Iterator[npt.NDArray[np.uint8]]:
@@ -132,7 +112,7 @@ def _frames_at(
         converter: Converter | None = None
         time = start
         for end, frame in _shown_frames(container, stream, clock, start, name):
-            converter = converter or _converter(frame, stream)
+            converter = converter or upright_converter(frame, stream)
             picture: npt.NDArray[np.uint8] | None = None
             while time < end - clock.tolerance:
                 if picture is None:
@@ -167,7 +147,7 @@ def _shown_frames(
             yield time, held
         held, held_time = frame, time
     if held is None:
-        raise _no_frames(name)
+        raise no_frames(name)
     yield held_time + clock.duration_of(held), held
 
 
@@ -179,7 +159,7 @@ def _decoded_from(
     name: str,
 ) -> Iterator[av.VideoFrame]:
     """Frames from the first, or from a keyframe at or before ``start`` when that saves decoding."""
-    frames = decode_frames(container, stream, _refuse(name))
+    frames = decode_frames(container, stream, refuse_damage(name))
     first = next(frames, None)
     if first is None:
         return
@@ -208,7 +188,7 @@ def _after_seek(
     shown earlier than the keyframe, and their damage is no fault of the file.
     """
     settled = False
-    refuse = _refuse(name)
+    refuse = refuse_damage(name)
 
     def on_damage(what: str) -> None:
         if settled:
@@ -218,22 +198,6 @@ def _after_seek(
         settled = settled or frame.key_frame
         if settled:
             yield frame
-
-
-def _converter(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Converter:
-    return Converter(orientation_of(frame), stream.sample_aspect_ratio)
-
-
-def _refuse(name: str) -> Callable[[str], None]:
-    def refuse(what: str) -> None:
-        message = f"{name}: {what}; replace the file, or use a span before the damage"
-        raise PermanentError(message)
-
-    return refuse
-
-
-def _no_frames(name: str) -> RejectedVideo:
-    return RejectedVideo("no_frames", f"{name} holds no frame that can be decoded")
 
 
 def _exact(value: float) -> Fraction:

@@ -1,0 +1,256 @@
+"""What is to be measured, as rows: one per sample and metric, with all that its score depends on.
+
+The key of a score is the content of what its metric looks at, the metric's version and parameters,
+the digest of its weights, and the protocol. So one more metric computes only that metric, and
+weights or a judge that come later compute only what they were missing for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pfp.errors import ConfigError, WeightsError
+from pfp.eval.engine import Given
+from pfp.eval.locate import local_path
+from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
+from pfp.eval.protocol import Protocol
+from pfp.io import weights
+from pfp.io.digests import sha256_file, sha256_json
+
+_TEXTS: Final = (
+    *("score_id", "sample_id", "arm", "clip_id", "name", "metric", "params"),
+    *("protocol", "protocol_name", "decoder", "decoder_name", "video", "conditions"),
+)
+_MAYBE: Final = (
+    *("weights_sha256", "video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
+    *("reference", "history", "unscored_reason", "unscored_detail"),
+)
+INPUT_SCHEMA: Final = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False) for name in _TEXTS),
+        *(pa.field(name, pa.string()) for name in _MAYBE),
+    ]
+)
+CONTENT_COLUMNS: Final = (
+    *("metric", "params", "weights_sha256", "protocol", "decoder"),
+    *("video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
+)
+# What a sample must have beside its video, and what mends it.
+NEEDS: Final = {
+    "reference": "no reference video, add `reference` to the manifest",
+    "history": "no history video, add `history` to the manifest",
+    "prompt": "no prompt, add `prompt` to the manifest",
+    "shots": "no storyboard, add `storyboard` to the manifest",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One sample. ``stand_in`` is the key of what made videos that are not on this machine."""
+
+    sample_id: str
+    arm: str
+    clip_id: str
+    given: Given
+    stand_in: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One metric to be measured. ``unscored`` is a reason and its cure if nothing can be."""
+
+    card: MetricCard
+    protocol: Protocol
+    protocol_name: str  # as scores are filed under it
+    params: str  # JSON
+    weights_sha256: str | None
+    unscored: tuple[str, str] | None
+
+
+def choose(
+    name: str, protocol: Protocol, *, filed_under: str | None = None, judge: str | None = None
+) -> Choice:
+    """A metric as this machine could measure it now.
+
+    Raises ConfigError for an unknown metric and for a judge's name of no known form.
+    """
+    kind = resolve(name)
+    card = kind.card
+    params, unscored = dict(card.params), None
+    digest, missing = _weights_of(card)
+    if missing is not None:
+        unscored = missing
+    if takes_judge(kind):
+        params["judge"], problem = judge_of(judge)
+        unscored = unscored or (None if problem is None else ("no_judge", problem))
+    return Choice(
+        card=card,
+        protocol=protocol,
+        protocol_name=filed_under or protocol.fingerprint,
+        params=json.dumps(params, sort_keys=True),
+        weights_sha256=digest,
+        unscored=unscored,
+    )
+
+
+def rows_of(subjects: Sequence[Subject], choices: Sequence[Choice]) -> list[dict[str, Any]]:
+    """Rows of ``INPUT_SCHEMA``, those of a sample side by side."""
+    return [row_of(subject, choice) for subject in subjects for choice in choices]
+
+
+def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
+    """The row of one sample under one metric."""
+    card, given = choice.card, subject.given
+
+    def content(place: str | None) -> str | None:
+        if place is None:
+            return None
+        return subject.stand_in if local_path(place) is None else _digest_of(place)
+
+    lacking = next((need for need in card.needs if not getattr(given, need)), None)
+    reason, detail = choice.unscored or (
+        (None, None) if lacking is None else (f"no_{lacking}", NEEDS[lacking])
+    )
+    return {
+        "score_id": f"{subject.sample_id}/{card.metric_id}",
+        "sample_id": subject.sample_id,
+        "arm": subject.arm,
+        "clip_id": subject.clip_id,
+        "name": card.name,
+        "metric": card.metric_id,
+        "params": choice.params,
+        "weights_sha256": choice.weights_sha256,
+        "protocol": choice.protocol_name,
+        "protocol_name": choice.protocol.name,
+        "decoder": decoder(choice.protocol),
+        "decoder_name": choice.protocol.decoder,
+        "video": given.video,
+        "reference": given.reference if "reference" in card.needs else None,
+        "history": given.history if "history" in card.needs else None,
+        "video_sha256": content(given.video),
+        "reference_sha256": content(given.reference) if "reference" in card.needs else None,
+        "history_sha256": content(given.history) if "history" in card.needs else None,
+        "conditions": json.dumps(_conditions(given)),
+        "conditions_sha256": _conditions_sha256(card, given),
+        "unscored_reason": reason,
+        "unscored_detail": detail,
+    }
+
+
+def given_of(row: dict[str, Any]) -> Given:
+    """The sample that rows of one sample describe together: call with each and join the videos."""
+    conditions = json.loads(row["conditions"])
+    return Given(
+        video=row["video"],
+        reference=row["reference"],
+        history=row["history"],
+        prompt=conditions["prompt"],
+        shots=tuple(Shot(**shot) for shot in conditions["shots"]),
+        reference_faces=tuple(conditions["reference_faces"]),
+    )
+
+
+def decoder(protocol: Protocol | None = None) -> str:
+    """What decodes the videos, with its version: other decoders may differ by a level or two."""
+    name = (protocol or Protocol()).decoder
+    package = {"pyav": "av", "decord": "decord"}[name]
+    try:
+        return f"{name} {version(package)}"
+    except PackageNotFoundError as error:
+        raise ConfigError(
+            f"the decoder {name} is not installed; pip install 'pfp[metrics]', or leave --decoder"
+        ) from error
+
+
+def missing_weights(card: MetricCard) -> str | None:
+    """The first of the metric's weights that cannot be used here."""
+    for name in card.weights:
+        try:
+            weights.find(name)
+        except WeightsError:
+            return name
+    return None
+
+
+def weights_cure(name: str) -> str:
+    """Why weights cannot be used, and the command that mends it: the same words on any machine."""
+    entry = weights.entry_of(name)
+    if weights.path_of(name).is_file():
+        return f"weights cannot be used, `pfp weights verify {name}`"
+    if not entry.urls:
+        return f"weights missing, `pfp weights import {name} FILE`"
+    accept = " --accept-noncommercial" if entry.non_commercial else ""
+    return f"weights missing, `pfp weights fetch {name}{accept}`"
+
+
+def takes_judge(kind: type[Metric]) -> bool:
+    """Whether a metric asks a judge: its constructor takes one."""
+    return "judge" in inspect.signature(kind).parameters
+
+
+@lru_cache(maxsize=8)
+def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
+    """What a judge's answers depend on, for the parameters; or None and why it cannot be asked."""
+    if spec is None:
+        return None, "no judge, pass --judge (such as gemini:gemini-2.5-pro)"
+    from pfp.vlm.judges import load_judge
+
+    judge = load_judge(spec)
+    try:
+        judge.check_ready()
+    except ConfigError as error:
+        return None, f"the judge cannot be asked: {error}"
+    return {"model_id": judge.model_id, "fingerprint": judge.fingerprint}, None
+
+
+def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
+    """The digest of the metric's weights if all are here, else a reason and its cure."""
+    missing = missing_weights(card)
+    if missing is not None:
+        return None, ("weights_missing", weights_cure(missing))
+    digests = {name: weights.sha256_of(name) for name in card.weights}
+    if len(digests) > 1:
+        return sha256_json(digests), None
+    return next(iter(digests.values()), None), None
+
+
+def _digest_of(place: str) -> str | None:
+    """The digest of a file on this machine; None where there is none."""
+    path = local_path(place)
+    if path is None or not path.is_file():
+        return None
+    stat = path.stat()
+    return _digest_once(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 16)  # a reference serves many samples
+def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
+    """The file's digest; size and time are only the key under which it is remembered."""
+    del size_bytes, mtime_ns
+    return sha256_file(path)
+
+
+def _conditions(given: Given) -> dict[str, Any]:
+    return {
+        "prompt": given.prompt,
+        "shots": [asdict(shot) for shot in given.shots],
+        "reference_faces": list(given.reference_faces),
+    }
+
+
+def _conditions_sha256(card: MetricCard, given: Given) -> str | None:
+    """The digest of texts and faces; None for metrics that only compare with another video."""
+    if card.needs and set(card.needs) <= {"reference", "history"}:
+        return None
+    faces = [_digest_of(face) for face in given.reference_faces]
+    found = {**_conditions(given), "reference_faces": faces}
+    return sha256_json(found) if any(found.values()) else None

@@ -1,0 +1,97 @@
+"""Scores that a table holds already and that are still true, though nobody asked for them now."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pfp.errors import ConfigError, SchemaError
+from pfp.eval.metrics import resolve
+from pfp.eval.protocol import DECODERS, PROTOCOLS, Protocol
+from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, row_of
+from pfp.io import tables
+from pfp.io.filesystems import Folder
+from pfp.runtime import Stage
+from pfp.runtime.keys import result_keys
+from pfp.runtime.pending import Pending
+from pfp.schema import ScoreRecord
+
+_COLUMNS: Final = (
+    *("score_id", "sample_id", "metric", "params", "weights_sha256", "protocol", "decoder"),
+    "result_key",
+)
+
+
+def still_true(
+    stage: Stage, directory: str, subjects: Sequence[Subject], wanted: pa.Table
+) -> pa.Table:
+    """Input rows of scores that a table or a killed run holds and ``wanted`` does not.
+
+    Only those of these samples whose key would come out the same today.
+    """
+    by_id = {subject.sample_id: subject for subject in subjects}
+    asked = set(wanted["score_id"].to_pylist())
+    keys: dict[str, str] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for stored in _stored(directory):
+        subject = by_id.get(stored["sample_id"])
+        choice = _choice_of(stored)
+        if subject is None or choice is None or stored["score_id"] in asked:
+            continue
+        rows[stored["score_id"]] = row_of(subject, choice)
+        keys[stored["score_id"]] = stored["result_key"]
+    table = pa.Table.from_pylist(list(rows.values()), schema=INPUT_SCHEMA)
+    now = result_keys(stage, table)
+    same = [key == keys[name] for key, name in zip(now, rows, strict=True)]
+    return table.filter(pa.array(same, pa.bool_()))
+
+
+def _stored(directory: str) -> list[dict[str, Any]]:
+    """The table's rows, then those that a killed run has committed."""
+    rows: list[dict[str, Any]] = []
+    # No table yet, or one of an older pfp, of which the stage speaks.
+    with contextlib.suppress(SchemaError):
+        rows += tables.read_table(directory, ScoreRecord, columns=_COLUMNS).to_pylist()
+    pending = Pending.of(Folder.at(directory), "")
+    for part in pending.parts():
+        rows += pending.read(part).select(_COLUMNS).to_pylist()
+    return rows
+
+
+def _choice_of(stored: dict[str, Any]) -> Choice | None:
+    """How a stored score was measured; None for metrics and protocols that are no longer here."""
+    name, _, _ = stored["metric"].rpartition("@")
+    try:
+        card = resolve(name).card
+    except ConfigError:
+        return None
+    protocol = _protocol_of(stored["protocol"], stored["decoder"])
+    if card.metric_id != stored["metric"] or protocol is None:
+        return None
+    return Choice(
+        card=card,
+        protocol=protocol,
+        protocol_name=stored["protocol"],
+        params=stored["params"],
+        weights_sha256=stored["weights_sha256"],
+        unscored=None,
+    )
+
+
+def _protocol_of(filed_under: str, decoder: str) -> Protocol | None:
+    """The protocol whose fingerprint this is; profiles such as ``recon-v1`` are of ``whole``."""
+    name = filed_under.partition(" (")[0]
+    decoder_name = decoder.partition(" ")[0]
+    if decoder_name not in DECODERS:
+        return None
+    return next(
+        (
+            Protocol(name=known, decoder=decoder_name)
+            for known in PROTOCOLS
+            if known == (name if name in PROTOCOLS else "whole")
+        ),
+        None,
+    )

@@ -1,0 +1,132 @@
+"""The frames of a video as they are stored, one by one, and how many there are.
+
+Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import av
+import av.container
+import av.video.stream
+import numpy as np
+import numpy.typing as npt
+
+from pfp.errors import PermanentError
+from pfp.io.media.container import RejectedVideo, open_video
+from pfp.io.media.decode import decode_frames
+from pfp.io.media.picture import Converter, Orientation, orientation_of
+from pfp.io.media.probe import probe
+from pfp.io.media.source import Source, shown_name
+
+_FPS_UNKNOWN = 25.0  # what FFmpeg's raw demuxers assume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How large a video is. ``num_frames`` counts packets, which is cheap and nearly always right.
+
+    ``is_agreed`` says that the container's own count is the same; without it only a full decode
+    tells (hidden frames of VP8, frames before an edit list's start). ``fps`` is the average rate.
+    """
+
+    num_frames: int
+    is_agreed: bool
+    fps: float
+    height: int
+    width: int
+
+
+def extent_of(source: Source, *, upright: bool = True) -> Extent:
+    """The extent of a video's stored frames, without decoding more than the first.
+
+    upright: the size as shown, in square pixels; else as coded.
+
+    Raises ``PermanentError`` for what cannot be decoded, ``RejectedVideo`` for what is no video.
+    """
+    header = probe(source)
+    with open_video(source) as (container, stream):
+        num_frames = _count_packets(container, stream)
+        told = stream.frames
+        rate = stream.average_rate or stream.guessed_rate
+    return Extent(
+        num_frames=num_frames,
+        is_agreed=num_frames == told,
+        fps=float(rate) if rate else _FPS_UNKNOWN,
+        height=header.height if upright else header.coded_height,
+        width=header.width if upright else header.coded_width,
+    )
+
+
+def _count_packets(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> int:
+    """Packets that give a frame; damage of the container ends the count, as it ends decoding."""
+    count = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            return count
+        if packet is None:
+            return count
+        count += bool(packet.size) and not packet.is_discard
+
+
+def iter_stored(
+    source: Source, *, upright: bool = True
+) -> Generator[npt.NDArray[np.uint8], None, None]:
+    """Every stored frame, uint8 RGB ``(H, W, 3)``; memory does not grow with the video's length.
+
+    upright: turned and stretched to square pixels as players show it; else as it is coded.
+
+    Raises ``PermanentError`` for what cannot be decoded, is damaged or HDR, holds no frame, or
+    changes its size on the way.
+    """
+    name = shown_name(source)
+    shape: tuple[int, ...] | None = None
+    with open_video(source) as (container, stream):
+        converter: Converter | None = None
+        for frame in decode_frames(container, stream, refuse_damage(name)):
+            if converter is None:
+                plain = Converter(Orientation(), None)
+                converter = upright_converter(frame, stream) if upright else plain
+            picture = converter.scale(frame, *converter.shown_size(frame))
+            if shape is not None and picture.shape != shape:
+                message = f"{name} changes its size on the way; split it where it changes"
+                raise PermanentError(message)
+            shape = picture.shape
+            yield picture
+    if shape is None:
+        raise no_frames(name)
+
+
+def read_video(source: Source) -> npt.NDArray[np.uint8]:
+    """Every stored frame at its shown size: uint8 RGB ``(T, H, W, 3)``, upright, square pixels.
+
+    Raises ``PermanentError`` as ``iter_stored`` does.
+    """
+    return np.stack(list(iter_stored(source)))
+
+
+def upright_converter(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Converter:
+    """What turns this stream's frames as players do."""
+    return Converter(orientation_of(frame), stream.sample_aspect_ratio)
+
+
+def refuse_damage(name: str) -> Callable[[str], None]:
+    """For ``decode_frames``: damage is a ``PermanentError``."""
+
+    def refuse(what: str) -> None:
+        message = f"{name}: {what}; replace the file, or use a span before the damage"
+        raise PermanentError(message)
+
+    return refuse
+
+
+def no_frames(name: str) -> RejectedVideo:
+    """The error of a video without a single frame."""
+    return RejectedVideo("no_frames", f"{name} holds no frame that can be decoded")
