@@ -83,6 +83,14 @@ class Leaderboard:
         """Whether any arm has a value under the metric."""
         return any(arm.cells[metric_id].summary.mean is not None for arm in self.arms)
 
+    def best(self, card: MetricCard) -> float | None:
+        """The best mean of a method under the metric; None when none was measured."""
+        means = [arm.cells[card.metric_id].summary.mean for arm in self.arms_of("method")]
+        known = [mean for mean in means if mean is not None]
+        if not known:
+            return None
+        return max(known) if card.direction == "higher" else min(known)
+
     def unscored(self, metric_id: str) -> dict[str, int]:
         """Why samples have no value under a metric, with how many, over all arms."""
         total: Counter[str] = Counter()

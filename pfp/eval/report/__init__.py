@@ -3,7 +3,9 @@
 Nothing here needs torch, a network, or the machine that made the videos.
 """
 
+from pfp.eval.report.csv import render_csv as render_csv
 from pfp.eval.report.html import render_html as render_html
+from pfp.eval.report.latex import render_latex as render_latex
 from pfp.eval.report.markdown import render_markdown as render_markdown
 from pfp.eval.report.text import render_comparison as render_comparison
 from pfp.eval.report.text import render_text as render_text

@@ -122,7 +122,7 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
     summary = cell.summary
     if summary.mean is None:
         return tag("td", tag("small", coded(words.not_measured(cell))), class_="unscored")
-    best = arm.role == "method" and summary.mean == _best(board, card)
+    best = arm.role == "method" and summary.mean == board.best(card)
     span = words.bounds(summary.low, summary.high, card) or words.NO_INTERVAL
     return tag(
         "td",
@@ -135,14 +135,6 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
         tag("small", words.extent(summary), class_="extent"),
         data_value=repr(summary.mean),
     )
-
-
-def _best(board: Leaderboard, card: MetricCard) -> float | None:
-    means = [arm.cells[card.metric_id].summary.mean for arm in board.arms_of("method")]
-    known = [mean for mean in means if mean is not None]
-    if not known:
-        return None
-    return max(known) if card.direction == "higher" else min(known)
 
 
 def differences_section(board: Leaderboard) -> Markup | None:

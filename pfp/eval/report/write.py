@@ -13,7 +13,9 @@ from pfp.eval.build import build_leaderboard
 from pfp.eval.gallery import continuations, file_names, retrievals
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.locate import link_from
+from pfp.eval.report.csv import render_csv
 from pfp.eval.report.html import render_html
+from pfp.eval.report.latex import render_latex
 from pfp.eval.report.markdown import render_markdown
 from pfp.eval.report.text import render_text
 from pfp.io import tables
@@ -32,12 +34,15 @@ class ReportFiles:
     markdown: str | Path | None = None
     text: str | Path | None = None
     json: str | Path | None = None
+    csv: str | Path | None = None
+    latex: str | Path | None = None
 
     @classmethod
     def in_run(cls, run_directory: str | Path) -> ReportFiles:
-        """The usual places: ``leaderboard.{html,md,txt,json}`` in the run directory."""
+        """The usual places: ``leaderboard.{html,md,txt,json,csv,tex}`` in the run directory."""
         stem = f"{str(run_directory).rstrip('/')}/leaderboard"
-        forms = {"html": "html", "markdown": "md", "text": "txt", "json": "json"}
+        forms = {"html": "html", "markdown": "md", "text": "txt"}
+        forms |= {"json": "json", "csv": "csv", "latex": "tex"}
         return cls(**{form: f"{stem}.{suffix}" for form, suffix in forms.items()})
 
 
@@ -67,6 +72,10 @@ def write_report(
         _write(files.markdown, render_markdown(board))
     if files.text:
         _write(files.text, render_text(board))
+    if files.csv:
+        _write(files.csv, render_csv(board))
+    if files.latex:
+        _write(files.latex, render_latex(board))
     if files.html:
         link = partial(link_from, files.html, run_directory)
 

@@ -1,0 +1,44 @@
+"""The leaderboard as CSV: one line for each arm and metric, for whoever works with the numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Final
+
+from pfp.eval.leaderboard import Arm, Leaderboard
+from pfp.eval.metrics.base import MetricCard
+
+COLUMNS: Final = (
+    *("arm", "role", "metric", "unit", "direction", "mean", "low", "high"),
+    *("n", "coverage", "num_samples", "unscored", "protocol"),
+)
+
+
+def render_csv(board: Leaderboard) -> str:
+    """A header and the rows in the table's order; values unrounded, unknown ones empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(board, arm, card) for arm in board.arms for card in board.metrics)
+    return text.getvalue()
+
+
+def _row(board: Leaderboard, arm: Arm, card: MetricCard) -> dict[str, object]:
+    cell = arm.cells[card.metric_id]
+    summary = cell.summary
+    return {
+        "arm": arm.name,
+        "role": arm.role,
+        "metric": card.metric_id,
+        "unit": card.unit,
+        "direction": card.direction,
+        "mean": summary.mean,
+        "low": summary.low,
+        "high": summary.high,
+        "n": summary.n,
+        "coverage": summary.coverage,
+        "num_samples": cell.num_samples,
+        "unscored": "; ".join(f"{reason} ({n})" for reason, n in cell.unscored.items()),
+        "protocol": board.protocol,
+    }

@@ -1,0 +1,72 @@
+r"""The leaderboard as a LaTeX table in the paper's layout: methods down, metrics across.
+
+Needs ``\usepackage{booktabs}``. The best method of each column is bold, arrows say which way is
+better, and a small line under each value gives its interval.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pfp.eval.arms import ROLES
+from pfp.eval.leaderboard import Arm, Leaderboard
+from pfp.eval.metrics.base import MetricCard
+from pfp.eval.report import words
+
+_SPECIAL: Final = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def render_latex(board: Leaderboard) -> str:
+    """A ``table`` environment; equal scores give equal bytes."""
+    columns = len(board.metrics)
+    heads = [_heading(card) for card in board.metrics]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(words.headline(board))}. {_escape(words.how_to_read(board)[0])}}}",
+        rf"\begin{{tabular}}{{l{'r' * columns}}}",
+        r"\toprule",
+        _line(["Method", *heads]),
+    ]
+    for role in ROLES:
+        arms = board.arms_of(role)
+        if arms:
+            lines.append(r"\midrule")
+        for arm in arms:
+            lines += _rows(board, arm)
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def _line(cells: list[str]) -> str:
+    return f"{' & '.join(cells)} " + r"\\"
+
+
+def _heading(card: MetricCard) -> str:
+    arrow = r"$\uparrow$" if card.direction == "higher" else r"$\downarrow$"
+    return f"{_escape(card.title)}{_escape(words.unit(card))} {arrow}"
+
+
+def _rows(board: Leaderboard, arm: Arm) -> list[str]:
+    values, spans = [_escape(arm.name)], [""]
+    for card in board.metrics:
+        summary = arm.cells[card.metric_id].summary
+        if summary.mean is None:
+            values.append("--")
+            spans.append("")
+            continue
+        value = words.number(summary.mean, card)
+        is_best = arm.role == "method" and summary.mean == board.best(card)
+        values.append(rf"\textbf{{{value}}}" if is_best else value)
+        span = words.bounds(summary.low, summary.high, card)
+        spans.append(rf"{{\scriptsize {span}}}" if span else "")
+    return [_line(values), _line(spans)] if any(spans) else [_line(values)]

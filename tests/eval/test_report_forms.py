@@ -1,0 +1,83 @@
+"""CSV and LaTeX of a run: the numbers of the leaderboard, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.report import load_run, render_csv, render_latex, write_report
+from pfp.eval.score import ScoreSettings, run_score
+
+
+@pytest.fixture(scope="module")
+def run_directory(make_run: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scored run of two clips without LPIPS weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PFP_WEIGHTS_DIR", str(tmp_path_factory.mktemp("no-weights")))
+        run = make_run(num_clips=2)
+        run_score(str(run.directory), ScoreSettings(), engine="local")
+    return Path(run.directory)
+
+
+@pytest.fixture
+def board(run_directory: Path) -> Leaderboard:
+    """Its leaderboard."""
+    return load_run(run_directory)[0]
+
+
+def test_csv_has_every_number_unrounded(board: Leaderboard) -> None:
+    """A row for each arm and metric, whose mean reads back as the very same number."""
+    rows = list(csv.DictReader(io.StringIO(render_csv(board))))
+
+    assert len(board.arms) * len(board.metrics) == len(rows)
+    for row in rows:
+        arm = next(arm for arm in board.arms if arm.name == row["arm"])
+        mean = arm.cells[row["metric"]].summary.mean
+        assert (None if row["mean"] == "" else float(row["mean"])) == mean
+
+
+def test_csv_says_why_there_is_no_number(board: Leaderboard) -> None:
+    """A metric without weights has an empty mean and its reason, never a number."""
+    rows = [r for r in csv.DictReader(io.StringIO(render_csv(board))) if "lpips" in r["metric"]]
+
+    assert rows
+    assert {""} == {row["mean"] for row in rows}
+    assert all("pfp weights fetch lpips-alex" in row["unscored"] for row in rows)
+
+
+def test_latex_has_the_best_of_each_column_in_bold(board: Leaderboard) -> None:
+    """One bold value for each measured metric, which is the best method's."""
+    text = render_latex(board)
+    measured = [card for card in board.metrics if board.is_measured(card.metric_id)]
+
+    assert len(measured) == text.count(r"\textbf{")
+    for card in measured:
+        assert rf"\textbf{{{board.best(card):.{card.decimals}f}}}" in text
+
+
+def test_latex_escapes_what_it_would_take_for_commands(board: Leaderboard) -> None:
+    """Names of arms come out as they are, whatever LaTeX does with their characters."""
+    odd = replace(board.arms[0], name=r"50% of $x_1 & {y}~^\z#")
+    text = render_latex(replace(board, arms=(odd,)))
+
+    expected = r"50\% of \$x\_1 \& \{y\}\textasciitilde{}\textasciicircum{}\textbackslash{}z\#"
+    assert expected in text
+
+
+def test_both_forms_are_written_with_the_others(run_directory: Path) -> None:
+    """``leaderboard.csv`` and ``.tex`` lie beside the page, with the same bytes every time."""
+    write_report(run_directory)
+    first = [(run_directory / f"leaderboard.{form}").read_bytes() for form in ("csv", "tex")]
+    write_report(run_directory)
+
+    assert all(first)
+    assert first == [
+        (run_directory / f"leaderboard.{form}").read_bytes() for form in ("csv", "tex")
+    ]
