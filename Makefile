@@ -25,7 +25,7 @@ DEV_STAMP := $(VENV)/.pfp-dev-$(call key,$(LOCKS))
 # A value as one shell word, whatever it holds.
 quote = '$(subst ','\'',$(1))'
 
-.PHONY: help setup demo table1 test lint format check lock clean
+.PHONY: help setup demo table1 test parity lint format check lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -42,6 +42,9 @@ table1: $(SETUP_STAMP) ## Train and compare all compression structures, two hour
 
 test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"] [WORKERS=2]
 	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+
+parity: $(DEV_STAMP) ## Compare every metric with its reference and write docs/parity.md
+	$(PY) -m pytest -m parity --parity docs/parity.md $(ARGS)
 
 lint: $(DEV_STAMP) ## Check style, types and import rules
 	$(PY) -m ruff check .

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
+
+from tests.parity import Parity
+from tests.parity import page as parity_page
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -31,6 +34,47 @@ os.environ.pop("RAY_ADDRESS", None)  # tests start their own Ray and never join 
 
 # What takes long to make, once a process: all tests of these go to one worker.
 SHARED_FIXTURES = {"ray_cluster", "finished_run"}
+
+
+PARITY = pytest.StashKey[list[Parity]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--parity FILE`` writes what the tests marked ``parity`` measured."""
+    parser.addoption("--parity", metavar="FILE", type=Path, help="write docs/parity.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start with nothing measured."""
+    config.stash[PARITY] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page if it was asked for and something was measured."""
+    target, found = session.config.getoption("--parity"), session.config.stash[PARITY]
+    if target is not None and found:
+        target.write_text(parity_page(found), encoding="utf-8")
+
+
+@pytest.fixture
+def parity(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """A check that a difference to a reference is within a tolerance, kept for docs/parity.md."""
+
+    def check(
+        metric: str, reference: str, difference: float, *, tolerance: float, unit: str = ""
+    ) -> None:
+        found = Parity(
+            metric=metric,
+            reference=reference,
+            tolerance=tolerance,
+            difference=float(difference),
+            unit=unit,
+            test=f"{request.path.relative_to(REPO).as_posix()}::{request.function.__name__}",
+        )
+        request.config.stash[PARITY].append(found)
+        assert difference <= tolerance, found.line()
+
+    return check
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

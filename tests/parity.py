@@ -1,0 +1,48 @@
+"""What the tests that compare with references measured, as docs/parity.md shows it.
+
+``python -m pytest --parity docs/parity.md -m parity`` (``make parity``) runs them and writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+HEAD = """# Parity
+
+Written by `make parity` from the tests that it names: each compares a metric with an independent
+statement of its reference (another library, a formula, or the published architecture written again
+in the test), with the same inputs and, for networks, the same seeded random weights.
+
+| metric | compared with | tolerance | largest difference | unit | test |
+|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True, order=True, kw_only=True)
+class Parity:
+    """One comparison: the largest difference that was seen, and the largest that may be."""
+
+    metric: str
+    reference: str
+    tolerance: float
+    difference: float
+    unit: str
+    test: str
+
+    def line(self) -> str:
+        """A row of the table."""
+        cells = (
+            f"`{self.metric}`",
+            self.reference,
+            f"{self.tolerance:g}",
+            f"{self.difference:.2g}",
+            self.unit,
+            f"`{self.test}`",
+        )
+        return f"| {' | '.join(cells)} |"
+
+
+def page(found: Iterable[Parity]) -> str:
+    """The whole page, in order of metric."""
+    return HEAD + "\n".join(row.line() for row in sorted(found)) + "\n"
