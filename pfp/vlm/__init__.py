@@ -6,6 +6,14 @@ from pfp.vlm.answer import parse_object as parse_object
 from pfp.vlm.backend import BACKENDS as BACKENDS
 from pfp.vlm.backend import Backend as Backend
 from pfp.vlm.backend import load_backend as load_backend
+from pfp.vlm.frames import Frames as Frames
+from pfp.vlm.judge import FramesQuestion as FramesQuestion
+from pfp.vlm.judge import Judge as Judge
+from pfp.vlm.judge import Judgement as Judgement
+from pfp.vlm.judges import JUDGES as JUDGES
+from pfp.vlm.judges import load_judge as load_judge
 from pfp.vlm.question import Sampling as Sampling
 from pfp.vlm.question import Span as Span
 from pfp.vlm.question import VideoQuestion as VideoQuestion
+from pfp.vlm.verdict import Verdict as Verdict
+from pfp.vlm.verdict import parse_verdict as parse_verdict

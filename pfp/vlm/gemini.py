@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-import httpx
-from google import genai
 from google.genai import types
 
-from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
 from pfp.io.media import probe
 from pfp.vlm.gemini_answer import read_response
-from pfp.vlm.gemini_errors import RETRY_STATUS, explain_errors
+from pfp.vlm.gemini_client import GeminiClient, generation_config
+from pfp.vlm.gemini_errors import explain_errors
 from pfp.vlm.gemini_video import video_part
 
 if TYPE_CHECKING:
     from pfp.vlm.answer import Answer
     from pfp.vlm.question import VideoQuestion
 
-KEY_VARIABLE: Final = "GEMINI_API_KEY"
-# Named, because the SDK's default went from v1beta to v1 with its version 3, and v1beta is where
-# media resolution and thinking levels are documented.
-API_VERSION: Final = "v1beta"
 # A request may hold 20 MB (more on newer servers), and Base64 adds a third.
 INLINE_LIMIT_BYTES: Final = 14_000_000
 SPAN_SLACK_SECONDS: Final = 0.1  # a span that misses the video's ends by less is the whole video
@@ -60,15 +52,16 @@ class GeminiBackend:
         self.model: Final = model
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
-        self._max_attempts = max_attempts
-        self._retry_seconds = retry_seconds
         self._inline_limit_bytes = inline_limit_bytes
         self._upload_timeout_seconds = upload_timeout_seconds
         self._poll_seconds = poll_seconds
-        self._lock = threading.Lock()
-        self._client: genai.Client | None = None
-        self._http: httpx.Client | None = None
-        self._sent = _RequestCounter()
+        self._client = GeminiClient(
+            base_url=base_url,
+            timeout_seconds=timeout_seconds,
+            max_attempts=max_attempts,
+            retry_seconds=retry_seconds,
+            instead="take gemini out of the caption route",
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -77,15 +70,15 @@ class GeminiBackend:
 
     def check_ready(self) -> None:
         """Raise ConfigError when there is no key."""
-        _read_key()
+        self._client.check_ready()
 
     def ask(self, question: VideoQuestion) -> Answer:
         """One question, one ``generateContent`` request (and its repeats)."""
-        client = self._connect()
+        client = self._client.connect()
         config = _config(question)
         metadata = _video_metadata(question)
         notes: list[str] = []
-        self._sent.reset()
+        self._client.sent.reset()
         with (
             explain_errors(timeout_seconds=self._timeout_seconds),
             video_part(
@@ -107,76 +100,14 @@ class GeminiBackend:
             response,
             question,
             model=self.model,
-            attempts=self._sent.count,
+            attempts=self._client.sent.count,
             notes=tuple(notes),
             on=datetime.now(UTC).date(),
         )
 
     def close(self) -> None:
         """Close the connections; the next question opens new ones."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-            if self._http is not None:
-                self._http.close()
-            self._client = self._http = None
-
-    def _connect(self) -> genai.Client:
-        with self._lock:
-            if self._client is None:
-                key = _read_key()
-                # Our own HTTP client, so that requests can be counted and errors have one type.
-                self._http = httpx.Client(
-                    follow_redirects=True, event_hooks={"request": [self._sent.add]}
-                )
-                self._client = genai.Client(
-                    api_key=key, vertexai=False, http_options=self._http_options(self._http)
-                )
-            return self._client
-
-    def _http_options(self, http: httpx.Client) -> types.HttpOptions:
-        return types.HttpOptions(
-            base_url=self._base_url,
-            api_version=API_VERSION,
-            timeout=round(self._timeout_seconds * 1000),
-            httpx_client=http,
-            retry_options=types.HttpRetryOptions(
-                attempts=self._max_attempts,
-                initial_delay=self._retry_seconds,
-                exp_base=2.0,
-                jitter=self._retry_seconds,
-                http_status_codes=list(RETRY_STATUS),
-            ),
-        )
-
-
-class _RequestCounter:
-    """Counts this thread's ``generateContent`` requests, repeats included."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-
-    @property
-    def count(self) -> int:
-        return getattr(self._local, "count", 0)
-
-    def reset(self) -> None:
-        self._local.count = 0
-
-    def add(self, request: httpx.Request) -> None:
-        if request.url.path.endswith(":generateContent"):
-            self._local.count = self.count + 1
-
-
-def _read_key() -> str:
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    if not key:
-        message = (
-            f"{KEY_VARIABLE} is not set; export the key of a Gemini API project, "
-            "or take gemini out of the caption route"
-        )
-        raise ConfigError(message)
-    return key
+        self._client.close()
 
 
 def _video_metadata(question: VideoQuestion) -> types.VideoMetadata:
@@ -196,22 +127,10 @@ def _video_metadata(question: VideoQuestion) -> types.VideoMetadata:
 
 def _config(question: VideoQuestion) -> types.GenerateContentConfig:
     sampling = question.sampling
-    resolution = sampling.media_resolution
-    level = sampling.thinking_level
-    return types.GenerateContentConfig(
-        response_mime_type="application/json",
-        response_json_schema=dict(question.json_schema),
+    return generation_config(
+        json_schema=question.json_schema,
         temperature=sampling.temperature,
         max_output_tokens=sampling.max_output_tokens,
-        media_resolution=(
-            None
-            if resolution is None
-            else types.MediaResolution(f"MEDIA_RESOLUTION_{resolution.upper()}")
-        ),
-        thinking_config=(
-            None
-            if level is None
-            else types.ThinkingConfig(thinking_level=types.ThinkingLevel(level.upper()))
-        ),
-        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        media_resolution=sampling.media_resolution,
+        thinking_level=sampling.thinking_level,
     )

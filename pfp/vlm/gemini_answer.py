@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from google.genai import types
@@ -28,6 +28,7 @@ BLOCKED: Final = frozenset(
         *(Reason.IMAGE_SAFETY, Reason.IMAGE_PROHIBITED_CONTENT, Reason.IMAGE_RECITATION),
     }
 )
+UNCHECKED: Final = "the server gave no token counts by modality: seeing was not checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Usage:
 
     tokens_in: int | None = None
     tokens_video: int | None = None
+    tokens_image: int | None = None
     tokens_audio: int | None = None
     tokens_out: int | None = None
     tokens_thought: int | None = None
@@ -50,14 +52,63 @@ def read_response(
     notes: tuple[str, ...],
     on: date,
 ) -> Answer:
-    """The answer in a response, priced as of a day."""
+    """The answer about a video in a response, priced as of a day."""
     usage = _usage(response.usage_metadata)
+    tokens = usage.tokens_video
+    seen = _Seen(
+        is_known=tokens is not None,
+        problem=None if tokens is None else _unseen(tokens, question, model),
+        sampling=question.sampling.to_json(),
+    )
+    return _answer(response, usage, seen, model=model, attempts=attempts, notes=notes, on=on)
+
+
+def read_frames_response(
+    response: types.GenerateContentResponse,
+    *,
+    model: str,
+    attempts: int,
+    sampling: str,
+    on: date,
+) -> Answer:
+    """The answer about frames in a response, priced as of a day."""
+    usage = _usage(response.usage_metadata)
+    if usage.tokens_audio is None:
+        usage = replace(usage, tokens_audio=0)  # pictures have no sound, whether told so or not
+    none = "the model was given 0 IMAGE tokens, so it never saw the frames"
+    seen = _Seen(
+        is_known=usage.tokens_image is not None,
+        problem=none if usage.tokens_image == 0 else None,
+        sampling=sampling,
+    )
+    return _answer(response, usage, seen, model=model, attempts=attempts, notes=(), on=on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """How the model was to look, and whether it did: ``problem`` if it is known that it did not."""
+
+    is_known: bool
+    problem: str | None
+    sampling: str
+
+
+def _answer(
+    response: types.GenerateContentResponse,
+    usage: Usage,
+    seen: _Seen,
+    *,
+    model: str,
+    attempts: int,
+    notes: tuple[str, ...],
+    on: date,
+) -> Answer:
     finish, reason, problem = _finish(response)
     if finish in {Finish.ANSWERED, Finish.TRUNCATED}:
-        if usage.tokens_video is None:
-            notes = (*notes, "the server gave no token counts by modality: seeing was not checked")
-        elif unseen := _unseen(usage.tokens_video, question, model):
-            finish, problem = Finish.UNSEEN, unseen
+        if not seen.is_known:
+            notes = (*notes, UNCHECKED)
+        elif seen.problem is not None:
+            finish, problem = Finish.UNSEEN, seen.problem
     text = _text(response)
     return Answer(
         backend="gemini",
@@ -82,7 +133,7 @@ def read_response(
             on=on,
         ),
         attempts=attempts,
-        sampling=question.sampling.to_json(),
+        sampling=seen.sampling,
         notes=notes,
     )
 
@@ -109,17 +160,19 @@ def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None
 def _usage(metadata: types.GenerateContentResponseUsageMetadata | None) -> Usage:
     if metadata is None:
         return Usage()
-    video = audio = None
+    video = image = audio = None
     if metadata.prompt_tokens_details is not None:
         counts = {
             detail.modality: detail.token_count or 0 for detail in metadata.prompt_tokens_details
         }
         # Once the server lists modalities, one that is not in the list was not there.
         video = counts.get(types.MediaModality.VIDEO, 0)
+        image = counts.get(types.MediaModality.IMAGE, 0)
         audio = counts.get(types.MediaModality.AUDIO, 0)
     return Usage(
         tokens_in=metadata.prompt_token_count,
         tokens_video=video,
+        tokens_image=image,
         tokens_audio=audio,
         tokens_out=metadata.candidates_token_count,
         tokens_thought=metadata.thoughts_token_count,

@@ -45,17 +45,22 @@ class Sampling:
         if not 0 < self.fps <= MAX_FPS:
             message = f"sampling fps {self.fps} is not in (0, {MAX_FPS:g}]; 1 suits most videos"
             raise ConfigError(message)
-        for what, value, known in (
-            ("media resolution", self.media_resolution, MEDIA_RESOLUTIONS),
-            ("thinking level", self.thinking_level, THINKING_LEVELS),
-        ):
-            if value is not None and value not in known:
-                message = f"{what} {value!r} is unknown; use one of {', '.join(known)} or none"
-                raise ConfigError(message)
+        check_levels(media_resolution=self.media_resolution, thinking_level=self.thinking_level)
 
     def to_json(self) -> str:
         """The settings as JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
+
+
+def check_levels(*, media_resolution: str | None, thinking_level: str | None) -> None:
+    """Raise ConfigError for a media resolution or a thinking level that no server takes."""
+    for what, value, known in (
+        ("media resolution", media_resolution, MEDIA_RESOLUTIONS),
+        ("thinking level", thinking_level, THINKING_LEVELS),
+    ):
+        if value is not None and value not in known:
+            message = f"{what} {value!r} is unknown; use one of {', '.join(known)} or none"
+            raise ConfigError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

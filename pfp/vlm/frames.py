@@ -1,0 +1,71 @@
+"""Frames as a judge is shown them: no larger than a limit, digested, written as JPEG.
+
+Axes: H height, W width, C colour (R, G, B), uint8 in [0, 255].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Picture = npt.NDArray[np.uint8]
+# The limit per frame that the Qwen-VL judges of VBench-2.0 run with (28 x 28 x 768).
+MAX_PIXELS: Final = 602_112
+JPEG_QUALITY: Final = 90
+
+
+class Frames:
+    """Frames of one size in order of time, and when they were taken."""
+
+    def __init__(self, frames_HWC: Sequence[Picture], timestamps_seconds: Sequence[float]) -> None:
+        """timestamps_seconds: one per frame, counted from the start of what is shown."""
+        if not frames_HWC or len(frames_HWC) != len(timestamps_seconds):
+            raise ValueError(
+                f"{len(frames_HWC)} frames and {len(timestamps_seconds)} timestamps; "
+                "give at least one frame and a timestamp for each"
+            )
+        self.frames_HWC = tuple(frames_HWC)
+        self.timestamps_seconds = tuple(float(seconds) for seconds in timestamps_seconds)
+
+    def __len__(self) -> int:
+        return len(self.frames_HWC)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the pixels, the sizes and the times to the millisecond."""
+        digest = hashlib.sha256()
+        for frame_HWC, seconds in zip(self.frames_HWC, self.timestamps_seconds, strict=True):
+            digest.update(f"{frame_HWC.shape} {seconds:.3f}\n".encode())
+            digest.update(np.ascontiguousarray(frame_HWC).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def jpegs(self) -> tuple[bytes, ...]:
+        """Every frame as a JPEG file of quality 90."""
+        return tuple(to_jpeg(frame_HWC) for frame_HWC in self.frames_HWC)
+
+
+def limited(frame_HWC: Picture) -> Picture:
+    """The frame, made smaller (bicubic, antialiased) if it has more than ``MAX_PIXELS`` pixels."""
+    height, width = frame_HWC.shape[:2]
+    if height * width <= MAX_PIXELS:
+        return frame_HWC
+    scale = math.sqrt(MAX_PIXELS / (height * width))
+    size = (max(1, math.floor(width * scale)), max(1, math.floor(height * scale)))
+    return np.asarray(Image.fromarray(frame_HWC).resize(size, Image.Resampling.BICUBIC))
+
+
+def to_jpeg(frame_HWC: Picture) -> bytes:
+    """A JPEG file of the frame, quality 90, colour at full resolution."""
+    content = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(frame_HWC))
+    picture.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return content.getvalue()

@@ -1,0 +1,74 @@
+"""The judges there are, and how one is named: ``gemini:MODEL``, ``openai:MODEL@URL``, ..."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pfp.errors import ConfigError
+from pfp.vlm.answer_file import AnswerFile
+from pfp.vlm.judge import Judge
+from pfp.vlm.remember import RememberingJudge
+
+# Kind to class, resolved on use: SDKs and torch take seconds to import.
+JUDGES: Final[Mapping[str, str]] = {
+    "gemini": "pfp.vlm.judge_gemini:GeminiJudge",
+    "openai": "pfp.vlm.judge_openai:OpenAIJudge",
+    "qwen": "pfp.vlm.judge_qwen:QwenJudge",
+    "replay": "pfp.vlm.judge_replay:ReplayJudge",
+    "fake": "pfp.vlm.judge_replay:FakeJudge",
+}
+# What follows the colon of each kind, as named groups that are options of its class.
+_REST: Final[Mapping[str, tuple[str, str]]] = {
+    "gemini": ("gemini:MODEL", r"(?P<model>.+)"),
+    "openai": ("openai:MODEL@URL", r"(?P<model>.+?)@(?P<base_url>https?://.+)"),
+    "qwen": ("qwen:DIRECTORY", r"(?P<directory>.+)"),
+    "replay": ("replay:FILE", r"(?P<path>.+)"),
+    "fake": ("fake:always-yes", r"(?P<answer>.+)"),
+}
+_EXTRAS: Final[Mapping[str, str]] = {"qwen": "train"}
+
+
+def load_judge(
+    spec: str,
+    *,
+    cache: str | Path | None = None,
+    record: str | Path | None = None,
+    **options: Any,
+) -> Judge:
+    """The judge that ``spec`` names, built with its own options; no question is asked twice.
+
+    ``gemini:MODEL`` | ``openai:MODEL@URL`` (any server of that protocol; option ``key_variable``
+    names the environment variable that holds its key) | ``qwen:DIRECTORY`` (a local Qwen-VL) |
+    ``replay:FILE`` | ``fake:always-yes`` | ``fake:always-no``.
+
+    ``cache`` is a JSONL file that answers are looked up in and added to, ``record`` one that gets
+    every answer that is used; either can be replayed.
+
+    Raises ConfigError for a spec of another form, an unknown kind and a library that is missing.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind not in JUDGES:
+        forms = ", ".join(form for form, _ in _REST.values())
+        raise ConfigError(f"judge {spec!r} is of no known kind; write one of {forms}")
+    form, pattern = _REST[kind]
+    match = re.fullmatch(pattern, rest)
+    if match is None:
+        raise ConfigError(f"judge {spec!r} is incomplete; write {form}")
+    module_name, _, class_name = JUDGES[kind].partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(kind, "caption")
+        raise ConfigError(
+            f"judge {spec!r} needs {error.name}; pip install 'pfp[{extra}]'"
+        ) from error
+    judge = cast("Judge", getattr(module, class_name)(**match.groupdict(), **options))
+    return RememberingJudge(
+        judge,
+        cache=None if cache is None else AnswerFile(cache),
+        record=None if record is None else AnswerFile(record),
+    )

@@ -1,0 +1,122 @@
+"""From a chat completion, or an error in its place, to an ``Answer``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx
+
+from pfp.errors import RowError
+from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.prices import cost_usd
+from pfp.vlm.service_errors import error_of_status, short
+
+_FINISHES: Final = {
+    "stop": Finish.ANSWERED,
+    "length": Finish.TRUNCATED,
+    "content_filter": Finish.BLOCKED,
+}
+_PROBLEMS: Final = {
+    Finish.TRUNCATED: "the answer was cut off by the output limit ({})",
+    Finish.BLOCKED: "the server refused to answer ({})",
+    Finish.UNFINISHED: "the server stopped early ({}); run again",
+}
+# Error codes by which servers say that they refuse the content, not the form, of a request.
+_BLOCKED_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every answer says of its question: the model, the settings, how many requests."""
+
+    model: str
+    attempts: int
+    sampling: str
+
+
+def read_completion(body: Any, asked: Asked) -> Answer:
+    """The answer in a response's JSON, at today's price where one is known.
+
+    Raises ValueError, KeyError, TypeError, IndexError or AttributeError for JSON of another form.
+    """
+    choice = body["choices"][0]
+    message = choice["message"]
+    reason = choice.get("finish_reason")
+    refusal = message.get("refusal")
+    finish = Finish.BLOCKED if refusal else _FINISHES.get(reason, Finish.UNFINISHED)
+    content = message.get("content")
+    text = content if isinstance(content, str) else None
+    problem = _PROBLEMS.get(finish)
+    return Answer(
+        backend="openai",
+        model=asked.model,
+        model_version=body.get("model"),
+        finish=finish,
+        finish_reason=reason,
+        problem=None if problem is None else problem.format(short(refusal or reason)),
+        raw_text=text,
+        parsed=parse_object_or_none(text),
+        attempts=asked.attempts,
+        sampling=asked.sampling,
+        **_usage(body.get("usage") or {}, asked.model),
+    )
+
+
+def read_error(
+    response: httpx.Response, asked: Asked, *, service: str, key_variable: str | None
+) -> Answer | RowError:
+    """A blocked answer where the error says that the content was refused, else the error."""
+    said, code = _message(response)
+    what = f"{response.status_code} {response.reason_phrase}".strip()
+    if code in _BLOCKED_CODES:
+        return Answer(
+            backend="openai",
+            model=asked.model,
+            finish=Finish.BLOCKED,
+            finish_reason=code,
+            problem=f"the server refused to answer ({said})",
+            attempts=asked.attempts,
+            sampling=asked.sampling,
+        )
+    cure = (
+        f"check {key_variable}"
+        if key_variable
+        else "name the variable that holds its key (key_variable)"
+    )
+    return error_of_status(service, response.status_code, what, said, key_cure=cure)
+
+
+def _message(response: httpx.Response) -> tuple[str, str | None]:
+    """What the server says, and its code for it: one of several forms in use."""
+    try:
+        body = response.json()
+    except ValueError:
+        return short(response.text), None
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return short(error), None
+    code = error.get("code")
+    said = error.get("message") or error.get("detail") or "no message"
+    return short(said), code if isinstance(code, str) else None
+
+
+def _usage(usage: dict[str, Any], model: str) -> dict[str, Any]:
+    tokens_in, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    details = usage.get("completion_tokens_details") or {}
+    thought = details.get("reasoning_tokens")
+    tokens_out = None if written is None else written - (thought or 0)
+    return {
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "tokens_thought": thought,
+        "cost_usd": cost_usd(
+            model,
+            tokens_in=tokens_in,
+            tokens_audio=0,
+            tokens_out=tokens_out,
+            tokens_thought=thought,
+            on=datetime.now(UTC).date(),
+        ),
+    }
