@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,9 +14,14 @@ from PIL import Image
 
 from pfp.errors import PermanentError, WeightsError
 from pfp.eval.metrics.base import Frame, Metric, MetricValue, Sample
-from pfp.eval.metrics.identity import Identity, ReferenceIdentity, sampled_frames
+from pfp.eval.metrics.identity import (
+    Identity,
+    ReferenceIdentity,
+    _reference,
+    sampled_frames,
+)
 from pfp.io.weights import Lock
-from pfp.measures.faces import FaceFinder
+from pfp.measures.faces import Face, FaceFinder
 from tests.measures.face_networks import colour_cosine, draw, save_both
 
 Colour = tuple[int, int, int]
@@ -156,7 +162,7 @@ def test_faces_under_forty_pixels_do_not_count(lock: Lock) -> None:
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
-    """A picture file of the red person, with a smaller blue one behind."""
+    """A picture file of the red person."""
     picture = np.zeros((1280, 1280, 3), dtype=np.uint8)
     picture[256:512, 256:512] = RED
     path = tmp_path / "red.png"
@@ -195,6 +201,26 @@ def test_without_references_the_reference_metric_looks_at_nothing(lock: Lock) ->
 
     assert () == ReferenceIdentity(lock=lock).frames_of(sample)
     assert "no_reference_face" == result.unscored_reason
+
+
+def test_the_largest_face_of_a_reference_picture_counts(reference: Path) -> None:
+    """Somebody in the background is not the reference."""
+
+    class TwoFaces:
+        """Sees a small face and a large one in everything."""
+
+        def find(self, rgb_HWC: np.ndarray) -> list[Face]:
+            """The small one is surer."""
+            assert (1280, 1280, 3) == rgb_HWC.shape
+            small, large = np.eye(2, dtype=np.float32)
+            return [
+                Face(box=(0.0, 0.0, 50.0, 90.0), score=0.9, embedding_D=small),
+                Face(box=(100.0, 0.0, 180.0, 90.0), score=0.6, embedding_D=large),
+            ]
+
+    found = _reference(str(reference), cast("FaceFinder", TwoFaces()))
+
+    assert [0.0, 1.0] == found.tolist()
 
 
 def test_bad_reference_pictures_are_refused(lock: Lock, tmp_path: Path) -> None:

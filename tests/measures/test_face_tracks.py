@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -61,6 +62,23 @@ def test_tracks_agree_with_plain_loops(seed: int, noise: float) -> None:
     for track in tracks:
         straight = [cosine(rows[i].tolist(), rows[track.medoid].tolist()) for i in track.faces]
         assert straight == pytest.approx(track.cosines)
+
+
+@pytest.mark.parity
+def test_the_mean_cosine_agrees_with_plain_loops(parity: Callable[..., None]) -> None:
+    """The score of thirty videos of up to five people, faces of equal time."""
+    differences = []
+    for seed in range(30):
+        rows = some_faces(seed, 1 + seed % 5, 30, 1.0)
+        cosines = [
+            cosine(rows[face].tolist(), rows[medoid].tolist())
+            for members, medoid in by_loops(rows.tolist(), 0.4)
+            for face in members
+        ]
+        found = consistency(find_tracks(rows), np.ones(30))
+        differences.append(abs(sum(cosines) / 30 - found.mean_cosine))
+
+    parity("identity.arcface", "tracks by plain loops", max(differences), tolerance=1e-9)
 
 
 def test_a_person_seen_again_after_a_cut_keeps_the_track() -> None:
