@@ -1,9 +1,9 @@
-"""Dots and intervals, one small drawing per metric, in SVG that scales with the page."""
+"""All values, their mean and its interval, one small drawing per metric, in SVG that scales."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pfp.eval.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
@@ -15,16 +15,22 @@ TOP = 4
 BOTTOM = 24
 LEFT_PERCENT, RIGHT_PERCENT = 46.0, 96.0  # of the width: names to the left, the scale between
 MAX_NAME = 24
+MAX_DOTS = 120  # small dots in a row; more values are shown by as many of their quantiles
 
 
 def chart(board: Leaderboard, card: MetricCard) -> Markup:
     """All arms under one metric in the order of the table; horizontal positions are shares."""
     arms = [arm for arm in board.arms if arm.cells[card.metric_id].summary.mean is not None]
-    ticks = nice_ticks(*_range(arms, card))
+    ticks = nice_ticks(*_range(board, arms, card))
     height = TOP + ROW * len(arms) + BOTTOM
     body = [_grid(tick, ticks, height, card) for tick in ticks]
-    body += [_row(arm, i, ticks, card, board.focus) for i, arm in enumerate(arms)]
-    title = f"{card.title}: mean and interval of each arm; the numbers are in the table above."
+    for i, arm in enumerate(arms):
+        values = board.values[card.metric_id][arm.name].values()
+        body.append(_row(arm, i, ticks, card, board.focus, quantiles(values)))
+    title = (
+        f"{card.title}: every clip (small), mean and interval of each arm; "
+        "the numbers are in the table above."
+    )
     return tag(
         "figure",
         tag("figcaption", tag("b", card.title), words.unit(card), f", {card.direction} is better"),
@@ -33,10 +39,20 @@ def chart(board: Leaderboard, card: MetricCard) -> Markup:
     )
 
 
-def _range(arms: Sequence[Arm], card: MetricCard) -> tuple[float, float]:
+def _range(board: Leaderboard, arms: Sequence[Arm], card: MetricCard) -> tuple[float, float]:
     summaries = [arm.cells[card.metric_id].summary for arm in arms]
     values = [value for s in summaries for value in (s.low, s.mean, s.high) if value is not None]
+    for arm in arms:
+        values += quantiles(board.values[card.metric_id][arm.name].values())
     return min(values), max(values)
+
+
+def quantiles(values: Iterable[float], *, at_most: int = MAX_DOTS) -> list[float]:
+    """The values in order, or evenly spaced ones of them with both ends when there are many."""
+    ordered = sorted(values)
+    if len(ordered) <= at_most:
+        return ordered
+    return [ordered[round(i * (len(ordered) - 1) / (at_most - 1))] for i in range(at_most)]
 
 
 def shortened(name: str) -> str:
@@ -69,7 +85,14 @@ def _grid(tick: float, ticks: Sequence[float], height: int, card: MetricCard) ->
     return Markup(line + tag("text", f"{tick:.{decimals}f}", x=x, y=height - 6, class_="tick"))
 
 
-def _row(arm: Arm, i: int, ticks: Sequence[float], card: MetricCard, focus: str | None) -> Markup:
+def _row(
+    arm: Arm,
+    i: int,
+    ticks: Sequence[float],
+    card: MetricCard,
+    focus: str | None,
+    values: Sequence[float],
+) -> Markup:
     summary = arm.cells[card.metric_id].summary
     mean = summary.mean
     assert mean is not None
@@ -84,6 +107,7 @@ def _row(arm: Arm, i: int, ticks: Sequence[float], card: MetricCard, focus: str 
         "g",
         tag("title", hint),
         tag("text", shortened(arm.name), x="0", y=y + 4, class_="name"),
+        (tag("circle", cx=_x(value, ticks), cy=y, r=2, class_="one") for value in values),
         span,
         tag("circle", cx=_x(mean, ticks), cy=y, r=5),
         class_="focus" if arm.name == focus else arm.role,
