@@ -10,7 +10,7 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.markup import Markup, tag
 
-ROW = 26
+ROW = 30
 TOP = 4
 BOTTOM = 24
 LEFT_PERCENT, RIGHT_PERCENT = 46.0, 96.0  # of the width: names to the left, the scale between
@@ -96,7 +96,7 @@ def _row(
     summary = arm.cells[card.metric_id].summary
     mean = summary.mean
     assert mean is not None
-    y = TOP + ROW * i + ROW // 2
+    y = TOP + ROW * i + ROW // 2 - 2
     low, high = summary.low, summary.high
     span = None
     if low is not None and high is not None:
@@ -107,7 +107,7 @@ def _row(
         "g",
         tag("title", hint),
         tag("text", shortened(arm.name), x="0", y=y + 4, class_="name"),
-        (tag("circle", cx=_x(value, ticks), cy=y, r=2, class_="one") for value in values),
+        (tag("circle", cx=_x(value, ticks), cy=y + 9, r=2, class_="one") for value in values),
         span,
         tag("circle", cx=_x(mean, ticks), cy=y, r=5),
         class_="focus" if arm.name == focus else arm.role,
