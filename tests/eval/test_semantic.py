@@ -284,6 +284,16 @@ def test_a_video_without_any_of_its_shots_has_no_value(lock: Lock) -> None:
     assert result.unscored_reason == "no_shot_within_the_video"
 
 
+def test_frames_are_asked_for_in_order_of_time() -> None:
+    """Shots out of order, and overlapping ones, ask for frames that only a forward read gives."""
+    shots = shots_of((1.0, 2.0, "x"), (0.0, 1.5, "y"))
+    sample = Sample(num_frames=48, fps=24.0, height=60, width=90, shots=shots)
+
+    first = [24 + 3 * i + 1 for i in range(8)]
+    second = [1, 6, 10, 15, 19, 24, 28, 33]
+    assert sorted(first + second) == SemanticStoryboard().frames_of(sample)
+
+
 @pytest.mark.parametrize(
     ("shots", "message"),
     [((), "needs shots with captions"), (shots_of((0, 1, "x"), (1, 2, " ")), "shot 1 has no cap")],

@@ -50,7 +50,7 @@ class Semantic(Metric):
         licence="Apache-2.0 (ViCLIP)",
         weights=(WEIGHTS,),
         needs=("prompt",),
-        cost="26 s a video on one CPU core; 1.7 GB of weights",
+        cost="25 s a video on one CPU core; 1.7 GB of weights",
         params={"num_frames": NUM_FRAMES, "sample": "middle", "max_tokens": 30, "pixels": PIXELS},
     )
 
@@ -99,7 +99,7 @@ class SemanticStoryboard(Metric):
         licence="Apache-2.0 (ViCLIP)",
         weights=(WEIGHTS,),
         needs=("shots",),
-        cost="26 s a shot on one CPU core; 1.7 GB of weights",
+        cost="25 s a shot on one CPU core; 1.7 GB of weights",
         params={
             "num_frames": NUM_FRAMES,
             "sample": "middle",
