@@ -29,7 +29,9 @@ LEVELS = (
 )
 PIPELINES = ("ingest", "caption", "latents", "train", "eval")
 # The half of eval that must work on a laptop without torch.
-TORCH_FREE = tuple(f"pfp.eval.{name}" for name in ("aggregate", "elo", "leaderboard", "report"))
+TORCH_FREE = tuple(
+    f"pfp.eval.{name}" for name in ("aggregate", "drift", "elo", "leaderboard", "report")
+)
 ALL_MODULES = (
     *(f"pfp.{name}.part" for level in LEVELS for name in level),
     *TORCH_FREE,
