@@ -14,8 +14,6 @@ from typing import Any, Final
 from pfp.errors import ConfigError, InputError, SchemaError
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 
-_ANSWER_FIELDS: Final = frozenset(field.name for field in fields(Answer)) - {"parsed"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -124,23 +122,28 @@ class AnswerFile:
         self._num_bytes_read += len(whole)
 
     def _take(self, row: dict[str, Any]) -> None:
-        answer = row.get("answer")
-        answer_fields = answer.keys() if isinstance(answer, dict) else None
-        if row.keys() != _RECORD_FIELDS or answer_fields != _ANSWER_FIELDS or answer is None:
+        try:
+            recorded = _recorded_of(row)
+        except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(
                 f"line {self._num_lines_read} of {self.path} is no recorded answer; give a file "
                 "that a judge's cache or record option has written"
-            )
-        recorded = Recorded(**{**row, "answer": _answer_of(answer)})
+            ) from error
         self._by_question.setdefault(recorded.question_sha256, {})[recorded.judge] = recorded
 
 
-def _answer_of(row: dict[str, Any]) -> Answer:
-    return Answer(
+def _recorded_of(row: dict[str, Any]) -> Recorded:
+    """The record in a line's object; fields that came after it was written have their defaults.
+
+    Raises KeyError, TypeError or ValueError for another object.
+    """
+    told = row["answer"]
+    answer = Answer(
         **{
-            **row,
-            "finish": Finish(row["finish"]),
-            "notes": tuple(row["notes"]),
-            "parsed": parse_object_or_none(row["raw_text"]),
+            **told,
+            "finish": Finish(told["finish"]),
+            "notes": tuple(told["notes"]),
+            "parsed": parse_object_or_none(told["raw_text"]),
         }
     )
+    return Recorded(**{**row, "answer": answer})

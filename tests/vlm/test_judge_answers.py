@@ -140,6 +140,18 @@ class TestCache:
         fresh = AnswerFile(path)
         assert all(fresh.find(_question(seed).sha256) is not None for seed in (0, 1))
 
+    def test_line_that_is_being_written_is_read_when_it_is_whole(self, tmp_path: Path) -> None:
+        """Half a line is no answer yet, and it is not lost either."""
+        path = tmp_path / "a.jsonl"
+        line = _recorded("0" * 64, "j" * 64).to_line()
+        watching = AnswerFile(path)
+
+        path.write_bytes(line[:100])
+        assert watching.find("0" * 64) is None
+        path.write_bytes(line)
+
+        assert _recorded("0" * 64, "j" * 64) == watching.find("0" * 64)
+
     def test_file_of_something_else_is_refused(self, tmp_path: Path) -> None:
         """A manifest given by mistake is named, with the line."""
         path = tmp_path / "manifest.jsonl"

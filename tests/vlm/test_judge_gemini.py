@@ -106,16 +106,19 @@ def test_answer_is_held_to_the_schema_at_temperature_0(
     } == settings
 
 
-def test_answer_carries_verdict_text_counts_and_cost(make: Make, question: FramesQuestion) -> None:
-    """Pictures have no sound, so a price for sound leaves nothing open."""
+def test_answer_carries_verdict_text_counts_and_cost(
+    server: GeminiServer, make: Make, question: FramesQuestion
+) -> None:
+    """Pictures have no sound, so a price for sound leaves nothing open, told by modality or not."""
     said = make().ask(question)
 
     assert (Verdict.YES, None, YES) == (said.verdict, said.why_not, said.answer.raw_text)
     counts = (said.answer.tokens_in, said.answer.tokens_out, said.answer.tokens_thought)
     assert (576, 5, 70) == counts
     assert pytest.approx((576 * 1.25 + 75 * 10.0) / 1e6, rel=1e-12) == said.answer.cost_usd
+    server.script(answer(YES, tokens=None, tokens_out=5))
     flash = make(model="gemini-2.5-flash").ask(question)
-    assert pytest.approx((576 * 0.30 + 75 * 2.50) / 1e6, rel=1e-12) == flash.answer.cost_usd
+    assert pytest.approx((700 * 0.30 + 5 * 2.50) / 1e6, rel=1e-12) == flash.answer.cost_usd
 
 
 @pytest.mark.parametrize("text", ["The eyes are blue.", "{", '{"answer": "maybe"}', ""])

@@ -1,0 +1,146 @@
+"""Whether one person's clothes stay the same, as a vision-language judge sees it (VBench-2.0).
+
+The paper reports the mean of this metric times 100 as "Cloth". VBench-2.0 asks LLaVA-Video-7B, the
+paper Gemini 2.5 Pro; here the judge is a setting, and its name stands in the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final, final
+
+import numpy as np
+
+from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.judging import (
+    Hearing,
+    JudgedMetric,
+    compat_text,
+    is_yes,
+    unheard,
+    unscored,
+)
+from pfp.vlm import Frames, Judgement
+from pfp.vlm.frames import MAX_PIXELS, Picture, limited
+
+PROMPT: Final = "cloth@1"
+NUM_FRAMES: Final = 64
+Reader = Callable[[Judgement], bool | None]
+
+
+def _card(name: str, summary: str, *, parser: str) -> MetricCard:
+    return MetricCard(
+        name=name,
+        version=1,
+        title="Cloth",
+        unit="",
+        direction="higher",
+        low=0.0,
+        high=1.0,
+        decimals=3,
+        summary=summary,
+        citation="Zheng et al., VBench-2.0, arXiv 2503.21755, 2025 (dimension human_clothes)",
+        licence="that of the judge",
+        cost="three questions of 64 frames to the judge",
+        params={
+            "prompt": PROMPT,
+            "num_frames": NUM_FRAMES,
+            "max_pixels": MAX_PIXELS,
+            "temperature": 0,
+            "parser": parser,
+        },
+    )
+
+
+@final
+class ClothVBench2(JudgedMetric):
+    """1 if the judge sees one and the same person in the same clothes throughout, else 0."""
+
+    card: ClassVar = _card(
+        "cloth.vbench2",
+        "Whether a judge shown 64 frames says that the person stays the same and that the clothes "
+        "do. Videos without exactly one person are unscored (not_one_person), so read it with "
+        "its coverage; so are videos of which the judge says neither yes nor no.",
+        parser="strict",
+    )
+
+    prompt_id: ClassVar = PROMPT
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """64 evenly spread frames, some of them more than once in a video of fewer."""
+        return spread_frames(sample.num_frames)
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video."""
+        return _OnePerson(sample, hearing, is_yes)
+
+
+@final
+class ClothVBench2Compat(JudgedMetric):
+    """``cloth.vbench2`` read as VBench-2.0 reads it, from the same answers."""
+
+    card: ClassVar = _card(
+        "cloth.vbench2.compat",
+        "cloth.vbench2 with the reference's parser: any text that holds the letters 'yes' is yes "
+        "('eyes' too), every other text is no.",
+        parser="contains yes",
+    )
+
+    prompt_id: ClassVar = PROMPT
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """64 evenly spread frames, some of them more than once in a video of fewer."""
+        return spread_frames(sample.num_frames)
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video."""
+        return _OnePerson(sample, hearing, contains_yes)
+
+
+def spread_frames(num_frames: int) -> list[int]:
+    """Numbers of the 64 frames of a video that are shown, first and last among them."""
+    indices: list[int] = np.linspace(0, num_frames - 1, NUM_FRAMES, dtype=int).tolist()
+    return indices
+
+
+def contains_yes(judgement: Judgement) -> bool | None:
+    """The reference's parser; None where there is no text to be parsed."""
+    text = compat_text(judgement)
+    return None if text is None else "yes" in text.lower()
+
+
+class _OnePerson(Measurement):
+    """Three questions about the same frames; the first decides whether the others are asked."""
+
+    def __init__(self, sample: Sample, hearing: Hearing, read: Reader) -> None:
+        self._sample, self._hearing, self._read = sample, hearing, read
+        self._frames_HWC: list[Picture] = []
+        self._times: list[float] = []
+
+    def see(self, frame: Frame) -> None:
+        """Keeps a frame, at the size that judges are shown."""
+        self._frames_HWC.append(frame.shared(limited))
+        self._times.append(frame.index / self._sample.fps)
+
+    def finish(self) -> MetricValue:
+        """1.0, 0.0, or the reason why neither can be said."""
+        frames = Frames(self._frames_HWC, self._times)
+        person = self._ask("one_person", frames)
+        if self._read(person) is False:
+            return unscored("not_one_person", self._hearing.evidence(), len(frames))
+        if self._read(person) is None:
+            return unscored(unheard([person]), self._hearing.evidence(), len(frames))
+        judgements = [self._ask(name, frames) for name in ("same_person", "same_clothes")]
+        verdicts = [self._read(judgement) for judgement in judgements]
+        # One no settles it, whatever the other answer would have been.
+        if None in verdicts and False not in verdicts:
+            return unscored(unheard(judgements), self._hearing.evidence(), len(frames))
+        return MetricValue(
+            value=1.0 if all(verdicts) else 0.0,
+            num_frames=len(frames),
+            evidence=self._hearing.evidence(),
+        )
+
+    def _ask(self, name: str, frames: Frames) -> Judgement:
+        duration_seconds = self._sample.num_frames / self._sample.fps
+        return self._hearing.ask(name, frames, duration_seconds=duration_seconds)

@@ -1,0 +1,171 @@
+"""Whether people keep their clothes from shot to shot, as a vision-language judge sees it.
+
+VBench-2.0's question about clothes is for videos of exactly one person, which storyboards seldom
+are. Here every pair of shots in which the same person occurs is a case of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+
+from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample, Shot
+from pfp.eval.metrics.judging import Hearing, JudgedMetric, is_yes, unheard, unscored
+from pfp.vlm import Frames, Judgement
+from pfp.vlm.frames import MAX_PIXELS, Picture, limited
+
+PROMPT: Final = "cloth_storyboard@1"
+FRAMES_PER_SHOT: Final = 8
+MAX_SHOTS: Final = 12  # 66 pairs
+EPSILON_SECONDS: Final = 1e-6  # a frame at a shot's very start belongs to it, however it is rounded
+
+
+@final
+class ClothStoryboard(JudgedMetric):
+    """The fraction of pairs of shots with a person in common in which the clothes are the same."""
+
+    card: ClassVar = MetricCard(
+        name="cloth.storyboard",
+        version=1,
+        title="Cloth across shots",
+        unit="",
+        direction="higher",
+        low=0.0,
+        high=1.0,
+        decimals=3,
+        summary="Of all pairs of shots in which a judge sees the same person, the fraction in "
+        "which it says that the clothes are the same. Pairs of which it says neither yes nor no "
+        "are left out and counted in the evidence. Of a storyboard of more than 12 shots, 12 "
+        "evenly spread ones are compared.",
+        citation="this project; after VBench-2.0's human_clothes, arXiv 2503.21755",
+        licence="that of the judge",
+        needs=("shots",),
+        cost="one question of 8 frames a shot, up to two of 16 frames a pair of shots",
+        params={
+            "prompt": PROMPT,
+            "frames_per_shot": FRAMES_PER_SHOT,
+            "max_shots": MAX_SHOTS,
+            "max_pixels": MAX_PIXELS,
+            "temperature": 0,
+            "parser": "strict",
+        },
+    )
+
+    prompt_id: ClassVar = PROMPT
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """Eight evenly spread frames of each shot that is compared."""
+        return sorted({index for indices in frames_by_shot(sample).values() for index in indices})
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video; without two shots it stays unscored."""
+        return _Pairs(sample, hearing)
+
+
+def frames_by_shot(sample: Sample) -> dict[int, list[int]]:
+    """Numbers of the frames that are shown of each shot (by its number, from 0), in order.
+
+    Shots without a frame of the video are left out.
+    """
+    spans = [_frames_within(shot, sample) for shot in sample.shots]
+    shots = [number for number, span in enumerate(spans) if span]
+    if len(shots) > MAX_SHOTS:
+        spread = np.linspace(0, len(shots) - 1, MAX_SHOTS).round().astype(int)
+        shots = [shots[position] for position in spread]
+    return {number: _spread(spans[number]) for number in shots}
+
+
+def _frames_within(shot: Shot, sample: Sample) -> range:
+    first, last = (
+        math.ceil((seconds - EPSILON_SECONDS) * sample.fps)
+        for seconds in (shot.start_seconds, shot.end_seconds)
+    )
+    return range(max(0, first), min(sample.num_frames, last))
+
+
+def _spread(span: range) -> list[int]:
+    positions = np.linspace(0, len(span) - 1, min(FRAMES_PER_SHOT, len(span))).round().astype(int)
+    return [span[position] for position in positions]
+
+
+class _Pairs(Measurement):
+    """Asks who is in each shot, then of each pair who is in both, then about the clothes."""
+
+    def __init__(self, sample: Sample, hearing: Hearing) -> None:
+        self._sample, self._hearing = sample, hearing
+        self._plan = frames_by_shot(sample)
+        self._frames_HWC: dict[int, Picture] = {}
+        self._unheard: list[Judgement] = []
+
+    def see(self, frame: Frame) -> None:
+        """Keeps a frame, at the size that judges are shown."""
+        self._frames_HWC[frame.index] = frame.shared(limited)
+
+    def finish(self) -> MetricValue:
+        """The fraction over the pairs that were answered, or the reason why there are none."""
+        if len(self._plan) < 2:
+            reason = "one_shot" if self._plan else "no_shots"
+            return unscored(reason, self._evidence([]), len(self._frames_HWC))
+        people = [shot for shot in self._plan if self._has_person(shot)]
+        pairs = list(itertools.combinations(people, 2))
+        verdicts = [self._same_clothes(*pair) for pair in pairs]
+        heard = [verdict for verdict in verdicts if verdict is not None]
+        evidence = self._evidence(heard)
+        if heard:
+            return MetricValue(
+                value=float(np.mean(heard)), num_frames=len(self._frames_HWC), evidence=evidence
+            )
+        if self._unheard:
+            reason = unheard(self._unheard)
+        elif not people:
+            reason = "no_person"
+        else:
+            reason = "no_shared_person" if pairs else "person_in_one_shot"
+        return unscored(reason, evidence, len(self._frames_HWC))
+
+    def _has_person(self, shot: int) -> bool:
+        judgement = self._hearing.ask("person", self._show(shot), evidence={"shots": [shot]})
+        return self._heard(judgement) is True
+
+    def _same_clothes(self, first: int, second: int) -> bool | None:
+        """The verdict on a pair; None if nobody is in both or the judge did not say."""
+        frames = self._show(first, second)
+        told: dict[str, Any] = {
+            "evidence": {"shots": [first, second]},
+            "num_first": len(self._plan[first]),
+        }
+        if not self._heard(self._hearing.ask("shared_person", frames, **told)):
+            return None
+        return self._heard(self._hearing.ask("same_clothes", frames, **told))
+
+    def _heard(self, judgement: Judgement) -> bool | None:
+        verdict = is_yes(judgement)
+        if verdict is None:
+            self._unheard.append(judgement)
+        return verdict
+
+    def _show(self, *shots: int) -> Frames:
+        indices = [index for shot in shots for index in self._plan[shot]]
+        times = [index / self._sample.fps for index in indices]
+        return Frames([self._frames_HWC[index] for index in indices], times)
+
+    def _evidence(self, heard: Sequence[bool]) -> dict[str, object]:
+        shots = [
+            {
+                "shot": number,
+                "start_seconds": self._sample.shots[number].start_seconds,
+                "end_seconds": self._sample.shots[number].end_seconds,
+            }
+            for number in self._plan
+        ]
+        return {
+            **self._hearing.evidence(),
+            "shots": shots,
+            "num_pairs": len(heard),
+            "num_same": sum(heard),
+            "num_unheard": len(self._unheard),
+        }

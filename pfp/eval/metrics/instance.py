@@ -1,0 +1,291 @@
+"""Whether things appear, vanish, merge or split, as a vision-language judge sees it.
+
+After VBench-2.0's instance_preservation: windows of 2 s, one every second, cut in memory where the
+reference encodes each again. The paper reports the mean of ``instance.vbench2`` times 100 as
+"Instance". One bad window of many makes a video bad, so long videos fare worse:
+``instance.fraction`` says how many there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+
+from pfp.errors import PermanentError, RowError
+from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.judging import (
+    Hearing,
+    JudgedMetric,
+    compat_text,
+    is_yes,
+    unheard,
+    unscored,
+)
+from pfp.vlm import Frames, Judgement
+from pfp.vlm.frames import MAX_PIXELS, Picture, limited
+
+PROMPT: Final = "instance@1"
+WINDOW_SECONDS: Final = 2
+STRIDE_SECONDS: Final = 1
+MAX_FRAMES: Final = 50  # of a window, as in the reference's settings of its judge
+EPSILON: Final = 1e-6  # of a frame or a second: in floats 50 * 1.1 > 55 and 231 / 1.1 < 210
+
+
+def _card(name: str, title: str, summary: str, **params: Any) -> MetricCard:
+    return MetricCard(
+        name=name,
+        version=1,
+        title=title,
+        unit="",
+        direction="higher",
+        low=0.0,
+        high=1.0,
+        decimals=3,
+        summary=summary,
+        citation="Zheng et al., VBench-2.0, arXiv 2503.21755, 2025 (instance_preservation)",
+        licence="that of the judge",
+        cost="one question of up to 50 frames to the judge for each second of video",
+        params={
+            "prompt": PROMPT,
+            "window_seconds": WINDOW_SECONDS,
+            "stride_seconds": STRIDE_SECONDS,
+            "max_frames": MAX_FRAMES,
+            "max_pixels": MAX_PIXELS,
+            "temperature": 0,
+            **params,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """``[start_seconds, start_seconds + 2)`` of a video, and the frames of it that are shown."""
+
+    start_seconds: int
+    indices: tuple[int, ...]
+
+
+Reader = Callable[[Judgement], bool | None]
+"""Whether an answer says that a window is bad."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """How answers become a value.
+
+    ``value_of`` takes whether each window asked about is bad, None where it is not known.
+    """
+
+    read: Reader
+    value_of: Callable[[Sequence[bool | None]], float | None]
+    stop_at_bad: bool
+    value_without_windows: float | None = None
+
+
+def windows_of(sample: Sample) -> list[Window]:
+    """The windows of a video: one less than its whole seconds.
+
+    Shown are all frames of a window, evenly spread ones of more than 50, and an even number, which
+    is how the reference feeds its judge.
+
+    Raises PermanentError for a frame rate at which a window holds no frame.
+    """
+    num_windows = max(0, math.floor(sample.num_frames / sample.fps + EPSILON) - 1)
+    return [_window(start * STRIDE_SECONDS, sample) for start in range(num_windows)]
+
+
+def _window(start_seconds: int, sample: Sample) -> Window:
+    first, end = (
+        math.ceil(seconds * sample.fps - EPSILON)
+        for seconds in (start_seconds, start_seconds + WINDOW_SECONDS)
+    )
+    count = min(end, sample.num_frames) - first
+    if count < 1:
+        raise PermanentError(
+            f"at {sample.fps:g} frames a second there is none in [{start_seconds}, "
+            f"{start_seconds + WINDOW_SECONDS}) s; generate at 1 or more"
+        )
+    shown = min(MAX_FRAMES, count)
+    shown -= shown % 2 if shown > 1 else 0
+    positions = np.linspace(0, count - 1, shown).round().astype(int)
+    return Window(start_seconds=start_seconds, indices=tuple(int(first + p) for p in positions))
+
+
+def _none_bad(bad: Sequence[bool | None]) -> float | None:
+    """1 if no window is bad, 0 if one is, None if that depends on what is not known."""
+    if True in bad:
+        return 0.0
+    return None if None in bad else 1.0
+
+
+def _none_known_bad(bad: Sequence[bool | None]) -> float:
+    """0 if a window is known to be bad, else 1."""
+    return 0.0 if True in bad else 1.0
+
+
+def _fraction_good(bad: Sequence[bool | None]) -> float | None:
+    """The fraction of the known windows that are not bad, None if none is known."""
+    known = [each for each in bad if each is not None]
+    return 1.0 - sum(known) / len(known) if known else None
+
+
+def contains_yes(judgement: Judgement) -> bool | None:
+    """The reference's parser: "(A)" or "yes" anywhere, or "A" and nothing else."""
+    text = compat_text(judgement)
+    return None if text is None else "(A)" in text or "yes" in text.lower() or text == "A"
+
+
+BINARY: Final = _Rule(read=is_yes, value_of=_none_bad, stop_at_bad=True)
+COMPAT: Final = _Rule(
+    read=contains_yes, value_of=_none_known_bad, stop_at_bad=True, value_without_windows=1.0
+)
+FRACTION: Final = _Rule(read=is_yes, value_of=_fraction_good, stop_at_bad=False)
+
+
+@final
+class InstanceVBench2(JudgedMetric):
+    """1 if the judge sees no bad window, else 0."""
+
+    card: ClassVar = _card(
+        "instance.vbench2",
+        "Instance",
+        "Whether a judge finds none of the 2 s windows bad, one window a second; it is asked until "
+        "it finds one. Videos of less than 2 s are unscored (too_short); so are videos without a "
+        "bad window of which the judge left a window open.",
+        rule="any of",
+        parser="strict",
+    )
+
+    prompt_id: ClassVar = PROMPT
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """The frames of all windows."""
+        return _frames_of(sample)
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video with a frame in every window (``PermanentError``)."""
+        return _Windows(sample, windows_of(sample), hearing, BINARY)
+
+
+@final
+class InstanceVBench2Compat(JudgedMetric):
+    """``instance.vbench2`` read as VBench-2.0 reads it, from the same answers."""
+
+    card: ClassVar = _card(
+        "instance.vbench2.compat",
+        "Instance",
+        "instance.vbench2 with the reference's faults: a text that holds 'yes' ('eyes' too) or "
+        "'(A)' is bad and every other one ('A.' too) is good, a window without an answer is good, "
+        "and a video of less than 2 s is 1.",
+        rule="any of",
+        parser="contains yes",
+        no_answer="good",
+        too_short=1.0,
+    )
+
+    prompt_id: ClassVar = PROMPT
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """The frames of all windows."""
+        return _frames_of(sample)
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video with a frame in every window (``PermanentError``)."""
+        return _Windows(sample, windows_of(sample), hearing, COMPAT)
+
+
+@final
+class InstanceFraction(JudgedMetric):
+    """The fraction of windows that the judge does not find bad."""
+
+    card: ClassVar = _card(
+        "instance.fraction",
+        "Instance, by window",
+        "One less the fraction of 2 s windows, one a second, that a judge finds bad. Windows of "
+        "which it says neither yes nor no are left out and counted in the evidence. Videos of less "
+        "than 2 s are unscored (too_short).",
+        rule="fraction",
+        parser="strict",
+    )
+
+    prompt_id: ClassVar = PROMPT
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """The frames of all windows."""
+        return _frames_of(sample)
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video with a frame in every window (``PermanentError``)."""
+        return _Windows(sample, windows_of(sample), hearing, FRACTION)
+
+
+def _frames_of(sample: Sample) -> list[int]:
+    return sorted({index for window in windows_of(sample) for index in window.indices})
+
+
+class _Windows(Measurement):
+    """Asks about each window when its last frame has come; holds the frames of two at most."""
+
+    def __init__(
+        self, sample: Sample, windows: Sequence[Window], hearing: Hearing, rule: _Rule
+    ) -> None:
+        self._sample, self._hearing, self._rule = sample, hearing, rule
+        self._num_windows = len(windows)
+        self._waiting = deque(windows)
+        self._frames_HWC: dict[int, Picture] = {}
+        self._judgements: list[Judgement] = []
+        self._bad: list[bool | None] = []
+        self._seen: set[int] = set()
+        self._trouble: RowError | None = None
+
+    def see(self, frame: Frame) -> None:
+        """Keeps a frame, at the size that judges are shown, until its windows are asked about."""
+        if not self._waiting:
+            return
+        self._frames_HWC[frame.index] = frame.shared(limited)
+        while self._waiting and self._waiting[0].indices[-1] <= frame.index:
+            self._ask(self._waiting.popleft())
+        first = self._waiting[0].indices[0] if self._waiting else math.inf
+        for index in [index for index in self._frames_HWC if index < first]:
+            del self._frames_HWC[index]
+
+    def finish(self) -> MetricValue:
+        """The value by the rule, or the reason why there is none."""
+        if self._trouble is not None:
+            raise self._trouble
+        evidence = {**self._hearing.evidence(), "num_windows": self._num_windows}
+        if not self._num_windows:
+            value, reason = self._rule.value_without_windows, "too_short"
+        else:
+            value = self._rule.value_of(self._bad)
+            reason = unheard(self._judgements) if value is None else ""
+            evidence["num_bad"] = self._bad.count(True)
+            evidence["num_unheard"] = self._bad.count(None)
+        if value is None:
+            return unscored(reason, evidence, len(self._seen))
+        return MetricValue(value=value, num_frames=len(self._seen), evidence=evidence)
+
+    def _ask(self, window: Window) -> None:
+        start_seconds = window.start_seconds
+        times = [index / self._sample.fps - start_seconds for index in window.indices]
+        frames = Frames([self._frames_HWC[index] for index in window.indices], times)
+        span = {"start_seconds": start_seconds, "end_seconds": start_seconds + WINDOW_SECONDS}
+        try:
+            judgement = self._hearing.ask(
+                "broken_instance", frames, evidence=span, duration_seconds=WINDOW_SECONDS
+            )
+        except RowError as error:
+            # Kept for the end: other metrics are being fed from the same decoded frames.
+            self._trouble = error
+            self._waiting.clear()
+            return
+        self._judgements.append(judgement)
+        self._bad.append(self._rule.read(judgement))
+        self._seen.update(window.indices)
+        if self._bad[-1] and self._rule.stop_at_bad:
+            self._waiting.clear()

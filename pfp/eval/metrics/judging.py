@@ -1,0 +1,171 @@
+"""What metrics with a judge share: prompts, asking, and why a video stays without a score."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, ClassVar, Final, final
+
+import yaml
+
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue, Sample
+from pfp.io.weights import Lock
+from pfp.vlm import Finish, Frames, FramesQuestion, Judge, Judgement, Verdict
+
+NO_JUDGE: Final = "no_judge"
+CURE: Final = (
+    "name a judge: gemini:MODEL, openai:MODEL@URL, qwen:DIRECTORY, or replay:FILE with the answers "
+    "of an earlier run"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """One version of a metric's wording. ``context`` comes before every question.
+
+    Both have places in braces: ``num_frames`` and ``timestamps``, and what the metric tells.
+    """
+
+    prompt_id: str
+    context: str
+    questions: Mapping[str, str]
+    options: Mapping[str, str] | None = None
+
+    def question(self, name: str, frames: Frames, **told: Any) -> FramesQuestion:
+        """The named question about frames; ``told`` fills the places."""
+        times = ", ".join(f"{seconds:.2f}s" for seconds in frames.timestamps_seconds)
+        words = f"{self.context}\n{self.questions[name]}"
+        return FramesQuestion(
+            frames=frames,
+            prompt_id=f"{self.prompt_id}/{name}",
+            prompt=words.format(num_frames=len(frames), timestamps=times, **told),
+            options=self.options,
+        )
+
+
+@cache
+def load_prompts(prompt_id: str) -> Prompts:
+    """The wording ``name@version``."""
+    text = files("pfp.eval.metrics").joinpath(f"prompts/{prompt_id}.yaml").read_text("utf-8")
+    return Prompts(prompt_id=prompt_id, **yaml.safe_load(text))
+
+
+@dataclass(slots=True, kw_only=True)
+class Hearing:
+    """The questions that were put to a judge about one video, as evidence."""
+
+    judge: Judge
+    prompts: Prompts
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    _judgements: list[Judgement] = field(default_factory=list)
+
+    def ask(
+        self, name: str, frames: Frames, *, evidence: Mapping[str, Any] | None = None, **told: Any
+    ) -> Judgement:
+        """The judge's answer; ``evidence`` (plain JSON) is what it was about.
+
+        Raises what the judge raises.
+        """
+        judgement = self.judge.ask(self.prompts.question(name, frames, **told))
+        answer = judgement.answer
+        self._judgements.append(judgement)
+        self.asked.append(
+            {
+                "question": name,
+                **(evidence or {}),
+                "verdict": judgement.verdict.value,
+                "why_not": judgement.why_not,
+                "raw_text": answer.raw_text,
+                "problem": answer.problem,
+                "remembered": judgement.remembered,
+            }
+        )
+        return judgement
+
+    def evidence(self) -> dict[str, Any]:
+        """Who was asked what with which words, what was said, and what it cost."""
+        costs = [judgement.answer.cost_usd for judgement in self._judgements]
+        known = [cost for cost in costs if cost is not None]
+        return {
+            "judge": self.judge.model_id,
+            "judge_fingerprint": self.judge.fingerprint,
+            "prompt": self.prompts.prompt_id,
+            "cost_usd": sum(known) if len(known) == len(costs) else None,
+            "asked": self.asked,
+        }
+
+
+class JudgedMetric(Metric):
+    """A metric that asks a judge; without one it asks for no frames and scores no video."""
+
+    prompt_id: ClassVar[str]
+
+    def __init__(
+        self, *, device: str = "cpu", lock: Lock | None = None, judge: Judge | None = None
+    ) -> None:
+        """judge: who is asked (``pfp.vlm.load_judge``); None leaves every video unscored."""
+        super().__init__(device=device, lock=lock)
+        self._judge = judge
+
+    @final
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """Numbers of the frames that the judge is shown."""
+        return () if self._judge is None else self.shown(sample)
+
+    @final
+    def begin(self, sample: Sample) -> Measurement:
+        """Start on a video; ConfigError when the judge is not ready to be asked."""
+        if self._judge is None:
+            return _NoJudge()
+        self._judge.check_ready()
+        return self.hear(sample, Hearing(judge=self._judge, prompts=load_prompts(self.prompt_id)))
+
+    @abstractmethod
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """What ``frames_of`` says when there is a judge."""
+
+    @abstractmethod
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """What ``begin`` returns when there is a judge."""
+
+
+class _NoJudge(Measurement):
+    """Stands in where no judge was given."""
+
+    def see(self, frame: Frame) -> None:
+        """Never called: no frames are asked for."""
+
+    def finish(self) -> MetricValue:
+        """No value, and how to get one."""
+        return unscored(NO_JUDGE, {"cure": CURE})
+
+
+def unscored(reason: str, evidence: Mapping[str, Any], num_frames: int = 0) -> MetricValue:
+    """No value, for a reason."""
+    return MetricValue(
+        value=None, num_frames=num_frames, evidence=dict(evidence), unscored_reason=reason
+    )
+
+
+def unheard(judgements: Sequence[Judgement]) -> str:
+    """The reason of a video whose answers do not settle it: ``judge_blocked``, ...
+
+    That of the first answer which is neither yes nor no.
+    """
+    return f"judge_{next(why for each in judgements if (why := each.why_not) is not None)}"
+
+
+def is_yes(judgement: Judgement) -> bool | None:
+    """True for yes, False for no, None for neither."""
+    if judgement.verdict is Verdict.UNPARSEABLE:
+        return None
+    return judgement.verdict is Verdict.YES
+
+
+def compat_text(judgement: Judgement) -> str | None:
+    """What a reference would have read, however it ended; None if the model said nothing."""
+    has_text = judgement.answer.finish in {Finish.ANSWERED, Finish.TRUNCATED}
+    return judgement.answer.raw_text if has_text else None
