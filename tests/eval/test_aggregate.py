@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -285,17 +286,20 @@ def test_a_clustered_difference_is_wider_than_one_of_clips_that_go_together() ->
     assert found.p_value > plain.p_value
 
 
-@pytest.mark.parametrize(("num_yes", "n"), [(0, 10), (3, 10), (10, 10), (1, 1), (480, 1000)])
-@pytest.mark.parametrize("confidence", [0.9, 0.95])
-def test_wilson_s_interval_is_scipy_s(num_yes: int, n: int, confidence: float) -> None:
+@pytest.mark.parity
+def test_wilson_s_interval_is_scipy_s(parity: Callable[..., None]) -> None:
     """The interval of a share is SciPy's to 1e-12, at no and at all yes too."""
-    test = scipy.stats.binomtest(num_yes, n)
-    expected = test.proportion_ci(confidence_level=confidence, method="wilson")
+    cases = [(0, 10), (3, 10), (10, 10), (1, 1), (480, 1000)]
+    expected = [
+        scipy.stats.binomtest(*case).proportion_ci(confidence_level=confidence, method="wilson")
+        for confidence in (0.9, 0.95)
+        for case in cases
+    ]
 
-    low, high = wilson(num_yes, n, confidence=confidence)
+    found = [wilson(*case, confidence=c) for c in (0.9, 0.95) for case in cases]
 
-    assert low == pytest.approx(expected.low, abs=1e-12)
-    assert high == pytest.approx(expected.high, abs=1e-12)
+    worst = np.abs(np.array(found, np.float64) - np.array(expected)).max()
+    parity("yes or no", "SciPy's Wilson interval", worst, tolerance=1e-12)
 
 
 @given(n=st.integers(1, 500), data=st.data())

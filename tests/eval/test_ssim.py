@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -38,15 +40,30 @@ def pictures(seed: int, height: int, width: int, noise: float) -> tuple[np.ndarr
     return noisy.astype(np.uint8)[None], true.astype(np.uint8)[None]
 
 
-@pytest.mark.parametrize("noise", [1.0, 10.0, 60.0])
-@pytest.mark.parametrize(("height", "width"), [(96, 160), (33, 17)])
-def test_it_agrees_with_skimage(height: int, width: int, noise: float) -> None:
-    """Values are scikit-image's Gaussian SSIM to 1e-6."""
-    video, true = pictures(int(noise), height, width, noise)
+def many_pictures(*sizes: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pictures of these sizes with little, some and much noise."""
+    return [
+        pictures(int(n), height, width, n) for height, width in sizes for n in (1.0, 10.0, 60.0)
+    ]
 
-    assert Ssim().measure(video, true).value == pytest.approx(
-        of_skimage(video[0], true[0]), abs=1e-6
-    )
+
+def worst(
+    metric: Metric,
+    reference: Callable[[np.ndarray, np.ndarray], float],
+    pairs: list[tuple[np.ndarray, np.ndarray]],
+) -> float:
+    """The largest difference between a metric of one-frame videos and a reference of frames."""
+    found = [metric.measure(video, true).value for video, true in pairs]
+    expected = [reference(video[0], true[0]) for video, true in pairs]
+    return float(np.abs(np.array(found, np.float64) - expected).max())
+
+
+@pytest.mark.parity
+def test_it_agrees_with_skimage(parity: Callable[..., None]) -> None:
+    """Values are scikit-image's Gaussian SSIM to 1e-6."""
+    difference = worst(Ssim(), of_skimage, many_pictures((96, 160), (33, 17)))
+
+    parity("ssim", "scikit-image, Gaussian, cropped to valid", difference, tolerance=1e-6)
 
 
 def test_the_smallest_frame_has_one_window() -> None:
@@ -110,26 +127,29 @@ def of_scipy(x: np.ndarray, y: np.ndarray, *, padded: bool, rectified: bool) -> 
     return float((full if padded else full[5:-5, 5:-5]).mean())
 
 
-@pytest.mark.parametrize("noise", [1.0, 10.0, 60.0])
-@pytest.mark.parametrize(("height", "width"), [(96, 160), (33, 17), (7, 7)])
-def test_the_uniform_window_is_that_of_skimage_s_defaults(
-    height: int, width: int, noise: float
-) -> None:
+@pytest.mark.parity
+def test_the_uniform_window_is_that_of_skimage_s_defaults(parity: Callable[..., None]) -> None:
     """With a 7x7 window and sample covariances values are scikit-image's defaults to 1e-9."""
-    video, true = pictures(int(noise), height, width, noise)
-    expected = structural_similarity(video[0], true[0], data_range=255, channel_axis=-1)
 
-    assert SsimSkimage7().measure(video, true).value == pytest.approx(expected, abs=1e-9)
+    def reference(frame: np.ndarray, true: np.ndarray) -> float:
+        return float(structural_similarity(frame, true, data_range=255, channel_axis=-1))
+
+    difference = worst(SsimSkimage7(), reference, many_pictures((96, 160), (33, 17), (7, 7)))
+
+    parity("ssim_skimage7", "scikit-image's defaults", difference, tolerance=1e-9)
 
 
-@pytest.mark.parametrize(("height", "width"), [(40, 56), (12, 9), (1, 1)])
-def test_zero_padding_is_that_of_scipy(height: int, width: int) -> None:
+@pytest.mark.parity
+def test_zero_padding_is_that_of_scipy(parity: Callable[..., None]) -> None:
     """The padded variant has a value at every pixel, SciPy's with zeros beyond the border."""
-    video, true = pictures(4, height, width, 25.0)
-    channels = np.moveaxis(np.stack([video[0], true[0]]), -1, 0)
-    expected = np.mean([of_scipy(x, y, padded=True, rectified=False) for x, y in channels])
 
-    assert SsimZeropad().measure(video, true).value == pytest.approx(expected, abs=1e-9)
+    def reference(frame: np.ndarray, true: np.ndarray) -> float:
+        channels = np.moveaxis(np.stack([frame, true]), -1, 0)
+        return float(np.mean([of_scipy(x, y, padded=True, rectified=False) for x, y in channels]))
+
+    difference = worst(SsimZeropad(), reference, many_pictures((40, 56), (12, 9), (1, 1)))
+
+    parity("ssim_zeropad", "SciPy's Gaussian with zeros", difference, tolerance=1e-9)
 
 
 def test_zero_padding_raises_ssim_at_the_border() -> None:
@@ -142,18 +162,43 @@ def test_zero_padding_raises_ssim_at_the_border() -> None:
     assert padded > valid + 0.01
 
 
-@pytest.mark.parametrize("noise", [5.0, 60.0])
-def test_luma_is_one_rounded_channel_and_never_negative(noise: float) -> None:
+@pytest.mark.parity
+def test_luma_is_one_rounded_channel_and_never_negative(parity: Callable[..., None]) -> None:
     """The luma variant is SSIM of the rounded Y of YIQ whose negative contrasts count as 0."""
-    video, true = pictures(8, 48, 40, noise)
-    x, y = (np.round(v[0] @ [0.299, 0.587, 0.114]) for v in (video, true))
-    expected = of_scipy(x, y, padded=False, rectified=True)
 
-    assert SsimY().measure(video, true).value == pytest.approx(expected, abs=1e-6)
-    assert (255 - video != video).any()
-    opposite = SsimY().measure(255 - true, true).value
-    assert opposite is not None
-    assert opposite >= 0
+    def reference(frame: np.ndarray, true: np.ndarray) -> float:
+        lumas = []
+        for picture in (frame, true):
+            level, rest = np.divmod(picture @ np.array([299, 587, 114]), 1000)
+            lumas.append(level + ((rest > 500) | ((rest == 500) & (level % 2 == 1))))
+        return of_scipy(*lumas, padded=False, rectified=True)
+
+    true = pictures(8, 48, 40, 5.0)[1]
+    negative = [(255 - true, true)]
+    difference = worst(SsimY(), reference, [*many_pictures((48, 40), (96, 160)), *negative])
+
+    parity("ssim_y", "SciPy's Gaussian on rounded luma", difference, tolerance=1e-9)
+    assert (SsimY().measure(*negative[0]).value or 0.0) >= 0
+    assert (Ssim().measure(*negative[0]).value or 0.0) < 0
+
+
+@pytest.mark.parity
+def test_luma_is_pyiqa_s(parity: Callable[..., None]) -> None:
+    """The luma variant is pyiqa's ``ssim``, whose float32 luma rounds a rare half otherwise."""
+    import pyiqa
+    import torch
+
+    metric = pyiqa.create_metric("ssim", device="cpu")
+
+    def tensor(frame: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(frame.transpose(2, 0, 1)[None].copy()).float() / 255
+
+    def reference(frame: np.ndarray, true: np.ndarray) -> float:
+        return float(metric(tensor(frame), tensor(true)))
+
+    difference = worst(SsimY(), reference, many_pictures((96, 160), (33, 17)))
+
+    parity("ssim_y", "pyiqa `ssim`", difference, tolerance=2e-5)
 
 
 def test_luma_rounds_to_whole_levels() -> None:
