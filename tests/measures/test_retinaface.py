@@ -246,22 +246,28 @@ def test_boxes_agree_with_plain_loops(
     parity("identity.vbench2", reference, max(differences), tolerance=0.011, unit="pixels")
 
 
-def test_boxes_that_begin_beyond_the_picture_are_left_out_and_counted(network: RetinaFace) -> None:
-    """Not those that end before it, though: so does the reference."""
+def test_boxes_that_begin_at_the_last_column_are_left_out_and_counted(network: RetinaFace) -> None:
+    """In a picture of 64 pixels those from 63 on; not those that end before it: as the reference.
+
+    Only the four coarsest cells see faces, at 16 and 48 pixels, of 8 pixels, moved sideways.
+    """
     state = network.state_dict()
     for name in [name for name in state if "Head" in name]:
         state[name].zero_()
-    for level in range(3):
-        state[f"ClassHead.{level}.conv1x1.bias"] += torch.tensor([0.0, 4.0] * 2)
+    state["ClassHead.2.conv1x1.bias"] += torch.tensor([0.0, 4.0] * 2)
 
-    def boxes_moved_by(parts: float) -> tuple[int, int]:
-        for level in range(3):  # 0.1 t anchors to the right
-            state[f"BboxHead.{level}.conv1x1.bias"].copy_(torch.tensor([parts, 0, 0, 0] * 2))
+    def found_when_moved(pixels: float) -> tuple[list[float], int]:
+        offsets = [
+            [pixels / (0.1 * side), 0.0, *[math.log(8 / side) / 0.2] * 2] for side in (256, 512)
+        ]
+        state["BboxHead.2.conv1x1.bias"].copy_(torch.tensor(offsets).flatten())
         found = detect(network, np.zeros((64, 64, 3), dtype=np.uint8), max_side=64)
-        return len(found.boxes_N4), found.num_outside
+        return sorted(found.boxes_N4[:, 0].tolist()), found.num_outside
 
-    assert boxes_moved_by(1000.0)[0] == 0 < boxes_moved_by(1000.0)[1]
-    assert boxes_moved_by(-1000.0)[1] == 0 < boxes_moved_by(-1000.0)[0]
+    assert ([12.0, 12.0, 44.0, 44.0], 0) == found_when_moved(0)
+    assert ([30.9, 30.9, 62.9, 62.9], 0) == found_when_moved(18.9)
+    assert ([31.1, 31.1], 2) == found_when_moved(19.1)
+    assert ([-58.0, -58.0, -26.0, -26.0], 0) == found_when_moved(-70)
 
 
 def test_nothing_found_is_told_from_all_left_out(network: RetinaFace) -> None:
