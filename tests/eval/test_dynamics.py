@@ -212,6 +212,12 @@ def test_an_unknown_rate_has_no_speed(lock: Lock, fps: float) -> None:
         assert 1 == Dynamics(lock=lock).measure(video, fps=fps).evidence["interval_frames"]
 
 
+def test_a_frame_without_five_percent_is_refused(lock: Lock) -> None:
+    """Of 16 pixels 5 % are none."""
+    with pytest.raises(PermanentError, match="frames of 4x4 pixels"):
+        DynamicsMagnitude(lock=lock).measure(greys(0, 0, height=4, width=4))
+
+
 def test_without_weights_it_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

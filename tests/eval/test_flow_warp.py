@@ -102,9 +102,31 @@ def test_flows_that_contradict_each_other_leave_nothing_to_judge(folder: Path) -
     """Four pixels to the right there and four to the right back: no pixel returns."""
     result = FlowWarp(lock=lock_of(constant_flow(4, 0), folder)).measure(noisy(2))
 
-    assert (None, "nothing_visible") == (result.value, result.unscored_reason)
+    assert (None, "too_little_visible") == (result.value, result.unscored_reason)
     assert [None] == result.evidence["per_pair"]
     assert 0.0 == result.evidence["mean_visible_share"]
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(12, None), (14, 0.0)])
+def test_a_pair_of_which_little_is_visible_is_not_judged(
+    still: Lock, monkeypatch: pytest.MonkeyPatch, rows: int, expected: float | None
+) -> None:
+    """A tenth of the frame must be seen in both: 12.8 of 128 rows."""
+
+    def partly(network: object, frames_THWC: np.ndarray) -> tuple[Tensor, Tensor]:
+        del network
+        there = torch.zeros(len(frames_THWC) - 1, 2, 128, 136)
+        back = torch.zeros_like(there)
+        back[:, :, rows:] = 9.0
+        return there, back
+
+    monkeypatch.setattr(flow, "flows_both_ways", partly)
+    result = FlowWarp(lock=still).measure(noisy(1).repeat(2, 0))
+
+    assert rows / 128 == pytest.approx(result.evidence["visible_share"][0])
+    assert (expected is None) is (result.unscored_reason == "too_little_visible")
+    if expected is not None:
+        assert expected == pytest.approx(result.value, abs=1e-12)
 
 
 @pytest.mark.parametrize(

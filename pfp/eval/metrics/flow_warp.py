@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
-from pfp.eval.metrics.dynamics import WEIGHTS, load_network
+from pfp.eval.metrics.motion import WEIGHTS, load_network
 from pfp.measures import cuts
 
 MIN_VISIBLE_SHARE = 0.1  # a pair that shows less of the same scene says nothing about consistency
@@ -112,7 +112,7 @@ class _Errors(Measurement):
         if judged:
             value = float(np.mean(judged))
             return MetricValue(value=value, num_frames=self._num_frames, evidence=evidence)
-        reason = "nothing_visible" if within else "no_pair_within_a_shot"
+        reason = "too_little_visible" if within else "no_pair_within_a_shot"
         return MetricValue(
             value=None,
             num_frames=self._num_frames,
