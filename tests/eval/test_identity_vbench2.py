@@ -297,14 +297,14 @@ def lock(weights_folder: tuple[Path, Lock], monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_true_networks_score_a_video(lock: Lock, monkeypatch: pytest.MonkeyPatch) -> None:
     """RetinaFace and ArcFace of full size over a still: every frame has a face like the first."""
-    monkeypatch.setattr(identity_vbench2, "MIN_FRAMES", 3)
+    monkeypatch.setattr(identity_vbench2, "MIN_FRAMES", 1)
     still = np.random.default_rng(0).integers(0, 256, (1, 32, 48, 3), dtype=np.uint8)
-    frames = np.repeat(still, 4, axis=0)
+    frames = np.repeat(still, 2, axis=0)
 
     for metric in (IdentityVbench2(lock=lock), IdentityVbench2Fixed(lock=lock)):
         result = metric.measure(frames)
-        assert (1.0, 3) == (result.value, result.num_frames)
-        assert [1.0] * 3 == [face["cosine"] for face in result.evidence["faces"]]
+        assert (1.0, 1) == (result.value, result.num_frames)
+        assert [1.0] == [face["cosine"] for face in result.evidence["faces"]]
 
 
 def test_fault_1_the_detector_normalises_by_the_picture_s_statistics(
