@@ -64,8 +64,8 @@ def limited(frame_HWC: Picture) -> Picture:
 
 
 def to_jpeg(frame_HWC: Picture) -> bytes:
-    """A JPEG file of the frame, quality 90, colour at full resolution."""
+    """A JPEG file of the frame, quality 90, colour at half resolution as in nearly all video."""
     content = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(frame_HWC))
-    picture.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    picture.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
     return content.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,14 +44,17 @@ def load_judge(
 
     ``gemini:MODEL`` | ``openai:MODEL@URL`` (any server of that protocol; option ``key_variable``
     names the environment variable that holds its key) | ``qwen:DIRECTORY`` (a local Qwen-VL) |
-    ``replay:FILE`` | ``fake:always-yes`` | ``fake:always-no``.
+    ``replay:FILE`` | ``fake:always-yes`` | ``fake:always-no``. Options may also follow in the spec:
+    ``gemini:MODEL#media_resolution=low,thinking_level=low``.
 
     ``cache`` is a JSONL file that answers are looked up in and added to, ``record`` one that gets
     every answer that is used; either can be replayed.
 
-    Raises ConfigError for a spec of another form, an unknown kind and a library that is missing.
+    Raises ConfigError for a spec of another form, an unknown kind or option, and a library that is
+    missing.
     """
-    kind, _, rest = spec.partition(":")
+    main, written = _split_options(spec)
+    kind, _, rest = main.partition(":")
     if kind not in JUDGES:
         forms = ", ".join(form for form, _ in _REST.values())
         raise ConfigError(f"judge {spec!r} is of no known kind; write one of {forms}")
@@ -66,9 +70,41 @@ def load_judge(
         raise ConfigError(
             f"judge {spec!r} needs {error.name}; pip install 'pfp[{extra}]'"
         ) from error
-    judge = cast("Judge", getattr(module, class_name)(**match.groupdict(), **options))
+    judge_class = getattr(module, class_name)
+    settings = {**match.groupdict(), **written, **options}
+    _check_options(spec, judge_class, settings)
+    judge = cast("Judge", judge_class(**settings))
     return RememberingJudge(
         judge,
         cache=None if cache is None else AnswerFile(cache),
         record=None if record is None else AnswerFile(record),
     )
+
+
+def _split_options(spec: str) -> tuple[str, dict[str, Any]]:
+    """``gemini:M#a=1,b=low`` -> ``("gemini:M", {"a": 1, "b": "low"})``."""
+    match = re.fullmatch(r"(.*)#(\w+=[^#,=]*(?:,\w+=[^#,=]*)*)", spec)
+    if match is None:
+        return spec, {}
+    pairs = (pair.partition("=") for pair in match[2].split(","))
+    return match[1], {name: _number(value) for name, _, value in pairs}
+
+
+def _number(value: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _check_options(spec: str, judge_class: type, settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an option that the judge does not have, or text for a number."""
+    known = inspect.signature(judge_class).parameters
+    for name, value in settings.items():
+        if name not in known:
+            raise ConfigError(f"judge {spec!r} has no option {name!r}; it has {', '.join(known)}")
+        default = known[name].default
+        if isinstance(default, int | float) and not isinstance(value, int | float):
+            raise ConfigError(f"option {name} of judge {spec!r} is {value!r}; give a number")

@@ -284,6 +284,8 @@ class TestTable:
             ("gemini", r"'gemini' is incomplete; write gemini:MODEL"),
             ("openai:gpt", r"'openai:gpt' is incomplete; write openai:MODEL@URL"),
             ("openai:m@ftp://x", "is incomplete"),
+            ("fake:always-no#a=1", "has no option 'a'; it has answer"),
+            ("gemini:m#max_output_tokens=many", "is 'many'; give a number"),
             ("fake:maybe", "no fake judge is called 'maybe'; use one of always-yes, always-no"),
         ],
     )
@@ -291,6 +293,21 @@ class TestTable:
         """The message shows the form."""
         with pytest.raises(ConfigError, match=message):
             load_judge(spec)
+
+    def test_options_may_stand_in_the_spec(self) -> None:
+        """A command line has one word for a judge; what is written there is what the class gets."""
+        written = load_judge("gemini:m#media_resolution=low,max_output_tokens=99")
+
+        given = load_judge("gemini:m", media_resolution="low", max_output_tokens=99)
+        assert given.fingerprint == written.fingerprint
+        assert load_judge("gemini:m").fingerprint != written.fingerprint
+
+    def test_key_variable_may_stand_in_the_spec(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The key itself never does."""
+        monkeypatch.delenv("MY_KEY", raising=False)
+
+        with pytest.raises(ConfigError, match="MY_KEY is not set"):
+            load_judge("openai:m@https://127.0.0.1/v1#key_variable=MY_KEY").check_ready()
 
     @pytest.mark.parametrize(
         ("spec", "expected"),
