@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,10 @@ def two_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "NUM_UPDATES", 2)
 
 
-def test_it_agrees_with_the_paper(state: State, weights_path: Path) -> None:
+@pytest.mark.parity
+def test_it_agrees_with_the_paper(
+    state: State, weights_path: Path, parity: Callable[..., None]
+) -> None:
     """20 updates of the original's weights give the flow of the paper's formulas.
 
     Both in float64: twenty updates of random weights blow float32's rounding up to 0.006 px, which
@@ -219,11 +223,17 @@ def test_it_agrees_with_the_paper(state: State, weights_path: Path) -> None:
 
     assert (1, 2, 128, 136) == actual.shape
     assert expected.abs().mean() > 1.0, "flows that hardly move would prove nothing"
-    assert float((expected - actual).abs().max()) <= 1e-9
+    difference = float((expected - actual).abs().max())
+    parity(
+        "dynamics", "RAFT from the paper's formulas, float64", difference, tolerance=1e-9, unit="px"
+    )
 
 
+@pytest.mark.parity
 @pytest.mark.usefixtures("two_updates")
-def test_it_is_torchvision_s_flow_bit_for_bit(weights_path: Path) -> None:
+def test_it_is_torchvision_s_flow_bit_for_bit(
+    weights_path: Path, parity: Callable[..., None]
+) -> None:
     """Encoding frames once and upsampling once changes no number of torchvision's."""
     frames = noise(2, 128, 128)
     network = flow.load_raft(weights_path)
@@ -234,9 +244,10 @@ def test_it_is_torchvision_s_flow_bit_for_bit(weights_path: Path) -> None:
 
     there, back = flow.flows_both_ways(network, frames)
 
-    assert torch.equal(expected, flow.padded_flows(network, frames))
-    assert torch.equal(expected, there)
     assert torch.equal(expected_back, back)
+    for found in (there, flow.padded_flows(network, frames)):
+        difference = float((expected - found).abs().max())
+        parity("dynamics", "torchvision's RAFT", difference, tolerance=0.0, unit="px")
 
 
 @pytest.mark.usefixtures("two_updates")
