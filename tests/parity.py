@@ -44,5 +44,9 @@ class Parity:
 
 
 def page(found: Iterable[Parity]) -> str:
-    """The whole page, in order of metric."""
-    return HEAD + "\n".join(row.line() for row in sorted(found)) + "\n"
+    """The whole page, in order of metric; of a test's equal comparisons the largest difference."""
+    worst: dict[tuple[str, str, str], Parity] = {}
+    for row in found:
+        key = row.metric, row.reference, row.test
+        worst[key] = max(worst.get(key, row), row, key=lambda each: each.difference)
+    return HEAD + "\n".join(row.line() for row in sorted(worst.values())) + "\n"

@@ -135,7 +135,7 @@ def test_videos_agree_with_the_description(num_frames: int, parity: Callable[...
         actual = network.embed_videos(videos_NTCHW)
     expected = torch.stack([video_by_definition(video, weights) for video in videos_NTCHW])
 
-    reference = f"ViCLIP's vision tower, {num_frames} frames, float64"
+    reference = f"ViCLIP's vision tower, frames {num_frames}, float64"
     parity("semantic", reference, (actual - expected).abs().max(), tolerance=1e-5)
 
 
