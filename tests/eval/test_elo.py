@@ -364,6 +364,21 @@ def test_intervals_are_as_wide_as_the_votes_make_them() -> None:
         assert board.resampled == ("vote",)
 
 
+def test_names_without_an_influence_do_not_widen_intervals() -> None:
+    """Votes that depend on no rater and no prompt have the same intervals with names and without.
+
+    Without the shrinking they would be wider by the root of 2, and drawn jointly by that of 3.
+    """
+    named = study(1500, [1180, 1200, 1220], ties=0.0, raters=60, prompts=80)
+    bare = [replace(v, rater=None, prompt=None) for v in named]
+    widths = []
+    for votes in (named, bare):
+        board = rate(votes, EloSettings(bootstrap=Bootstrap(num_draws=600)))
+        widths.append(np.mean([r.high - r.low for r in board.ratings if r.low and r.high]))
+
+    assert widths[0] / widths[1] == pytest.approx(1.0, abs=0.15)
+
+
 def truth_of(elos: list[float], taste: float) -> dict[str, float]:
     """The ratings that endless votes of endless raters on endless prompts would give."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
