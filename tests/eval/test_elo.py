@@ -369,7 +369,7 @@ def test_names_without_an_influence_do_not_widen_intervals() -> None:
 
     Without the shrinking they would be wider by the root of 2, and drawn jointly by that of 3.
     """
-    named = study(1500, [1180, 1200, 1220], ties=0.0, raters=60, prompts=80)
+    named = study(1500, [1180, 1200, 1220], ties=0.0, raters=400, prompts=500)
     bare = [replace(v, rater=None, prompt=None) for v in named]
     widths = []
     for votes in (named, bare):
