@@ -291,10 +291,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes)
         clarity.load_musiq(path)
 
 
-def test_musiq_of_another_data_set_is_refused(weights: dict[str, Tensor], tmp_path: Path) -> None:
-    """MUSIQ trained on AVA has ten outputs: an error that says what it is not."""
-    path = tmp_path / "ava.pth"
-    torch.save({**weights, "head.weight": torch.zeros(10, WIDTH)}, path)
-
-    with pytest.raises(WeightsError, match="is not MUSIQ trained on SPAQ"):
-        clarity.load_musiq(path)
+def test_another_musiq_is_refused(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    """MUSIQ trained on AVA, with ten outputs, and one without a tensor are not taken for SPAQ's."""
+    lacking = {name: tensor for name, tensor in weights.items() if name != "gn_root.bias"}
+    for tensors in ({**weights, "head.weight": torch.zeros(10, WIDTH)}, lacking):
+        path = tmp_path / "other.pth"
+        torch.save(tensors, path)
+        with pytest.raises(WeightsError, match="is not MUSIQ trained on SPAQ"):
+            clarity.load_musiq(path)
