@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
 
     match args.weights_command:
         case "ls":
-            _ls()
+            ls_weights()
         case "fetch":
             path = weights.fetch(
                 args.name,
@@ -66,7 +66,8 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     return 0
 
 
-def _ls() -> None:
+def ls_weights() -> None:
+    """Print every entry of the lock: size, state, licence and path."""
     from pfp.io import weights
 
     for status in weights.ls():

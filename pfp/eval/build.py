@@ -19,6 +19,8 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 
 RETRIEVE = "retrieve"
+GIVEN = "given"  # by a manifest: somebody's own videos
+SCORED = (RETRIEVE, GIVEN)
 VERSIONED = ("numpy", "av", "torch", "diffusers", "lpips", "ray")
 
 
@@ -48,12 +50,12 @@ def build_leaderboard(
         NothingUsable: there are no retrieval samples, or no scores.
         InputError: scores of several protocols, or of other metric versions than this pfp has.
     """
-    made = [record for record in generations if record.task == RETRIEVE]
+    made = [record for record in generations if record.task in SCORED]
     samples = {record.sample_id for record in made}
     scores = [score for score in scores if score.sample_id in samples]  # none of an older run
     if not made or not scores:
         raise NothingUsable(
-            f"the run has {len(made)} retrieval samples and {len(scores)} scores; "
+            f"the run has {len(made)} retrieval samples or given videos and {len(scores)} scores; "
             "run the generate and score steps first"
         )
     run = _Run(
@@ -66,7 +68,7 @@ def build_leaderboard(
     arms = _ordered([_arm_of(run, name) for name in _names(made)], run.cards)
     focus = focus_of([arm.name for arm in arms])
     return Leaderboard(
-        protocol=_one_protocol(scores),
+        protocol=_protocols(scores),
         decoders=tuple(sorted({score.decoder for score in scores})),
         metrics=run.cards,
         arms=tuple(arms),
@@ -77,7 +79,7 @@ def build_leaderboard(
         num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
         seeds=tuple(sorted({record.seed for record in made})),
         not_made=_not_made(generations),
-        num_continuations=sum(record.task != RETRIEVE for record in generations),
+        num_continuations=sum(record.task not in SCORED for record in generations),
         bootstrap=run.bootstrap,
         versions=versions(),
     )
@@ -98,14 +100,18 @@ def _names(made: Sequence[GenerationRecord]) -> list[str]:
     return sorted({record.arm for record in made})
 
 
-def _one_protocol(scores: Sequence[ScoreRecord]) -> str:
-    protocols = sorted({score.protocol for score in scores})
-    if len(protocols) > 1:
-        raise InputError(
-            f"scores of the protocols {protocols} cannot stand in one leaderboard; "
-            "score the run again with one of them"
-        )
-    return protocols[0]
+def _protocols(scores: Sequence[ScoreRecord]) -> str:
+    """The protocols of a table's columns; two in one column cannot be compared."""
+    by_metric: dict[str, set[str]] = {}
+    for score in scores:
+        by_metric.setdefault(score.metric, set()).add(score.protocol)
+    for metric, protocols in sorted(by_metric.items()):
+        if len(protocols) > 1:
+            raise InputError(
+                f"{metric} was measured by the protocols {sorted(protocols)}, which cannot stand "
+                "in one column; score the runs again with one of them"
+            )
+    return "; ".join(sorted(set().union(*by_metric.values())))
 
 
 def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
@@ -175,7 +181,8 @@ def _unscored(
     for record in mine:
         score = by_sample.get(record.sample_id)
         if score is None:
-            reasons[_why_not_made(record) or "not scored yet, `pfp-eval score`"] += 1
+            command = "run" if record.task == GIVEN else "score"
+            reasons[_why_not_made(record) or f"not scored yet, `pfp-eval {command}`"] += 1
         elif score.unscored_reason is not None:
             reasons[score.unscored_reason] += 1
     return dict(sorted(reasons.items()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pfp.errors import PfpError, SchemaError
-from pfp.eval.build import RETRIEVE
+from pfp.eval.build import SCORED
 from pfp.eval.locate import locate
 from pfp.io import media, tables
 from pfp.schema import ClipRecord, GenerationRecord, Kept, ScoreRecord
@@ -106,7 +107,7 @@ def retrievals(
     ``file_names`` is what ``file_names`` returns.
     """
     made = sorted(
-        (record for record in generations if record.task == RETRIEVE),
+        (record for record in generations if record.task in SCORED),
         key=lambda record: (record.clip_id, record.seed, record.sample_id),
     )
     psnr = {score.sample_id: score for score in scores if score.metric.startswith("psnr@")}
@@ -131,29 +132,59 @@ def _retrieval(
     arms: Sequence[str],
 ) -> Retrieval:
     records = [by_arm[arm] for arm in arms if arm in by_arm]
-    true_THWC = _first_video(run_directory, [record.reference_uri for record in records])
-    index = len(true_THWC) // 2 if true_THWC is not None else 0
+    true = _first_length(run_directory, [record.reference_uri for record in records])
+    alone = _first_length(run_directory, [record.video_uri for record in records])
+    uri, num_frames = true or (None, alone[1] if alone is not None else 0)
+    index = num_frames // 2
+    true_frames = _frames_at(run_directory, uri, [index]) if uri is not None else []
     histories = [_history(run_directory, record.history_uri) for record in records[:1]]
     return Retrieval(
         clip_id=clip_id,
         file_name=None,
         history=histories[0] if histories else [],
-        true_frame=None if true_THWC is None else true_THWC[index],
+        true_frame=true_frames[0] if true_frames else None,
         frame_index=index,
-        num_frames=0 if true_THWC is None else len(true_THWC),
+        num_frames=num_frames,
         shown=tuple(
             _shown(run_directory, record, index, psnr.get(record.sample_id)) for record in records
         ),
     )
 
 
-def _first_video(run_directory: str | Path, uris: Iterable[str | None]) -> Frame | None:
-    """The first of several references that can be read; they hold the same frames."""
+def _first_length(run_directory: str | Path, uris: Iterable[str | None]) -> tuple[str, int] | None:
+    """The first of several videos that can be read, and its number of frames."""
     for uri in dict.fromkeys(uris):
-        video_THWC = _video(run_directory, uri)
-        if video_THWC is not None:
-            return video_THWC
+        num_frames = _length(run_directory, uri)
+        if uri is not None and num_frames:
+            return uri, num_frames
     return None
+
+
+def _length(run_directory: str | Path, uri: str | None) -> int:
+    """How many frames a video holds; 0 where there is none to show."""
+    if uri is None:
+        return 0
+    try:
+        return media.extent_of(locate(run_directory, uri)).num_frames
+    except PfpError:
+        return 0
+
+
+def _frames_at(run_directory: str | Path, uri: str | None, indices: Sequence[int]) -> list[Frame]:
+    """Some frames of a video of any length, as far as they are there."""
+    if uri is None or not indices:
+        return []
+    wanted, found = set(indices), dict[int, Frame]()
+    try:
+        with closing(media.iter_stored(locate(run_directory, uri))) as frames:
+            for index, frame in enumerate(frames):
+                if index in wanted:
+                    found[index] = frame
+                if index >= max(indices):
+                    break
+    except PfpError:
+        return []
+    return [found[index] for index in indices if index in found]
 
 
 def _video(run_directory: str | Path, uri: str | None) -> Frame | None:
@@ -171,30 +202,37 @@ def _shown(
 ) -> Shown:
     if not isinstance(record.verdict, Kept):
         return Shown(arm=record.arm, frame=None, note="not generated")
-    video_THWC = _video(run_directory, record.video_uri)
-    if video_THWC is None or index >= len(video_THWC):
+    frames = _frames_at(run_directory, record.video_uri, [index])
+    if not frames:
         return Shown(arm=record.arm, frame=None, note="no such frame")
-    return Shown(arm=record.arm, frame=video_THWC[index], note=_psnr_note(score, index))
+    return Shown(arm=record.arm, frame=frames[0], note=_psnr_note(score, index))
 
 
 def _psnr_note(score: ScoreRecord | None, index: int) -> str:
     """That frame's own PSNR, from the evidence of the score."""
     if score is None or score.evidence is None:
         return "not measured"
-    per_frame: list[float | None] = json.loads(score.evidence)["per_frame"]
+    per_frame: list[float | None] = json.loads(score.evidence).get("per_frame", [])
+    if index >= len(per_frame):  # measured in clips
+        return "not measured"
     value = per_frame[index]
     return "identical" if value is None else f"{value:.2f} dB"
 
 
 def _history(run_directory: str | Path, uri: str | None) -> list[Frame]:
-    video_THWC = _video(run_directory, uri)
-    return [] if video_THWC is None else spaced(video_THWC, NUM_HISTORY_FRAMES)
+    steps = even_steps(_length(run_directory, uri), NUM_HISTORY_FRAMES)
+    return _frames_at(run_directory, uri, steps)
 
 
 def spaced(frames_THWC: Frame, num_frames: int) -> list[Frame]:
     """Up to ``num_frames`` frames in even steps, the first and the last among them."""
-    count = min(num_frames, len(frames_THWC))
-    return [frames_THWC[i] for i in np.linspace(0, len(frames_THWC) - 1, count).round().astype(int)]
+    return [frames_THWC[index] for index in even_steps(len(frames_THWC), num_frames)]
+
+
+def even_steps(length: int, count: int) -> list[int]:
+    """Up to ``count`` numbers of ``[0, length)`` in even steps, with the first and the last."""
+    steps = np.linspace(0, length - 1, min(count, length)).round()
+    return [int(step) for step in steps]
 
 
 def continuations(
@@ -206,7 +244,7 @@ def continuations(
 ) -> list[Continuation]:
     """The continuations of the first ``max_clips`` clips, by clip, arm and seed."""
     records = sorted(
-        (record for record in generations if record.task != RETRIEVE),
+        (record for record in generations if record.task not in SCORED),
         key=lambda record: (record.clip_id, record.arm, record.seed, record.sample_id),
     )
     clips = list(dict.fromkeys(record.clip_id for record in records))[:max_clips]

@@ -94,13 +94,18 @@ def score_subjects(
     directory: str,
     settings: ScoreSettings,
     *,
+    known: Sequence[Subject] | None = None,
     engine: Engine,
     progress: Progress | None = None,
 ) -> StageReport:
-    """Bring a table of scores up to date with the samples; other metrics' scores stay in it."""
+    """Bring a table of scores up to date with the samples.
+
+    Scores by other metrics, and of samples in ``known`` (None: ``subjects``), stay in it if they
+    are still true.
+    """
     stage = score_stage(settings, num_metrics=len(choices))
     wanted = pa.Table.from_pylist(rows_of(subjects, choices), schema=INPUT_SCHEMA)
-    inputs = pa.concat_tables([wanted, still_true(stage, directory, subjects, wanted)])
+    inputs = pa.concat_tables([wanted, still_true(stage, directory, known or subjects, wanted)])
     return run_stage(stage, inputs, directory, engine=engine, progress=progress)
 
 
@@ -235,7 +240,7 @@ def _sample_of(row: dict[str, Any]) -> str:
 
 def _about_weights(name: str, error: WeightsError) -> Exception:
     """Weights were found where the run was planned: not here is another matter than unreadable."""
-    if missing_weights(resolve(name).card) is None:
+    if not missing_weights(resolve(name).card):
         return PermanentError(str(error))
     return RetryableError(f"{error}; give every worker the same PFP_WEIGHTS_DIR")
 

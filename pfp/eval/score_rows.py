@@ -171,25 +171,30 @@ def decoder(protocol: Protocol | None = None) -> str:
         ) from error
 
 
-def missing_weights(card: MetricCard) -> str | None:
-    """The first of the metric's weights that cannot be used here."""
+def missing_weights(card: MetricCard) -> list[str]:
+    """Those of the metric's weights that cannot be used here."""
+    missing = []
     for name in card.weights:
         try:
             weights.find(name)
         except WeightsError:
-            return name
-    return None
+            missing.append(name)
+    return missing
 
 
-def weights_cure(name: str) -> str:
-    """Why weights cannot be used, and the command that mends it: the same words on any machine."""
+def weights_cure(names: Sequence[str]) -> str:
+    """What is wrong with weights, and the commands that mend it: the same on any machine."""
+    cures = ", ".join(f"`pfp weights {_weights_command(name)}`" for name in names)
+    is_there = any(weights.path_of(name).is_file() for name in names)
+    return f"weights missing{' or not usable' if is_there else ''}, {cures}"
+
+
+def _weights_command(name: str) -> str:
     entry = weights.entry_of(name)
-    if weights.path_of(name).is_file():
-        return f"weights cannot be used, `pfp weights verify {name}`"
-    if not entry.urls:
-        return f"weights missing, `pfp weights import {name} FILE`"
     accept = " --accept-noncommercial" if entry.non_commercial else ""
-    return f"weights missing, `pfp weights fetch {name}{accept}`"
+    if weights.path_of(name).is_file():
+        return f"verify {name}"
+    return f"fetch {name}{accept}" if entry.urls else f"import {name} FILE{accept}"
 
 
 def takes_judge(kind: type[Metric]) -> bool:
@@ -197,7 +202,6 @@ def takes_judge(kind: type[Metric]) -> bool:
     return "judge" in inspect.signature(kind).parameters
 
 
-@lru_cache(maxsize=8)
 def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
     """What a judge's answers depend on, for the parameters; or None and why it cannot be asked."""
     if spec is None:
@@ -215,7 +219,7 @@ def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
 def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
     """The digest of the metric's weights if all are here, else a reason and its cure."""
     missing = missing_weights(card)
-    if missing is not None:
+    if missing:
         return None, ("weights_missing", weights_cure(missing))
     digests = {name: weights.sha256_of(name) for name in card.weights}
     if len(digests) > 1:

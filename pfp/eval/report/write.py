@@ -18,7 +18,7 @@ from pfp.eval.report.html import render_html
 from pfp.eval.report.latex import render_latex
 from pfp.eval.report.markdown import render_markdown
 from pfp.eval.report.text import render_text
-from pfp.io import tables
+from pfp.eval.runs import read_runs
 from pfp.io.filesystems import Folder, explain_write_errors
 from pfp.schema import GenerationRecord, ScoreRecord
 
@@ -47,25 +47,27 @@ class ReportFiles:
 
 
 def load_run(
-    run_directory: str | Path, *, bootstrap: Bootstrap | None = None
+    *run_directories: str | Path, bootstrap: Bootstrap | None = None
 ) -> tuple[Leaderboard, list[GenerationRecord], list[ScoreRecord]]:
-    """The leaderboard of a run directory, and the records that it was built from."""
-    run = str(run_directory).rstrip("/")
-    generations = tables.read_records(f"{run}/generations", GenerationRecord)
-    scores = tables.read_records(f"{run}/scores", ScoreRecord)
-    return build_leaderboard(generations, scores, bootstrap=bootstrap), generations, scores
+    """The leaderboard of one or more runs, and the records that it was built from."""
+    stored = read_runs(run_directories)
+    board = build_leaderboard(stored.generations, stored.scores, bootstrap=bootstrap)
+    return board, stored.generations, stored.scores
 
 
 def write_report(
     run_directory: str | Path,
-    *,
+    *more_runs: str | Path,
     files: ReportFiles | None = None,
     bootstrap: Bootstrap | None = None,
     num_clips_shown: int = NUM_CLIPS_SHOWN,
 ) -> Leaderboard:
-    """Write the reports of a run, each in one step, and return what they show."""
+    """Write the reports of a run, or of several side by side, and return what they show.
+
+    Each file is written in one step.
+    """
     files = files or ReportFiles.in_run(run_directory)
-    board, generations, scores = load_run(run_directory, bootstrap=bootstrap)
+    board, generations, scores = load_run(run_directory, *more_runs, bootstrap=bootstrap)
     if files.json:
         _write(files.json, json.dumps(board.to_json(), indent=1, sort_keys=True) + "\n")
     if files.markdown:

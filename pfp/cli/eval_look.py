@@ -1,0 +1,175 @@
+"""``pfp-eval ls | show | doctor``: what there is, what it means, and what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from pfp.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pfp.io.weights import Status
+
+# What an installed package is for, and the extra that brings it.
+PACKAGES = {
+    "av": ("decoding", ""),
+    "decord": ("decoding, for --decoder decord", "metrics"),
+    "torch": ("networks", "train"),
+    "torchvision": ("dynamics, flow_warp", "train"),
+    "lpips": ("lpips_alex, lpips_vgg, magbench", "metrics"),
+    "pyiqa": ("clarity", "metrics"),
+    "open_clip_torch": ("aesthetic, semantic", "metrics"),
+    "insightface": ("identity.arcface", "metrics"),
+    "onnxruntime": ("identity.arcface", "metrics"),
+    "transformers": ("a local judge, qwen:DIRECTORY", "train"),
+    "google-genai": ("the judge gemini:MODEL", "caption"),
+    "httpx": ("the judge openai:MODEL@URL", "caption"),
+    "ray": ("--engine ray", "ray"),
+}
+KEYS = {
+    "GEMINI_API_KEY": "the judge gemini:MODEL",
+    "OPENAI_API_KEY": "the judge openai:MODEL@URL, where the server wants one",
+}
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the commands to those of ``pfp-eval``."""
+    ls = commands.add_parser("ls", help="list what there is")
+    ls.add_argument("what", choices=("metrics", "suites", "weights"))
+    ls.set_defaults(run=_ls)
+
+    show = commands.add_parser("show", help="a metric's definition, constants, source and licence")
+    show.add_argument("metric", metavar="METRIC")
+    show.set_defaults(run=_show)
+
+    doctor = commands.add_parser(
+        "doctor", help="what is installed, which weights and keys are here"
+    )
+    doctor.set_defaults(run=_doctor)
+
+
+def _ls(options: argparse.Namespace) -> int:
+    match options.what:
+        case "metrics":
+            _ls_metrics()
+        case "suites":
+            _ls_suites()
+        case _:
+            from pfp.cli.weights import ls_weights
+
+            ls_weights()
+    return 0
+
+
+def _ls_metrics() -> None:
+    from pfp.eval.metrics import METRICS, resolve
+    from pfp.io import weights
+
+    states = {status.weights.name: _state_in_words(status) for status in weights.ls()}
+    width = 4 + max(map(len, METRICS))
+    for name in METRICS:
+        kind = resolve(name)
+        missing = [states[each] for each in kind.card.weights if states[each] != "ready"]
+        state = ", ".join(missing) or "ready"
+        unit = kind.card.unit or "-"
+        direction = kind.card.direction + " is better"
+        print(f"{kind.card.metric_id:<{width}}{unit:<8}{direction:<19}{state}")
+
+
+def _ls_suites() -> None:
+    from pfp.eval.suites import SUITES
+
+    for name, suite in SUITES.items():
+        print(f"{name:<10}{suite.title}; protocol {suite.protocol}")
+        print(f"{'':<10}{' '.join(suite.metrics)}")
+    print(f"{'all':<10}every metric of `pfp-eval ls metrics`")
+
+
+def _weights_state(name: str) -> str:
+    from pfp.io import weights
+
+    return _state_in_words(next(each for each in weights.ls() if each.weights.name == name))
+
+
+def _state_in_words(status: Status) -> str:
+    """``ready``, or what is the matter and the command that mends it."""
+    name = status.weights.name
+    if status.state == "present":
+        return "ready"
+    if status.state == "not pinned":
+        return f"weights not pinned, `pfp weights import {name} {status.path}`"
+    verb = "fetch" if status.weights.urls else "import"
+    file = "" if status.weights.urls else " FILE"
+    return f"weights {status.state}, `pfp weights {verb} {name}{file}`"
+
+
+def _show(options: argparse.Namespace) -> int:
+    from pfp.eval.metrics import resolve
+    from pfp.eval.suites import suites_of
+    from pfp.io import weights
+
+    card = resolve(options.metric).card
+    low = "-inf" if card.low is None else f"{card.low:g}"
+    high = "inf" if card.high is None else f"{card.high:g}"
+    lines = [
+        ("metric", f"{card.metric_id} ({card.title})"),
+        ("what", card.summary),
+        ("unit", card.unit or "none"),
+        ("range", f"{low} to {high}, {card.direction} is better"),
+        ("needs", ", ".join(("a video", *card.needs))),
+        ("suites", ", ".join(suites_of(card.name)) or "none"),
+        ("cost", card.cost or "little"),
+        ("parameters", json.dumps(card.params, sort_keys=True)),
+        ("source", card.citation),
+        ("licence", card.licence),
+    ]
+    for name in card.weights:
+        entry = weights.pinned(name)
+        digest = entry.sha256 or "unknown until the first fetch"
+        lines += [("weights", f"{name}, {entry.licence}, sha256 {digest}")]
+        lines += [("state", _weights_state(name))]
+        try:
+            lines += [("path", str(weights.find(name)))]
+        except WeightsError:
+            lines += [("path", f"{weights.path_of(name)} (not usable yet)")]
+    for name, value in lines:
+        print(f"{name:<12}{value}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    del options
+    from importlib.metadata import PackageNotFoundError, version
+
+    from pfp import __version__
+    from pfp.io import weights
+
+    print(f"pfp {__version__}, Python {platform.python_version()}, {platform.machine()}")
+    print("packages")
+    for name, (purpose, extra) in PACKAGES.items():
+        cure = f", pip install 'pfp[{extra}]'" if extra else ""
+        try:
+            state = version(name)
+        except PackageNotFoundError:
+            state = f"missing{cure}"
+        print(f"  {name:<18}{state:<32}{purpose}")
+    print("GPU")
+    print(f"  {_gpu()}")
+    print("keys (only whether they are set)")
+    for name, purpose in KEYS.items():
+        print(f"  {name:<18}{'set' if os.environ.get(name) else 'not set':<32}{purpose}")
+    print(f"weights in {weights.directory()}")
+    for status in weights.ls():
+        print(f"  {status.weights.name:<26}{_weights_state(status.weights.name)}")
+    return 0
+
+
+def _gpu() -> str:
+    from pfp.eval.score import device_of
+
+    if device_of("auto") == "cpu":
+        return "none that torch can use; --device auto is the CPU"
+    return "torch finds one; --device auto is cuda"

@@ -1,0 +1,123 @@
+"""``pfp-eval report | compare | export``: what scores say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pfp.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from pfp.eval.leaderboard import Leaderboard
+
+ARM_MARK = "#"
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the commands to those of ``pfp-eval``."""
+    report = commands.add_parser(
+        "report", help="write leaderboard.{html,md,txt,json} of a scored run, or of several"
+    )
+    report.add_argument("runs", metavar="RUN", nargs="+")
+    for form in ("html", "md", "json"):
+        report.add_argument(f"--{form}", metavar="FILE", help=f"write only the {form} form, there")
+    report.set_defaults(run=_report)
+
+    compare = commands.add_parser(
+        "compare",
+        help="two arms, clip by clip: RUN ARM_A ARM_B, or RUN_A[#ARM] RUN_B[#ARM]",
+    )
+    compare.add_argument("sides", metavar="SIDE", nargs="+")
+    compare.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="'psnr<-0.5'",
+        help="exit with status 1 if this holds of the mean of A minus B, or cannot be told",
+    )
+    compare.set_defaults(run=_compare)
+
+    export = commands.add_parser("export", help="write a model's scores as other tools read them")
+    export.add_argument("run_directory", metavar="RUN")
+    export.add_argument("--vbench-json", metavar="FILE", required=True)
+    export.add_argument("--arm", help="which model; needed where the run has several")
+    export.set_defaults(run=_export)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pfp.eval.report import ReportFiles, render_text, write_report
+
+    files = ReportFiles(html=options.html, markdown=options.md, json=options.json)
+    if files == ReportFiles():
+        files = ReportFiles.in_run(options.runs[0])
+    print(render_text(write_report(*options.runs, files=files)), end="")
+    for file in (files.html, files.markdown, files.text, files.json):
+        if file:
+            print(f"wrote {file}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from pfp.eval.build import compare
+    from pfp.eval.gate import Gate, broken
+    from pfp.eval.report import render_comparison
+
+    gates = [Gate.parse(text) for text in options.fail_if]
+    board, arm_a, arm_b = _sides(options.sides)
+    found = [
+        item
+        for card in board.metrics
+        for item in compare(board.values, card.metric_id, arm_a, [arm_b], board.bootstrap)
+    ]
+    print(f"{arm_a} minus {arm_b}")
+    print(render_comparison(board, found), end="")
+    failures = broken(gates, found)
+    for failure in failures:
+        print(f"pfp-eval: failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _sides(sides: Sequence[str]) -> tuple[Leaderboard, str, str]:
+    """What is to be compared: two arms of one run, or one arm of each of two."""
+    from pfp.eval.build import build_leaderboard
+    from pfp.eval.report import load_run
+    from pfp.eval.runs import read_run, side_by_side
+
+    match sides:
+        case [run, arm_a, arm_b]:
+            board = load_run(run)[0]
+            known = [arm.name for arm in board.arms]
+            for arm in (arm_a, arm_b):
+                if arm not in known:
+                    raise InputError(f"{run} has no arm {arm!r}; it has {', '.join(known)}")
+            return board, arm_a, arm_b
+        case [side_a, side_b]:
+            (run_a, only_a), (run_b, only_b) = _run_and_arm(side_a), _run_and_arm(side_b)
+            joined, names = side_by_side(read_run(run_a), only_a, read_run(run_b), only_b)
+            board = build_leaderboard(joined.generations, joined.scores)
+            return board, *names
+        case _:
+            raise ConfigError(
+                f"compare got {len(sides)} names; give RUN ARM_A ARM_B, or RUN_A RUN_B"
+            )
+
+
+def _run_and_arm(side: str) -> tuple[str, str | None]:
+    """``RUN#ARM`` or ``RUN``; a folder may have that mark in its name."""
+    run, mark, arm = side.rpartition(ARM_MARK)
+    return (run, arm) if mark and not Path(side).is_dir() else (side, None)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pfp.eval.export import to_text, vbench_results
+    from pfp.eval.runs import read_run
+    from pfp.io.filesystems import explain_write_errors
+
+    results = vbench_results(read_run(options.run_directory), options.arm)
+    with explain_write_errors(options.vbench_json):
+        Path(options.vbench_json).write_text(to_text(results), encoding="utf-8")
+    print(f"wrote {options.vbench_json}: {', '.join(results)}")
+    return 0

@@ -1,0 +1,221 @@
+"""``pfp-eval run | plan | score | validate``: from videos to scores."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+from pfp.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from pfp.eval.plan import MetricPlan, Plan
+    from pfp.eval.run import RunSettings
+
+PROTOCOLS = ("whole", "vbench", "vbench-long")
+DECODERS = ("pyav", "decord")
+SUITES = ("table1", "table2", "table3", "magbench", "all")
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the commands to those of ``pfp-eval``."""
+    run = commands.add_parser(
+        "run", help="score the videos of a manifest; resumes where it stopped"
+    )
+    _add_choice(run)
+    run.add_argument("--engine", choices=("local", "ray"), default="local")
+    run.set_defaults(run=_run)
+
+    plan = commands.add_parser(
+        "plan", help="what a run would do: rows, weights, licences, keys, time, money"
+    )
+    _add_choice(plan)
+    plan.set_defaults(run=_plan)
+
+    score = commands.add_parser(
+        "score",
+        help="aggregate stored scores again; measures first what python -m pipelines.eval made",
+    )
+    score.add_argument("run_directory", metavar="RUN")
+    score.add_argument(
+        "--metrics", metavar="A,B", help="names from `pfp-eval ls metrics`, of a pipelines run only"
+    )
+    score.add_argument("--engine", choices=("ray", "local"), default="local")
+    score.set_defaults(run=_score)
+
+    validate = commands.add_parser("validate", help="check a manifest, line by line")
+    validate.add_argument("manifest", metavar="MANIFEST")
+    validate.set_defaults(run=_validate)
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("manifest", metavar="MANIFEST", help="JSON lines, or a folder of videos")
+    add("--suite", choices=SUITES, help="default: all, unless --metrics names some")
+    add("--metrics", metavar="A,B", help="names from `pfp-eval ls metrics`")
+    add(
+        "--protocol",
+        choices=PROTOCOLS,
+        help="for --metrics, and for VBench's metrics of a suite; default: the suite's own",
+    )
+    add("--decoder", choices=DECODERS, default="pyav", help="default: pyav")
+    add("--out", metavar="RUN", help="run directory; default: runs/<name of the manifest>")
+    add("--limit", type=int, metavar="N", help="only the first N samples")
+    add("--shard", metavar="i/n", help="only the i-th of n parts, i from 1; reports join them")
+    add("--device", default="auto", help="auto, cpu or cuda; default: auto")
+    add(
+        "--judge", metavar="SPEC", help="who answers questions: gemini:MODEL, openai:MODEL@URL, ..."
+    )
+
+
+def _settings(options: argparse.Namespace) -> RunSettings:
+    from pfp.eval.run import RunSettings, default_out
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", options.device):
+        raise ConfigError(f"--device {options.device!r} is none of auto, cpu, cuda, cuda:N")
+    return RunSettings(
+        manifest=options.manifest,
+        out=options.out or default_out(options.manifest),
+        suite=options.suite,
+        metrics=tuple(name for name in (options.metrics or "").split(",") if name),
+        protocol=options.protocol,
+        decoder=options.decoder,
+        limit=options.limit,
+        shard=_shard(options.shard),
+        device=options.device,
+        judge=options.judge,
+    )
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None:
+        raise ConfigError(f"--shard {text!r} is not i/n; write one like 1/4")
+    return int(match.group(1)), int(match.group(2))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pfp import runtime
+    from pfp.eval.run import prepare, run
+    from pfp.eval.runs import read_run
+
+    settings = _settings(options)
+    prepared = prepare(settings)
+    with runtime.connect(options.engine):
+        run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())
+    if settings.shard is not None:
+        print(f"shard {options.shard} is in {settings.directory}")
+    else:
+        _print_table(settings.out)
+    cures: dict[str, int] = {}
+    for score in read_run(settings.directory).scores:
+        if score.unscored_reason is not None:
+            cures[score.unscored_reason] = cures.get(score.unscored_reason, 0) + 1
+    for reason, count in sorted(cures.items()):
+        print(f"unscored: {count} x {reason}")
+    print(f"`pfp-eval report {settings.out}` writes the page")
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    from pfp import runtime
+    from pfp.eval.build import GIVEN
+    from pfp.eval.metrics import METRICS
+    from pfp.eval.runs import read_generations
+    from pfp.eval.score import ScoreSettings, run_score
+
+    made = read_generations(options.run_directory)
+    if any(record.task == GIVEN for record in made):
+        if options.metrics:
+            raise InputError(
+                f"{options.run_directory} came from a manifest; `pfp-eval run` measures, score "
+                "only aggregates"
+            )
+        _print_table(options.run_directory)
+        return 0
+    default = [name for name in METRICS if name in ScoreSettings().metrics]
+    names = options.metrics.split(",") if options.metrics else default
+    settings = ScoreSettings(metrics=tuple(names))
+    with runtime.connect(options.engine):
+        progress = runtime.ConsoleProgress()
+        report = run_score(
+            options.run_directory, settings, engine=options.engine, progress=progress
+        )
+    runtime.summary.merge_stage(options.run_directory, report)
+    return 0
+
+
+def _print_table(run_directory: str) -> None:
+    from pfp.eval.report import load_run, render_text
+
+    print(render_text(load_run(run_directory)[0]), end="")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from pfp.eval.manifest import check_manifest, shown_path
+
+    entries, problems = check_manifest(options.manifest)
+    for problem in problems:
+        print(f"{shown_path(options.manifest)}: {problem}")
+    models = sorted({entry.model for entry in entries})
+    groups = {entry.group for entry in entries}
+    print(
+        f"{len(entries)} samples are right, {len(problems)} lines are wrong; models: "
+        f"{', '.join(models) or 'none'}; {len(groups)} groups"
+    )
+    for need in ("prompt", "shots", "reference", "history", "reference_faces"):
+        print(f"  with {need:<16}{sum(bool(getattr(e.given, need)) for e in entries)}")
+    return 2 if problems else 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from pfp.eval.plan import plan_run
+    from pfp.eval.run import prepare
+
+    settings = _settings(options)
+    plan = plan_run(prepare(settings))
+    print(f"{settings.manifest} to {settings.directory}")
+    print(
+        f"{plan.num_videos} videos to decode, {plan.num_frames} frames, "
+        f"{plan.seconds_of_video:.0f} s of video"
+    )
+    for metric in plan.metrics:
+        _print_metric(metric)
+    for line in plan.unreadable:
+        print(f"cannot be opened: {line}")
+    _print_totals(plan)
+    return 0
+
+
+def _print_metric(metric: MetricPlan) -> None:
+    known = "" if metric.seconds is None else f", about {_duration(metric.seconds)} on one CPU core"
+    print(
+        f"{metric.metric_id:<30}{metric.protocol:<12}{metric.num_done} done, "
+        f"{metric.num_todo} to do{known if metric.num_todo else ''}"
+    )
+    for name in metric.weights:
+        print(f"{'':30}weights {name}")
+    for cure, count in metric.unscored.items():
+        print(f"{'':30}{count} unscored: {cure}")
+    if metric.cost:
+        print(f"{'':30}takes {metric.cost}")
+    if metric.num_todo and metric.usd != 0:
+        price = "unknown price" if metric.usd is None else f"at least {metric.usd:.2f} USD"
+        print(f"{'':30}{price}")
+
+
+def _print_totals(plan: Plan) -> None:
+    seconds = [metric.seconds for metric in plan.metrics if metric.seconds is not None]
+    usd = [metric.usd for metric in plan.metrics if metric.usd is not None]
+    print(
+        f"in all at least {_duration(sum(seconds))} on one CPU core where a metric's cost is known,"
+        f" and {sum(usd):.2f} USD"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,293 @@
+"""Manifests: which videos are to be scored, and what is known of each.
+
+One JSON object a line. ``video`` is all that it must have; paths count from the manifest's folder::
+
+    {"video": "a/0001.mp4", "prompt": "A red kite.", "model": "ours", "seed": 1}
+    {"video": "b/0001.mp4", "prompt": "A red kite.", "model": "theirs", "reference": "true/1.mp4"}
+
+``sample_id`` names the row (default: the path), ``group`` what samples have in common and are
+compared by (default: the prompt, else the path without its suffix). ``storyboard`` is a list of
+shots, an object with ``shots``, or the path of a JSON file with one. A folder of videos is a
+manifest, too. File names are bytes: those that are not UTF-8 work.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pfp.errors import InputError
+from pfp.eval.engine import Given
+from pfp.eval.metrics import Shot
+from pfp.io.digests import sha256_json
+from pfp.io.media import path_to_uri
+
+FIELDS: Final = frozenset(
+    {
+        *("sample_id", "video", "prompt", "storyboard", "reference", "history", "model", "seed"),
+        *("group", "reference_faces"),
+    }
+)
+SHOT_FIELDS: Final = frozenset({"start_seconds", "end_seconds", "caption"})
+BOARD_FIELDS: Final = frozenset({"schema_version", "global_caption", "shots"})
+SUFFIXES: Final = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv"),
+        *(".flv", ".wmv", ".y4m", ".ivf"),
+    }
+)
+DEFAULT_MODEL: Final = "model"
+MAX_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One sample; places are ``file://`` URIs, or URIs as the manifest gave them."""
+
+    line: int
+    sample_id: str
+    model: str
+    seed: int
+    group: str
+    given: Given
+
+
+class _Problem(Exception):  # noqa: N818 - collected, and told all together
+    """What is wrong with one line."""
+
+
+def read_manifest(path: str | Path) -> list[Entry]:
+    """The samples of a manifest or of a folder of videos, in its order.
+
+    Raises:
+        InputError: anything is wrong with it; the message names the first lines, values and cures.
+    """
+    entries, problems = check_manifest(path)
+    if problems:
+        more = len(problems) - MAX_SHOWN
+        shown = "; ".join(problems[:MAX_SHOWN])
+        rest = f"; and {more} more, see `pfp-eval validate`" if more > 0 else ""
+        raise InputError(f"{shown_path(path)}: {shown}{rest}")
+    return entries
+
+
+def check_manifest(path: str | Path) -> tuple[list[Entry], list[str]]:
+    """The samples that are right, and one sentence for each thing that is wrong.
+
+    Raises:
+        InputError: there is no such file, or nothing in it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _of_folder(path), []
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{shown_path(path)} cannot be read ({error.strerror}); give a manifest or a folder"
+        ) from error
+    lines = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
+    if not lines:
+        raise InputError(f"{shown_path(path)} is empty; write one JSON object a line, see validate")
+    entries, problems = [], []
+    seen: dict[str, int] = {}
+    for number, line in lines:
+        try:
+            entry = _entry(number, line.removeprefix(b"\xef\xbb\xbf"), path.parent)
+        except _Problem as problem:
+            problems.append(f"line {number}: {problem}")
+            continue
+        if entry.sample_id in seen:
+            problems.append(
+                f"line {number}: sample_id {entry.sample_id!r} is that of line "
+                f"{seen[entry.sample_id]}, too; give each line one of its own"
+            )
+            continue
+        seen[entry.sample_id] = number
+        entries.append(entry)
+    return entries, problems
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path for messages and tables: bytes that are not UTF-8 are written in hex digits."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _of_folder(folder: Path) -> list[Entry]:
+    videos = sorted(
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not videos:
+        raise InputError(
+            f"{shown_path(folder)} holds no video ({' '.join(sorted(SUFFIXES))}); give another "
+            "folder, or a manifest"
+        )
+    return [
+        Entry(
+            line=number,
+            sample_id=shown_path(video),
+            model=shown_path(folder.resolve().name) or DEFAULT_MODEL,
+            seed=0,
+            group=shown_path(video.with_suffix("")),
+            given=Given(video=path_to_uri(folder / video)),
+        )
+        for number, video in enumerate(videos, 1)
+    ]
+
+
+def _entry(number: int, line: bytes, folder: Path) -> Entry:
+    item = _object(line)
+    if unknown := sorted(item.keys() - FIELDS):
+        raise _Problem(
+            f"unknown fields {', '.join(map(repr, unknown))}; known are {', '.join(sorted(FIELDS))}"
+        )
+    video = _text(item, "video")
+    if video is None:
+        raise _Problem("no video; add `video`")
+    shots, caption = _storyboard(item.get("storyboard"), folder)
+    prompt = _words(item, "prompt") or caption
+    faces = item.get("reference_faces", [])
+    if not isinstance(faces, list):
+        raise _Problem(f"reference_faces is {faces!r}; give a list of paths")
+    given = Given(
+        video=_place("video", video, folder),
+        reference=_optional_place(item, "reference", folder),
+        history=_optional_place(item, "history", folder),
+        prompt=prompt,
+        shots=shots,
+        reference_faces=tuple(_place("reference_faces", face, folder) for face in faces),
+    )
+    return Entry(
+        line=number,
+        sample_id=_words(item, "sample_id") or shown_path(video),
+        model=_words(item, "model") or DEFAULT_MODEL,
+        seed=_seed(item.get("seed", 0)),
+        group=_words(item, "group") or _group_of(given, video),
+        given=given,
+    )
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        double = next((name for name in names if names.count(name) > 1), None)
+        if double is not None:
+            raise _Problem(f"{double!r} is there twice; keep one")
+        return dict(pairs)
+
+    try:
+        # Bytes of file names that are not UTF-8 travel as lone surrogates, as Python's paths do.
+        item = json.loads(line.decode("utf-8", "surrogateescape"), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise _Problem(f"not JSON ({error}); write one object a line") from error
+    if not isinstance(item, dict):
+        raise _Problem(f"{shown_path(str(item))[:60]!r} is no JSON object; write {{...}}")
+    return item
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    """A field that is text, or None if it is not there."""
+    value = item.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise _Problem(f"{name} is {value!r}; write text, or leave it out")
+    return value
+
+
+def _words(item: Mapping[str, Any], name: str) -> str | None:
+    """Text that goes into tables and models, so that it must be UTF-8."""
+    value = _text(item, name)
+    if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise _Problem(f"{name} {shown_path(value)!r} is not UTF-8; save the manifest as UTF-8")
+    return value
+
+
+def _seed(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
+        raise _Problem(f"seed is {value!r}; write a whole number, or leave it out")
+    return value
+
+
+def _optional_place(item: Mapping[str, Any], name: str, folder: Path) -> str | None:
+    value = _text(item, name)
+    return None if value is None else _place(name, value, folder)
+
+
+def _place(name: str, value: object, folder: Path) -> str:
+    """The URI of a file that is there; URIs are taken at their word."""
+    if not isinstance(value, str):
+        raise _Problem(f"{name} is {value!r}; write a path")
+    if "://" in value:
+        return value
+    try:
+        path = folder / value
+        if not path.is_file():
+            raise _Problem(
+                f"{name} {shown_path(value)!r} is no file in {shown_path(folder.absolute())}; "
+                "paths count from the manifest"
+            )
+        return path_to_uri(path)
+    except ValueError as error:  # a NUL byte, or a surrogate that stands for no byte
+        raise _Problem(f"{name} {value!r} cannot be a file's name ({error}); mend it") from error
+
+
+def _group_of(given: Given, video: str) -> str:
+    """Samples of one prompt belong together, whoever made them."""
+    words = [given.prompt, *(shot.caption for shot in given.shots)]
+    if any(words):
+        return f"prompt-{sha256_json(words)[:16]}"
+    return shown_path(given.reference or Path(video).with_suffix(""))
+
+
+def _storyboard(value: object, folder: Path) -> tuple[tuple[Shot, ...], str | None]:
+    """The shots and the global caption of a storyboard, inline or in a file."""
+    if value is None:
+        return (), None
+    if isinstance(value, str):
+        place = folder / value
+        try:
+            value = _object(place.read_bytes())
+        except (OSError, ValueError) as error:
+            raise _Problem(
+                f"storyboard {shown_path(place)!r} cannot be read ({error}); paths count from the "
+                "manifest"
+            ) from error
+        except _Problem as problem:
+            raise _Problem(f"storyboard {shown_path(place)!r}: {problem}") from problem
+    board = {"shots": value} if isinstance(value, list) else value
+    if not isinstance(board, dict) or not isinstance(board.get("shots"), list):
+        raise _Problem(f"storyboard is {value!r}; give its shots, or the path of a JSON file")
+    if unknown := sorted(board.keys() - BOARD_FIELDS):
+        raise _Problem(f"storyboard has unknown fields {', '.join(map(repr, unknown))}")
+    if board.get("schema_version", 1) != 1:
+        raise _Problem(f"storyboard is of schema_version {board['schema_version']!r}; write 1")
+    shots = tuple(_shot(number, shot) for number, shot in enumerate(board["shots"]))
+    return shots, _words(board, "global_caption")
+
+
+def _shot(number: int, shot: object) -> Shot:
+    if not isinstance(shot, dict) or shot.keys() != SHOT_FIELDS:
+        raise _Problem(
+            f"shot {number} is {shot!r}; give it exactly {', '.join(sorted(SHOT_FIELDS))}"
+        )
+    start, end = (_seconds(number, shot, name) for name in ("start_seconds", "end_seconds"))
+    caption = _words(shot, "caption")
+    if end <= start or caption is None:
+        raise _Problem(f"shot {number} is {shot!r}; give a span that is not empty, and a caption")
+    return Shot(start_seconds=start, end_seconds=end, caption=caption)
+
+
+def _seconds(number: int, shot: Mapping[str, Any], name: str) -> float:
+    value = shot[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
+        raise _Problem(f"{name} of shot {number} is {value!r}; write seconds from 0 on")
+    return float(value)

@@ -1,0 +1,195 @@
+"""A manifest to a run directory: ``generations/`` says what was given, ``scores/`` its worth.
+
+<out>/generations, <out>/scores            of a whole run
+<out>/shards/<i>-of-<n>/...                the same of one shard each; readers join them
+<out>/answers.jsonl                        what judges said
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from pfp.errors import ConfigError, NothingUsable, SchemaError
+from pfp.eval.manifest import Entry, read_manifest
+from pfp.eval.protocol import DecoderName, Protocol, ProtocolName
+from pfp.eval.score import ScoreSettings, score_stage, score_subjects
+from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, choose, rows_of
+from pfp.eval.suites import choose_metrics
+from pfp.io import tables
+from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
+from pfp.runtime.run import Engine
+from pfp.schema import KEPT, GenerationRecord
+
+GIVEN: Final = "given"  # the task of samples that came by a manifest
+SHARDS: Final = "shards"
+ANSWERS: Final = "answers.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What ``pfp-eval run`` is told. ``shard`` is ``(i, n)``, the i-th of n from 1."""
+
+    manifest: str
+    out: str
+    suite: str | None = None
+    metrics: tuple[str, ...] = ()
+    protocol: ProtocolName | None = None
+    decoder: DecoderName = "pyav"
+    limit: int | None = None
+    shard: tuple[int, int] | None = None
+    device: str = "auto"
+    judge: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could choose no sample."""
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}; give 1 or more samples")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise ConfigError(f"shard is {self.shard[0]}/{self.shard[1]}; give i/n, i from 1 to n")
+
+    @property
+    def directory(self) -> str:
+        """Where this run's tables go."""
+        out = self.out.rstrip("/")
+        return out if self.shard is None else f"{out}/{SHARDS}/{self.shard[0]}-of-{self.shard[1]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Samples and metrics of a run, before anything is measured."""
+
+    entries: tuple[Entry, ...]
+    known: tuple[Entry, ...]  # all of the manifest or the shard, whatever the limit
+    choices: tuple[Choice, ...]
+    settings: ScoreSettings
+    directory: str
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """The samples to be measured."""
+        return [subject_of(entry) for entry in self.entries]
+
+    def backlog(self) -> Backlog:
+        """Which rows a run would compute; nothing is written."""
+        stage = score_stage(self.settings, num_metrics=len(self.choices))
+        inputs = pa.Table.from_pylist(rows_of(self.subjects, self.choices), schema=INPUT_SCHEMA)
+        return backlog(stage, inputs, f"{self.directory}/scores")
+
+
+def prepare(settings: RunSettings) -> Prepared:
+    """The samples of the manifest and the metrics as they could be measured here.
+
+    Raises:
+        InputError: the manifest has a fault.
+        ConfigError: a metric, suite, protocol, decoder or judge is not there.
+        NothingUsable: the shard has no sample.
+    """
+    chosen = choose_metrics(settings.suite, settings.metrics, settings.protocol)
+    choices = tuple(
+        choose(name, Protocol(name=protocol, decoder=settings.decoder), judge=settings.judge)
+        for name, protocol in chosen.items()
+    )
+    entries = read_manifest(settings.manifest)
+    known = _of_shard(entries, settings.shard)
+    wanted = _of_shard(entries[: settings.limit], settings.shard)
+    if not wanted:
+        raise NothingUsable(f"{settings.manifest} has no sample for this shard; use fewer shards")
+    return Prepared(
+        entries=wanted,
+        known=known,
+        choices=choices,
+        settings=ScoreSettings(
+            metrics=tuple(chosen),
+            device=settings.device,
+            judge=settings.judge,
+            answers=f"{settings.directory}/{ANSWERS}",
+            resources=Resources(num_gpus=int(settings.device.startswith("cuda"))),
+        ),
+        directory=settings.directory,
+    )
+
+
+def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None) -> StageReport:
+    """Bring the run directory up to date with the manifest, and say what became of the rows."""
+    directory = prepared.directory
+    earlier = _sample_ids(f"{directory}/generations") | {e.sample_id for e in prepared.entries}
+    kept = [entry for entry in prepared.known if entry.sample_id in earlier]
+    table = GenerationRecord.table([record_of(entry) for entry in kept])
+    tables.write_table(f"{directory}/generations", table, GenerationRecord)
+    report = score_subjects(
+        prepared.subjects,
+        prepared.choices,
+        f"{directory}/scores",
+        prepared.settings,
+        known=[subject_of(entry) for entry in kept],
+        engine=engine,
+        progress=progress,
+    )
+    summary.merge_stage(directory, report)
+    return report
+
+
+def record_of(entry: Entry) -> GenerationRecord:
+    """The entry as runs keep it."""
+    given = entry.given
+    prompts = [given.prompt] if given.prompt else [shot.caption for shot in given.shots]
+    return GenerationRecord(
+        sample_id=entry.sample_id,
+        task=GIVEN,
+        clip_id=entry.group,
+        memory_clip_id=None,
+        arm=entry.model,
+        model_id=entry.model,
+        checkpoint_sha256="",
+        seed=entry.seed,
+        rate=None,
+        prompts=prompts,
+        video_uri=given.video,
+        reference_uri=given.reference,
+        history_uri=given.history,
+        verdict=KEPT,
+    )
+
+
+def default_out(manifest: str | Path) -> str:
+    """``runs/<name of the manifest>``."""
+    return f"runs/{Path(manifest).resolve().stem}"
+
+
+def _sample_ids(directory: str) -> set[str]:
+    """The samples of a table; none if there is no table."""
+    try:
+        table = tables.read_table(directory, GenerationRecord, columns=["sample_id"])
+    except SchemaError:
+        return set()
+    return set(table["sample_id"].to_pylist())
+
+
+def _of_shard(entries: Sequence[Entry], shard: tuple[int, int] | None) -> tuple[Entry, ...]:
+    """The shard's own samples: which one a sample is in depends on its id alone."""
+    if shard is None:
+        return tuple(entries)
+    index, count = shard
+    return tuple(entry for entry in entries if _place_in(entry.sample_id, count) == index - 1)
+
+
+def _place_in(sample_id: str, num_shards: int) -> int:
+    digest = hashlib.sha256(sample_id.encode()).digest()
+    return int.from_bytes(digest[:8]) % num_shards
+
+
+def subject_of(entry: Entry) -> Subject:
+    """The entry as it is scored."""
+    return Subject(
+        sample_id=entry.sample_id,
+        arm=entry.model,
+        clip_id=entry.group,
+        given=entry.given,
+        stand_in=f"uri:{entry.given.video}",
+    )

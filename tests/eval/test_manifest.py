@@ -1,0 +1,182 @@
+"""Manifests: what is read, and what is said about each thing that is wrong with one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pfp.errors import InputError
+from pfp.eval.manifest import check_manifest, read_manifest
+from pfp.eval.metrics import Shot
+from pfp.io.media import uri_to_path
+
+SHOT = {"start_seconds": 0, "end_seconds": 1.5, "caption": "A kite rises."}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with files that a manifest may name."""
+    (tmp_path / "sub").mkdir()
+    for name in ("a.mp4", "b.webm", "sub/c.mp4", "face.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def write(folder: Path, *lines: Any) -> Path:
+    """A manifest of these objects, or of these texts as they are."""
+    path = folder / "manifest.jsonl"
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(texts) + "\n")
+    return path
+
+
+def test_all_fields_are_read(folder: Path) -> None:
+    """Paths count from the manifest, everything else is taken as it stands."""
+    line = {
+        "sample_id": "one",
+        "video": "sub/c.mp4",
+        "prompt": "A kite.",
+        "storyboard": [SHOT],
+        "reference": "a.mp4",
+        "history": "b.webm",
+        "model": "ours",
+        "seed": 3,
+        "group": "g",
+        "reference_faces": ["face.png"],
+    }
+    entry = read_manifest(write(folder, line))[0]
+
+    assert (entry.sample_id, entry.model, entry.seed, entry.group) == ("one", "ours", 3, "g")
+    given = entry.given
+    places = (given.video, given.reference, given.history, *given.reference_faces)
+    assert [uri_to_path(str(place)) for place in places] == [
+        str(folder / name) for name in ("sub/c.mp4", "a.mp4", "b.webm", "face.png")
+    ]
+    assert given.prompt == "A kite."
+    assert given.shots == (Shot(start_seconds=0.0, end_seconds=1.5, caption="A kite rises."),)
+
+
+def test_only_a_video_is_needed(folder: Path) -> None:
+    """Without an id the path is one, and without a prompt the path without suffix is the group."""
+    entry = read_manifest(write(folder, {"video": "sub/c.mp4"}))[0]
+
+    assert (entry.sample_id, entry.model, entry.group) == ("sub/c.mp4", "model", "sub/c")
+    assert entry.given.prompt is None
+
+
+def test_samples_of_one_prompt_are_one_group(folder: Path) -> None:
+    """Whoever made them: that is what intervals and comparisons go by."""
+    lines = [
+        {"video": "a.mp4", "prompt": "A kite.", "model": "x"},
+        {"video": "b.webm", "prompt": "A kite.", "model": "y"},
+        {"video": "sub/c.mp4", "prompt": "A dog.", "model": "y"},
+    ]
+    groups = [entry.group for entry in read_manifest(write(folder, *lines))]
+
+    assert groups[0] == groups[1] != groups[2]
+
+
+@pytest.mark.parametrize("form", ["list", "object", "file"])
+def test_storyboards_are_inline_or_in_a_file(folder: Path, form: str) -> None:
+    """A list of shots, an object with shots and a global caption, or the path of such a file."""
+    board = {"schema_version": 1, "global_caption": "All.", "shots": [SHOT]}
+    (folder / "board.json").write_text(json.dumps(board))
+    storyboard = {"list": [SHOT], "object": board, "file": "board.json"}[form]
+    given = read_manifest(write(folder, {"video": "a.mp4", "storyboard": storyboard}))[0].given
+
+    assert [shot.caption for shot in given.shots] == ["A kite rises."]
+    assert given.prompt == (None if form == "list" else "All.")
+
+
+def test_a_folder_is_a_manifest(folder: Path) -> None:
+    """Every video in it, subfolders too, in the order of names; other files do not count."""
+    entries = read_manifest(folder)
+
+    assert [entry.sample_id for entry in entries] == ["a.mp4", "b.webm", "sub/c.mp4"]
+    assert [entry.group for entry in entries] == ["a", "b", "sub/c"]
+    assert {entry.model for entry in entries} == {folder.name}
+
+
+@pytest.mark.parametrize("kind", ["folder", "raw bytes", "escaped"])
+def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
+    """The file is found by its bytes; ids and groups are text that any table can hold."""
+    name = b"caf\xe9.mp4"
+    path = os.path.join(os.fsencode(folder / "sub"), name)  # noqa: PTH118 - bytes
+    Path(os.fsdecode(path)).write_bytes(b"x")
+    if kind == "folder":
+        entry = read_manifest(folder / "sub")[1]
+    else:
+        line = b'{"video": "sub/caf\xe9.mp4"}' if kind == "raw bytes" else None
+        manifest = folder / "m.jsonl"
+        manifest.write_bytes(line or json.dumps({"video": "sub/" + os.fsdecode(name)}).encode())
+        entry = read_manifest(manifest)[0]
+
+    assert os.fsencode(uri_to_path(entry.given.video)) == path
+    assert entry.sample_id.endswith("caf\\xe9.mp4")
+    assert entry.sample_id.encode() + entry.group.encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ({"video": "a.mp4", "promt": "x"}, "line 2: unknown fields 'promt'; known are"),
+        ({"prompt": "x"}, "line 2: no video; add `video`"),
+        ({"video": "gone.mp4"}, "line 2: video 'gone.mp4' is no file in"),
+        ({"video": "sub"}, "line 2: video 'sub' is no file in"),
+        ({"video": "b.webm", "reference": "gone.mp4"}, "line 2: reference 'gone.mp4' is no file"),
+        ({"video": "b.webm", "reference_faces": ["no.png"]}, "reference_faces 'no.png' is no file"),
+        ({"video": "b.webm", "reference_faces": "face.png"}, "give a list of paths"),
+        ({"video": "a.mp4"}, "line 2: sample_id 'a.mp4' is that of line 1, too"),
+        ({"video": "b.webm", "prompt": ""}, "line 2: prompt is ''; write text, or leave it out"),
+        ({"video": "b.webm", "prompt": 7}, "line 2: prompt is 7; write text"),
+        ({"video": "b.webm", "prompt": "\udce9"}, "is not UTF-8; save the manifest as UTF-8"),
+        ({"video": "b.webm", "seed": "x"}, "line 2: seed is 'x'; write a whole number"),
+        ({"video": "b.webm", "seed": True}, "line 2: seed is True; write a whole number"),
+        ({"video": "b\0"}, "is no file in"),
+        ({"video": "b\ud800"}, "cannot be a file's name"),
+        ({"video": 3}, "line 2: video is 3; write text"),
+        ('{"video": "b.webm", "video": "a.mp4"}', "line 2: 'video' is there twice; keep one"),
+        ("[1]", "line 2: '[1]' is no JSON object"),
+        ("video.mp4", "line 2: not JSON"),
+        ({"video": "b.webm", "storyboard": "no.json"}, "cannot be read"),
+        ({"video": "b.webm", "storyboard": "notes.txt"}, "notes.txt': not JSON"),
+        ({"video": "b.webm", "storyboard": 5}, "storyboard is 5; give its shots"),
+        ({"video": "b.webm", "storyboard": [{"caption": "x"}]}, "shot 0 is"),
+        ({"video": "b.webm", "storyboard": [{**SHOT, "end_seconds": 0}]}, "not empty"),
+        ({"video": "b.webm", "storyboard": [{**SHOT, "end_seconds": "1"}]}, "write seconds"),
+        ({"video": "b.webm", "storyboard": {"shots": [SHOT], "x": 1}}, "unknown fields 'x'"),
+        ({"video": "b.webm", "storyboard": {"shots": [SHOT], "schema_version": 2}}, "write 1"),
+    ],
+)
+def test_each_fault_names_its_line_and_its_cure(folder: Path, line: Any, expected: str) -> None:
+    """A wrong line is never skipped in silence."""
+    manifest = write(folder, {"video": "a.mp4"}, line)
+
+    with pytest.raises(InputError) as caught:
+        read_manifest(manifest)
+    assert expected in str(caught.value)
+    assert len(check_manifest(manifest)[1]) == 1
+
+
+def test_many_faults_are_counted(folder: Path) -> None:
+    """The error shows the first three and says how many more there are."""
+    manifest = write(folder, *[{"video": f"gone{k}.mp4"} for k in range(5)])
+
+    with pytest.raises(InputError, match=r"gone2\.mp4.*; and 2 more, see `pfp-eval validate`"):
+        read_manifest(manifest)
+
+
+def test_nothing_to_score_is_said(tmp_path: Path) -> None:
+    """An empty manifest, an empty folder and no file are three errors."""
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    for path, expected in (
+        (tmp_path / "empty.jsonl", "is empty"),
+        (tmp_path / "gone.jsonl", "cannot be read"),
+        (tmp_path, "holds no video"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            read_manifest(path)
