@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import open_clip
@@ -139,7 +140,10 @@ def v2_tensors() -> dict[str, Tensor]:
     return random_tensors(tensors, 3)
 
 
-def test_v1_agrees_with_the_definition(tower: dict[str, Tensor], tmp_path: Path) -> None:
+@pytest.mark.parity
+def test_v1_agrees_with_the_definition(
+    tower: dict[str, Tensor], tmp_path: Path, parity: Callable[..., None]
+) -> None:
     """Ratings of a linear head over 10 are the definition's to 1e-6."""
     head = v1_tensors()
     torch.save(head, tmp_path / "linear.pth")
@@ -154,12 +158,14 @@ def test_v1_agrees_with_the_definition(tower: dict[str, Tensor], tmp_path: Path)
     units = [unit(embedding_of(pixels, tower, SMALL_LAYERS)) for pixels in pixels_NCHW]
     expected = [float(head["weight"][0] @ vector + head["bias"]) for vector in units]
     assert max(expected) - min(expected) > 0.05
-    assert [rating / 10 for rating in expected] == pytest.approx(
-        [rating / 10 for rating in ratings], abs=1e-6
-    )
+    difference = max(abs(a - b) / 10 for a, b in zip(expected, ratings, strict=True))
+    parity("aesthetic", "CLIP's tower and a linear head, as functions", difference, tolerance=1e-6)
 
 
-def test_v2_agrees_with_the_definition(tower: dict[str, Tensor], tmp_path: Path) -> None:
+@pytest.mark.parity
+def test_v2_agrees_with_the_definition(
+    tower: dict[str, Tensor], tmp_path: Path, parity: Callable[..., None]
+) -> None:
     """Ratings of the five layers, with nothing between them, are the definition's to 1e-6."""
     head = v2_tensors()
     torch.save(head, tmp_path / "mlp.pth")
@@ -177,7 +183,8 @@ def test_v2_agrees_with_the_definition(tower: dict[str, Tensor], tmp_path: Path)
         for layer in (0, 2, 4, 6, 7):
             x = head[f"layers.{layer}.weight"] @ x + head[f"layers.{layer}.bias"]
         expected.append(float(x))
-    assert expected == pytest.approx(ratings, abs=1e-6)
+    difference = max(abs(a - b) for a, b in zip(expected, ratings, strict=True))
+    parity("aesthetic.v2", "CLIP's tower and five layers, as functions", difference, tolerance=1e-6)
     assert expected[0] != pytest.approx(expected[1], abs=1e-4)
 
 
