@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pfp.errors import ConfigError, InputError
@@ -100,8 +101,11 @@ def _run(options: argparse.Namespace) -> int:
     from pfp import runtime
     from pfp.eval.run import prepare, run
     from pfp.eval.runs import read_run
+    from pfp.eval.score import device_of
 
     settings = _settings(options)
+    if options.engine == "ray":  # its workers see no GPU that was not asked for
+        settings = replace(settings, device=device_of(settings.device))
     prepared = prepare(settings)
     with runtime.connect(options.engine):
         run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())

@@ -318,3 +318,16 @@ def test_wrong_options_are_one_sentence(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_many_metrics_are_several_tables(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three metrics fit side by side; more stand below them, in lines that a terminal holds."""
+    metrics = "psnr,psnr_global,high_band_psnr,ssim,ssim_y"
+    main(["run", str(manifest), "--out", str(tmp_path / "run"), "--metrics", metrics])
+    printed = capsys.readouterr().out.splitlines()
+
+    assert sum(line.startswith("arm ") for line in printed) == 2
+    assert sum(line.startswith("near ") for line in printed) == 2
+    assert max(len(line) for line in printed) <= 100

@@ -11,6 +11,7 @@ from pfp.eval.report import words
 
 COLUMNS = 100
 MAX_NAME = 30
+MAX_METRICS = 3  # of one table; more do not fit into its width
 
 
 def render_text(board: Leaderboard) -> str:
@@ -50,12 +51,19 @@ def _wrapped(sentence: str) -> list[str]:
 
 
 def _table(board: Leaderboard) -> list[str]:
-    """Two lines per arm: means, then intervals with n and coverage."""
+    """As many tables, one under the other, as it takes to be read."""
     measured = [card for card in board.metrics if board.is_measured(card.metric_id)]
+    blocks = [measured[k : k + MAX_METRICS] for k in range(0, len(measured), MAX_METRICS)]
+    lines = [line for block in blocks or [[]] for line in ["", *_block(board, block)]]
+    return lines[1:]
+
+
+def _block(board: Leaderboard, measured: list[MetricCard]) -> list[str]:
+    """Two lines per arm: means, then intervals with n and coverage."""
     names = max(len("arm"), *(len(arm.name) for arm in board.arms))
     width = min(names, MAX_NAME) + 2
     cell = min(32, (COLUMNS - width) // max(1, len(measured)))
-    header = "arm".ljust(width) + "".join(_heading(card).ljust(cell) for card in measured)
+    header = "arm".ljust(width) + "".join(_heading(card, cell).ljust(cell) for card in measured)
     rule = "-" * min(COLUMNS, width + cell * len(measured))
     lines = [header.rstrip(), rule]
     for role in ROLES:
@@ -67,8 +75,11 @@ def _table(board: Leaderboard) -> list[str]:
     return lines
 
 
-def _heading(card: MetricCard) -> str:
-    return f"{card.title}{words.unit(card)} ({card.direction} is better)"
+def _heading(card: MetricCard, width: int) -> str:
+    """Title and direction as far as they fit, else the metric's name."""
+    title = f"{card.title}{words.unit(card)}"
+    forms = (f"{title} ({card.direction} is better)", f"{title} ({card.direction})")
+    return next((form for form in forms if len(form) < width), card.name)
 
 
 def _rows(arm: Arm, measured: list[MetricCard], width: int, cell: int) -> list[str]:
