@@ -418,3 +418,11 @@ def test_what_is_no_digest_is_refused(entry: Weights, digits: str) -> None:
     """A lock must not hold what can never match, nor a prefix that matches by chance."""
     with pytest.raises(ConfigError, match="hex digits; give null"):
         replace(entry, sha256=digits)
+
+
+def test_a_pin_that_the_lock_contradicts_is_an_error(entry: Weights) -> None:
+    """A lock that learns the digest's beginning later refuses what was pinned before it."""
+    weights.fetch("net", lock={"net": replace(entry, sha256=None, bytes=None)})
+
+    with pytest.raises(WeightsError, match=f"pins {SHA256}, which is not the 00000000 of net"):
+        weights.find("net", lock={"net": replace(entry, sha256="0" * 8, bytes=None)})
