@@ -8,14 +8,24 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import combinations
 
 import pfp
 from pfp.errors import InputError, NothingUsable
-from pfp.eval.aggregate import Bootstrap, clip_means, holm, paired_difference, summarise
+from pfp.eval.aggregate import (
+    Bootstrap,
+    Summary,
+    clip_means,
+    holm,
+    paired_difference,
+    summarise,
+    summarise_yes_no,
+)
 from pfp.eval.arms import ROLES, focus_of, role_of
 from pfp.eval.leaderboard import Arm, Cell, Comparison, Leaderboard, Values
 from pfp.eval.metrics import METRICS, resolve
 from pfp.eval.metrics.base import MetricCard
+from pfp.eval.significance import MAX_METHODS, letters
 from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 
 RETRIEVE = "retrieve"
@@ -76,6 +86,8 @@ def build_leaderboard(
         focus=focus,
         clip_ids=tuple(sorted({record.clip_id for record in made})),
         values=run.values,
+        letters=_letters(run, [arm for arm in arms if arm.role == "method"]),
+        is_retrieval=all(record.task == RETRIEVE for record in made),
         num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
         seeds=tuple(sorted({record.seed for record in made})),
         not_made=_not_made(generations),
@@ -145,11 +157,7 @@ def _arm_of(run: _Run, name: str) -> Arm:
     num_expected = len({record.clip_id for record in run.made})
     cells = {
         card.metric_id: Cell(
-            summary=summarise(
-                run.values[card.metric_id][name],
-                num_expected=num_expected,
-                bootstrap=run.bootstrap,
-            ),
+            summary=_summary(run, card, name, num_expected),
             num_samples=len(mine),
             unscored=_unscored(card.metric_id, mine, run.scores),
         )
@@ -165,6 +173,15 @@ def _arm_of(run: _Run, name: str) -> Arm:
         num_steps=_single([record.num_steps for record in mine]),
         cells=cells,
     )
+
+
+def _summary(run: _Run, card: MetricCard, name: str, num_expected: int) -> Summary:
+    """A share of yes has Wilson's interval, as long as each clip has one answer."""
+    of_arm = run.values[card.metric_id][name]
+    if card.is_yes_no and set(of_arm.values()) <= {0.0, 1.0}:
+        confidence = run.bootstrap.confidence
+        return summarise_yes_no(of_arm, num_expected=num_expected, confidence=confidence)
+    return summarise(of_arm, num_expected=num_expected, bootstrap=run.bootstrap)
 
 
 def _single(values: Sequence[int | None]) -> int | None:
@@ -240,6 +257,33 @@ def _comparisons(run: _Run, focus: str | None, names: Sequence[str]) -> list[Com
             run.values, card.metric_id, focus, [n for n in names if n != focus], run.bootstrap
         )
     ]
+
+
+def _letters(run: _Run, methods: Sequence[Arm]) -> dict[str, dict[str, str]]:
+    """Letters by metric, ``a`` with the best; none of a single method, or of very many."""
+    found = {}
+    for card in run.cards:
+        of_arm = run.values[card.metric_id]
+        means = {arm.name: arm.cells[card.metric_id].summary.mean for arm in methods}
+        names = [name for name in means if of_arm[name]]
+        names.sort(key=lambda name, means=means, card=card: _cost(means[name], card))  # type: ignore[misc]
+        if not 2 <= len(names) <= MAX_METHODS:
+            continue
+        pairs = list(combinations(names, 2))
+        p_values = holm(
+            [
+                paired_difference(of_arm[a], of_arm[b], bootstrap=run.bootstrap).p_value
+                for a, b in pairs
+            ]
+        )
+        level = 1 - run.bootstrap.confidence
+        different = {
+            frozenset(pair)
+            for pair, p in zip(pairs, p_values, strict=True)
+            if p is not None and p < level
+        }
+        found[card.metric_id] = letters(names, different)
+    return found
 
 
 def compare(

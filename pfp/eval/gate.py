@@ -23,7 +23,7 @@ _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """A condition on the mean paired difference under one metric, in the metric's own unit."""
+    """A condition on the mean paired difference under one metric, as tables show it (x100)."""
 
     text: str
     metric: str
@@ -52,6 +52,8 @@ def broken(gates: Sequence[Gate], comparisons: Sequence[Comparison]) -> list[str
         difference = by_metric.get(gate.metric)
         if difference is None or difference.mean is None:
             found.append(f"{gate.text}: not measured on any clip that both have")
-        elif _OPERATORS[gate.sign](difference.mean, gate.bound):
-            found.append(f"{gate.text}: the difference is {difference.mean:+.6g}")
+            continue
+        shown = difference.mean * resolve(gate.metric).card.scale
+        if _OPERATORS[gate.sign](shown, gate.bound):
+            found.append(f"{gate.text}: the difference is {shown:+.6g}")
     return found

@@ -63,7 +63,9 @@ class Leaderboard:
     focus: str | None
     clip_ids: tuple[str, ...]
     values: Values
+    letters: Mapping[str, Mapping[str, str]]  # metric id -> method -> ``pfp.eval.significance``
     num_frames: int
+    is_retrieval: bool  # frames that a memory gave back; else somebody's videos
     seeds: tuple[int, ...]
     not_made: Mapping[str, int]
     num_continuations: int
@@ -82,6 +84,11 @@ class Leaderboard:
     def is_measured(self, metric_id: str) -> bool:
         """Whether any arm has a value under the metric."""
         return any(arm.cells[metric_id].summary.mean is not None for arm in self.arms)
+
+    @property
+    def measured(self) -> tuple[MetricCard, ...]:
+        """The metrics that have a value anywhere, in order."""
+        return tuple(card for card in self.metrics if self.is_measured(card.metric_id))
 
     def best(self, card: MetricCard) -> float | None:
         """The best mean of a method under the metric; None when none was measured."""
@@ -121,6 +128,7 @@ class Leaderboard:
             "comparisons": [_comparison_json(item) for item in self.comparisons],
             "clip_ids": list(self.clip_ids),
             "values": self.values,
+            "letters": self.letters,
             "num_frames": self.num_frames,
             "seeds": list(self.seeds),
             "not_made": dict(self.not_made),

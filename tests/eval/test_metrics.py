@@ -83,3 +83,10 @@ def test_a_value_is_a_number_or_a_reason(value: float | None, reason: str | None
     """A metric cannot give both a number and a reason, nor neither."""
     with pytest.raises(ValueError, match="give exactly one of them"):
         MetricValue(value=value, num_frames=1, evidence={}, unscored_reason=reason)
+
+
+def test_titles_tell_metrics_apart() -> None:
+    """No two columns of a table can have one heading."""
+    titles = [resolve(name).card.title for name in METRICS]
+
+    assert sorted(set(titles)) == sorted(titles)

@@ -81,3 +81,16 @@ def test_both_forms_are_written_with_the_others(run_directory: Path) -> None:
     assert first == [
         (run_directory / f"leaderboard.{form}").read_bytes() for form in ("csv", "tex")
     ]
+
+
+def test_shares_are_shown_of_a_hundred_and_stored_as_they_are(board: Leaderboard) -> None:
+    """A metric with a scale is multiplied in tables, and not in the file of numbers."""
+    card = next(card for card in board.metrics if card.name == "ssim")
+    shares = replace(card, scale=100, decimals=1)
+    scaled = replace(board, metrics=(shares,))
+    mean = board.arms[0].cells[card.metric_id].summary.mean
+    assert mean is not None
+
+    assert f"{100 * mean:.1f}" in render_latex(scaled)
+    assert "SSIM x100" in render_latex(scaled)
+    assert repr(mean) in render_csv(scaled)

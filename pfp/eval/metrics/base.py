@@ -27,6 +27,8 @@ class MetricCard:
     ``version`` goes up with any change that moves a score. ``low`` and ``high`` bound the values;
     None is unbounded. ``params`` are the choices the definition leaves open, all of them.
     ``needs`` is what a sample must have beside its video; without it the metric says nothing.
+    ``scale`` is what values are multiplied by when people read them (100, where the paper prints
+    shares of 100), and ``decimals`` are those of the product. ``is_yes_no``: a video has 0 or 1.
     """
 
     name: str
@@ -42,6 +44,8 @@ class MetricCard:
     licence: str  # of the weights or code that it needs beyond pfp's own
     weights: tuple[str, ...] = ()  # names in weights.lock
     needs: tuple[Need, ...] = ()
+    scale: int = 1
+    is_yes_no: bool = False
     cost: str = ""  # what it takes, in words: "0.4 s a frame on one CPU core"
     params: dict[str, Any] = field(default_factory=dict)
 

@@ -28,16 +28,18 @@ NUM_FRAMES: Final = 64
 Reader = Callable[[Judgement], bool | None]
 
 
-def _card(name: str, summary: str, *, parser: str) -> MetricCard:
+def _card(name: str, title: str, summary: str, *, parser: str) -> MetricCard:
     return MetricCard(
         name=name,
         version=1,
-        title="Cloth",
+        title=title,
         unit="",
         direction="higher",
         low=0.0,
         high=1.0,
-        decimals=3,
+        decimals=2,
+        scale=100,
+        is_yes_no=True,
         summary=summary,
         citation="Zheng et al., VBench-2.0, arXiv 2503.21755, 2025 (dimension human_clothes)",
         licence="that of the judge",
@@ -58,6 +60,7 @@ class ClothVBench2(JudgedMetric):
 
     card: ClassVar = _card(
         "cloth.vbench2",
+        "Cloth",
         "Whether a judge shown 64 frames says that the person stays the same and that the clothes "
         "do. Videos without exactly one person are unscored (not_one_person), so read it with "
         "its coverage; so are videos of which the judge says neither yes nor no.",
@@ -81,6 +84,7 @@ class ClothVBench2Compat(JudgedMetric):
 
     card: ClassVar = _card(
         "cloth.vbench2.compat",
+        "Cloth (VBench-2.0 as is)",
         "cloth.vbench2 with the reference's parser: any text that holds the letters 'yes' is yes "
         "('eyes' too), every other text is no.",
         parser="contains yes",

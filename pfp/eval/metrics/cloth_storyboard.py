@@ -36,7 +36,8 @@ class ClothStoryboard(JudgedMetric):
         direction="higher",
         low=0.0,
         high=1.0,
-        decimals=3,
+        decimals=2,
+        scale=100,
         summary="Of all pairs of shots in which a judge sees the same person, the fraction in "
         "which it says that the clothes are the same. Pairs of which it says neither yes nor no "
         "are left out and counted in the evidence. Of a storyboard of more than 12 shots, 12 "

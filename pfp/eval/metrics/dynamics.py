@@ -36,7 +36,9 @@ _VBENCH = MetricCard(
     direction="higher",
     low=0.0,
     high=1.0,
-    decimals=4,
+    decimals=2,
+    scale=100,
+    is_yes_no=True,
     summary=(
         "1 if a quarter of the pairs of frames, taken about 8 times a second, move: the mean of "
         "the longest 5 % of RAFT's vectors, padding included, exceeds 6 px at a shorter side of "
@@ -164,6 +166,8 @@ class DynamicsMagnitude(Metric):
         unit="px per 1/8 s at 256 px",
         high=None,
         decimals=2,
+        scale=1,
+        is_yes_no=False,
         summary=(
             "Mean over pairs of the mean of the longest 5 % of RAFT's vectors, in pixels per 1/8 s "
             "of a frame scaled to a shorter side of 256 px, at any frame rate and size; "

@@ -45,7 +45,9 @@ def _card(name: str, title: str, summary: str, **params: Any) -> MetricCard:
         direction="higher",
         low=0.0,
         high=1.0,
-        decimals=3,
+        decimals=2,
+        scale=100,
+        is_yes_no=name != "instance.fraction",
         summary=summary,
         citation="Zheng et al., VBench-2.0, arXiv 2503.21755, 2025 (instance_preservation)",
         licence="that of the judge",
@@ -178,7 +180,7 @@ class InstanceVBench2Compat(JudgedMetric):
 
     card: ClassVar = _card(
         "instance.vbench2.compat",
-        "Instance",
+        "Instance (VBench-2.0 as is)",
         "instance.vbench2 with the reference's faults: a text that holds 'yes' ('eyes' too) or "
         "'(A)' is bad and every other one ('A.' too) is good, a window without an answer is good, "
         "and a video of less than 2 s is 1.",

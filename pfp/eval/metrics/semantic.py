@@ -41,7 +41,8 @@ class Semantic(Metric):
         direction="higher",
         low=-1.0,
         high=1.0,
-        decimals=4,
+        decimals=2,
+        scale=100,
         summary=(
             "Cosine of ViCLIP's embeddings of eight frames and of the prompt's first 30 tokens "
             "(VBench overall_consistency; neither times 100 nor normalised)."
@@ -88,7 +89,8 @@ class SemanticStoryboard(Metric):
         direction="higher",
         low=-1.0,
         high=1.0,
-        decimals=4,
+        decimals=2,
+        scale=100,
         summary=(
             "Cosine of ViCLIP's embeddings of a shot's eight frames and of its caption, mean over "
             "shots weighted by their frames. A caption of over 30 tokens is not cut: its sentences "

@@ -26,14 +26,19 @@ def chart(board: Leaderboard, card: MetricCard) -> Markup:
     body = [_grid(tick, ticks, height, card) for tick in ticks]
     for i, arm in enumerate(arms):
         values = board.values[card.metric_id][arm.name].values()
-        body.append(_row(arm, i, ticks, card, board.focus, quantiles(values)))
+        body.append(_row(arm, i, ticks, card, board.focus, values=quantiles(values)))
     title = (
         f"{card.title}: every clip (small), mean and interval of each arm; "
         "the numbers are in the table above."
     )
     return tag(
         "figure",
-        tag("figcaption", tag("b", card.title), words.unit(card), f", {card.direction} is better"),
+        tag(
+            "figcaption",
+            tag("b", card.title),
+            words.unit_and_scale(card),
+            f", {card.direction} is better",
+        ),
         tag("svg", tag("title", title), body, height=height, role="img", aria_label=title),
         class_="chart",
     )
@@ -44,7 +49,7 @@ def _range(board: Leaderboard, arms: Sequence[Arm], card: MetricCard) -> tuple[f
     values = [value for s in summaries for value in (s.low, s.mean, s.high) if value is not None]
     for arm in arms:
         values += quantiles(board.values[card.metric_id][arm.name].values())
-    return min(values), max(values)
+    return min(values) * card.scale, max(values) * card.scale
 
 
 def quantiles(values: Iterable[float], *, at_most: int = MAX_DOTS) -> list[float]:
@@ -91,6 +96,7 @@ def _row(
     ticks: Sequence[float],
     card: MetricCard,
     focus: str | None,
+    *,
     values: Sequence[float],
 ) -> Markup:
     summary = arm.cells[card.metric_id].summary
@@ -100,15 +106,19 @@ def _row(
     low, high = summary.low, summary.high
     span = None
     if low is not None and high is not None:
-        span = tag("line", x1=_x(low, ticks), x2=_x(high, ticks), y1=y, y2=y, class_="span")
+        left, right = (_x(bound * card.scale, ticks) for bound in (low, high))
+        span = tag("line", x1=left, x2=right, y1=y, y2=y, class_="span")
     shown = f"{words.number(mean, card)}{words.unit(card)}"
     hint = f"{arm.name}: {shown} {words.bounds(low, high, card) or ''}"
     return tag(
         "g",
         tag("title", hint),
         tag("text", shortened(arm.name), x="0", y=y + 4, class_="name"),
-        (tag("circle", cx=_x(value, ticks), cy=y + 9, r=2, class_="one") for value in values),
+        (
+            tag("circle", cx=_x(value * card.scale, ticks), cy=y + 9, r=2, class_="one")
+            for value in values
+        ),
         span,
-        tag("circle", cx=_x(mean, ticks), cy=y, r=5),
+        tag("circle", cx=_x(mean * card.scale, ticks), cy=y, r=5),
         class_="focus" if arm.name == focus else arm.role,
     )

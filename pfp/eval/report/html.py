@@ -63,10 +63,10 @@ def _embedded(board: Leaderboard) -> str:
 def _masthead(board: Leaderboard) -> Markup:
     num_clips = len(board.clip_ids)
     facts = [
-        ("clips", str(num_clips)),
-        ("frames per method", str(board.num_frames)),
+        ("clips" if board.is_retrieval else "prompts", str(num_clips)),
+        *([("frames per method", str(board.num_frames))] if board.num_frames else []),
         ("model", ", ".join(board.model_ids)),
-        ("protocol", board.protocol),
+        ("protocol", words.protocol_names(board)),
     ]
     notes = [
         tag("p", tag("b", tag("code", model)), f" {words.TINY_NOTE}", class_="caution")
@@ -75,14 +75,8 @@ def _masthead(board: Leaderboard) -> Markup:
     return tag(
         "header",
         tag("p", "pfp leaderboard", class_="eyebrow"),
-        tag("h1", "Frame retrieval from compressed memory"),
-        tag(
-            "p",
-            "Each method compresses the history of a clip into a short memory and is then asked "
-            f"for frames of it. Measured on {words.count(num_clips, 'clip')}, by comparing every "
-            "frame that came back with the true one.",
-            class_="lede",
-        ),
+        tag("h1", words.headline(board).partition(":")[0]),
+        tag("p", _lede(board), class_="lede"),
         tag(
             "dl",
             (tag("div", tag("dt", name), tag("dd", value)) for name, value in facts),
@@ -92,8 +86,22 @@ def _masthead(board: Leaderboard) -> Markup:
     )
 
 
+def _lede(board: Leaderboard) -> str:
+    if board.is_retrieval:
+        return (
+            "Each method compresses the history of a clip into a short memory and is then asked "
+            f"for frames of it. Measured on {words.count(len(board.clip_ids), 'clip')}, by "
+            "comparing every frame that came back with the true one."
+        )
+    return (
+        f"Videos for {words.count(len(board.clip_ids), 'prompt')}, each decoded once for all of "
+        f"{words.count(len(board.metrics), 'metric')}. What could not be measured has no number "
+        "and is listed with its cure."
+    )
+
+
 def _charts(board: Leaderboard) -> Markup | None:
-    measured = [card for card in board.metrics if board.is_measured(card.metric_id)]
+    measured = board.measured
     if not measured:
         return None
     return tag(

@@ -21,7 +21,7 @@ def results_section(board: Leaderboard) -> Markup:
     head = tag(
         "tr",
         tag("th", "Method", scope="col"),
-        (_column_head(card, sorted_by=i == 0) for i, card in enumerate(board.metrics)),
+        (_column_head(card, sorted_by=i == 0) for i, card in enumerate(board.measured)),
     )
     bodies = [_group(board, role) for role in ROLES if board.arms_of(role)]
     return tag(
@@ -29,7 +29,7 @@ def results_section(board: Leaderboard) -> Markup:
         tag("h2", "Results", id="results"),
         tag(
             "div",
-            _table(head, bodies, name="results", num_columns=len(board.metrics)),
+            _table(head, bodies, name="results", num_columns=len(board.measured)),
             class_="scroll",
         ),
         tag(
@@ -57,7 +57,7 @@ def _column_head(card: MetricCard, *, sorted_by: bool) -> Markup:
     direction = "descending" if card.direction == "higher" else "ascending"
     return tag(
         "th",
-        tag("span", card.title, words.unit(card), class_="metric"),
+        tag("span", card.title, words.unit_and_scale(card), class_="metric"),
         tag("small", f"{card.direction} is better"),
         scope="col",
         data_direction=direction,
@@ -69,7 +69,7 @@ def _group(board: Leaderboard, role: Role) -> Markup:
     arms = board.arms_of(role)
     title = tag(
         "tr",
-        tag("th", GROUPS[role], colspan=len(board.metrics) + 1, scope="rowgroup"),
+        tag("th", GROUPS[role], colspan=len(board.measured) + 1, scope="rowgroup"),
         class_="group",
     )
     return tag("tbody", title, (_row(board, arm) for arm in arms), data_role=role)
@@ -79,7 +79,7 @@ def _row(board: Leaderboard, arm: Arm) -> Markup:
     return tag(
         "tr",
         tag("th", _name(board, arm), scope="row"),
-        (_cell(board, arm, card) for card in board.metrics),
+        (_cell(board, arm, card) for card in board.measured),
         class_="focus" if arm.name == board.focus else None,
         data_arm=arm.name,
     )
@@ -124,11 +124,13 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
         return tag("td", tag("small", coded(words.not_measured(cell))), class_="unscored")
     best = arm.role == "method" and summary.mean == board.best(card)
     span = words.bounds(summary.low, summary.high, card) or words.NO_INTERVAL
+    letters = board.letters.get(card.metric_id, {}).get(arm.name)
     return tag(
         "td",
         tag(
             "b" if best else "span",
             words.number(summary.mean, card).replace("-", MINUS),
+            tag("sup", letters) if letters else None,
             class_="mean",
         ),
         tag("small", span.replace("-", MINUS), class_="interval"),
@@ -146,7 +148,7 @@ def differences_section(board: Leaderboard) -> Markup | None:
     head = tag(
         "tr",
         tag("th", f"{board.focus} minus ...", scope="col"),
-        (tag("th", card.title, words.unit(card), scope="col") for card in cards),
+        (tag("th", card.title, words.unit_and_scale(card), scope="col") for card in cards),
     )
     rows = [_difference_row(board, other, cards) for other in others]
     return tag(

@@ -23,8 +23,8 @@ _SPECIAL: Final = {
 
 def render_latex(board: Leaderboard) -> str:
     """A ``table`` environment; equal scores give equal bytes."""
-    columns = len(board.metrics)
-    heads = [_heading(card) for card in board.metrics]
+    columns = len(board.measured)
+    heads = [_heading(card) for card in board.measured]
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -53,12 +53,12 @@ def _line(cells: list[str]) -> str:
 
 def _heading(card: MetricCard) -> str:
     arrow = r"$\uparrow$" if card.direction == "higher" else r"$\downarrow$"
-    return f"{_escape(card.title)}{_escape(words.unit(card))} {arrow}"
+    return f"{_escape(card.title)}{_escape(words.unit_and_scale(card))} {arrow}"
 
 
 def _rows(board: Leaderboard, arm: Arm) -> list[str]:
     values, spans = [_escape(arm.name)], [""]
-    for card in board.metrics:
+    for card in board.measured:
         summary = arm.cells[card.metric_id].summary
         if summary.mean is None:
             values.append("--")
@@ -66,7 +66,9 @@ def _rows(board: Leaderboard, arm: Arm) -> list[str]:
             continue
         value = words.number(summary.mean, card)
         is_best = arm.role == "method" and summary.mean == board.best(card)
-        values.append(rf"\textbf{{{value}}}" if is_best else value)
+        letters = board.letters.get(card.metric_id, {}).get(arm.name, "")
+        shown = rf"\textbf{{{value}}}" if is_best else value
+        values.append(rf"{shown}\textsuperscript{{{letters}}}" if letters else shown)
         span = words.bounds(summary.low, summary.high, card)
         spans.append(rf"{{\scriptsize {span}}}" if span else "")
     return [_line(values), _line(spans)] if any(spans) else [_line(values)]

@@ -28,27 +28,29 @@ def _row(cells: list[str]) -> str:
 
 
 def _heading(card: MetricCard) -> str:
-    return f"{card.title}{words.unit(card)} ({card.direction} is better)"
+    return f"{card.title}{words.unit_and_scale(card)} ({card.direction} is better)"
 
 
 def _table(board: Leaderboard) -> list[str]:
     lines = [
-        _row(["arm", *(_heading(card) for card in board.metrics)]),
-        _row(["---", *("---" for _ in board.metrics)]),
+        _row(["arm", *(_heading(card) for card in board.measured)]),
+        _row(["---", *("---" for _ in board.measured)]),
     ]
     for role in ROLES:
         for arm in board.arms_of(role):
             name = _escape(arm.name) if role == "method" else f"*{_escape(arm.name)}* ({role})"
-            lines.append(_row([name, *(_cell(arm, card) for card in board.metrics)]))
+            lines.append(_row([name, *(_cell(board, arm, card) for card in board.measured)]))
     return lines
 
 
-def _cell(arm: Arm, card: MetricCard) -> str:
+def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> str:
     cell = arm.cells[card.metric_id]
     if cell.summary.mean is None:
         return _escape(words.not_measured(cell))
     span = words.bounds(cell.summary.low, cell.summary.high, card)
-    parts = [words.number(cell.summary.mean, card), span, f"({words.extent(cell.summary)})"]
+    letters = board.letters.get(card.metric_id, {}).get(arm.name)
+    extent = f"({words.extent(cell.summary)})"
+    parts = [words.number(cell.summary.mean, card), letters, span, extent]
     return " ".join(part for part in parts if part)
 
 

@@ -52,7 +52,7 @@ def _wrapped(sentence: str) -> list[str]:
 
 def _table(board: Leaderboard) -> list[str]:
     """As many tables, one under the other, as it takes to be read."""
-    measured = [card for card in board.metrics if board.is_measured(card.metric_id)]
+    measured = list(board.measured)
     blocks = [measured[k : k + MAX_METRICS] for k in range(0, len(measured), MAX_METRICS)]
     lines = [line for block in blocks or [[]] for line in ["", *_block(board, block)]]
     return lines[1:]
@@ -77,7 +77,7 @@ def _block(board: Leaderboard, measured: list[MetricCard]) -> list[str]:
 
 def _heading(card: MetricCard, width: int) -> str:
     """Title and direction as far as they fit, else the metric's name."""
-    title = f"{card.title}{words.unit(card)}"
+    title = f"{card.title}{words.unit_and_scale(card)}"
     forms = (f"{title} ({card.direction} is better)", f"{title} ({card.direction})")
     return next((form for form in forms if len(form) < width), card.name)
 

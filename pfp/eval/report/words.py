@@ -16,19 +16,24 @@ NO_INTERVAL = "no interval from one clip"
 
 
 def number(value: float, card: MetricCard) -> str:
-    """A value with the metric's decimals, without its unit."""
-    return f"{value:.{card.decimals}f}"
+    """A value as people read it, with the metric's decimals, without its unit."""
+    return f"{value * card.scale:.{card.decimals}f}"
 
 
 def signed(value: float, card: MetricCard) -> str:
     """A difference with its sign; what rounds to nothing has none."""
-    text = f"{value:+.{card.decimals}f}"
+    text = f"{value * card.scale:+.{card.decimals}f}"
     return text[1:] if float(text) == 0 else text
 
 
 def unit(card: MetricCard) -> str:
     """The unit with a space before it, if there is one."""
     return f" {card.unit}" if card.unit else ""
+
+
+def unit_and_scale(card: MetricCard) -> str:
+    """What a heading says after the title: the unit, and that shares are shown of 100."""
+    return unit(card) + (f" x{card.scale}" if card.scale != 1 else "")
 
 
 def bounds(low: float | None, high: float | None, card: MetricCard) -> str | None:
@@ -77,10 +82,16 @@ def p_value(p: float | None) -> str | None:
 def headline(board: Leaderboard) -> str:
     """What was measured, on how many clips, by which models."""
     models = ", ".join(board.model_ids)
-    return (
-        f"Frame retrieval from compressed memory: {count(len(board.clip_ids), 'clip')}, "
-        f"{count(sum(arm.role == 'method' for arm in board.arms), 'method')}, model {models}"
-    )
+    methods = count(sum(arm.role == "method" for arm in board.arms), "method")
+    if board.is_retrieval:
+        clips = count(len(board.clip_ids), "clip")
+        return f"Frame retrieval from compressed memory: {clips}, {methods}, model {models}"
+    return f"Scores of videos: {count(len(board.clip_ids), 'prompt')}, {methods}"
+
+
+def protocol_names(board: Leaderboard) -> str:
+    """The protocols without what they consist of."""
+    return ", ".join(part.partition(" (")[0] for part in board.protocol.split("; "))
 
 
 def count(n: int, noun: str) -> str:
@@ -102,9 +113,24 @@ def how_to_read(board: Leaderboard) -> list[str]:
         "counts the clips with a value, the percentage is their share of the clips asked for."
     )
     sentences = [intervals]
+    if board.letters:
+        sentences.append(
+            "Methods that share a letter do not differ significantly under that metric (paired "
+            f"bootstrap, Holm-adjusted over all pairs, level {1 - settings.confidence:.2g})."
+        )
     if len(board.clip_ids) < FEW_CLIPS:
         sentences.append(f"With fewer than {FEW_CLIPS} clips such intervals tend to be too narrow.")
+    return [*sentences, *unscored(board)]
+
+
+def unscored(board: Leaderboard) -> list[str]:
+    """What was not measured, one sentence for each reason and number of samples."""
+    titles: dict[tuple[str, int], list[str]] = {}
     for card in board.metrics:
         for reason, samples in board.unscored(card.metric_id).items():
-            sentences.append(f"{card.title}, {count(samples, 'sample')} not measured: {reason}.")
-    return sentences
+            titles.setdefault((reason, samples), []).append(card.title)
+    return [
+        f"{', '.join(names)}, {count(samples, 'sample')}{' each' if len(names) > 1 else ''} "
+        f"not measured: {reason}."
+        for (reason, samples), names in titles.items()
+    ]
