@@ -260,7 +260,10 @@ class _Pass:
 
     def _end(self, job: _Job) -> None:
         assert job.measurement is not None
-        job.outcome = _checked(job.name, job.measurement.finish())
+        found = _checked(job.name, job.measurement.finish())
+        if "per_frame" in found.evidence:  # what it takes to draw them over time
+            found = replace(found, evidence={"fps": self._extent.fps, **found.evidence})
+        job.outcome = found
         job.measurement = None
 
     def _result(self, name: str) -> Outcome:

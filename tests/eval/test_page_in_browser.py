@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ def look_at(page: Path, folder: Path, *, width: int, dark: bool) -> dict[str, An
     command += ["--disable-background-networking", "--disable-extensions", "--no-first-run"]
     command += ["--window-size=1400,1000", "--virtual-time-budget=20000"]
     command += [f"--user-data-dir={folder}", f"--blink-settings=preferredColorScheme={1 - dark}"]
-    for _ in range(4):  # on a busy machine the browser's clock runs out before the page answers
+    until = time.monotonic() + 200
+    while time.monotonic() < until:  # a busy browser's clock runs out before the page answers
         done = subprocess.run(
             [*command, "--dump-dom", frame.as_uri()],
             capture_output=True,

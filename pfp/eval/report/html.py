@@ -10,6 +10,7 @@ from pfp.eval.gallery import Continuation, Retrieval
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.report import words
 from pfp.eval.report.chart import chart
+from pfp.eval.report.html_drift import Curves, drift_section
 from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
 from pfp.eval.report.html_table import differences_section, results_section
 from pfp.eval.report.markup import Markup, tag
@@ -20,6 +21,7 @@ def render_html(
     *,
     retrievals: Sequence[Retrieval] = (),
     continuations: Sequence[Continuation] = (),
+    curves: Curves | None = None,
     link: Linker = str,
 ) -> str:
     """The page; ``link`` turns a video's URI into what the page can reach it by."""
@@ -39,6 +41,7 @@ def render_html(
             _masthead(board),
             results_section(board),
             _charts(board),
+            drift_section(board, curves or {}),
             differences_section(board),
             retrievals_section(retrievals, num_clips=len(board.clip_ids), focus=board.focus),
             continuations_section(continuations, link),

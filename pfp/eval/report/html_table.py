@@ -92,7 +92,7 @@ def _name(board: Leaderboard, arm: Arm) -> list[Markup | None]:
         facts.append(words.count(arm.num_memory_tokens, "memory token"))
     if arm.num_steps:
         facts.append(words.count(arm.num_steps, "step"))
-    if len(board.model_ids) > 1:
+    if len(board.model_ids) > 1 and arm.model_ids != (arm.name,):
         facts.append(", ".join(arm.model_ids))
     detail = " \N{MIDDLE DOT} ".join(fact for fact in facts if fact)
     against = _against_control(board) if arm.name == SHUFFLED else None

@@ -71,7 +71,7 @@ def _block(board: Leaderboard, measured: list[MetricCard]) -> list[str]:
         if arms and role == "ceiling":
             lines.append(rule)
         for arm in arms:
-            lines += _rows(arm, measured, width, cell)
+            lines += _rows(board, arm, measured, width, cell)
     return lines
 
 
@@ -82,7 +82,9 @@ def _heading(card: MetricCard, width: int) -> str:
     return next((form for form in forms if len(form) < width), card.name)
 
 
-def _rows(arm: Arm, measured: list[MetricCard], width: int, cell: int) -> list[str]:
+def _rows(
+    board: Leaderboard, arm: Arm, measured: list[MetricCard], width: int, cell: int
+) -> list[str]:
     first = arm.name[: width - 2].ljust(width)
     second = " " * width
     for card in measured:
@@ -92,7 +94,9 @@ def _rows(arm: Arm, measured: list[MetricCard], width: int, cell: int) -> list[s
             second += words.extent(summary).ljust(cell)
             continue
         span = words.bounds(summary.low, summary.high, card) or ""
-        first += f"{words.number(summary.mean, card)} {span}".ljust(cell)
+        letters = board.letters.get(card.metric_id, {}).get(arm.name)
+        parts = (words.number(summary.mean, card), letters, span)
+        first += " ".join(part for part in parts if part).ljust(cell)
         second += words.extent(summary).ljust(cell)
     return [first, second]
 

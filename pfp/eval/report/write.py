@@ -15,6 +15,7 @@ from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.locate import link_from
 from pfp.eval.report.csv import render_csv
 from pfp.eval.report.html import render_html
+from pfp.eval.report.html_drift import drift_curves
 from pfp.eval.report.latex import render_latex
 from pfp.eval.report.markdown import render_markdown
 from pfp.eval.report.text import render_text
@@ -82,6 +83,7 @@ def write_report(
         link = partial(link_from, files.html, run_directory)
 
         arms = [arm.name for arm in board.arms]
+        curves = drift_curves(board, scores)
         names = file_names(run_directory, board.clip_ids)
 
         def page(num_clips: int) -> str:
@@ -96,7 +98,9 @@ def write_report(
             sequels = continuations(
                 run_directory, generations, max_clips=num_clips, file_names=names
             )
-            return render_html(board, retrievals=clips, continuations=sequels, link=link)
+            return render_html(
+                board, retrievals=clips, continuations=sequels, curves=curves, link=link
+            )
 
         _write(files.html, _within_limit(page, min(num_clips_shown, len(board.clip_ids))))
     return board
