@@ -19,11 +19,17 @@ ARM_MARK = "#"
 def add_parsers(commands: Any) -> None:
     """Add the commands to those of ``pfp-eval``."""
     report = commands.add_parser(
-        "report", help="write leaderboard.{html,md,txt,json} of a scored run, or of several"
+        "report",
+        help="write leaderboard.{html,md,txt,json,csv,tex} of a scored run, or of several",
     )
     report.add_argument("runs", metavar="RUN", nargs="+")
-    for form in ("html", "md", "json"):
+    for form in ("html", "md", "json", "csv", "latex"):
         report.add_argument(f"--{form}", metavar="FILE", help=f"write only the {form} form, there")
+    report.add_argument(
+        "--published",
+        metavar="A,B",
+        help="show rows that papers print below, such as pfp-table1 or mag-table3",
+    )
     report.set_defaults(run=_report)
 
     compare = commands.add_parser(
@@ -48,13 +54,22 @@ def add_parsers(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from pfp.eval.published import published
     from pfp.eval.report import ReportFiles, render_text, write_report
 
-    files = ReportFiles(html=options.html, markdown=options.md, json=options.json)
+    files = ReportFiles(
+        html=options.html,
+        markdown=options.md,
+        json=options.json,
+        csv=options.csv,
+        latex=options.latex,
+    )
     if files == ReportFiles():
         files = ReportFiles.in_run(options.runs[0])
-    print(render_text(write_report(*options.runs, files=files)), end="")
-    for file in (files.html, files.markdown, files.text, files.json):
+    tables = [published(name) for name in (options.published or "").split(",") if name]
+    board = write_report(*options.runs, files=files, published=tables)
+    print(render_text(board), end="")
+    for file in (files.html, files.markdown, files.text, files.json, files.csv, files.latex):
         if file:
             print(f"wrote {file}")
     return 0

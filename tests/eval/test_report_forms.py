@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pfp.eval.leaderboard import Leaderboard
-from pfp.eval.report import load_run, render_csv, render_latex, write_report
+from pfp.eval.published import published
+from pfp.eval.report import ReportFiles, load_run, render_csv, render_latex, write_report
 from pfp.eval.score import ScoreSettings, run_score
 
 
@@ -94,3 +95,16 @@ def test_shares_are_shown_of_a_hundred_and_stored_as_they_are(board: Leaderboard
     assert f"{100 * mean:.1f}" in render_latex(scaled)
     assert "SSIM x100" in render_latex(scaled)
     assert repr(mean) in render_csv(scaled)
+
+
+def test_published_rows_stand_apart_with_their_source(run_directory: Path, tmp_path: Path) -> None:
+    """Asked for, a paper's table is on the page and in the Markdown, cells unread as a dash."""
+    files = ReportFiles(html=tmp_path / "a.html", markdown=tmp_path / "a.md")
+    write_report(run_directory, files=files, published=[published("pfp-table2")])
+    page, text = (tmp_path / "a.html").read_text(), (tmp_path / "a.md").read_text()
+
+    row = "| WanI2V + QwenEdit (1p) | 94.1 | 68.45 | 85.21 | \N{EN DASH} |"
+    assert row in text
+    assert "arXiv 2512.23851, Table 2" in text
+    assert "WanI2V + QwenEdit (1p)" in page
+    assert "for orientation, not for ranks" in page

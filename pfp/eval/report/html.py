@@ -8,12 +8,14 @@ from importlib.resources import files
 
 from pfp.eval.gallery import Continuation, Retrieval
 from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.published import PublishedTable
 from pfp.eval.report import words
 from pfp.eval.report.chart import chart
 from pfp.eval.report.html_drift import Curves, drift_section
 from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
 from pfp.eval.report.html_table import differences_section, results_section
 from pfp.eval.report.markup import Markup, tag
+from pfp.eval.report.published_rows import published_section
 
 
 def render_html(
@@ -22,6 +24,7 @@ def render_html(
     retrievals: Sequence[Retrieval] = (),
     continuations: Sequence[Continuation] = (),
     curves: Curves | None = None,
+    published: Sequence[PublishedTable] = (),
     link: Linker = str,
 ) -> str:
     """The page; ``link`` turns a video's URI into what the page can reach it by."""
@@ -45,6 +48,7 @@ def render_html(
             differences_section(board),
             retrievals_section(retrievals, num_clips=len(board.clip_ids), focus=board.focus),
             continuations_section(continuations, link),
+            published_section(published),
             _not_made(board),
         ),
         _footer(board),

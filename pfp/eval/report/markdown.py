@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pfp.eval.arms import ROLES
 from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
+from pfp.eval.published import PublishedTable
 from pfp.eval.report import words
+from pfp.eval.report.published_rows import published_markdown
 
 
-def render_markdown(board: Leaderboard) -> str:
-    """The table, the paired differences, and how to read them."""
+def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()) -> str:
+    """The table, the paired differences, and how to read them; then what papers print."""
     lines = [f"# {_escape(words.headline(board))}", ""]
     lines += [f"`{model}` {words.TINY_NOTE}" for model in words.tiny_models(board)]
     lines += ["", *_table(board), ""]
     lines += [f"- {sentence}" for sentence in words.how_to_read(board)]
     lines += _differences(board)
+    lines += published_markdown(published)
     lines += ["", "## Made with", "", *_provenance(board)]
     return "\n".join(lines) + "\n"
 

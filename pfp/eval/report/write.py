@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from pfp.eval.build import build_leaderboard
 from pfp.eval.gallery import continuations, file_names, retrievals
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.locate import link_from
+from pfp.eval.published import PublishedTable
 from pfp.eval.report.csv import render_csv
 from pfp.eval.report.html import render_html
 from pfp.eval.report.html_drift import drift_curves
@@ -62,6 +63,7 @@ def write_report(
     files: ReportFiles | None = None,
     bootstrap: Bootstrap | None = None,
     num_clips_shown: int = NUM_CLIPS_SHOWN,
+    published: Sequence[PublishedTable] = (),
 ) -> Leaderboard:
     """Write the reports of a run, or of several side by side, and return what they show.
 
@@ -72,7 +74,7 @@ def write_report(
     if files.json:
         _write(files.json, json.dumps(board.to_json(), indent=1, sort_keys=True) + "\n")
     if files.markdown:
-        _write(files.markdown, render_markdown(board))
+        _write(files.markdown, render_markdown(board, published))
     if files.text:
         _write(files.text, render_text(board))
     if files.csv:
@@ -99,7 +101,12 @@ def write_report(
                 run_directory, generations, max_clips=num_clips, file_names=names
             )
             return render_html(
-                board, retrievals=clips, continuations=sequels, curves=curves, link=link
+                board,
+                retrievals=clips,
+                continuations=sequels,
+                curves=curves,
+                published=published,
+                link=link,
             )
 
         _write(files.html, _within_limit(page, min(num_clips_shown, len(board.clip_ids))))
