@@ -46,7 +46,12 @@ def render_html(
             _charts(board),
             drift_section(board, curves or {}),
             differences_section(board),
-            retrievals_section(retrievals, num_clips=len(board.clip_ids), focus=board.focus),
+            retrievals_section(
+                retrievals,
+                num_clips=len(board.clip_ids),
+                focus=board.focus,
+                is_retrieval=board.is_retrieval,
+            ),
             continuations_section(continuations, link),
             published_section(published),
             _not_made(board),

@@ -14,12 +14,24 @@ Linker: TypeAlias = Callable[[str], str]
 NUM_OPEN = 8  # further clips are folded away
 SHORT_ID = 12
 
+FRAMES_GIVEN_BACK = (
+    "Top: frames of the history that was remembered. Below: the true frame asked for, then what "
+    "each arm gave back, with that frame's PSNR. Always the middle frame of those asked for, and "
+    "clips in the order of their ids, which are digests: nothing is picked by its looks."
+)
+FRAMES_OF_VIDEOS = (
+    "The middle frame of each video, after that of its reference where there is one, with its "
+    "PSNR. Always the middle one, and prompts in the order of their names: nothing is picked by "
+    "its looks."
+)
+
 
 def retrievals_section(
-    retrievals: Sequence[Retrieval], *, num_clips: int, focus: str | None
+    retrievals: Sequence[Retrieval], *, num_clips: int, focus: str | None, is_retrieval: bool
 ) -> Markup:
     """One card per clip, the first ones open."""
-    cards = [_retrieval(item, focus) for item in retrievals]
+    asked = " asked for" if is_retrieval else ""
+    cards = [_retrieval(item, focus, asked) for item in retrievals]
     rest = num_clips - len(cards)
     hidden = (
         f"{rest} of {num_clips} clips have no pictures here; their values are in leaderboard.json."
@@ -29,10 +41,7 @@ def retrievals_section(
         tag("h2", "Clip by clip", id="clips"),
         tag(
             "p",
-            "Top: frames of the history that was remembered. Below: the true frame asked for, "
-            "then what each arm gave back, with that frame's PSNR. Always the middle frame of "
-            "those asked for, and clips in the order of their ids, which are digests: nothing is "
-            "picked by its looks.",
+            FRAMES_GIVEN_BACK if is_retrieval else FRAMES_OF_VIDEOS,
             class_="lede",
         ),
         cards[:NUM_OPEN],
@@ -48,15 +57,17 @@ def _fold(cards: Sequence[Markup], noun: str) -> Markup | None:
     return tag("details", tag("summary", f"{len(cards)} {noun}"), cards)
 
 
-def _retrieval(item: Retrieval, focus: str | None) -> Markup:
+def _retrieval(item: Retrieval, focus: str | None, asked: str) -> Markup:
     short = item.clip_id[:SHORT_ID]
     true = None
     if item.true_frame is not None:
         alt = f"true frame {item.frame_index + 1} of clip {short}"
-        true = _figure(picture(item.true_frame, alt), "true frame", "asked for", class_="true")
+        true = _figure(
+            picture(item.true_frame, alt), "true frame", asked.strip() or None, class_="true"
+        )
     return tag(
         "article",
-        _heading(item, f"frame {item.frame_index + 1} of {item.num_frames} asked for"),
+        _heading(item, f"frame {item.frame_index + 1} of {item.num_frames}{asked}"),
         _history(item.history, short),
         tag("div", true, (_shown(shown, short, focus) for shown in item.shown), class_="frames"),
         class_=_class_of([item.true_frame, *item.history]),
