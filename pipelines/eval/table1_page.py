@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pfp.eval.aggregate import Difference, Summary, clip_means
+from pfp.eval.aggregate import Difference, Summary
 from pipelines.eval.table1_figures import line_chart
-from pipelines.eval.table1_tables import PAPER_PSNR, Board, Scores, kendall_tau
+from pipelines.eval.table1_tables import PAPER_PSNR, UNDECIDED, Board, Scores, kendall_tau
 
 KEPT: Final = "<!-- Written by hand from here on: a rerun leaves it as it is. -->"
 PROPOSED: Final = "proposed 4x4x2"
@@ -57,13 +57,15 @@ def write_page(out: Path, scores: Sequence[Scores], facts: Mapping[str, Any]) ->
     if FIXED in board.names():
         (figures / "table1-positions.svg").write_text(positions(board, crops))
         shown.append("positions")
-    longer = [s for s in scores if s.num_steps not in (0, num_steps)]
-    if longer:
+    longer = ""
+    if len(boards_by_length(scores)) > 1:
         (figures / "table1-longer.svg").write_text(longer_curves(scores, crops))
-        shown.append("longer")
+        longer = _longer(scores, crops)
     path = out / PAGE
     kept = path.read_text().partition(KEPT)[2] if path.exists() else "\n"
-    path.write_text(page(board, crops, num_steps, shown, facts) + "\n" + KEPT + kept)
+    path.write_text(
+        page(board, crops, num_steps, shown, facts=facts, longer=longer) + "\n" + KEPT + kept
+    )
 
 
 def common_steps(scores: Sequence[Scores]) -> int:
@@ -76,9 +78,15 @@ def common_steps(scores: Sequence[Scores]) -> int:
 
 
 def page(
-    board: Board, crops: str, num_steps: int, shown: Sequence[str], facts: Mapping[str, Any]
+    board: Board,
+    crops: str,
+    num_steps: int,
+    shown: Sequence[str],
+    *,
+    facts: Mapping[str, Any],
+    longer: str,
 ) -> str:
-    """Everything that a rerun writes."""
+    """Everything that a rerun writes; ``longer`` is about other lengths of training."""
     parts = [
         "# Table 1 at small scale",
         _about(board, num_steps, facts),
@@ -90,9 +98,10 @@ def page(
     captions = {
         "curves": "PSNR over training steps, mean over clips and seeds.",
         "positions": "PSNR by the latent frame asked for: Omega fixed to the last two, or random.",
-        "longer": "PSNR over the steps of longer trainings (a schedule each).",
     }
     parts += [f"![{captions[name]}](figures/table1-{name}.svg)" for name in shown]
+    if longer:
+        parts += [longer, "![PSNR at the end of trainings.](figures/table1-longer.svg)"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -221,17 +230,60 @@ def positions(board: Board, crops: str) -> str:
     )
 
 
+def boards_by_length(scores: Sequence[Scores]) -> dict[int, Board]:
+    """The trained arms at the end of each length of training, of the seed that all lengths have.
+
+    Each length has a schedule of its own, so a longer training is not a shorter one gone on.
+    """
+    found: dict[int, list[Scores]] = {}
+    for each in scores:
+        at_end = each.num_steps and each.step == each.num_steps
+        if at_end and each.seed == 0 and each.name in PAPER_PSNR:
+            found.setdefault(each.num_steps, []).append(each)
+    return {num_steps: Board(scores=found[num_steps]) for num_steps in sorted(found)}
+
+
 def longer_curves(scores: Sequence[Scores], crops: str) -> str:
-    """PSNR over steps of every arm that was also trained for other lengths, a line each length."""
-    names = {s.name for s in scores if s.num_steps != common_steps(scores) and s.num_steps}
+    """PSNR at the end of trainings of several lengths: a line for each arm."""
     lines: dict[str, dict[float, float]] = {}
-    for each in sorted(scores, key=lambda s: (s.name, s.num_steps, s.step)):
-        if each.name in names and each.num_steps and each.crops == crops and each.seed == 0:
-            values = clip_means([(row["clip"], row["psnr"]) for row in each.rows])
-            label = f"{each.name}, {each.num_steps} steps"
-            lines.setdefault(label, {})[each.step] = sum(values.values()) / len(values)
+    for num_steps, board in boards_by_length(scores).items():
+        for name in _trained(board):
+            mean = board.summary(name, crops, "psnr").mean
+            if mean is not None:
+                lines.setdefault(name, {})[num_steps] = mean
     return line_chart(
-        f"Longer trainings, {crops}", x_title="training steps", y_title="PSNR dB", lines=lines
+        f"At the end of longer trainings, {crops}",
+        x_title="training steps",
+        y_title="PSNR dB",
+        lines={name: points for name, points in lines.items() if len(points) > 1},
+    )
+
+
+def _longer(scores: Sequence[Scores], crops: str) -> str:
+    """The same as a table, and the pair whose order the paper leaves open."""
+    boards = boards_by_length(scores)
+    names = [name for name in PAPER_PSNR if sum(_has(b, name) for b in boards.values()) > 1]
+    pair = tuple(sorted(UNDECIDED, reverse=True))
+    rows = [["arm", *(f"{num_steps:,} steps" for num_steps in boards)]]
+    rows.append(["---"] * len(rows[0]))
+    for name in names:
+        cells = [
+            _interval(board.summary(name, crops, "psnr"), 2) if _has(board, name) else ""
+            for board in boards.values()
+        ]
+        rows.append([name, *cells])
+    cells = [
+        _difference(board.difference(pair[0], pair[1], crops, "psnr"))
+        if all(_has(board, name) for name in pair)
+        else ""
+        for board in boards.values()
+    ]
+    rows.append([" - ".join(pair), *cells])
+    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return (
+        "## Longer trainings\n\n"
+        f"PSNR in dB on {crops}, seed 0, with 95 % intervals over clips; each length has a "
+        f"schedule of its own.\n\n{text}"
     )
 
 

@@ -230,6 +230,24 @@ def test_a_rerun_leaves_what_was_written_by_hand(tmp_path: Path) -> None:
     assert after.endswith("## What surprised us\n\nNothing.\n")
 
 
+def test_other_lengths_of_training_have_a_table_of_their_own(tmp_path: Path) -> None:
+    """An arm trained for several lengths has a value for each, and the open pair its difference."""
+    told = [scores("codec ceiling", 30.0, step=0, num_steps=0)]
+    for num_steps, only_lr, without_lr in ((4, 16.0, 12.0), (8, 17.0, 17.5)):
+        at_end = {"step": num_steps, "num_steps": num_steps}
+        told.append(scores("only_lr 4x4x2", only_lr, **at_end))
+        told.append(scores("without_lr 4x4x2", without_lr, **at_end))
+    write_page(tmp_path, told, FACTS)
+
+    lines = (tmp_path / "table1.md").read_text().partition("## Longer trainings")[2].splitlines()
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in lines if "|" in line}
+    assert rows["arm"].count("steps") == 2
+    assert "without_lr 4x4x2 - only_lr 4x4x2" in rows
+    assert "-4.00" in rows["without_lr 4x4x2 - only_lr 4x4x2"]
+    assert "+0.50" in rows["without_lr 4x4x2 - only_lr 4x4x2"]
+    assert (tmp_path / "figures" / "table1-longer.svg").exists()
+
+
 def test_means_are_over_clips_of_all_seeds() -> None:
     """A clip's value is its mean over seeds; the mean of the arm is over clips."""
     board = Board(scores=[scores("x", 10.0), scores("x", 12.0, seed=1)])
