@@ -5,7 +5,7 @@
 Each figure is the median of repetitions that take turns; beside it stand the middle half of them
 and their number, below it what was measured and where. The functions say exactly what is compared.
 Weights are random; on a GPU all networks are of true size, elsewhere CLIP and ViCLIP have one
-narrow layer. About fifteen minutes on one quiet core.
+narrow layer. About ten minutes on one quiet core.
 
 ``--tiny`` runs everything at sizes that mean nothing, to see that it runs; names then end in
 ``.tiny``.

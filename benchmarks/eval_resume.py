@@ -26,7 +26,7 @@ def resume_cost(setting: Setting) -> list[Figure]:
 
     Both are whole commands, from the interpreter's start to the printed table.
     """
-    num_samples, num_frames, height, width = (1, 2, 32, 32) if setting.tiny else (16, 81, 480, 832)
+    num_samples, num_frames, height, width = (1, 2, 32, 32) if setting.tiny else (8, 41, 480, 832)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = _manifest(folder, num_samples, num_frames, height, width)
