@@ -13,17 +13,13 @@ narrow layer. About ten minutes on one quiet core.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
-
-import torch
 
 from benchmarks.eval_memory import peak_memory
 from benchmarks.eval_passes import one_pass_speedup
 from benchmarks.eval_resume import resume_cost
-from benchmarks.train_figure import HEADER, Figure, Setting, line_of
+from benchmarks.train_figure import Figure, Setting, run_figures
 
 FIGURES: Final[Mapping[str, Callable[[Setting], list[Figure]]]] = {
     "one_pass_speedup": one_pass_speedup,
@@ -34,20 +30,7 @@ FIGURES: Final[Mapping[str, Callable[[Setting], list[Figure]]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Benchmarks of scoring.")
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES))
-    parser.add_argument(
-        "--seconds", type=float, default=60.0, help="a figure's time, for at least 3 rounds"
-    )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing")
-    given = parser.parse_args(arguments)
-    setting = Setting(device=torch.device(given.device), seconds=given.seconds, tiny=given.tiny)
-    print(HEADER, flush=True)
-    for name in given.only:
-        for figure in FIGURES[name](setting):
-            shown = replace(figure, name=f"{figure.name}.tiny") if given.tiny else figure
-            print(line_of(shown), flush=True)
+    run_figures(FIGURES, "Benchmarks of scoring.", arguments)
 
 
 if __name__ == "__main__":

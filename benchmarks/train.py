@@ -13,15 +13,11 @@ one narrower block of a Wan; all weights are random. About ten minutes on one qu
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
-import torch
-
 from benchmarks.train_append import append_300s_vs_20s, append_vs_recompute
-from benchmarks.train_figure import HEADER, Figure, Setting, line_of
+from benchmarks.train_figure import Figure, Setting, run_figures
 from benchmarks.train_gpu import generate_20s_peak_gb, mfu_5b
 from benchmarks.train_loader import loader_vs_raw_reads
 from benchmarks.train_steps import (
@@ -44,20 +40,7 @@ FIGURES: Final[Mapping[str, Callable[[Setting], list[Figure]]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Benchmarks of training and memory.")
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES))
-    parser.add_argument(
-        "--seconds", type=float, default=60.0, help="a figure's time, for at least 3 rounds"
-    )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing")
-    given = parser.parse_args(arguments)
-    setting = Setting(device=torch.device(given.device), seconds=given.seconds, tiny=given.tiny)
-    print(HEADER, flush=True)
-    for name in given.only:
-        for figure in FIGURES[name](setting):
-            shown = replace(figure, name=f"{figure.name}.tiny") if given.tiny else figure
-            print(line_of(shown), flush=True)
+    run_figures(FIGURES, "Benchmarks of training and memory.", arguments)
 
 
 if __name__ == "__main__":

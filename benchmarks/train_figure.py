@@ -5,12 +5,13 @@ Everything compared takes turns in one process, so that a machine that slows dow
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
 import textwrap
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -77,6 +78,28 @@ def _quartiles(values: tuple[float, ...]) -> tuple[float, float, float]:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, middle, high
+
+
+def run_figures(
+    figures: Mapping[str, Callable[[Setting], list[Figure]]],
+    description: str,
+    arguments: Sequence[str] | None,
+) -> None:
+    """The command of a benchmark: measure what is asked for and print a line for each figure."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--only", nargs="+", choices=figures, default=list(figures))
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="a figure's time, for at least 3 rounds"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing")
+    given = parser.parse_args(arguments)
+    setting = Setting(device=torch.device(given.device), seconds=given.seconds, tiny=given.tiny)
+    print(HEADER, flush=True)
+    for name in given.only:
+        for figure in figures[name](setting):
+            shown = replace(figure, name=f"{figure.name}.tiny") if given.tiny else figure
+            print(line_of(shown), flush=True)
 
 
 def in_turn(works: Mapping[str, Timed], setting: Setting) -> dict[str, list[float]]:

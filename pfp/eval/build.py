@@ -264,9 +264,8 @@ def _letters(run: _Run, methods: Sequence[Arm]) -> dict[str, dict[str, str]]:
     found = {}
     for card in run.cards:
         of_arm = run.values[card.metric_id]
-        means = {arm.name: arm.cells[card.metric_id].summary.mean for arm in methods}
-        names = [name for name in means if of_arm[name]]
-        names.sort(key=lambda name, means=means, card=card: _cost(means[name], card))  # type: ignore[misc]
+        cost = {arm.name: _cost(arm.cells[card.metric_id].summary.mean, card) for arm in methods}
+        names = sorted((name for name in cost if of_arm[name]), key=cost.__getitem__)
         if not 2 <= len(names) <= MAX_METHODS:
             continue
         pairs = list(combinations(names, 2))

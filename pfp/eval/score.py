@@ -35,6 +35,7 @@ from pfp.io.digests import sha256_json
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
+from pfp.vlm.judge import Judge
 
 PROTOCOL: Final = "recon-v1"  # what scores of retrieved frames are filed under: protocol `whole`
 TASK: Final = "retrieve"  # the one task whose samples have a true video to compare with
@@ -105,7 +106,8 @@ def score_subjects(
     """
     stage = score_stage(settings, num_metrics=len(choices))
     wanted = pa.Table.from_pylist(rows_of(subjects, choices), schema=INPUT_SCHEMA)
-    inputs = pa.concat_tables([wanted, still_true(stage, directory, known or subjects, wanted)])
+    known = subjects if known is None else known
+    inputs = pa.concat_tables([wanted, still_true(stage, directory, known, wanted)])
     return run_stage(stage, inputs, directory, engine=engine, progress=progress)
 
 
@@ -166,6 +168,7 @@ class ScoreSamples:
         """See ``ScoreSettings``."""
         self._device, self._judge, self._answers = device, judge, answers
         self._metrics: dict[str, Metric] = {}
+        self._asked: Judge | None = None  # one for all metrics: it may hold a model
         self._samples: dict[str, list[dict[str, Any]]] = {}
         self._outcomes: dict[str, Outcome] = {}
 
@@ -207,9 +210,11 @@ class ScoreSamples:
             kind = resolve(name)
             options: dict[str, Any] = {}
             if takes_judge(kind):
-                from pfp.vlm.judges import load_judge
+                if self._asked is None:
+                    from pfp.vlm.judges import load_judge
 
-                options["judge"] = load_judge(str(self._judge), cache=self._answers)
+                    self._asked = load_judge(str(self._judge), cache=self._answers)
+                options["judge"] = self._asked
             device = device_of(self._device) if kind.card.weights else "cpu"
             self._metrics[name] = kind(device=device, **options)
         return self._metrics[name]

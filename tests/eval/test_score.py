@@ -16,6 +16,7 @@ from pfp.eval import score_rows
 from pfp.eval.score import ScoreSamples, ScoreSettings, run_score, score_inputs
 from pfp.io import media, tables
 from pfp.schema import Dropped, Failed, GenerationRecord, Kept, ScoreRecord
+from pfp.vlm.judges import load_judge
 
 MakeRun = Callable[..., Any]
 PIXELS = ScoreSettings(metrics=("psnr", "ssim"))
@@ -216,3 +217,19 @@ def test_an_unknown_metric_stops_before_any_work(make_run: MakeRun) -> None:
 
     with pytest.raises(ConfigError, match="'psmr'"):
         run_score(str(run.directory), ScoreSettings(metrics=("psmr",)), engine="local")
+
+
+def test_one_judge_serves_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge may hold a model of gigabytes, so a worker loads it once for all that ask it."""
+    loaded = []
+
+    def load(name: str, **options: Any) -> object:
+        loaded.append(name)
+        return load_judge(name, **options)
+
+    monkeypatch.setattr("pfp.vlm.judges.load_judge", load)
+    worker = ScoreSamples(judge="fake:always-yes")
+    for name in ("cloth.vbench2", "cloth.storyboard", "instance.vbench2"):
+        worker._metric(name)
+
+    assert ["fake:always-yes"] == loaded

@@ -6,21 +6,21 @@ H height, W width, C colour.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample
+from pfp.eval.metrics.base import Measurement, Metric, Sample
 from pfp.eval.metrics.ssim import (
     K1,
     K2,
     MIN_SIDE,
     RADIUS,
-    SIGMA,
-    WINDOW,
     Image,
     Similarities,
+    Ssim,
     blur,
     need_side,
     similarity,
@@ -35,19 +35,12 @@ CITATION = "Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, IEEE T
 class SsimSkimage7(Metric):
     """What ``skimage.metrics.structural_similarity`` gives by default, as TokenBench uses it."""
 
-    card: ClassVar = MetricCard(
+    card: ClassVar = replace(
+        Ssim.card,
         name="ssim_skimage7",
-        version=1,
         title="SSIM (7x7 uniform)",
-        unit="",
-        direction="higher",
-        low=-1.0,
-        high=1.0,
-        decimals=3,
         summary="Mean over frames, RGB and positions; uniform 7x7, sample covariance, valid.",
         citation=f"{CITATION}; scikit-image's defaults, as in TokenBench",
-        licence="none needed",
-        needs=("reference",),
         params={
             "window": UNIFORM_SIDE,
             "weights": "uniform",
@@ -70,29 +63,13 @@ class SsimSkimage7(Metric):
 class SsimZeropad(Metric):
     """Gaussian SSIM at every pixel, black around the picture, which raises it at borders."""
 
-    card: ClassVar = MetricCard(
+    card: ClassVar = replace(
+        Ssim.card,
         name="ssim_zeropad",
-        version=1,
         title="SSIM (zero padding)",
-        unit="",
-        direction="higher",
-        low=-1.0,
-        high=1.0,
-        decimals=3,
         summary="Mean over frames, RGB and pixels; Gaussian 11x11, zeros beyond the border.",
         citation=f"{CITATION}; padded as in FastVideo's evaluation",
-        licence="none needed",
-        needs=("reference",),
-        params={
-            "window": WINDOW,
-            "sigma": SIGMA,
-            "k1": K1,
-            "k2": K2,
-            "data_range": 255,
-            "border": "zeros",
-            "channels": "rgb",
-            "covariance": "population",
-        },
+        params={**Ssim.card.params, "border": "zeros"},
     )
 
     def begin(self, sample: Sample) -> Measurement:
@@ -105,30 +82,14 @@ class SsimZeropad(Metric):
 class SsimY(Metric):
     """SSIM of rounded luma, never negative: the ``ssim`` of IQA-PyTorch."""
 
-    card: ClassVar = MetricCard(
+    card: ClassVar = replace(
+        Ssim.card,
         name="ssim_y",
-        version=1,
         title="SSIM (luma)",
-        unit="",
-        direction="higher",
         low=0.0,
-        high=1.0,
-        decimals=3,
         summary="Mean over frames and positions; Y of YIQ in whole levels; Gaussian 11x11, valid.",
         citation=f"{CITATION}; luma as in IQA-PyTorch (pyiqa) `ssim`",
-        licence="none needed",
-        needs=("reference",),
-        params={
-            "window": WINDOW,
-            "sigma": SIGMA,
-            "k1": K1,
-            "k2": K2,
-            "data_range": 255,
-            "border": "valid",
-            "channels": "y of yiq, rounded",
-            "covariance": "population",
-            "negative_contrast": 0,
-        },
+        params={**Ssim.card.params, "channels": "y of yiq, rounded", "negative_contrast": 0},
     )
 
     def begin(self, sample: Sample) -> Measurement:

@@ -106,7 +106,7 @@ def _lede(board: Leaderboard) -> str:
             "comparing every frame that came back with the true one."
         )
     return (
-        f"Videos for {words.count(len(board.clip_ids), 'prompt')}, each decoded once for all of "
+        f"Videos for {words.count(len(board.clip_ids), 'prompt')}, looked at by "
         f"{words.count(len(board.metrics), 'metric')}. What could not be measured has no number "
         "and is listed with its cure."
     )

@@ -107,19 +107,24 @@ def tiny_models(board: Leaderboard) -> list[str]:
 def how_to_read(board: Leaderboard) -> list[str]:
     """The sentences that belong under every form of the table."""
     settings = board.bootstrap
+    drawn = "clips" if board.is_retrieval else "prompts"
     intervals = (
-        f"Mean over clips; in brackets the {100 * settings.confidence:g} % interval of a "
-        f"percentile bootstrap over clips ({settings.num_draws} draws, seed {settings.seed}); n "
-        "counts the clips with a value, the percentage is their share of the clips asked for."
+        f"Mean over {drawn}; in brackets the {100 * settings.confidence:g} % interval of a "
+        f"percentile bootstrap over {drawn} ({settings.num_draws} draws, seed {settings.seed}); n "
+        f"counts the {drawn} with a value, the percentage is their share of the {drawn} asked for."
     )
     sentences = [intervals]
+    if any(card.is_yes_no for card in board.measured):
+        sentences.append("Shares of videos with a yes have Wilson's interval.")
     if board.letters:
         sentences.append(
             "Methods that share a letter do not differ significantly under that metric (paired "
             f"bootstrap, Holm-adjusted over all pairs, level {1 - settings.confidence:.2g})."
         )
     if len(board.clip_ids) < FEW_CLIPS:
-        sentences.append(f"With fewer than {FEW_CLIPS} clips such intervals tend to be too narrow.")
+        sentences.append(
+            f"With fewer than {FEW_CLIPS} {drawn} such intervals tend to be too narrow."
+        )
     return [*sentences, *unscored(board)]
 
 
