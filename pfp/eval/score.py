@@ -203,7 +203,8 @@ class ScoreSamples:
             history=next((row["history"] for row in rows if row["history"]), None),
         )
         outcomes = measure_all(given, metrics, protocol)
-        self._outcomes = {row["score_id"]: outcomes[row["name"]] for row in rows}
+        # Rows of the sample's other protocols may stand between these, with outcomes yet to be read.
+        self._outcomes |= {row["score_id"]: outcomes[row["name"]] for row in rows}
 
     def _metric(self, name: str) -> Metric:
         if name not in self._metrics:
