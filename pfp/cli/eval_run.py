@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("whole", "vbench", "vbench-long")
 DECODERS = ("pyav", "decord")
+MAX_CHANGES = 10  # that are printed
 SUITES = ("table1", "table2", "table3", "magbench", "all")
 
 
@@ -39,7 +40,15 @@ def add_parsers(commands: Any) -> None:
     )
     score.add_argument("run_directory", metavar="RUN")
     score.add_argument(
-        "--metrics", metavar="A,B", help="names from `pfp-eval ls metrics`, of a pipelines run only"
+        "--metrics",
+        metavar="A,B",
+        help="names from `pfp-eval ls metrics`; of a pipelines run or with --from-evidence only",
+    )
+    score.add_argument(
+        "--from-evidence",
+        action="store_true",
+        help="read stored answers and numbers again by the parsers and thresholds of this pfp; "
+        "needs no models and no videos",
     )
     score.add_argument("--engine", choices=("ray", "local"), default="local")
     score.set_defaults(run=_score)
@@ -124,6 +133,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
+    if options.from_evidence:
+        return _reread(options)
     from pfp import runtime
     from pfp.eval.build import GIVEN
     from pfp.eval.metrics import METRICS
@@ -148,6 +159,30 @@ def _score(options: argparse.Namespace) -> int:
             options.run_directory, settings, engine=options.engine, progress=progress
         )
     runtime.summary.merge_stage(options.run_directory, report)
+    return 0
+
+
+def _reread(options: argparse.Namespace) -> int:
+    from pfp.eval.reread import reread_run
+
+    names = tuple(name for name in (options.metrics or "").split(",") if name)
+    report = reread_run(options.run_directory, metrics=names)
+    print(
+        f"{report.num_read} scores read again from their evidence: "
+        f"{report.num_verdicts_changed} of {report.num_verdicts} verdicts and "
+        f"{len(report.changes)} scores are others now"
+    )
+    for change in report.changes[:MAX_CHANGES]:
+        print(f"  {change.score_id}: {change.before} -> {change.after}")
+    if len(report.changes) > MAX_CHANGES:
+        print(f"  and {len(report.changes) - MAX_CHANGES} more")
+    if report.num_not_asked:
+        print(f"{report.num_not_asked} need questions that nobody asked; `pfp-eval run` asks those")
+    if report.num_rekeyed:
+        print(f"{report.num_rekeyed} are of a newer version now; the next `pfp-eval run` checks it")
+    for metric_id in sorted(report.other):
+        print(f"{metric_id} was measured otherwise than this pfp does; left as it is")
+    _print_table(options.run_directory)
     return 0
 
 

@@ -273,7 +273,12 @@ class _Pass:
             raise InvariantError(f"{name} did not see all the frames that it asked for; report it")
         if len(outcomes) == 1:
             return outcomes[0][1]
-        return _mean_over_clips(outcomes)
+        found: list[tuple[range, MetricValue]] = []
+        for clip, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                return outcome  # a clip that failed fails the video
+            found.append((clip, outcome))
+        return mean_over_clips(found)
 
 
 def _shots_within(
@@ -302,13 +307,8 @@ def _checked(name: str, found: MetricValue) -> MetricValue:
     return found
 
 
-def _mean_over_clips(outcomes: Sequence[tuple[range, Outcome]]) -> Outcome:
-    """The mean over the clips that have a value; a clip that failed fails the video."""
-    found: list[tuple[range, MetricValue]] = []
-    for clip, outcome in outcomes:
-        if isinstance(outcome, Exception):
-            return outcome
-        found.append((clip, outcome))
+def mean_over_clips(found: Sequence[tuple[range, MetricValue]]) -> MetricValue:
+    """The mean over the clips that have a value; without any, the first clip's reason."""
     values = [value.value for _, value in found if value.value is not None]
     evidence: dict[str, Any] = {
         "clips": [

@@ -44,7 +44,7 @@ def read_run(directory: str | Path) -> Stored:
     """
     run = str(directory).rstrip("/")
     scores: dict[str, ScoreRecord] = {}
-    for part in _parts(run):
+    for part in parts_of(run):
         for score in tables.read_records(f"{part}/scores", ScoreRecord):
             if score.score_id not in scores or isinstance(score.verdict, Kept):
                 scores[score.score_id] = score
@@ -57,7 +57,7 @@ def read_run(directory: str | Path) -> Stored:
 def read_generations(directory: str | Path) -> list[GenerationRecord]:
     """What a run has to score, scored or not; raises as ``read_run`` does."""
     generations: dict[str, GenerationRecord] = {}
-    for part in _parts(str(directory).rstrip("/")):
+    for part in parts_of(str(directory).rstrip("/")):
         for made in tables.read_records(f"{part}/generations", GenerationRecord):
             generations.setdefault(made.sample_id, made)
     return list(generations.values())
@@ -133,7 +133,7 @@ def _add(joined: Stored, run: Stored, name: str, arms: Mapping[str, str]) -> Non
     )
 
 
-def _parts(run: str) -> list[str]:
+def parts_of(run: str) -> list[str]:
     """The folders of a run that hold tables: itself, and its shards'."""
     shards = Folder.at(f"{run}/{SHARDS}").folder_names()
     parts = [run, *(f"{run}/{SHARDS}/{name}" for name in shards)]

@@ -190,7 +190,7 @@ class ScoreSamples:
             raise _about_weights(row["name"], outcome)
         if isinstance(outcome, Exception):
             raise outcome
-        return _scored(row, outcome)
+        return scored(row, outcome)
 
     def _measure(self, rows: list[dict[str, Any]]) -> None:
         """All metrics of one sample in one pass."""
@@ -251,7 +251,7 @@ def _about_weights(name: str, error: WeightsError) -> Exception:
     return RetryableError(f"{error}; give every worker the same PFP_WEIGHTS_DIR")
 
 
-def _scored(row: dict[str, Any], found: MetricValue) -> ScoreRecord:
+def scored(row: dict[str, Any], found: MetricValue) -> ScoreRecord:
     """A metric that looked and found nothing to measure has said so: no value, and no failure."""
     dropped = Dropped(
         reason=found.unscored_reason or "",

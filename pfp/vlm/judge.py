@@ -57,9 +57,16 @@ def read_answer(question: FramesQuestion, answer: Answer, *, remembered: bool = 
     """
     if answer.finish is Finish.UNFINISHED:
         raise RetryableError(answer.problem or "the judge stopped early; run again")
+    return judgement_of(answer, question.options, remembered=remembered)
+
+
+def judgement_of(
+    answer: Answer, options: Mapping[str, str] | None, *, remembered: bool = False
+) -> Judgement:
+    """The verdict in an answer to a question that offered these options."""
     verdict = Verdict.UNPARSEABLE
     if answer.finish is Finish.ANSWERED:
-        verdict = parse_verdict(answer.raw_text, question.options)
+        verdict = parse_verdict(answer.raw_text, options)
     return Judgement(verdict=verdict, answer=answer, remembered=remembered)
 
 

@@ -6,7 +6,7 @@ Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
@@ -160,6 +160,8 @@ class Metric(ABC):
     """Makes measurements. Constructing one is cheap; its networks load at the first ``begin``."""
 
     card: ClassVar[MetricCard]
+    # Parameters that only ``reread``'s rule reads: evidence taken with others of them still holds.
+    rule_params: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, device: str = "cpu", lock: Lock | None = None) -> None:
         """device: torch's name of where networks run; lock: None is the one that pfp ships."""
@@ -179,6 +181,15 @@ class Metric(ABC):
             PermanentError: it cannot be measured.
             WeightsError: weights are missing; the message holds the command that gets them.
         """
+
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue | None:
+        """The value that stored evidence of ``num_frames`` frames comes to by today's rule.
+
+        Needs no weights and no video. None where the evidence does not hold what the rule reads.
+        """
+        del evidence, num_frames
+        return None
 
     def measure(
         self,

@@ -6,8 +6,8 @@ paper Gemini 2.5 Pro; here the judge is a setting, and its name stands in the ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Final, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, S
 from pfp.eval.metrics.judging import (
     Hearing,
     JudgedMetric,
+    Stored,
     compat_text,
     is_yes,
     unheard,
@@ -68,6 +69,7 @@ class ClothVBench2(JudgedMetric):
     )
 
     prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = frozenset({"parser"})
 
     def shown(self, sample: Sample) -> Sequence[int]:
         """64 evenly spread frames, some of them more than once in a video of fewer."""
@@ -76,6 +78,14 @@ class ClothVBench2(JudgedMetric):
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """Any video."""
         return _OnePerson(sample, hearing, is_yes)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same three questions, found instead of asked."""
+        del evidence
+        return decide(is_yes, stored.find, stored.evidence, num_frames)
 
 
 @final
@@ -91,6 +101,7 @@ class ClothVBench2Compat(JudgedMetric):
     )
 
     prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = frozenset({"parser"})
 
     def shown(self, sample: Sample) -> Sequence[int]:
         """64 evenly spread frames, some of them more than once in a video of fewer."""
@@ -99,6 +110,14 @@ class ClothVBench2Compat(JudgedMetric):
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """Any video."""
         return _OnePerson(sample, hearing, contains_yes)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same three questions, found instead of asked."""
+        del evidence
+        return decide(contains_yes, stored.find, stored.evidence, num_frames)
 
 
 def spread_frames(num_frames: int) -> list[int]:
@@ -129,22 +148,31 @@ class _OnePerson(Measurement):
     def finish(self) -> MetricValue:
         """1.0, 0.0, or the reason why neither can be said."""
         frames = Frames(self._frames_HWC, self._times)
-        person = self._ask("one_person", frames)
-        if self._read(person) is False:
-            return unscored("not_one_person", self._hearing.evidence(), len(frames))
-        if self._read(person) is None:
-            return unscored(unheard([person]), self._hearing.evidence(), len(frames))
-        judgements = [self._ask(name, frames) for name in ("same_person", "same_clothes")]
-        verdicts = [self._read(judgement) for judgement in judgements]
-        # One no settles it, whatever the other answer would have been.
-        if None in verdicts and False not in verdicts:
-            return unscored(unheard(judgements), self._hearing.evidence(), len(frames))
-        return MetricValue(
-            value=1.0 if all(verdicts) else 0.0,
-            num_frames=len(frames),
-            evidence=self._hearing.evidence(),
-        )
-
-    def _ask(self, name: str, frames: Frames) -> Judgement:
         duration_seconds = self._sample.num_frames / self._sample.fps
-        return self._hearing.ask(name, frames, duration_seconds=duration_seconds)
+
+        def ask(name: str) -> Judgement:
+            return self._hearing.ask(name, frames, duration_seconds=duration_seconds)
+
+        return decide(self._read, ask, self._hearing.evidence, len(frames))
+
+
+def decide(
+    read: Reader,
+    ask: Callable[[str], Judgement],
+    evidence: Callable[[], Mapping[str, Any]],
+    num_frames: int,
+) -> MetricValue:
+    """Three answers to a value. ``ask`` is called with a question's name once it matters."""
+    person = ask("one_person")
+    if read(person) is False:
+        return unscored("not_one_person", evidence(), num_frames)
+    if read(person) is None:
+        return unscored(unheard([person]), evidence(), num_frames)
+    judgements = [ask(name) for name in ("same_person", "same_clothes")]
+    verdicts = [read(judgement) for judgement in judgements]
+    # One no settles it, whatever the other answer would have been.
+    if None in verdicts and False not in verdicts:
+        return unscored(unheard(judgements), evidence(), num_frames)
+    return MetricValue(
+        value=1.0 if all(verdicts) else 0.0, num_frames=num_frames, evidence=dict(evidence())
+    )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
 from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample, Shot
-from pfp.eval.metrics.judging import Hearing, JudgedMetric, is_yes, unheard, unscored
+from pfp.eval.metrics.judging import Hearing, JudgedMetric, Stored, is_yes, unheard, unscored
 from pfp.vlm import Frames, Judgement
 from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
@@ -57,6 +58,7 @@ class ClothStoryboard(JudgedMetric):
     )
 
     prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = frozenset({"parser"})
 
     def shown(self, sample: Sample) -> Sequence[int]:
         """Eight evenly spread frames of each shot that is compared."""
@@ -65,6 +67,18 @@ class ClothStoryboard(JudgedMetric):
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """Any video; without two shots it stays unscored."""
         return _Pairs(sample, hearing)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same questions about the same shots, found instead of asked."""
+
+        def find(name: str, *shots: int) -> Judgement:
+            return stored.find(name, shots=list(shots))
+
+        shots = evidence["shots"]
+        return decide(find, [shot["shot"] for shot in shots], shots, stored.evidence, num_frames)
 
 
 def frames_by_shot(sample: Sample) -> dict[int, list[int]]:
@@ -94,13 +108,12 @@ def _spread(span: range) -> list[int]:
 
 
 class _Pairs(Measurement):
-    """Asks who is in each shot, then of each pair who is in both, then about the clothes."""
+    """Keeps the frames of each shot and asks about them in the end."""
 
     def __init__(self, sample: Sample, hearing: Hearing) -> None:
         self._sample, self._hearing = sample, hearing
         self._plan = frames_by_shot(sample)
         self._frames_HWC: dict[int, Picture] = {}
-        self._unheard: list[Judgement] = []
 
     def see(self, frame: Frame) -> None:
         """Keeps a frame, at the size that judges are shown."""
@@ -108,53 +121,6 @@ class _Pairs(Measurement):
 
     def finish(self) -> MetricValue:
         """The fraction over the pairs that were answered, or the reason why there are none."""
-        if len(self._plan) < 2:
-            reason = "one_shot" if self._plan else "no_shots"
-            return unscored(reason, self._evidence([]), len(self._frames_HWC))
-        people = [shot for shot in self._plan if self._has_person(shot)]
-        pairs = list(itertools.combinations(people, 2))
-        verdicts = [self._same_clothes(*pair) for pair in pairs]
-        heard = [verdict for verdict in verdicts if verdict is not None]
-        evidence = self._evidence(heard)
-        if heard:
-            return MetricValue(
-                value=float(np.mean(heard)), num_frames=len(self._frames_HWC), evidence=evidence
-            )
-        if self._unheard:
-            reason = unheard(self._unheard)
-        elif not people:
-            reason = "no_person"
-        else:
-            reason = "no_shared_person" if pairs else "person_in_one_shot"
-        return unscored(reason, evidence, len(self._frames_HWC))
-
-    def _has_person(self, shot: int) -> bool:
-        judgement = self._hearing.ask("person", self._show(shot), evidence={"shots": [shot]})
-        return self._heard(judgement) is True
-
-    def _same_clothes(self, first: int, second: int) -> bool | None:
-        """The verdict on a pair; None if nobody is in both or the judge did not say."""
-        frames = self._show(first, second)
-        told: dict[str, Any] = {
-            "evidence": {"shots": [first, second]},
-            "num_first": len(self._plan[first]),
-        }
-        if not self._heard(self._hearing.ask("shared_person", frames, **told)):
-            return None
-        return self._heard(self._hearing.ask("same_clothes", frames, **told))
-
-    def _heard(self, judgement: Judgement) -> bool | None:
-        verdict = is_yes(judgement)
-        if verdict is None:
-            self._unheard.append(judgement)
-        return verdict
-
-    def _show(self, *shots: int) -> Frames:
-        indices = [index for shot in shots for index in self._plan[shot]]
-        times = [index / self._sample.fps for index in indices]
-        return Frames([self._frames_HWC[index] for index in indices], times)
-
-    def _evidence(self, heard: Sequence[bool]) -> dict[str, object]:
         shots = [
             {
                 "shot": number,
@@ -163,10 +129,77 @@ class _Pairs(Measurement):
             }
             for number in self._plan
         ]
-        return {
-            **self._hearing.evidence(),
-            "shots": shots,
-            "num_pairs": len(heard),
-            "num_same": sum(heard),
-            "num_unheard": len(self._unheard),
-        }
+        num_frames = len(self._frames_HWC)
+        return decide(self._ask, list(self._plan), shots, self._hearing.evidence, num_frames)
+
+    def _ask(self, name: str, *shots: int) -> Judgement:
+        told: dict[str, Any] = {} if len(shots) == 1 else {"num_first": len(self._plan[shots[0]])}
+        return self._hearing.ask(name, self._show(*shots), evidence={"shots": list(shots)}, **told)
+
+    def _show(self, *shots: int) -> Frames:
+        indices = [index for shot in shots for index in self._plan[shot]]
+        times = [index / self._sample.fps for index in indices]
+        return Frames([self._frames_HWC[index] for index in indices], times)
+
+
+Ask = Callable[..., Judgement]
+"""The answer to a question, by its name and the numbers of the shots that it is about."""
+
+
+def decide(
+    ask: Ask,
+    shots: Sequence[int],
+    spans: Sequence[Mapping[str, Any]],
+    evidence: Callable[[], Mapping[str, Any]],
+    num_frames: int,
+) -> MetricValue:
+    """Answers to a value: who is in each shot, then who is in both of a pair, then the clothes.
+
+    ``spans`` say where the shots lie, for the evidence. A question is asked once it matters.
+    """
+    case = _Case(ask=ask)
+    people = [shot for shot in shots if case.has_person(shot)] if len(shots) > 1 else []
+    pairs = list(itertools.combinations(people, 2))
+    verdicts = [case.same_clothes(*pair) for pair in pairs]
+    heard = [verdict for verdict in verdicts if verdict is not None]
+    found = {
+        **evidence(),
+        "shots": list(spans),
+        "num_pairs": len(heard),
+        "num_same": sum(heard),
+        "num_unheard": len(case.unheard),
+    }
+    if heard:
+        return MetricValue(value=float(np.mean(heard)), num_frames=num_frames, evidence=found)
+    if len(shots) < 2:
+        reason = "one_shot" if shots else "no_shots"
+    elif case.unheard:
+        reason = unheard(case.unheard)
+    elif not people:
+        reason = "no_person"
+    else:
+        reason = "no_shared_person" if pairs else "person_in_one_shot"
+    return unscored(reason, found, num_frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """The questions of one video, and the answers among them that are neither yes nor no."""
+
+    ask: Ask
+    unheard: list[Judgement] = field(default_factory=list)
+
+    def has_person(self, shot: int) -> bool:
+        return self._heard(self.ask("person", shot)) is True
+
+    def same_clothes(self, first: int, second: int) -> bool | None:
+        """The verdict on a pair; None if nobody is in both or the judge did not say."""
+        if not self._heard(self.ask("shared_person", first, second)):
+            return None
+        return self._heard(self.ask("same_clothes", first, second))
+
+    def _heard(self, judgement: Judgement) -> bool | None:
+        verdict = is_yes(judgement)
+        if verdict is None:
+            self.unheard.append(judgement)
+        return verdict

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
@@ -21,6 +21,8 @@ from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, S
 from pfp.eval.metrics.judging import (
     Hearing,
     JudgedMetric,
+    NotAskedError,
+    Stored,
     compat_text,
     is_yes,
     unheard,
@@ -30,6 +32,7 @@ from pfp.vlm import Frames, Judgement
 from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "instance@1"
+RULE_PARAMS: Final = frozenset({"rule", "parser", "no_answer", "too_short"})
 WINDOW_SECONDS: Final = 2
 STRIDE_SECONDS: Final = 1
 MAX_FRAMES: Final = 50  # of a window, as in the reference's settings of its judge
@@ -87,6 +90,10 @@ class _Rule:
     value_of: Callable[[Sequence[bool | None]], float | None]
     stop_at_bad: bool
     value_without_windows: float | None = None
+
+    def is_last(self, judgement: Judgement) -> bool:
+        """Whether no more is asked after this answer."""
+        return self.stop_at_bad and self.read(judgement) is True
 
 
 def windows_of(sample: Sample) -> list[Window]:
@@ -164,6 +171,7 @@ class InstanceVBench2(JudgedMetric):
     )
 
     prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = RULE_PARAMS
 
     def shown(self, sample: Sample) -> Sequence[int]:
         """The frames of all windows."""
@@ -172,6 +180,14 @@ class InstanceVBench2(JudgedMetric):
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """Any video with a frame in every window (``PermanentError``)."""
         return _Windows(sample, windows_of(sample), hearing, BINARY)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same windows, in the order in which they were asked about."""
+        num_windows = evidence["num_windows"]
+        return decide(BINARY, stored.judgements, num_windows, stored.evidence(), num_frames)
 
 
 @final
@@ -191,6 +207,7 @@ class InstanceVBench2Compat(JudgedMetric):
     )
 
     prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = RULE_PARAMS
 
     def shown(self, sample: Sample) -> Sequence[int]:
         """The frames of all windows."""
@@ -199,6 +216,14 @@ class InstanceVBench2Compat(JudgedMetric):
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """Any video with a frame in every window (``PermanentError``)."""
         return _Windows(sample, windows_of(sample), hearing, COMPAT)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same windows, in the order in which they were asked about."""
+        num_windows = evidence["num_windows"]
+        return decide(COMPAT, stored.judgements, num_windows, stored.evidence(), num_frames)
 
 
 @final
@@ -216,6 +241,7 @@ class InstanceFraction(JudgedMetric):
     )
 
     prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = RULE_PARAMS
 
     def shown(self, sample: Sample) -> Sequence[int]:
         """The frames of all windows."""
@@ -224,6 +250,14 @@ class InstanceFraction(JudgedMetric):
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """Any video with a frame in every window (``PermanentError``)."""
         return _Windows(sample, windows_of(sample), hearing, FRACTION)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same windows, in the order in which they were asked about."""
+        num_windows = evidence["num_windows"]
+        return decide(FRACTION, stored.judgements, num_windows, stored.evidence(), num_frames)
 
 
 def _frames_of(sample: Sample) -> list[int]:
@@ -241,7 +275,6 @@ class _Windows(Measurement):
         self._waiting = deque(windows)
         self._frames_HWC: dict[int, Picture] = {}
         self._judgements: list[Judgement] = []
-        self._bad: list[bool | None] = []
         self._seen: set[int] = set()
         self._trouble: RowError | None = None
 
@@ -260,17 +293,8 @@ class _Windows(Measurement):
         """The value by the rule, or the reason why there is none."""
         if self._trouble is not None:
             raise self._trouble
-        evidence = {**self._hearing.evidence(), "num_windows": self._num_windows}
-        if not self._num_windows:
-            value, reason = self._rule.value_without_windows, "too_short"
-        else:
-            value = self._rule.value_of(self._bad)
-            reason = unheard(self._judgements) if value is None else ""
-            evidence["num_bad"] = self._bad.count(True)
-            evidence["num_unheard"] = self._bad.count(None)
-        if value is None:
-            return unscored(reason, evidence, len(self._seen))
-        return MetricValue(value=value, num_frames=len(self._seen), evidence=evidence)
+        evidence = self._hearing.evidence()
+        return decide(self._rule, self._judgements, self._num_windows, evidence, len(self._seen))
 
     def _ask(self, window: Window) -> None:
         start_seconds = window.start_seconds
@@ -287,7 +311,32 @@ class _Windows(Measurement):
             self._waiting.clear()
             return
         self._judgements.append(judgement)
-        self._bad.append(self._rule.read(judgement))
         self._seen.update(window.indices)
-        if self._bad[-1] and self._rule.stop_at_bad:
+        if self._rule.is_last(judgement):
             self._waiting.clear()
+
+
+def decide(
+    rule: _Rule,
+    judgements: Sequence[Judgement],
+    num_windows: int,
+    evidence: Mapping[str, Any],
+    num_frames: int,
+) -> MetricValue:
+    """Answers about the windows, from the first on, to a value.
+
+    Raises NotAskedError where windows were left out that the rule would ask about.
+    """
+    found = {**evidence, "num_windows": num_windows}
+    if len(judgements) < num_windows and not any(map(rule.is_last, judgements)):
+        raise NotAskedError(f"window {len(judgements)}")
+    if not num_windows:
+        value, reason = rule.value_without_windows, "too_short"
+    else:
+        bad = [rule.read(judgement) for judgement in judgements]
+        value = rule.value_of(bad)
+        reason = unheard(judgements) if value is None else ""
+        found |= {"num_bad": bad.count(True), "num_unheard": bad.count(None)}
+    if value is None:
+        return unscored(reason, found, num_frames)
+    return MetricValue(value=value, num_frames=num_frames, evidence=found)

@@ -13,8 +13,10 @@ import yaml
 
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue, Sample
 from pfp.io.weights import Lock
-from pfp.vlm import Finish, Frames, FramesQuestion, Judge, Judgement, Verdict
+from pfp.vlm import Answer, Finish, Frames, FramesQuestion, Judge, Judgement, Verdict
+from pfp.vlm.judge import judgement_of
 
+NOT_ASKED: Final = "not_asked"
 NO_JUDGE: Final = "no_judge"
 CURE: Final = (
     "name a judge: gemini:MODEL, openai:MODEL@URL, qwen:DIRECTORY, or replay:FILE with the answers "
@@ -53,6 +55,10 @@ def load_prompts(prompt_id: str) -> Prompts:
     return Prompts(prompt_id=prompt_id, **yaml.safe_load(text))
 
 
+class NotAskedError(Exception):
+    """Stored answers lead to a question that nobody asked."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Hearing:
     """The questions that were put to a judge about one video, as evidence."""
@@ -70,19 +76,8 @@ class Hearing:
         Raises what the judge raises.
         """
         judgement = self.judge.ask(self.prompts.question(name, frames, **told))
-        answer = judgement.answer
         self._judgements.append(judgement)
-        self.asked.append(
-            {
-                "question": name,
-                **(evidence or {}),
-                "verdict": judgement.verdict.value,
-                "why_not": judgement.why_not,
-                "raw_text": answer.raw_text,
-                "problem": answer.problem,
-                "remembered": judgement.remembered,
-            }
-        )
+        self.asked.append({"question": name, **(evidence or {}), **_said(judgement)})
         return judgement
 
     def evidence(self) -> dict[str, Any]:
@@ -96,6 +91,56 @@ class Hearing:
             "cost_usd": sum(known) if len(known) == len(costs) else None,
             "asked": self.asked,
         }
+
+
+class Stored:
+    """What ``Hearing.evidence`` kept of one video, its raw texts parsed by this pfp's parser."""
+
+    def __init__(self, evidence: Mapping[str, Any], prompts: Prompts) -> None:
+        self._evidence = evidence
+        self.judgements: Final = [_heard_again(row, prompts) for row in evidence["asked"]]
+
+    def find(self, name: str, **about: Any) -> Judgement:
+        """The answer to a question that was asked about this; NotAskedError if it was not."""
+        wanted = {"question": name, **about}
+        for row, judgement in zip(self._evidence["asked"], self.judgements, strict=True):
+            if wanted.items() <= row.items():
+                return judgement
+        raise NotAskedError(name)
+
+    def evidence(self) -> dict[str, Any]:
+        """The evidence as it was, with the verdicts of today."""
+        kept = ("judge", "judge_fingerprint", "prompt", "cost_usd")
+        rows = zip(self._evidence["asked"], self.judgements, strict=True)
+        return {
+            **{name: self._evidence[name] for name in kept},
+            "asked": [{**row, **_said(judgement)} for row, judgement in rows],
+        }
+
+
+def _said(judgement: Judgement) -> dict[str, Any]:
+    answer = judgement.answer
+    return {
+        "verdict": judgement.verdict.value,
+        "why_not": judgement.why_not,
+        "raw_text": answer.raw_text,
+        "problem": answer.problem,
+        "remembered": judgement.remembered,
+    }
+
+
+def _heard_again(row: Mapping[str, Any], prompts: Prompts) -> Judgement:
+    """The stored answer, read by this pfp; one that was cut or refused has nothing to be read."""
+    why_not = row["why_not"]
+    was_answered = why_not in {None, Verdict.UNPARSEABLE.value}
+    answer = Answer(
+        backend="stored",
+        model=None,
+        finish=Finish.ANSWERED if was_answered else Finish(why_not),
+        raw_text=row["raw_text"],
+        problem=row["problem"],
+    )
+    return judgement_of(answer, prompts.options, remembered=row["remembered"])
 
 
 class JudgedMetric(Metric):
@@ -130,6 +175,29 @@ class JudgedMetric(Metric):
     @abstractmethod
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
         """What ``begin`` returns when there is a judge."""
+
+    @final
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue | None:
+        """What stored answers to the same questions come to; None if there are none.
+
+        Unscored (``not_asked``) where they lead to a question that was not asked.
+        """
+        if "asked" not in evidence or evidence["prompt"] != cls.prompt_id:
+            return None
+        stored = Stored(evidence, load_prompts(cls.prompt_id))
+        try:
+            return cls.decide_again(stored, evidence, num_frames)
+        except NotAskedError:
+            rest = {name: value for name, value in evidence.items() if name != "asked"}
+            return unscored(NOT_ASKED, {**rest, **stored.evidence()}, num_frames)
+
+    @classmethod
+    @abstractmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The value by the rule that ``hear``'s measurement has; NotAskedError as ``Stored``'s."""
 
 
 class _NoJudge(Measurement):
