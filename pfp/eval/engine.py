@@ -34,7 +34,10 @@ Outcome: TypeAlias = MetricValue | Exception
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What a sample consists of; paths or URIs of its videos."""
+    """What a sample consists of; paths or URIs of its videos, folders of pictures among them.
+
+    ``fps`` is the rate of those that have none of their own; None is 24.
+    """
 
     video: str
     reference: str | None = None
@@ -42,6 +45,7 @@ class Given:
     prompt: str | None = None
     shots: tuple[Shot, ...] = ()
     reference_faces: tuple[str, ...] = ()
+    fps: float | None = None
 
 
 class _Recount(PermanentError):  # noqa: N818 - a second try, and a fault only after that
@@ -61,7 +65,7 @@ def measure_all(
     of frames turns out to be another than the container told, it is decoded once more.
     """
     try:
-        extent = media.extent_of(given.video, upright=protocol.is_upright)
+        extent = media.extent_of(given.video, upright=protocol.is_upright, picture_fps=given.fps)
         try:
             return _Pass(given, metrics, protocol, extent).run()
         except _Recount as recount:

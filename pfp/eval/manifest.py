@@ -7,8 +7,15 @@ One JSON object a line. ``video`` is all that it must have; paths count from the
 
 ``sample_id`` names the row (default: the path), ``group`` what samples have in common and are
 compared by (default: the prompt, else the path without its suffix). ``storyboard`` is a list of
-shots, an object with ``shots``, or the path of a JSON file with one. A folder of videos is a
-manifest, too. File names are bytes: those that are not UTF-8 work.
+shots, an object with ``shots``, or the path of a JSON file with one. File names are bytes: those
+that are not UTF-8 work.
+
+``video``, ``reference`` and ``history`` are videos, animated pictures (GIF, PNG, WebP), folders of
+pictures in the natural order of their names, or pictures. The last two have no rate, so ``fps``
+gives it (24 without it).
+
+A folder is a manifest, too: of the videos and animations in it, and of its subfolders that hold
+pictures and no video. A folder of nothing but pictures is one video.
 """
 
 from __future__ import annotations
@@ -17,20 +24,22 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from pfp.errors import InputError
+from pfp.errors import InputError, PfpError
 from pfp.eval.engine import Given
 from pfp.eval.metrics import Shot
 from pfp.io.digests import sha256_json
-from pfp.io.media import path_to_uri
+from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
+from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
 
 FIELDS: Final = frozenset(
     {
         *("sample_id", "video", "prompt", "storyboard", "reference", "history", "model", "seed"),
-        *("group", "reference_faces"),
+        *("group", "reference_faces", "fps"),
     }
 )
 SHOT_FIELDS: Final = frozenset({"start_seconds", "end_seconds", "caption"})
@@ -38,10 +47,11 @@ BOARD_FIELDS: Final = frozenset({"schema_version", "global_caption", "shots"})
 SUFFIXES: Final = frozenset(
     {
         *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv"),
-        *(".flv", ".wmv", ".y4m", ".ivf"),
+        *(".flv", ".wmv", ".y4m", ".ivf", ".gif", ".apng"),
     }
 )
 DEFAULT_MODEL: Final = "model"
+MAX_FPS: Final = 1000.0
 MAX_SHOWN: Final = 3
 
 
@@ -119,27 +129,42 @@ def shown_path(path: str | os.PathLike[str]) -> str:
 
 
 def _of_folder(folder: Path) -> list[Entry]:
-    videos = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    below = list(folder.rglob("*"))
+    files = [path for path in below if path.suffix.lower() in SUFFIXES and path.is_file()]
+    beside_videos = {path.parent for path in files}
+    folders = [
+        path
+        for path in below
+        if path.is_dir() and path not in beside_videos and _has_pictures(path)
+    ]
+    videos = sorted(path.relative_to(folder) for path in files + folders)
+    if not videos and _has_pictures(folder):
+        videos = [Path()]
     if not videos:
         raise InputError(
-            f"{shown_path(folder)} holds no video ({' '.join(sorted(SUFFIXES))}); give another "
-            "folder, or a manifest"
+            f"{shown_path(folder)} holds no video ({' '.join(sorted(SUFFIXES))}) and no folder of "
+            "pictures; give another folder, or a manifest"
         )
+    name = shown_path(folder.resolve().name) or DEFAULT_MODEL
     return [
         Entry(
             line=number,
-            sample_id=shown_path(video),
-            model=shown_path(folder.resolve().name) or DEFAULT_MODEL,
+            sample_id=shown_path(video) if video.name else name,
+            model=name,
             seed=0,
-            group=shown_path(video.with_suffix("")),
+            group=_stem_of(folder / video, shown_path(video)) if video.name else name,
             given=Given(video=path_to_uri(folder / video)),
         )
         for number, video in enumerate(videos, 1)
     ]
+
+
+def _has_pictures(folder: Path) -> bool:
+    """Whether a folder is a video; one whose names are doubtful is, and its rows will say so."""
+    try:
+        return bool(pictures_in(folder))
+    except InputError:
+        return True
 
 
 def _entry(number: int, line: bytes, folder: Path) -> Entry:
@@ -157,19 +182,20 @@ def _entry(number: int, line: bytes, folder: Path) -> Entry:
     if not isinstance(faces, list):
         raise _Problem(f"reference_faces is {faces!r}; give a list of paths")
     given = Given(
-        video=_place("video", video, folder),
-        reference=_optional_place(item, "reference", folder),
-        history=_optional_place(item, "history", folder),
+        video=_video("video", video, folder),
+        reference=_optional_video(item, "reference", folder),
+        history=_optional_video(item, "history", folder),
         prompt=prompt,
         shots=shots,
         reference_faces=tuple(_place("reference_faces", face, folder) for face in faces),
     )
+    given = replace(given, fps=_fps(item.get("fps"), given))
     return Entry(
         line=number,
         sample_id=_words(item, "sample_id") or shown_path(video),
         model=_words(item, "model") or DEFAULT_MODEL,
         seed=_seed(item.get("seed", 0)),
-        group=_words(item, "group") or _group_of(given, video),
+        group=_words(item, "group") or _group_of(given, folder / video, video),
         given=given,
     )
 
@@ -216,9 +242,41 @@ def _seed(value: object) -> int:
     return value
 
 
-def _optional_place(item: Mapping[str, Any], name: str, folder: Path) -> str | None:
+def _fps(value: object, given: Given) -> float | None:
+    """The rate of a sample's pictures; None is the usual one, so that saying it changes nothing."""
+    if value is None:
+        return None
+    fps = 0.0 if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    if not 0 < fps <= MAX_FPS:  # also for NaN
+        raise _Problem(f"fps is {value!r}; write frames per second, over 0 and up to {MAX_FPS:g}")
+    with suppress(PfpError):  # where nobody can tell, each of the sample's rows says why
+        if has_rate(given.video) and (given.history is None or has_rate(given.history)):
+            raise _Problem(
+                f"fps is {value!r}, but {shown_path(given.video)} has a rate of its own; leave fps "
+                "to folders of pictures and to pictures"
+            )
+    return None if fps == DEFAULT_PICTURE_FPS else fps
+
+
+def _optional_video(item: Mapping[str, Any], name: str, folder: Path) -> str | None:
     value = _text(item, name)
-    return None if value is None else _place(name, value, folder)
+    return None if value is None else _video(name, value, folder)
+
+
+def _video(name: str, value: str, folder: Path) -> str:
+    """The URI of a file or of a folder of pictures."""
+    try:
+        path = folder / value
+        if "://" in value or not path.is_dir():
+            return _place(name, value, folder)
+        if not pictures_in(path):
+            raise _Problem(
+                f"{name} {shown_path(value)!r} is a folder without pictures "
+                f"({' '.join(PICTURE_SUFFIXES)}); give a file, or such a folder"
+            )
+        return path_to_uri(path)
+    except (InputError, ValueError) as error:
+        raise _Problem(f"{name} {value!r} cannot be used ({error}); mend it") from error
 
 
 def _place(name: str, value: object, folder: Path) -> str:
@@ -239,12 +297,18 @@ def _place(name: str, value: object, folder: Path) -> str:
         raise _Problem(f"{name} {value!r} cannot be a file's name ({error}); mend it") from error
 
 
-def _group_of(given: Given, video: str) -> str:
+def _group_of(given: Given, place: Path, video: str) -> str:
     """Samples of one prompt belong together, whoever made them."""
     words = [given.prompt, *(shot.caption for shot in given.shots)]
     if any(words):
         return f"prompt-{sha256_json(words)[:16]}"
-    return shown_path(given.reference or Path(video).with_suffix(""))
+    return shown_path(given.reference) if given.reference else _stem_of(place, video)
+
+
+def _stem_of(place: Path, video: str) -> str:
+    """The path as it was written, without a file's suffix; what follows a folder's dot is name."""
+    is_folder = "://" not in video and place.is_dir()
+    return shown_path(Path(video) if is_folder else Path(video).with_suffix(""))
 
 
 def _storyboard(value: object, folder: Path) -> tuple[tuple[Shot, ...], str | None]:

@@ -70,7 +70,7 @@ def _samples(subjects: Sequence[Subject]) -> tuple[dict[str, Sample], list[str]]
     found, unreadable = {}, []
     for subject in subjects:
         try:
-            extent = media.extent_of(subject.given.video)
+            extent = media.extent_of(subject.given.video, picture_fps=subject.given.fps)
         except PfpError as error:
             unreadable.append(f"{subject.sample_id}: {error}")
             continue

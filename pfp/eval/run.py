@@ -153,6 +153,7 @@ def record_of(entry: Entry) -> GenerationRecord:
         video_uri=given.video,
         reference_uri=given.reference,
         history_uri=given.history,
+        fps=given.fps,
         verdict=KEPT,
     )
 

@@ -18,13 +18,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pfp.errors import ConfigError, WeightsError
+from pfp.errors import ConfigError, InputError, WeightsError
 from pfp.eval.engine import Given
 from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
 from pfp.eval.protocol import Protocol
 from pfp.io import weights
-from pfp.io.digests import sha256_file, sha256_json
+from pfp.io.digests import sha256_file, sha256_files, sha256_json
+from pfp.io.media import pictures_in
 
 _TEXTS: Final = (
     *("score_id", "sample_id", "arm", "clip_id", "name", "metric", "params"),
@@ -114,7 +115,10 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
     def content(place: str | None) -> str | None:
         if place is None:
             return None
-        return subject.stand_in if local_path(place) is None else _digest_of(place)
+        digest = subject.stand_in if local_path(place) is None else _digest_of(place)
+        if digest is None or given.fps is None:
+            return digest
+        return sha256_json({"content": digest, "fps": given.fps})
 
     lacking = next((need for need in card.needs if not getattr(given, need)), None)
     reason, detail = choice.unscored or (
@@ -139,7 +143,7 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "video_sha256": content(given.video),
         "reference_sha256": content(given.reference) if "reference" in card.needs else None,
         "history_sha256": content(given.history) if "history" in card.needs else None,
-        "conditions": json.dumps(_conditions(given)),
+        "conditions": json.dumps({**_conditions(given), "fps": given.fps}),
         "conditions_sha256": _conditions_sha256(card, given),
         "unscored_reason": reason,
         "unscored_detail": detail,
@@ -156,6 +160,7 @@ def given_of(row: dict[str, Any]) -> Given:
         prompt=conditions["prompt"],
         shots=tuple(Shot(**shot) for shot in conditions["shots"]),
         reference_faces=tuple(conditions["reference_faces"]),
+        fps=conditions["fps"],
     )
 
 
@@ -228,8 +233,10 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
 
 
 def _digest_of(place: str) -> str | None:
-    """The digest of a file on this machine; None where there is none."""
+    """The digest of a file or a folder of pictures on this machine; None where there is none."""
     path = local_path(place)
+    if path is not None and path.is_dir():
+        return _digest_of_folder(path)
     if path is None or not path.is_file():
         return None
     stat = path.stat()
@@ -241,6 +248,24 @@ def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
     """The file's digest; size and time are only the key under which it is remembered."""
     del size_bytes, mtime_ns
     return sha256_file(path)
+
+
+def _digest_of_folder(folder: Path) -> str | None:
+    """The digest of the pictures in a folder; None where reading it will tell what is wrong."""
+    try:
+        pictures = tuple(pictures_in(folder))
+        stats = [path.stat() for path in pictures]
+        stamp = sha256_json([(stat.st_size, stat.st_mtime_ns) for stat in stats])
+        return _folder_digest_once(pictures, stamp)
+    except (InputError, OSError):
+        return None
+
+
+@lru_cache(maxsize=1 << 8)
+def _folder_digest_once(pictures: tuple[Path, ...], stamp: str) -> str:
+    """The digest of the pictures' contents; the stamp is only part of the key."""
+    del stamp
+    return sha256_files(pictures)
 
 
 def _conditions(given: Given) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def sha256_file(path: str | Path) -> str:
         message = f"{path} cannot be read ({error.strerror}); check the path and its permissions"
         raise InputError(message) from error
     return digest.hexdigest()
+
+
+def sha256_files(paths: Iterable[str | Path]) -> str:
+    """The SHA-256 of the contents of several files, one after the other; names do not count.
+
+    The order does. It is that of the files' own digests as canonical JSON.
+    """
+    return sha256_json({"files": [sha256_file(path) for path in paths]})
 
 
 def sha256_json(obj: object) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pfp.errors import InputError
 from pfp.eval.manifest import check_manifest, read_manifest
@@ -126,7 +127,13 @@ def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
         ({"video": "a.mp4", "promt": "x"}, "line 2: unknown fields 'promt'; known are"),
         ({"prompt": "x"}, "line 2: no video; add `video`"),
         ({"video": "gone.mp4"}, "line 2: video 'gone.mp4' is no file in"),
-        ({"video": "sub"}, "line 2: video 'sub' is no file in"),
+        ({"video": "sub"}, "video 'sub' is a folder without pictures (.bmp"),
+        ({"video": "b.webm", "history": "sub"}, "line 2: history 'sub' is a folder without"),
+        ({"video": "b.webm", "reference_faces": ["sub"]}, "reference_faces 'sub' is no file in"),
+        ({"video": "b.webm", "fps": 0}, "line 2: fps is 0; write frames per second, over 0 and"),
+        ({"video": "b.webm", "fps": True}, "line 2: fps is True; write frames per second"),
+        ({"video": "b.webm", "fps": float("nan")}, "line 2: fps is nan; write frames per second"),
+        ({"video": "b.webm", "fps": 24}, "has a rate of its own; leave fps to folders of pictures"),
         ({"video": "b.webm", "reference": "gone.mp4"}, "line 2: reference 'gone.mp4' is no file"),
         ({"video": "b.webm", "reference_faces": ["no.png"]}, "reference_faces 'no.png' is no file"),
         ({"video": "b.webm", "reference_faces": "face.png"}, "give a list of paths"),
@@ -160,6 +167,51 @@ def test_each_fault_names_its_line_and_its_cure(folder: Path, line: Any, expecte
         read_manifest(manifest)
     assert expected in str(caught.value)
     assert len(check_manifest(manifest)[1]) == 1
+
+
+def pictures(folder: Path, *names: str) -> None:
+    """Pictures of one pixel."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (1, 1)).save(folder / name)
+
+
+def test_a_folder_of_pictures_is_a_video(folder: Path) -> None:
+    """Wherever a video may be named; what follows its last dot is part of its name."""
+    pictures(folder, "v1.5/1.png", "true/1.png", "past/1.png", "one.png")
+    lines = [
+        {"video": "v1.5", "reference": "true", "history": "past", "fps": 12},
+        {"video": "v1.5/", "sample_id": "x", "fps": 24},
+        {"video": "one.png", "fps": 12.5},
+        {"video": "a.mp4", "history": "past", "fps": 12},
+    ]
+    entries = read_manifest(write(folder, *lines))
+
+    given = entries[0].given
+    places = [uri_to_path(str(place)) for place in (given.video, given.reference, given.history)]
+    assert places == [str(folder / name) for name in ("v1.5", "true", "past")]
+    assert [entry.given.fps for entry in entries] == [12.0, None, 12.5, 12.0]
+    assert [entry.group for entry in entries[1:3]] == ["v1.5", "one"]
+
+
+def test_subfolders_of_pictures_are_videos_of_a_folder(folder: Path) -> None:
+    """Pictures beside videos are no video, and animations are, pictures below or not."""
+    pictures(folder, "v.1/1.png", "v.1/2.jpg", "deep/er/1.webp", "sub/poster.png", "move.gif")
+    entries = read_manifest(folder)
+
+    expected = ["a.mp4", "b.webm", "deep/er", "move.gif", "sub/c.mp4", "v.1"]
+    assert [entry.sample_id for entry in entries] == expected
+    assert [entry.group for entry in entries][2:] == ["deep/er", "move", "sub/c", "v.1"]
+    assert {entry.model for entry in entries} == {folder.name}
+
+
+def test_a_folder_of_nothing_but_pictures_is_one_video(tmp_path: Path) -> None:
+    """It is called as the folder is."""
+    pictures(tmp_path, "kite/1.png", "kite/2.png")
+    (entry,) = read_manifest(tmp_path / "kite")
+
+    assert (entry.sample_id, entry.group, entry.model) == ("kite", "kite", "kite")
+    assert uri_to_path(entry.given.video) == str(tmp_path / "kite")
 
 
 def test_many_faults_are_counted(folder: Path) -> None:

@@ -1,9 +1,13 @@
 """Video files in and out: probe, read by timestamp, write, and decode in a killable child.
 
-Every reader takes a path, a ``file://`` URI, or a URI that ``pfp.io.filesystems`` knows.
+Every reader takes a path, a ``file://`` URI, or a URI that ``pfp.io.filesystems`` knows. Readers of
+stored frames (``extent_of``, ``iter_stored``, ``read_video``) take folders of pictures, animated
+pictures and single pictures, too; the others refuse them.
 """
 
 from pfp.io.media.container import RejectedVideo as RejectedVideo
+from pfp.io.media.extent import Extent as Extent
+from pfp.io.media.frame_folder import pictures_in as pictures_in
 from pfp.io.media.guard import Guard as Guard
 from pfp.io.media.probe import Probe as Probe
 from pfp.io.media.probe import probe as probe
@@ -11,8 +15,10 @@ from pfp.io.media.read import iter_frames as iter_frames
 from pfp.io.media.read import read_frames as read_frames
 from pfp.io.media.source import path_to_uri as path_to_uri
 from pfp.io.media.source import uri_to_path as uri_to_path
-from pfp.io.media.stored import Extent as Extent
+from pfp.io.media.stored import DEFAULT_PICTURE_FPS as DEFAULT_PICTURE_FPS
 from pfp.io.media.stored import extent_of as extent_of
+from pfp.io.media.stored import has_rate as has_rate
+from pfp.io.media.stored import is_picture as is_picture
 from pfp.io.media.stored import iter_stored as iter_stored
 from pfp.io.media.stored import read_video as read_video
 from pfp.io.media.write import write_video as write_video

@@ -19,6 +19,7 @@ from pfp.errors import ConfigError, PermanentError
 from pfp.io.media.picture import cover_size
 from pfp.io.media.probe import probe
 from pfp.io.media.source import Source, local_path, shown_name
+from pfp.io.media.stored import is_picture
 
 # Forgives rounded timestamps: half a tick of Matroska's clock.
 _TOLERANCE_SECONDS: Final = 5e-4
@@ -70,10 +71,13 @@ def read_frames_decord(
 def iter_stored_decord(source: Source) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Every frame as decord gives it, uint8 RGB ``(H, W, 3)`` as coded, one after the other.
 
-    Raises ``ConfigError`` when decord is not installed and ``PermanentError`` for HDR and for what
-    it cannot decode.
+    Raises ``ConfigError`` when decord is not installed and ``PermanentError`` for HDR, for pictures
+    and for what it cannot decode.
     """
     name = shown_name(source)
+    if is_picture(source):
+        message = f"{name} is made of pictures, which decord does not read; use the decoder pyav"
+        raise PermanentError(message)
     if probe(source).is_hdr:
         raise PermanentError(f"{name} is HDR, which decord reads as SDR; tone-map it to BT.709")
     reader = _open(local_path(source), -1, -1, name)

@@ -6,7 +6,7 @@ Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 import av
 import av.container
@@ -15,37 +15,64 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import PermanentError
+from pfp.io.media.animation import extent_of_picture, is_animated, iter_picture
 from pfp.io.media.container import RejectedVideo, open_video
 from pfp.io.media.decode import decode_frames
+from pfp.io.media.extent import Extent
+from pfp.io.media.frame_folder import extent_of_folder, is_folder, iter_folder
 from pfp.io.media.picture import Converter, Orientation, orientation_of
 from pfp.io.media.probe import probe
-from pfp.io.media.source import Source, shown_name
+from pfp.io.media.sniff import SNIFF_BYTES
+from pfp.io.media.source import Source, open_binary, shown_name
+from pfp.io.media.still import picture_format
 
-_FPS_UNKNOWN = 25.0  # what FFmpeg's raw demuxers assume
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
-    """How large a video is. ``num_frames`` counts packets, which is cheap and nearly always right.
-
-    ``is_agreed`` says that the container's own count is the same; without it only a full decode
-    tells (hidden frames of VP8, frames before an edit list's start). ``fps`` is the average rate.
-    """
-
-    num_frames: int
-    is_agreed: bool
-    fps: float
-    height: int
-    width: int
+DEFAULT_PICTURE_FPS: Final = 24.0
+_FPS_UNKNOWN: Final = 25.0  # what FFmpeg's raw demuxers assume
+_Kind: TypeAlias = Literal["folder", "picture", "video"]
 
 
-def extent_of(source: Source, *, upright: bool = True) -> Extent:
+def extent_of(source: Source, *, upright: bool = True, picture_fps: float | None = None) -> Extent:
     """The extent of a video's stored frames, without decoding more than the first.
 
+    source: a video, a folder of pictures, an animated picture (which is decoded), or one picture.
     upright: the size as shown, in square pixels; else as coded.
+    picture_fps: the rate of what has none of its own, folders and single pictures; None is 24.
 
     Raises ``PermanentError`` for what cannot be decoded, ``RejectedVideo`` for what is no video.
     """
+    rate_of_pictures = DEFAULT_PICTURE_FPS if picture_fps is None else picture_fps
+    match _kind_of(source):
+        case "folder":
+            return extent_of_folder(source, upright=upright, picture_fps=rate_of_pictures)
+        case "picture":
+            return extent_of_picture(source, upright=upright, picture_fps=rate_of_pictures)
+        case "video":
+            return _extent_of_video(source, upright=upright)
+
+
+def has_rate(source: Source) -> bool:
+    """Whether a source tells its own frame rate: videos and animated pictures do.
+
+    Raises ``PermanentError`` for a damaged picture and ``InputError`` where there is no file.
+    """
+    kind = _kind_of(source)
+    return is_animated(source) if kind == "picture" else kind == "video"
+
+
+def is_picture(source: Source) -> bool:
+    """Whether a source is a folder of pictures or a picture file, moving or not, and no video."""
+    return _kind_of(source) != "video"
+
+
+def _kind_of(source: Source) -> _Kind:
+    """By the content, as for videos; what is neither folder nor picture is left to FFmpeg."""
+    if is_folder(source):
+        return "folder"
+    with open_binary(source) as file:
+        return "video" if picture_format(file.read(SNIFF_BYTES)) is None else "picture"
+
+
+def _extent_of_video(source: Source, *, upright: bool) -> Extent:
     header = probe(source)
     with open_video(source) as (container, stream):
         num_frames = _count_packets(container, stream)
@@ -81,11 +108,22 @@ def iter_stored(
 ) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Every stored frame, uint8 RGB ``(H, W, 3)``; memory does not grow with the video's length.
 
+    source: as for ``extent_of``.
     upright: turned and stretched to square pixels as players show it; else as it is coded.
 
     Raises ``PermanentError`` for what cannot be decoded, is damaged or HDR, holds no frame, or
     changes its size on the way.
     """
+    match _kind_of(source):
+        case "folder":
+            yield from iter_folder(source, upright=upright)
+        case "picture":
+            yield from iter_picture(source, upright=upright)
+        case "video":
+            yield from _iter_video(source, upright=upright)
+
+
+def _iter_video(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.uint8], None, None]:
     name = shown_name(source)
     shape: tuple[int, ...] | None = None
     with open_video(source) as (container, stream):
