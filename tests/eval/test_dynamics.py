@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pfp.eval.metrics.dynamics import (
     DynamicsWithinShots,
 )
 from pfp.io.weights import Lock
+from pfp.measures import dynamics as dynamics_measure
 from pfp.measures import flow
 from tests.eval.raft_by_hand import grey_to_flow, lock_of
 
@@ -75,6 +77,19 @@ def test_one_moving_pair_of_five_is_not_enough(lock: Lock) -> None:
 
     assert [0.0] * 3 == [result.value for result in results]
     assert [1] * 3 == [result.evidence["num_above"] for result in results]
+
+
+@pytest.mark.parametrize("kind", [Dynamics, DynamicsFixed, DynamicsWithinShots])
+@pytest.mark.parametrize("levels", [(40, 10, 20, 31, 29, 0), (0, 255, 0, 10), (7,)])
+def test_stored_magnitudes_meet_another_threshold_as_a_new_measurement_does(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, kind: type[Metric], levels: tuple[int, ...]
+) -> None:
+    """What was stored as JSON is enough to score a video again, with the same evidence."""
+    video = greys(*levels, width=132)  # padded by four columns
+    stored = json.loads(json.dumps(kind(lock=lock).measure(video, fps=12.0).evidence))
+    for threshold in (2.0, 20.0):
+        monkeypatch.setattr(dynamics_measure, "THRESHOLD_PX", threshold)
+        assert kind(lock=lock).measure(video, fps=12.0) == kind.reread(stored, 0)
 
 
 def test_the_reference_sees_motion_in_any_two_frames(lock: Lock) -> None:

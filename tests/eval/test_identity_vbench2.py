@@ -13,7 +13,7 @@ import pytest
 
 from pfp.errors import PermanentError, WeightsError
 from pfp.eval.metrics import identity_vbench2
-from pfp.eval.metrics.base import Frame, Measurement, MetricValue
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue
 from pfp.eval.metrics.identity_vbench2 import (
     AsPublished,
     IdentityVbench2,
@@ -106,7 +106,9 @@ def test_the_score_is_the_fraction_of_frames_like_the_first() -> None:
         result = run(kind, frames)
         assert 0.75 == result.value
         assert (40, 1.0) == (result.num_frames, result.evidence["coverage"])
-        assert {"frame": 40, "box": list(BOXES[0]), "cosine": 0.1} == result.evidence["faces"][-1]
+        (last,) = result.evidence["faces"][-1:]
+        assert (40, list(BOXES[0])) == (last["frame"], last["box"])
+        assert 0.1 == pytest.approx(last["cosine"], abs=1e-6)
 
 
 def published(frames: Sequence[Sequence[float]]) -> float:
@@ -143,6 +145,31 @@ def test_four_tenths_is_the_same_person(cosine: float, expected: float) -> None:
     """Just above it all frames are consistent, just below none."""
     for kind in (AsPublished, Mended):
         assert expected == run(kind, [(0.0,), *[(like(cosine),)] * 20]).value
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"), [(AsPublished, IdentityVbench2), (Mended, IdentityVbench2Fixed)]
+)
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(0.0,), *[(like(0.3),)] * 15, (), *[(like(0.5),)] * 25],
+        [(0.0,), *[(like(0.3),)] * 15],
+        [(), (0.0,)],
+        [(0.0, 2.0), *[(like(0.3), 2.0)] * 30],
+    ],
+)
+def test_stored_cosines_meet_another_threshold_as_a_new_measurement_does(
+    kind: type[AsPublished | Mended],
+    metric: type[Metric],
+    frames: list[tuple[float, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was stored as JSON is enough to score a video again, with the same evidence."""
+    stored = json.loads(json.dumps(run(kind, frames).evidence))
+    for threshold in (0.2, 0.4, 0.6):
+        monkeypatch.setattr(identity_vbench2, "SAME_PERSON", threshold)
+        assert run(kind, frames) == metric.reread(stored, 0)
 
 
 def test_twenty_frames_after_the_first_are_needed() -> None:
@@ -304,7 +331,7 @@ def test_the_true_networks_score_a_video(lock: Lock, monkeypatch: pytest.MonkeyP
     for metric in (IdentityVbench2(lock=lock), IdentityVbench2Fixed(lock=lock)):
         result = metric.measure(frames)
         assert (1.0, 1) == (result.value, result.num_frames)
-        assert [1.0] == [face["cosine"] for face in result.evidence["faces"]]
+        assert [1.0] == pytest.approx([face["cosine"] for face in result.evidence["faces"]])
 
 
 def test_fault_1_the_detector_normalises_by_the_picture_s_statistics(

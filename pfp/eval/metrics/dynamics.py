@@ -7,7 +7,7 @@ Axes: N pairs of successive sampled frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, final
 
@@ -26,6 +26,7 @@ from pfp.eval.metrics.motion import (
 from pfp.measures import cuts, dynamics
 
 MIN_SIDE = 128  # below, torchvision's RAFT refuses frames
+RULE_PARAMS = frozenset({"threshold_px", "threshold_per", "min_pairs_needed"})
 COST = "1 s a pair of 224x128, 14 s of 832x480 on one CPU core; 8 pairs a second of video"
 
 _VBENCH = MetricCard(
@@ -84,6 +85,8 @@ class Dynamics(Metric):
 
     card: ClassVar = _VBENCH
 
+    rule_params: ClassVar = RULE_PARAMS
+
     _network: Any = None
 
     def frames_of(self, sample: Sample) -> Sequence[int]:
@@ -100,12 +103,20 @@ class Dynamics(Metric):
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _as_vbench)
 
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+        """The stored magnitudes against today's threshold."""
+        del num_frames
+        return _as_vbench(seen_of(evidence))
+
 
 @final
 class DynamicsFixed(Metric):
     """Dynamic degree without the documented faults; cuts are treated as any other pair."""
 
     card: ClassVar = _FIXED
+
+    rule_params: ClassVar = RULE_PARAMS
 
     _network: Any = None
 
@@ -118,6 +129,12 @@ class DynamicsFixed(Metric):
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _fixed)
+
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+        """The stored magnitudes against today's threshold."""
+        del num_frames
+        return _fixed(seen_of(evidence))
 
 
 @final
@@ -142,6 +159,8 @@ class DynamicsWithinShots(Metric):
         },
     )
 
+    rule_params: ClassVar = RULE_PARAMS
+
     _network: Any = None
 
     def frames_of(self, sample: Sample) -> Sequence[int]:
@@ -153,6 +172,12 @@ class DynamicsWithinShots(Metric):
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _within_shots)
+
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+        """The stored magnitudes against today's threshold."""
+        del num_frames
+        return _within_shots(seen_of(evidence))
 
 
 @final
@@ -267,4 +292,20 @@ def _evidence(seen: Seen, px_N: list[float]) -> dict[str, Any]:
         "mean_px": float(np.mean(px_N)) if px_N else None,
         "interval_frames": seen.interval,
         "cut_pairs": seen.cut_pairs,
+        "fps": seen.sample.fps,
+        "size_px": [seen.sample.width, seen.sample.height],
     }
+
+
+def seen_of(evidence: Mapping[str, Any]) -> Seen:
+    """What ``_evidence`` was made of; it kept the magnitudes that its metric's rule reads."""
+    px_N = list(evidence["per_pair_px"])
+    width, height = evidence["size_px"]
+    num_frames = len(px_N) + 1
+    return Seen(
+        sample=Sample(num_frames=num_frames, fps=evidence["fps"], height=height, width=width),
+        num_frames=num_frames,
+        padded_px_N=px_N,
+        px_N=px_N,
+        cut_pairs=list(evidence["cut_pairs"]),
+    )

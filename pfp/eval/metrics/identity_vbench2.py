@@ -19,7 +19,7 @@ Neither holds more than one frame, and both say how much of the video the score 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
 
@@ -46,6 +46,9 @@ PARAMS = {
     "same_person": SAME_PERSON,
     "min_frames": MIN_FRAMES,
 }
+RULE_PARAMS = frozenset({"same_person", "min_frames"})
+NOT_ONE_FACE = "not_one_face_in_first_frame"
+NO_FACE = "no_face_in_first_frame"
 CITATION = "Zheng et al., VBench-2.0, 2025, Human Identity; Deng et al., RetinaFace, CVPR 2020"
 LICENCE = "MIT (RetinaFace weights of retinaface_pytorch); unstated (ArcFace weights)"
 COST = "10 s a frame on one CPU core"
@@ -84,6 +87,8 @@ class IdentityVbench2(Metric):
         params={**PARAMS, "compat": "vbench2"},
     )
 
+    rule_params: ClassVar = RULE_PARAMS
+
     _networks: Networks | None = None
 
     def begin(self, sample: Sample) -> Measurement:
@@ -92,6 +97,12 @@ class IdentityVbench2(Metric):
         if self._networks is None:
             self._networks = load_networks(self._lock, self._device, batch_statistics=True)
         return AsPublished(self._networks)
+
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+        """The stored cosines against today's threshold."""
+        del num_frames
+        return settle(evidence, NOT_ONE_FACE)
 
 
 @final
@@ -116,6 +127,8 @@ class IdentityVbench2Fixed(Metric):
         params={**PARAMS, "compat": "fixed"},
     )
 
+    rule_params: ClassVar = RULE_PARAMS
+
     _networks: Networks | None = None
 
     def begin(self, sample: Sample) -> Measurement:
@@ -124,6 +137,12 @@ class IdentityVbench2Fixed(Metric):
         if self._networks is None:
             self._networks = load_networks(self._lock, self._device, batch_statistics=False)
         return Mended(self._networks)
+
+    @classmethod
+    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+        """The stored cosines against today's threshold."""
+        del num_frames
+        return settle(evidence, NO_FACE)
 
 
 def load_networks(lock: Lock | None, device: str, *, batch_statistics: bool) -> Networks:
@@ -158,8 +177,6 @@ class _AgainstFirst(Measurement):
         self._num_seen = 0
         self._num_counted = 0  # frames
         self._num_with_face = 0  # frames of which a face was compared, the first one included
-        self._num_compared = 0
-        self._num_consistent = 0
         self._shown: list[dict[str, Any]] = []
 
     def see(self, frame: Frame) -> None:
@@ -183,9 +200,7 @@ class _AgainstFirst(Measurement):
 
     def _count(self, frame: Frame, box_4: npt.NDArray[np.float64], cosine: float) -> None:
         """One face of a later frame, whose cosine to its first is known."""
-        self._num_compared += 1
-        self._num_consistent += not cosine < SAME_PERSON
-        shown = {"frame": frame.index, "box": box_4.tolist(), "cosine": round(cosine, 4)}
+        shown = {"frame": frame.index, "box": box_4.tolist(), "cosine": float(cosine)}
         self._shown.append(shown)
 
     @abstractmethod
@@ -194,24 +209,36 @@ class _AgainstFirst(Measurement):
 
     def finish(self) -> MetricValue:
         """Consistent faces over compared ones, if at least twenty frames count."""
-        reason = self._reason
-        if reason is None and self._num_counted < MIN_FRAMES:
-            reason = "too_few_frames"
-        return MetricValue(
-            value=None if reason else self._num_consistent / self._num_compared,
-            num_frames=self._num_counted,
-            evidence={
-                "num_seen": self._num_seen,
-                "num_counted": self._num_counted,
-                "num_with_face": self._num_with_face,
-                "coverage": self._num_with_face / self._num_seen if self._num_seen else 0.0,
-                "num_compared": self._num_compared,
-                "num_consistent": self._num_consistent,
-                **self._counts(),
-                "faces": self._shown,
-            },
-            unscored_reason=reason,
-        )
+        evidence = {
+            "num_seen": self._num_seen,
+            "num_counted": self._num_counted,
+            "num_with_face": self._num_with_face,
+            "coverage": self._num_with_face / self._num_seen if self._num_seen else 0.0,
+            **self._counts(),
+            "faces": self._shown,
+        }
+        return settle(evidence, self._reason or "")
+
+
+def settle(evidence: Mapping[str, Any], reason_at_first: str) -> MetricValue:
+    """What was counted and the faces' cosines to a value.
+
+    A video whose first frame has nothing to compare with has no value, for ``reason_at_first``.
+    """
+    num_free = evidence.get("num_without_face_but_consistent", 0)
+    num_compared = num_free + len(evidence["faces"])
+    num_consistent = num_free + sum(not face["cosine"] < SAME_PERSON for face in evidence["faces"])
+    reason = None
+    if evidence["num_seen"] and not evidence["num_with_face"]:
+        reason = reason_at_first
+    elif evidence["num_counted"] < MIN_FRAMES:
+        reason = "too_few_frames"
+    return MetricValue(
+        value=None if reason else num_consistent / num_compared,
+        num_frames=evidence["num_counted"],
+        evidence={**evidence, "num_compared": num_compared, "num_consistent": num_consistent},
+        unscored_reason=reason,
+    )
 
 
 @final
@@ -225,7 +252,7 @@ class AsPublished(_AgainstFirst):
 
     def _begin_with(self, frame: Frame, found: FoundFaces) -> None:
         if len(found.boxes_N4) != 1:
-            self._reason = "not_one_face_in_first_frame"
+            self._reason = NOT_ONE_FACE
             return
         self._num_with_face += 1
         self._first = [self._embed(frame, found.boxes_N4[0])]
@@ -242,8 +269,6 @@ class AsPublished(_AgainstFirst):
             # Its detector answers with a list of one empty box, which it takes for one face.
             self._num_without_face += 1
             self._num_counted += 1
-            self._num_compared += 1
-            self._num_consistent += 1
         else:
             self._num_skipped += 1
 
@@ -278,7 +303,7 @@ class Mended(_AgainstFirst):
             self._num_with_face += 1
             self._first = [embedding_D for _, embedding_D in faces]
         else:
-            self._reason = "no_face_in_first_frame"
+            self._reason = NO_FACE
 
     def _compare(self, frame: Frame, found: FoundFaces, first: list[Embedding]) -> None:
         from pfp.measures.arcface_resnet18 import cosine
