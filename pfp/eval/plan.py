@@ -134,7 +134,8 @@ def _num_asked(metric: Metric, sample: Sample) -> int:
 
 def _usd(choice: Choice, metric: Metric, samples: Sequence[Sample]) -> float | None:
     """At least what a judge costs: every frame once, at the list price of what goes in."""
-    judge = json.loads(choice.params).get("judge")
+    params = json.loads(choice.params)
+    judge = params.get("judge")
     if judge is None or not samples:
         return 0.0 if not hasattr(metric, "shown") or not samples else None
     kind, _, model = judge["model_id"].partition(":")
@@ -147,4 +148,4 @@ def _usd(choice: Choice, metric: Metric, samples: Sequence[Sample]) -> float | N
         return None
     shown: Callable[[Sample], Sequence[int]] = metric.shown  # type: ignore[attr-defined]
     num_frames = sum(len(shown(sample)) for sample in samples)
-    return num_frames * _FRAME_TOKENS * price.input / 1e6
+    return int(params.get("votes", 1)) * num_frames * _FRAME_TOKENS * price.input / 1e6

@@ -93,6 +93,7 @@ def choose(
     if takes_judge(kind):
         params["judge"], problem = judge_of(judge)
         unscored = unscored or (None if problem is None else ("no_judge", problem))
+        params |= sampling_of(judge)
     return Choice(
         card=card,
         protocol=protocol,
@@ -234,6 +235,15 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
 
 def _digest_of(place: str) -> str | None:
     """The digest of a file or a folder of pictures on this machine; None where there is none."""
+def sampling_of(judge: str | None) -> dict[str, Any]:
+    """Number of votes and temperature of a judge, where it is not one answer at temperature 0."""
+    if judge is None:
+        return {}
+    from pfp.vlm import judges
+
+    return judges.sampling_of(judge)
+
+
     path = local_path(place)
     if path is not None and path.is_dir():
         return _digest_of_folder(path)

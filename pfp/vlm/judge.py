@@ -19,32 +19,44 @@ class FramesQuestion:
 
     ``prompt_id`` names the wording (``cloth@1/same_clothes``), ``prompt`` is the text as it is
     sent, after the frames. ``options`` are the letters that it offers, each meaning yes or no.
+    ``vote`` counts, from 1, how often the same is asked to hear several answers.
     """
 
     frames: Frames
     prompt_id: str
     prompt: str
     options: Mapping[str, str] | None = None
+    vote: int = 1
 
     @property
     def sha256(self) -> str:
-        """Digest of the frames and the words: what an answer is remembered under."""
-        return sha256_json([self.frames.sha256, self.prompt_id, self.prompt])
+        """Digest of the frames, the words and a vote past the first: the key of an answer."""
+        later = [self.vote] if self.vote > 1 else []
+        return sha256_json([self.frames.sha256, self.prompt_id, self.prompt, *later])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a judge said. ``remembered`` is true when it said so earlier and was not asked now."""
+    """What a judge said. ``remembered`` is true when it said so earlier and was not asked now.
+
+    ``votes`` are what it said each time, where it was asked several times for a majority.
+    """
 
     verdict: Verdict
     answer: Answer
     remembered: bool = False
+    votes: tuple[Judgement, ...] = ()
 
     @property
     def why_not(self) -> str | None:
-        """Why it is neither yes nor no, in a word (``unparseable``, ``blocked``), or None."""
+        """Why it is neither yes nor no, in a word (``unparseable``, ``blocked``), or None.
+
+        Of votes it is that of the first that is neither, or ``split``.
+        """
         if self.verdict is not Verdict.UNPARSEABLE:
             return None
+        if self.votes:
+            return next((why for vote in self.votes if (why := vote.why_not)), "split")
         if self.answer.finish is Finish.ANSWERED:
             return Verdict.UNPARSEABLE.value
         return self.answer.finish.value
@@ -73,7 +85,7 @@ def judgement_of(
 class Judge(Protocol):
     """Something that answers yes/no questions about frames, the same way every time it can.
 
-    Models are asked at temperature 0.
+    Models are asked at temperature 0, unless told otherwise.
     """
 
     @property

@@ -22,7 +22,7 @@ from pfp.vlm.verdict import VERDICT_SCHEMA
 
 
 class GeminiJudge:
-    """Asks a Gemini model at temperature 0.
+    """Asks a Gemini model, at temperature 0 unless told otherwise (None: the model's own).
 
     The key comes from the environment variable GEMINI_API_KEY when a question is asked.
     ``media_resolution`` decides what a frame costs, and ``thinking_level`` (Gemini 3 and later) how
@@ -36,6 +36,7 @@ class GeminiJudge:
         base_url: str | None = None,
         media_resolution: MediaResolution | None = None,
         thinking_level: ThinkingLevel | None = None,
+        temperature: float | None = 0.0,
         max_output_tokens: int = 4096,
         timeout_seconds: float = 300.0,
         max_attempts: int = 5,
@@ -46,13 +47,13 @@ class GeminiJudge:
         self._timeout_seconds = timeout_seconds
         self._config = generation_config(
             json_schema=VERDICT_SCHEMA,
-            temperature=0.0,
+            temperature=temperature,
             max_output_tokens=max_output_tokens,
             media_resolution=media_resolution,
             thinking_level=thinking_level,
         )
         self._params = {
-            "temperature": 0.0,
+            "temperature": temperature,
             "max_output_tokens": max_output_tokens,
             "media_resolution": media_resolution,
             "thinking_level": thinking_level,

@@ -27,8 +27,9 @@ from pfp.vlm.verdict import VERDICT_SCHEMA
 
 
 class OpenAIJudge:
-    """Asks ``POST URL/chat/completions`` at temperature 0, frames as JPEG data URIs.
+    """Asks ``POST URL/chat/completions``, frames as JPEG data URIs.
 
+    ``temperature`` None leaves it to the server.
     ``base_url`` is all before that path (``http://127.0.0.1:8000/v1``). ``key_variable`` names the
     environment variable that holds the server's key, read when a question is asked; a server
     without keys needs none. A question is repeated up to ``max_attempts`` times, ``retry_seconds``
@@ -45,6 +46,7 @@ class OpenAIJudge:
         model: str,
         base_url: str,
         key_variable: str | None = None,
+        temperature: float | None = 0.0,
         max_output_tokens: int = 4096,
         timeout_seconds: float = 300.0,
         max_attempts: int = 5,
@@ -58,7 +60,7 @@ class OpenAIJudge:
         self._max_attempts = max_attempts
         self._retry_seconds = retry_seconds
         self._params = {
-            "temperature": 0.0,
+            "temperature": temperature,
             "max_output_tokens": max_output_tokens,
             "jpeg_quality": JPEG_QUALITY,
         }
@@ -109,10 +111,11 @@ class OpenAIJudge:
         ]
         content = [*images, {"type": "text", "text": question.prompt}]
         schema = {"name": "verdict", "strict": True, "schema": VERDICT_SCHEMA}
+        temperature = self._params["temperature"]
         return {
             "model": self._model,
             "messages": [{"role": "user", "content": content}],
-            "temperature": self._params["temperature"],
+            **({} if temperature is None else {"temperature": temperature}),
             # Newer name: max_completion_tokens. Local servers know this one.
             "max_tokens": self._params["max_output_tokens"],
             "response_format": {"type": "json_schema", "json_schema": schema},

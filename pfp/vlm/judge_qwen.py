@@ -26,7 +26,11 @@ _READ_SUFFIXES: Final = (".json", ".safetensors", ".jinja", ".txt")  # of what i
 
 
 class QwenJudge:
-    """Asks a Qwen-VL checkpoint that lies in a folder; greedy decoding, one question at a time.
+    """Asks a Qwen-VL checkpoint that lies in a folder, one question at a time.
+
+    Decoding is greedy at temperature 0, the default. Else tokens are drawn, at the temperature
+    given or (None) the checkpoint's own, from a seed that the question makes: the same question
+    and vote have the same answer on the same machine.
 
     The frames go in as one video with their true times, sampled no further. The folder holds what
     ``save_pretrained`` of model and processor write, weights as safetensors. ``dtype`` is torch's
@@ -39,12 +43,19 @@ class QwenJudge:
         directory: str,
         device: str = "cpu",
         dtype: str = "auto",
+        temperature: float | None = 0.0,
         max_output_tokens: int = 512,
     ) -> None:
         """max_output_tokens: 512 is what VBench-2.0 lets its instance judge write."""
         self._directory = Path(directory)
         self._device = device
-        self._params = {"dtype": dtype, "max_output_tokens": max_output_tokens, "greedy": True}
+        self._temperature = temperature
+        self._params = {
+            "dtype": dtype,
+            "max_output_tokens": max_output_tokens,
+            "greedy": temperature == 0,
+            **({} if temperature == 0 else {"temperature": temperature}),
+        }
         self._dtype = dtype
         self._max_output_tokens = max_output_tokens
         self._lock = threading.Lock()
@@ -118,17 +129,21 @@ class QwenJudge:
             self._loaded = model.to(self._device).eval(), processor
         return self._loaded
 
+    def _how_to_decode(self) -> dict[str, Any]:
+        if self._temperature == 0:
+            # Checkpoints bring settings for sampling, which greedy decoding would warn of.
+            return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if self._temperature is None:
+            return {"do_sample": True}
+        return {"do_sample": True, "temperature": float(self._temperature)}
+
     def _generate(self, model: Any, processor: Any, question: FramesQuestion) -> Answer:
         inputs = encode(processor, question).to(self._device)
-        with torch.inference_mode():
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(question.sha256[:8], 16))
             ids_BL = model.generate(
-                **inputs,
-                max_new_tokens=self._max_output_tokens,
-                do_sample=False,
-                # Checkpoints bring settings for sampling, which greedy decoding would warn of.
-                temperature=None,
-                top_p=None,
-                top_k=None,
+                **inputs, max_new_tokens=self._max_output_tokens, **self._how_to_decode()
             )
         num_in = inputs["input_ids"].shape[1]
         written = ids_BL[0, num_in:].tolist()

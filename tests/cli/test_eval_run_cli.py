@@ -114,6 +114,8 @@ def test_plan_prices_a_judge(
     main(["plan", str(manifest), *options, "--judge", "gemini:gemini-2.5-pro"])
 
     assert "at least 0.12 USD" in capsys.readouterr().out
+    main(["plan", str(manifest), *options, "--judge", "gemini:gemini-2.5-pro#votes=3"])
+    assert "at least 0.37 USD" in capsys.readouterr().out
 
 
 def test_validate_tells_right_from_wrong(

@@ -19,6 +19,7 @@ from pfp.eval.metrics.judging import JudgedMetric
 from pfp.vlm import Answer, Finish, FramesQuestion, Judgement, load_judge
 from pfp.vlm.frames import MAX_PIXELS
 from pfp.vlm.judge import read_answer
+from pfp.vlm.judge_votes import VotingJudge
 
 VIDEO = np.random.default_rng(0).integers(0, 256, (100, 8, 12, 3), np.uint8)
 QUESTIONS = ("one_person", "same_person", "same_clothes")
@@ -216,6 +217,45 @@ class TestScore:
 
         with pytest.raises(kind, match="no answer to one_person"):
             ClothVBench2(judge=ScriptedJudge(say)).measure(VIDEO)
+
+
+class TestVotes:
+    """Several answers to each question."""
+
+    def test_evidence_keeps_every_vote(self) -> None:
+        """All texts, how many agree, and what all of them cost."""
+        texts = itertools.cycle(["Yes.", "no", "yes"])
+        judge = VotingJudge(ScriptedJudge(lambda _: next(texts)), num_votes=3)
+
+        value = ClothVBench2(judge=judge).measure(VIDEO)
+
+        assert (1.0, 9 * 0.25) == (value.value, value.evidence["cost_usd"])
+        first = value.evidence["asked"][0]
+        assert ("yes", "Yes.", 2 / 3) == (first["verdict"], first["raw_text"], first["agreement"])
+        assert [("yes", "Yes."), ("no", "no"), ("yes", "yes")] == [
+            (vote["verdict"], vote["raw_text"]) for vote in first["votes"]
+        ]
+
+    def test_a_tie_leaves_the_video_unscored(self) -> None:
+        """The judge is at odds with itself, which is no answer."""
+        texts = itertools.cycle(["yes", "no"])
+        judge = VotingJudge(ScriptedJudge(lambda _: next(texts)), num_votes=2)
+
+        values = [kind(judge=judge).measure(VIDEO) for kind in (ClothVBench2, ClothVBench2Compat)]
+
+        assert ["judge_split"] * 2 == [value.unscored_reason for value in values]
+
+    def test_compat_reads_each_vote_with_its_own_parser(self) -> None:
+        """Two texts with the letters of yes outvote a no that no strict parser would outvote."""
+        texts = itertools.cycle(["no", "Only the eyes differ.", "No, but yes."])
+        judge = VotingJudge(ScriptedJudge(lambda _: next(texts)), num_votes=3)
+
+        strict, compat = (
+            kind(judge=judge).measure(VIDEO) for kind in (ClothVBench2, ClothVBench2Compat)
+        )
+
+        assert "not_one_person" == strict.unscored_reason
+        assert 1.0 == compat.value
 
 
 TEXTS = (

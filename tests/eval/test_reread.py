@@ -21,7 +21,9 @@ from pfp.io import media, tables
 from pfp.schema import Kept, ScoreRecord
 from pfp.vlm import Answer, Finish, FramesQuestion, Judgement, Verdict
 from pfp.vlm import judge as judge_module
+from pfp.vlm.answer_file import AnswerFile
 from pfp.vlm.judge import read_answer
+from pfp.vlm.judge_votes import VotingJudge
 from pfp.vlm.remember import RememberingJudge
 
 SIDE = 32
@@ -69,14 +71,15 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judg
     entry = {"sample_id": "a", "video": "video.mp4", "storyboard": {"shots": shots}}
     (tmp_path / "manifest.jsonl").write_text(json.dumps(entry) + "\n")
 
-    def measure(say: Say, metrics: tuple[str, ...] = METRICS, **options: Any) -> Judge:
+    def measure(
+        say: Say, metrics: tuple[str, ...] = METRICS, votes: int = 1, **options: Any
+    ) -> Judge:
         judge = Judge(say)
 
-        def load(spec: str, *, cache: str | None = None, **more: Any) -> RememberingJudge:
+        def load(spec: str, *, cache: str | None = None, **more: Any) -> Any:
             del spec, more
-            from pfp.vlm.answer_file import AnswerFile
-
-            return RememberingJudge(judge, cache=None if cache is None else AnswerFile(cache))
+            kept = RememberingJudge(judge, cache=None if cache is None else AnswerFile(cache))
+            return kept if votes == 1 else VotingJudge(kept, num_votes=votes)
 
         monkeypatch.setattr("pfp.vlm.judges.load_judge", load)
         settings = RunSettings(
@@ -270,6 +273,27 @@ def test_rows_that_saw_other_frames_are_left(
 
     assert ({"cloth.vbench2@1"}, 0) == (report.other, report.num_read)
     assert ["cloth.vbench2@1"] == list(scores_of(tmp_path))
+
+
+def test_votes_are_read_each(
+    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of stored votes each is parsed again, and the majority counts, as it did at first."""
+    texts = iter(["It is so.", "no", "It is so."] * 9)
+    judge = given(lambda _: next(texts), ("instance.fraction", "instance.vbench2.compat"), votes=3)
+    assert {"instance.fraction": "judge_unparseable", "instance.vbench2.compat": 1.0} == outcomes(
+        tmp_path
+    )
+    assert 9 == len(judge.asked)
+    understand(monkeypatch, {"It is so.": Verdict.YES})
+
+    reread_run(str(tmp_path / "run"))
+
+    record = scores_of(tmp_path)["instance.fraction@1"]
+    window = json.loads(record.evidence or "")["asked"][0]
+    assert ("yes", 2 / 3) == (window["verdict"], window["agreement"])
+    assert ["It is so.", "no", "It is so."] == [vote["raw_text"] for vote in window["votes"]]
+    assert {"instance.fraction": 0.0, "instance.vbench2.compat": 1.0} == outcomes(tmp_path)
 
 
 def test_the_command_says_what_changed(

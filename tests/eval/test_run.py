@@ -176,6 +176,22 @@ def test_a_judge_that_cannot_be_asked_is_a_reason(tmp_path: Path) -> None:
     assert "GEMINI_API_KEY" in reason
 
 
+def test_votes_are_part_of_what_a_row_was_measured_with(tmp_path: Path) -> None:
+    """Three votes are another score than one, asked thrice and kept as three answers."""
+    manifest = make_videos(tmp_path, num_groups=1)
+    score(manifest, tmp_path / "run", ("cloth.vbench2",), judge="fake:always-yes")
+    one = next(iter(scores_of(tmp_path / "run").values()))
+    report = score(manifest, tmp_path / "run", ("cloth.vbench2",), judge="fake:always-yes#votes=3")
+    three = next(iter(scores_of(tmp_path / "run").values()))
+
+    assert report.reused == 0
+    assert "votes" not in json.loads(one.params)
+    assert json.loads(three.params)["votes"] == 3
+    assert len(json.loads(three.evidence or "")["asked"][0]["votes"]) == 3
+    # Two videos of three questions; the first vote of three is the one answer's.
+    assert len((tmp_path / "run/answers.jsonl").read_text().splitlines()) == 2 * 3 * 3
+
+
 def test_a_judge_is_asked_and_named_in_the_row(tmp_path: Path) -> None:
     """With a judge the metric scores; who it was counts among the parameters."""
     make_videos(tmp_path, num_groups=1, num_frames=24)
@@ -386,6 +402,31 @@ def test_an_empty_shard_says_so(tmp_path: Path) -> None:
     assert sizes == [1]
     with pytest.raises(NothingUsable, match="use fewer shards"):
         [prepare(each) for each in settings]
+
+
+def test_a_history_of_its_own_replaces_the_switch(tmp_path: Path) -> None:
+    """With it two seconds are enough and it counts for the key; without one nothing has changed."""
+    make_videos(tmp_path, num_groups=1, num_frames=32)
+    media.write_video(
+        tmp_path / "past.mp4", np.zeros((8, HEIGHT, WIDTH, 3), np.uint8), 12, lossless=True
+    )
+    line = {"video": "near0.mp4", "reference": "true0.mp4"}
+    lines = [line, {**line, "sample_id": "own", "history": "past.mp4"}, {"video": "far0.mp4"}]
+    metrics = ("magbench.aligned.psnr", "psnr", "magbench.history.psnr")
+    manifest = write(tmp_path, lines)
+    score(manifest, tmp_path / "run", metrics)
+
+    found = scores_of(tmp_path / "run")
+    too_short = found["near0.mp4/magbench.aligned.psnr@1"]
+    assert "give one of 6 s or more" in str(too_short.unscored_reason)
+    assert found["own/magbench.aligned.psnr@1"].value == found["own/psnr@1"].value
+    assert found["own/magbench.aligned.psnr@1"].num_frames == 32 * 16 // 12
+    lacking = found["far0.mp4/magbench.history.psnr@1"].verdict
+    assert lacking.reason in {"no_reference", "weights_missing"}
+    media.write_video(
+        tmp_path / "past.mp4", np.ones((8, HEIGHT, WIDTH, 3), np.uint8), 12, lossless=True
+    )
+    assert score(manifest, tmp_path / "run", ("magbench.aligned.psnr", "psnr")).computed == 1
 
 
 def test_suites_choose_metrics_and_protocols() -> None:

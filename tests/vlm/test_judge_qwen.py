@@ -205,6 +205,49 @@ def test_answer_without_an_end_is_truncated(folder: Path) -> None:
     assert "no end after 1 tokens" == said.answer.problem
 
 
+def test_votes_are_drawn_and_can_be_drawn_again(folder: Path) -> None:
+    """Far from greedy, votes differ; each is the same once more; nobody else's draws move."""
+    spec = f"qwen:{folder}#votes=4,temperature=1000,max_output_tokens=3"
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+
+    torch.manual_seed(7)
+    first, again = (load_judge(spec).ask(QUESTION) for _ in range(2))
+
+    texts = [vote.answer.raw_text for vote in first.votes]
+    assert 1 < len(set(texts))
+    assert texts == [vote.answer.raw_text for vote in again.votes]
+    assert expected == torch.rand(1)
+
+
+def test_votes_at_the_checkpoints_own_settings(folder: Path) -> None:
+    """What the folder says of sampling is what is drawn with: at 0.01 all say yes."""
+    config = folder / "generation_config.json"
+    before = config.read_text()
+    own = {"do_sample": True, "temperature": 0.01, "top_k": 1}
+    config.write_text(json.dumps({**json.loads(before), **own}))
+    try:
+        said = load_judge(f"qwen:{folder}#votes=3").ask(QUESTION)
+        greedy = load_judge(f"qwen:{folder}").ask(QUESTION)
+    finally:
+        config.write_text(before)
+
+    assert [Verdict.YES] * 4 == [each.verdict for each in (*said.votes, greedy)]
+    assert '"temperature": null' in (said.votes[0].answer.sampling or "")
+
+
+def test_device_is_that_of_the_run_unless_the_spec_says(folder: Path) -> None:
+    """Where a judge runs is not part of who it is."""
+    judges = [
+        load_judge(f"qwen:{folder}{options}", device="cuda:7")._judge  # type: ignore[attr-defined]
+        for options in ("", "#device=cpu")
+    ]
+
+    assert ["cuda:7", "cpu"] == [judge._device for judge in judges]
+    assert 1 == len({judge.fingerprint for judge in judges})
+    assert "fake:always-yes" == load_judge("fake:always-yes", device="cuda:7").model_id
+
+
 def test_times_are_told_in_milliseconds() -> None:
     """Qwen3-VL reads each frame's time, Qwen2.5-VL the mean rate."""
     metadata = video_metadata(Frames(list(FRAMES[:4]), [1.0, 1.04, 1.08, 1.12]))

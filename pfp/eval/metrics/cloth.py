@@ -15,7 +15,9 @@ from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, S
 from pfp.eval.metrics.judging import (
     Hearing,
     JudgedMetric,
+    Reader,
     Stored,
+    by_votes,
     compat_text,
     is_yes,
     unheard,
@@ -26,7 +28,6 @@ from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "cloth@1"
 NUM_FRAMES: Final = 64
-Reader = Callable[[Judgement], bool | None]
 
 
 def _card(name: str, title: str, summary: str, *, parser: str) -> MetricCard:
@@ -126,6 +127,7 @@ def spread_frames(num_frames: int) -> list[int]:
     return indices
 
 
+@by_votes
 def contains_yes(judgement: Judgement) -> bool | None:
     """The reference's parser; None where there is no text to be parsed."""
     text = compat_text(judgement)

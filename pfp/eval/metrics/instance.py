@@ -22,7 +22,9 @@ from pfp.eval.metrics.judging import (
     Hearing,
     JudgedMetric,
     NotAskedError,
+    Reader,
     Stored,
+    by_votes,
     compat_text,
     is_yes,
     unheard,
@@ -73,10 +75,6 @@ class Window:
 
     start_seconds: int
     indices: tuple[int, ...]
-
-
-Reader = Callable[[Judgement], bool | None]
-"""Whether an answer says that a window is bad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +141,7 @@ def _fraction_good(bad: Sequence[bool | None]) -> float | None:
     return 1.0 - sum(known) / len(known) if known else None
 
 
+@by_votes
 def contains_yes(judgement: Judgement) -> bool | None:
     """The reference's parser: "(A)" or "yes" anywhere, or "A" and nothing else."""
     text = compat_text(judgement)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from importlib.resources import files
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 import yaml
 
@@ -15,6 +15,10 @@ from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue, Sampl
 from pfp.io.weights import Lock
 from pfp.vlm import Answer, Finish, Frames, FramesQuestion, Judge, Judgement, Verdict
 from pfp.vlm.judge import judgement_of
+from pfp.vlm.judge_votes import agreement, by_majority, majority
+
+Reader: TypeAlias = Callable[[Judgement], bool | None]
+"""Whether an answer says yes; None where it says nothing."""
 
 NOT_ASKED: Final = "not_asked"
 NO_JUDGE: Final = "no_judge"
@@ -120,17 +124,23 @@ class Stored:
 
 def _said(judgement: Judgement) -> dict[str, Any]:
     answer = judgement.answer
-    return {
+    said: dict[str, Any] = {
         "verdict": judgement.verdict.value,
         "why_not": judgement.why_not,
         "raw_text": answer.raw_text,
         "problem": answer.problem,
         "remembered": judgement.remembered,
     }
+    if judgement.votes:
+        said["votes"] = [_said(vote) for vote in judgement.votes]
+        said["agreement"] = agreement(judgement.votes)
+    return said
 
 
 def _heard_again(row: Mapping[str, Any], prompts: Prompts) -> Judgement:
     """The stored answer, read by this pfp; one that was cut or refused has nothing to be read."""
+    if "votes" in row:
+        return by_majority([_heard_again(vote, prompts) for vote in row["votes"]])
     why_not = row["why_not"]
     was_answered = why_not in {None, Verdict.UNPARSEABLE.value}
     answer = Answer(
@@ -221,9 +231,9 @@ def unscored(reason: str, evidence: Mapping[str, Any], num_frames: int = 0) -> M
 def unheard(judgements: Sequence[Judgement]) -> str:
     """The reason of a video whose answers do not settle it: ``judge_blocked``, ...
 
-    That of the first answer which is neither yes nor no.
+    That of the first answer which is neither yes nor no; ``judge_split`` where votes are at odds.
     """
-    return f"judge_{next(why for each in judgements if (why := each.why_not) is not None)}"
+    return f"judge_{next((why for each in judgements if (why := each.why_not)), 'split')}"
 
 
 def is_yes(judgement: Judgement) -> bool | None:
@@ -237,3 +247,15 @@ def compat_text(judgement: Judgement) -> str | None:
     """What a reference would have read, however it ended; None if the model said nothing."""
     has_text = judgement.answer.finish in {Finish.ANSWERED, Finish.TRUNCATED}
     return judgement.answer.raw_text if has_text else None
+
+
+def by_votes(read: Reader) -> Reader:
+    """``read`` where there was one answer, and what more than half of the votes are read as."""
+
+    @wraps(read)
+    def read_all(judgement: Judgement) -> bool | None:
+        if not judgement.votes:
+            return read(judgement)
+        return majority([read(vote) for vote in judgement.votes])
+
+    return read_all
