@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -18,13 +17,15 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pfp.errors import PfpError, SchemaError
-from pfp.eval.build import SCORED
+from pfp.eval.build import GIVEN, SCORED
+from pfp.eval.close_up import CloseUp, Look, frames_at, shrunk
 from pfp.eval.locate import locate
 from pfp.io import media, tables
 from pfp.schema import ClipRecord, GenerationRecord, Kept, ScoreRecord
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 
+MAX_SIDE = 240  # pixels: enough for the widths that the page shows pictures at
 NUM_HISTORY_FRAMES = 6
 NUM_SEGMENT_FRAMES = 4
 BROWSER_CODECS = {"h264", "vp8", "vp9", "av1"}
@@ -38,6 +39,7 @@ class Shown:
     arm: str
     frame: Frame | None
     note: str
+    close_up: CloseUp | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Retrieval:
 
     clip_id: str
     file_name: str | None
+    prompts: tuple[str, ...]
     history: list[Frame]
     true_frame: Frame | None
     frame_index: int
@@ -110,14 +113,16 @@ def retrievals(
         (record for record in generations if record.task in SCORED),
         key=lambda record: (record.clip_id, record.seed, record.sample_id),
     )
-    psnr = {score.sample_id: score for score in scores if score.metric.startswith("psnr@")}
+    by_sample: dict[str, list[ScoreRecord]] = {}
+    for score in scores:
+        by_sample.setdefault(score.sample_id, []).append(score)
     chosen: dict[str, dict[str, GenerationRecord]] = {}
     for record in made:
         chosen.setdefault(record.clip_id, {}).setdefault(record.arm, record)
     clips = list(chosen.items())[:max_clips]
     return [
         replace(
-            _retrieval(run_directory, clip, by_arm, psnr, arms),
+            _retrieval(run_directory, clip, by_arm, by_sample, arms),
             file_name=(file_names or {}).get(clip),
         )
         for clip, by_arm in clips
@@ -128,7 +133,7 @@ def _retrieval(
     run_directory: str | Path,
     clip_id: str,
     by_arm: Mapping[str, GenerationRecord],
-    psnr: Mapping[str, ScoreRecord],
+    by_sample: Mapping[str, Sequence[ScoreRecord]],
     arms: Sequence[str],
 ) -> Retrieval:
     records = [by_arm[arm] for arm in arms if arm in by_arm]
@@ -136,17 +141,19 @@ def _retrieval(
     alone = _first_length(run_directory, [record.video_uri for record in records])
     uri, num_frames = true or (None, alone[1] if alone is not None else 0)
     index = num_frames // 2
-    true_frames = _frames_at(run_directory, uri, [index]) if uri is not None else []
+    true_frames = _frames_at(run_directory, uri, [index])
     histories = [_history(run_directory, record.history_uri) for record in records[:1]]
     return Retrieval(
         clip_id=clip_id,
         file_name=None,
+        prompts=next((tuple(record.prompts) for record in records if record.task == GIVEN), ()),
         history=histories[0] if histories else [],
         true_frame=true_frames[0] if true_frames else None,
         frame_index=index,
         num_frames=num_frames,
         shown=tuple(
-            _shown(run_directory, record, index, psnr.get(record.sample_id)) for record in records
+            _shown(run_directory, record, index, by_sample.get(record.sample_id, ()))
+            for record in records
         ),
     )
 
@@ -172,19 +179,10 @@ def _length(run_directory: str | Path, uri: str | None) -> int:
 
 def _frames_at(run_directory: str | Path, uri: str | None, indices: Sequence[int]) -> list[Frame]:
     """Some frames of a video of any length, as far as they are there."""
-    if uri is None or not indices:
+    if uri is None:
         return []
-    wanted, found = set(indices), dict[int, Frame]()
-    try:
-        with closing(media.iter_stored(locate(run_directory, uri))) as frames:
-            for index, frame in enumerate(frames):
-                if index in wanted:
-                    found[index] = frame
-                if index >= max(indices):
-                    break
-    except PfpError:
-        return []
-    return [found[index] for index in indices if index in found]
+    found = frames_at(locate(run_directory, uri), indices)
+    return [shrunk(found[index], MAX_SIDE) for index in indices if index in found]
 
 
 def _video(run_directory: str | Path, uri: str | None) -> Frame | None:
@@ -198,14 +196,21 @@ def _video(run_directory: str | Path, uri: str | None) -> Frame | None:
 
 
 def _shown(
-    run_directory: str | Path, record: GenerationRecord, index: int, score: ScoreRecord | None
+    run_directory: str | Path, record: GenerationRecord, index: int, scores: Sequence[ScoreRecord]
 ) -> Shown:
     if not isinstance(record.verdict, Kept):
         return Shown(arm=record.arm, frame=None, note="not generated")
-    frames = _frames_at(run_directory, record.video_uri, [index])
-    if not frames:
-        return Shown(arm=record.arm, frame=None, note="no such frame")
-    return Shown(arm=record.arm, frame=frames[0], note=_psnr_note(score, index))
+    look = Look(run_directory, record, scores, more_frames=[index])
+    frame, close_up = look.frame(index), look.close_up()
+    if frame is None:
+        return Shown(arm=record.arm, frame=None, note="no such frame", close_up=close_up)
+    psnr = next((score for score in scores if score.metric.startswith("psnr@")), None)
+    return Shown(
+        arm=record.arm,
+        frame=shrunk(frame, MAX_SIDE),
+        note=_psnr_note(psnr, index),
+        close_up=close_up,
+    )
 
 
 def _psnr_note(score: ScoreRecord | None, index: int) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 
+from pfp.eval.families import families_of
 from pfp.eval.gallery import Continuation, Retrieval
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.published import PublishedTable
@@ -13,7 +14,7 @@ from pfp.eval.report import words
 from pfp.eval.report.chart import chart
 from pfp.eval.report.html_drift import Curves, drift_section
 from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
-from pfp.eval.report.html_table import differences_section, results_section
+from pfp.eval.report.html_table import differences_section, mended_section, results_section
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.published_rows import published_section
 
@@ -46,12 +47,8 @@ def render_html(
             _charts(board),
             drift_section(board, curves or {}),
             differences_section(board),
-            retrievals_section(
-                retrievals,
-                num_clips=len(board.clip_ids),
-                focus=board.focus,
-                is_retrieval=board.is_retrieval,
-            ),
+            mended_section(board),
+            retrievals_section(retrievals, board),
             continuations_section(continuations, link),
             published_section(published),
             _not_made(board),
@@ -113,13 +110,19 @@ def _lede(board: Leaderboard) -> str:
 
 
 def _charts(board: Leaderboard) -> Markup | None:
-    measured = board.measured
-    if not measured:
+    families = families_of(board.measured)
+    if not families:
         return None
     return tag(
         "section",
         tag("h2", "At a glance", id="glance"),
-        tag("div", (chart(board, card) for card in measured), class_="charts"),
+        (
+            [
+                tag("h3", family.title) if len(families) > 1 else None,
+                tag("div", (chart(board, card) for card in family.cards), class_="charts"),
+            ]
+            for family in families
+        ),
         aria_labelledby="glance",
     )
 

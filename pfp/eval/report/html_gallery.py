@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from pfp.eval.gallery import Continuation, Frame, Retrieval, Segment, Shown
+from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.report.html_close_up import close_ups
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.pictures import inlined, picture
 
@@ -26,12 +28,10 @@ FRAMES_OF_VIDEOS = (
 )
 
 
-def retrievals_section(
-    retrievals: Sequence[Retrieval], *, num_clips: int, focus: str | None, is_retrieval: bool
-) -> Markup:
+def retrievals_section(retrievals: Sequence[Retrieval], board: Leaderboard) -> Markup:
     """One card per clip, the first ones open."""
-    asked = " asked for" if is_retrieval else ""
-    cards = [_retrieval(item, focus, asked) for item in retrievals]
+    is_retrieval, num_clips = board.is_retrieval, len(board.clip_ids)
+    cards = [_retrieval(item, board) for item in retrievals]
     rest = num_clips - len(cards)
     hidden = (
         f"{rest} of {num_clips} clips have no pictures here; their values are in leaderboard.json."
@@ -57,8 +57,10 @@ def _fold(cards: Sequence[Markup], noun: str) -> Markup | None:
     return tag("details", tag("summary", f"{len(cards)} {noun}"), cards)
 
 
-def _retrieval(item: Retrieval, focus: str | None, asked: str) -> Markup:
+def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
     short = item.clip_id[:SHORT_ID]
+    asked = " asked for" if board.is_retrieval else ""
+    cards = {card.metric_id: card for card in board.metrics}
     true = None
     if item.true_frame is not None:
         alt = f"true frame {item.frame_index + 1} of clip {short}"
@@ -68,10 +70,22 @@ def _retrieval(item: Retrieval, focus: str | None, asked: str) -> Markup:
     return tag(
         "article",
         _heading(item, f"frame {item.frame_index + 1} of {item.num_frames}{asked}"),
+        [tag("p", tag("q", prompt), class_="prompt") for prompt in item.prompts],
         _history(item.history, short),
-        tag("div", true, (_shown(shown, short, focus) for shown in item.shown), class_="frames"),
+        tag(
+            "div",
+            true,
+            (_shown(shown, short, board.focus) for shown in item.shown),
+            class_="frames",
+        ),
+        tag("p", "What each metric saw", class_="eyebrow") if any(_seen(item)) else None,
+        close_ups(item.shown, cards, short),
         class_=_class_of([item.true_frame, *item.history]),
     )
+
+
+def _seen(item: Retrieval) -> list[bool]:
+    return [shown.close_up is not None for shown in item.shown]
 
 
 def _heading(item: Retrieval | Continuation, note: str) -> Markup:

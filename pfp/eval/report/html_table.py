@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pfp.eval.aggregate import paired_difference
 from pfp.eval.arms import ROLES, SHUFFLED, Role, explanation_of, role_of
+from pfp.eval.families import Family, Mended, families_of, mended_pairs
 from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
@@ -17,21 +21,18 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def results_section(board: Leaderboard) -> Markup:
-    """Methods best first, then the control and the ceiling, set apart; every cell with its n."""
-    head = tag(
-        "tr",
-        tag("th", "Method", scope="col"),
-        (_column_head(card, sorted_by=i == 0) for i, card in enumerate(board.measured)),
-    )
-    bodies = [_group(board, role) for role in ROLES if board.arms_of(role)]
+    """Methods best first, then the control and the ceiling, set apart; every cell with its n.
+
+    A table for each family of metrics, the rows of all in one order.
+    """
+    families = families_of(board.measured)
+    sorted_by = board.measured[:1]
     return tag(
         "section",
         tag("h2", "Results", id="results"),
-        tag(
-            "div",
-            _table(head, bodies, name="results", num_columns=len(board.measured)),
-            class_="scroll",
-        ),
+        (_results(board, family, sorted_by) for family in families)
+        if len(families) > 1
+        else _results_table(board, board.measured, sorted_by, name="results"),
         tag(
             "div",
             (tag("p", coded(sentence)) for sentence in words.how_to_read(board)),
@@ -41,13 +42,41 @@ def results_section(board: Leaderboard) -> Markup:
     )
 
 
-def _table(head: Markup, bodies: list[Markup], *, name: str, num_columns: int) -> Markup:
+def _results(board: Leaderboard, family: Family, sorted_by: Sequence[MetricCard]) -> Markup:
+    name = f"results-{slug(family.title)}"
+    table = _results_table(board, family.cards, sorted_by, name=name)
+    return Markup(tag("h3", family.title, id=name) + table)
+
+
+def slug(title: str) -> str:
+    """A title as part of an address."""
+    return title.lower().replace(" ", "-")
+
+
+def _results_table(
+    board: Leaderboard,
+    cards: Sequence[MetricCard],
+    sorted_by: Sequence[MetricCard],
+    *,
+    name: str,
+) -> Markup:
+    head = tag(
+        "tr",
+        tag("th", "Method", scope="col"),
+        (_column_head(card, sorted_by=card in sorted_by) for card in cards),
+    )
+    bodies = [_group(board, role, cards) for role in ROLES if board.arms_of(role)]
+    table = _table(head, bodies, kind="results", name=name, num_columns=len(cards))
+    return tag("div", table, class_="scroll")
+
+
+def _table(head: Markup, bodies: list[Markup], *, kind: str, name: str, num_columns: int) -> Markup:
     """A table that narrow screens lay out as a grid; the roles keep it a table for all readers."""
     return tag(
         "table",
         tag("thead", head),
         bodies,
-        class_=name,
+        class_=kind,
         aria_labelledby=name,
         style=f"--columns: {num_columns}",
     )
@@ -65,21 +94,21 @@ def _column_head(card: MetricCard, *, sorted_by: bool) -> Markup:
     )
 
 
-def _group(board: Leaderboard, role: Role) -> Markup:
+def _group(board: Leaderboard, role: Role, cards: Sequence[MetricCard]) -> Markup:
     arms = board.arms_of(role)
     title = tag(
         "tr",
-        tag("th", GROUPS[role], colspan=len(board.measured) + 1, scope="rowgroup"),
+        tag("th", GROUPS[role], colspan=len(cards) + 1, scope="rowgroup"),
         class_="group",
     )
-    return tag("tbody", title, (_row(board, arm) for arm in arms), data_role=role)
+    return tag("tbody", title, (_row(board, arm, cards) for arm in arms), data_role=role)
 
 
-def _row(board: Leaderboard, arm: Arm) -> Markup:
+def _row(board: Leaderboard, arm: Arm, cards: Sequence[MetricCard]) -> Markup:
     return tag(
         "tr",
         tag("th", _name(board, arm), scope="row"),
-        (_cell(board, arm, card) for card in board.measured),
+        (_cell(board, arm, card) for card in cards),
         class_="focus" if arm.name == board.focus else None,
         data_arm=arm.name,
     )
@@ -144,13 +173,8 @@ def differences_section(board: Leaderboard) -> Markup | None:
     cards = [card for card in board.metrics if board.compared(card.metric_id)]
     if not cards:
         return None
-    others = [item.other for item in board.compared(cards[0].metric_id)]
-    head = tag(
-        "tr",
-        tag("th", f"{board.focus} minus ...", scope="col"),
-        (tag("th", card.title, words.unit_and_scale(card), scope="col") for card in cards),
-    )
-    rows = [_difference_row(board, other, cards) for other in others]
+    families = families_of(cards)
+    titled = len(families) > 1
     return tag(
         "section",
         tag("h2", "Paired differences", id="differences"),
@@ -160,16 +184,87 @@ def differences_section(board: Leaderboard) -> Markup | None:
             "stays off 0 decides; p is Holm-adjusted for the number of comparisons.",
             class_="lede",
         ),
-        tag(
-            "div",
-            _table(head, [tag("tbody", rows)], name="differences", num_columns=len(cards)),
-            class_="scroll",
-        ),
+        (_differences(board, family, titled=titled) for family in families),
         aria_labelledby="differences",
     )
 
 
-def _difference_row(board: Leaderboard, other: str, cards: list[MetricCard]) -> Markup:
+def _differences(board: Leaderboard, family: Family, *, titled: bool) -> Markup:
+    cards = family.cards
+    others = [item.other for item in board.compared(cards[0].metric_id)]
+    head = tag(
+        "tr",
+        tag("th", f"{board.focus} minus ...", scope="col"),
+        (tag("th", card.title, words.unit_and_scale(card), scope="col") for card in cards),
+    )
+    rows = [_difference_row(board, other, cards) for other in others]
+    name = f"differences-{slug(family.title)}" if titled else "differences"
+    table = _table(
+        head,
+        [tag("tbody", rows)],
+        kind="differences",
+        name=name,
+        num_columns=len(cards),
+    )
+    title = tag("h3", family.title, id=name) if titled else Markup()
+    return Markup(title + tag("div", table, class_="scroll"))
+
+
+def mended_section(board: Leaderboard) -> Markup | None:
+    """What it changes to mend a reference's faults, on the clips that both forms have scored."""
+    pairs = mended_pairs(board.measured)
+    if not pairs:
+        return None
+    head = tag(
+        "tr",
+        tag("th", "Mended minus as published", scope="col"),
+        (
+            tag("th", pair.mended.title, words.unit_and_scale(pair.mended), scope="col")
+            for pair in pairs
+        ),
+    )
+    rows = [
+        tag(
+            "tr",
+            tag("th", tag("span", arm.name, class_="arm"), scope="row"),
+            (_mended_cell(board, arm, pair) for pair in pairs),
+        )
+        for arm in board.arms
+    ]
+    table = _table(
+        head, [tag("tbody", rows)], kind="differences", name="mended", num_columns=len(pairs)
+    )
+    return tag(
+        "section",
+        tag("h2", "With the references' faults mended", id="mended"),
+        tag(
+            "p",
+            "Some metrics are here twice: as their reference computes them, faults included, and "
+            "without those. How far the faults move a score, on the clips that both could score.",
+            class_="lede",
+        ),
+        tag("div", table, class_="scroll"),
+        aria_labelledby="mended",
+    )
+
+
+def _mended_cell(board: Leaderboard, arm: Arm, pair: Mended) -> Markup:
+    published, mended = (
+        board.values[card.metric_id][arm.name] for card in (pair.as_published, pair.mended)
+    )
+    found = paired_difference(mended, published, bootstrap=board.bootstrap)
+    if found.mean is None:
+        return tag("td", tag("small", "no shared clips"), class_="unscored")
+    span = words.bounds(found.low, found.high, pair.mended) or words.NO_INTERVAL
+    return tag(
+        "td",
+        tag("span", words.signed(found.mean, pair.mended).replace("-", MINUS), class_="mean"),
+        tag("small", span.replace("-", MINUS), class_="interval"),
+        tag("small", f"n {found.n}", class_="extent"),
+    )
+
+
+def _difference_row(board: Leaderboard, other: str, cards: Sequence[MetricCard]) -> Markup:
     cells = []
     for card in cards:
         item = next(item for item in board.compared(card.metric_id) if item.other == other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pfp.eval.arms import ROLES
+from pfp.eval.families import families_of
 from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.published import PublishedTable
@@ -16,7 +17,7 @@ def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()
     """The table, the paired differences, and how to read them; then what papers print."""
     lines = [f"# {_escape(words.headline(board))}", ""]
     lines += [f"`{model}` {words.TINY_NOTE}" for model in words.tiny_models(board)]
-    lines += ["", *_table(board), ""]
+    lines += ["", *_tables(board), ""]
     lines += [f"- {sentence}" for sentence in words.how_to_read(board)]
     lines += _differences(board)
     lines += published_markdown(published)
@@ -36,15 +37,26 @@ def _heading(card: MetricCard) -> str:
     return f"{card.title}{words.unit_and_scale(card)} ({card.direction} is better)"
 
 
-def _table(board: Leaderboard) -> list[str]:
+def _tables(board: Leaderboard) -> list[str]:
+    """A table for each family of metrics, the rows of all in one order."""
+    families = families_of(board.measured)
+    if len(families) <= 1:
+        return _table(board, board.measured)
+    lines: list[str] = []
+    for family in families:
+        lines += [f"## {family.title}", "", *_table(board, family.cards), ""]
+    return lines[:-1]
+
+
+def _table(board: Leaderboard, cards: Sequence[MetricCard]) -> list[str]:
     lines = [
-        _row(["arm", *(_heading(card) for card in board.measured)]),
-        _row(["---", *("---" for _ in board.measured)]),
+        _row(["arm", *(_heading(card) for card in cards)]),
+        _row(["---", *("---" for _ in cards)]),
     ]
     for role in ROLES:
         for arm in board.arms_of(role):
             name = _escape(arm.name) if role == "method" else f"*{_escape(arm.name)}* ({role})"
-            lines.append(_row([name, *(_cell(board, arm, card) for card in board.measured)]))
+            lines.append(_row([name, *(_cell(board, arm, card) for card in cards)]))
     return lines
 
 

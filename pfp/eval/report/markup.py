@@ -33,7 +33,7 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
     role = HEADER_ROLES[str(attributes["scope"])] if name == "th" else TABLE_ROLES.get(name)
     attributes = {**attributes, "role": role} if role else attributes
     written = "".join(_attribute(key, value) for key, value in attributes.items())
-    if name in VOID:
+    if name in VOID and not children:
         return Markup(f"<{name}{written}>" if name in {"img", "meta"} else f"<{name}{written}/>")
     return Markup(f"<{name}{written}>{text(*children)}</{name}>")
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pfp.eval.gallery import MAX_SIDE
 from pfp.eval.report.markup import Markup, tag
 
-MAX_SIDE = 240  # pixels: enough for the widths that the page shows pictures at
 QUALITY = 82
 
 
