@@ -203,7 +203,7 @@ class ScoreSamples:
             history=next((row["history"] for row in rows if row["history"]), None),
         )
         outcomes = measure_all(given, metrics, protocol)
-        # Rows of the sample's other protocols may stand between these, with outcomes yet to be read.
+        # Rows of the sample's other protocols may stand between these, their outcomes yet unread.
         self._outcomes |= {row["score_id"]: outcomes[row["name"]] for row in rows}
 
     def _metric(self, name: str) -> Metric:
@@ -211,15 +211,20 @@ class ScoreSamples:
             kind = resolve(name)
             options: dict[str, Any] = {}
             if takes_judge(kind):
-                if self._asked is None:
-                    from pfp.vlm.judges import load_judge
-
-                    self._asked = load_judge(str(self._judge), cache=self._answers)
+                self._asked = self._asked or self._load_judge()
                 options["judge"] = self._asked
             device = device_of(self._device) if kind.card.weights else "cpu"
             self._metrics[name] = kind(device=device, **options)
         return self._metrics[name]
 
+
+    def _load_judge(self) -> Judge:
+        from pfp.vlm.judges import load_judge, runs_here
+
+        spec = str(self._judge)
+        # Only a local model is worth the seconds that torch takes to look for a GPU.
+        device = device_of(self._device) if runs_here(spec) else None
+        return load_judge(spec, cache=self._answers, device=device)
 
 def device_of(name: str) -> str:
     """Where networks run: ``auto`` is the GPU that torch finds, else the CPU."""

@@ -233,3 +233,24 @@ def test_one_judge_serves_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
         worker._metric(name)
 
     assert ["fake:always-yes"] == loaded
+
+
+@pytest.mark.parametrize(
+    ("judge", "expected"), [("qwen:somewhere", "cuda:3"), ("fake:always-yes", None)]
+)
+def test_a_local_judge_runs_where_the_run_does(
+    monkeypatch: pytest.MonkeyPatch, judge: str, expected: str | None
+) -> None:
+    """``--device`` is for judges, too; others are not made to look for a GPU."""
+    asked: list[str | None] = []
+
+    def load(spec: str, *, cache: str | None, device: str | None) -> object:
+        asked.append(device)
+        return load_judge("fake:always-yes", cache=cache)
+
+    monkeypatch.setattr("pfp.vlm.judges.load_judge", load)
+    worker = ScoreSamples(device="cuda:3", judge=judge)
+    worker._metric("cloth.vbench2")
+    worker._metric("instance.vbench2")
+
+    assert [expected] == asked
