@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pfp.errors import WeightsError
 
 if TYPE_CHECKING:
+    from pfp.eval.metrics import MetricCard
     from pfp.io.weights import Status
 
 # What an installed package is for, and the extra that brings it.
@@ -106,6 +107,12 @@ def _state_in_words(status: Status) -> str:
     return f"weights {status.state}, `pfp weights {verb} {name}{file}`"
 
 
+def _needs_of(card: MetricCard) -> str:
+    one_of = [" or ".join(card.needs_one_of)] if card.needs_one_of else []
+    taken = [f"{need} if there is one" for need in card.takes]
+    return ", ".join(("a video", *card.needs, *one_of, *taken))
+
+
 def _show(options: argparse.Namespace) -> int:
     from pfp.eval.metrics import resolve
     from pfp.eval.suites import suites_of
@@ -119,7 +126,7 @@ def _show(options: argparse.Namespace) -> int:
         ("what", card.summary),
         ("unit", card.unit or "none"),
         ("range", f"{low} to {high}, {card.direction} is better"),
-        ("needs", ", ".join(("a video", *card.needs))),
+        ("needs", _needs_of(card)),
         ("suites", ", ".join(suites_of(card.name)) or "none"),
         ("cost", card.cost or "little"),
         ("parameters", json.dumps(card.params, sort_keys=True)),

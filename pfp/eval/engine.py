@@ -1,18 +1,19 @@
 """One decode of a video for all its metrics: frames stream by, and each metric sees those it asked.
 
-A metric that breaks breaks alone. Memory holds one frame, its reference, and what the measurements
+A history of its own streams by first, once for each clip that a metric of histories looks at. A
+metric that breaks breaks alone. Memory holds one frame, its reference, and what the measurements
 keep themselves, whatever the video's length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from pfp.errors import InvariantError, PermanentError
 from pfp.eval.metrics.base import (
@@ -22,30 +23,13 @@ from pfp.eval.metrics.base import (
     MetricValue,
     Sample,
     Shot,
-    check_lengths,
+    looked_at,
 )
 from pfp.eval.protocol import Protocol
-from pfp.io import media
+from pfp.eval.streams import Given, History, Picture, Reference, extent_of, frames_of
 from pfp.io.media import Extent
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
 Outcome: TypeAlias = MetricValue | Exception
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a sample consists of; paths or URIs of its videos, folders of pictures among them.
-
-    ``fps`` is the rate of those that have none of their own; None is 24.
-    """
-
-    video: str
-    reference: str | None = None
-    history: str | None = None
-    prompt: str | None = None
-    shots: tuple[Shot, ...] = ()
-    reference_faces: tuple[str, ...] = ()
-    fps: float | None = None
 
 
 class _Recount(PermanentError):  # noqa: N818 - a second try, and a fault only after that
@@ -65,7 +49,7 @@ def measure_all(
     of frames turns out to be another than the container told, it is decoded once more.
     """
     try:
-        extent = media.extent_of(given.video, upright=protocol.is_upright, picture_fps=given.fps)
+        extent = extent_of(given.video, given, protocol)
         try:
             return _Pass(given, metrics, protocol, extent).run()
         except _Recount as recount:
@@ -77,28 +61,24 @@ def measure_all(
         return dict.fromkeys(metrics, error)
 
 
-def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:
-    """A video's stored frames by the protocol's decoder, one by one."""
-    if protocol.decoder == "decord":
-        from pfp.io.media.decord_backend import iter_stored_decord
-
-        return iter_stored_decord(source)
-    return media.iter_stored(source, upright=protocol.is_upright)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Job:
-    """One metric on one clip. ``asked`` are the clip's frames still to be seen, the next last."""
+    """One metric on one clip. ``asked`` are the clip's frames still to be seen, the next last.
+
+    ``remembered`` are those of the history, which come before them.
+    """
 
     name: str
     clip: range
     measurement: Measurement | None = None
+    remembered: list[int] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     outcome: Outcome | None = None
 
     def fail(self, error: Exception) -> None:
         """Give up; what was measured so far is not a value."""
-        self.outcome, self.measurement, self.asked = error, None, []
+        self.outcome, self.measurement = error, None
+        self.remembered, self.asked = [], []
 
 
 class _Pass:
@@ -113,12 +93,12 @@ class _Pass:
         self._jobs = [_Job(name=name, clip=clip) for clip in clips for name in metrics]
         self._waiting = list(reversed(self._jobs))  # by the first frame of their clip
         self._active: list[_Job] = []
-        self._with_reference = {
-            name for name, metric in metrics.items() if "reference" in metric.card.needs
+        self._looks_at = {
+            name: looked_at(metric.card, lambda need: getattr(given, need))
+            for name, metric in metrics.items()
         }
-        self._references: Generator[Picture, None, None] | None = None
-        self._num_references = 0
-        self._reference_checked = False
+        self._reference = Reference(given, protocol, extent)
+        self._history = History(given, protocol, extent)
 
     def run(self) -> dict[str, Outcome]:
         """Each metric's outcome.
@@ -137,8 +117,7 @@ class _Pass:
                 if job.outcome is None:
                     job.fail(error)
         finally:
-            if self._references is not None:
-                self._references.close()
+            self._reference.close()
         return {name: self._result(name) for name in self._metrics}
 
     def _watch(self) -> None:
@@ -161,35 +140,43 @@ class _Pass:
 
     def _begin(self, index: int) -> None:
         """Begin the jobs whose clip starts at this frame."""
+        begun: list[_Job] = []
         while self._waiting and self._waiting[-1].clip.start == index:
-            job = self._waiting.pop()
-            try:
-                self._start(job)
-            except InvariantError:
-                raise
-            except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
-                job.fail(error)
-            if job.asked:
-                self._active.append(job)
+            begun.append(self._waiting.pop())
+            self._do(begun[-1], self._start)
+        if any(job.remembered for job in begun):
+            self._remember([job for job in begun if job.remembered])
+        for job in begun:
+            if job.measurement is not None and not job.asked:
+                self._do(job, self._end)
+        self._active += [job for job in begun if job.asked]
+
+    def _do(self, job: _Job, step: Callable[[_Job], None]) -> None:
+        """A step of one job; what it raises is the job's own outcome."""
+        try:
+            step(job)
+        except InvariantError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
+            job.fail(error)
 
     def _start(self, job: _Job) -> None:
         metric = self._metrics[job.name]
-        sample = self._sample(job.clip)
-        if job.name in self._with_reference:
-            self._check_reference()
+        sample = self._sample(job)
+        if "reference" in self._looks_at[job.name]:
+            self._reference.check()
         asked = metric.frames_of(sample)
-        numbers = list(range(len(job.clip)) if asked is None else asked)
-        if numbers != sorted(numbers) or not set(numbers) <= set(range(len(job.clip))):
-            raise InvariantError(
-                f"{job.name} asked for the frames {numbers[:20]} of {len(job.clip)}; report it"
-            )
+        job.asked = _last_first(
+            job.name, range(len(job.clip)) if asked is None else asked, job.clip
+        )
+        if sample.num_history_frames is not None:
+            wanted = metric.history_frames_of(sample)
+            job.remembered = _last_first(job.name, wanted, range(sample.num_history_frames))
         job.measurement = metric.begin(sample)
-        job.asked = numbers[::-1]
-        if not numbers:
-            self._end(job)
 
-    def _sample(self, clip: range) -> Sample:
-        given, extent = self._given, self._extent
+    def _sample(self, job: _Job) -> Sample:
+        given, extent, clip = self._given, self._extent, job.clip
+        history = self._history.extent() if "history" in self._looks_at[job.name] else None
         shots = given.shots
         if len(clip) < extent.num_frames:
             shots = _shots_within(shots, clip.start / extent.fps, clip.stop / extent.fps)
@@ -201,38 +188,40 @@ class _Pass:
             prompt=given.prompt,
             shots=shots,
             reference_faces=given.reference_faces,
+            num_history_frames=None if history is None else history.num_frames,
+            history_fps=None if history is None else history.fps,
         )
 
-    def _check_reference(self) -> None:
-        """Refuse a reference of another length before anything is decoded for it."""
-        if self._reference_checked:
-            return
-        reference = self._given.reference
-        if reference is None:
-            raise PermanentError("there is no reference video; give one in the manifest")
-        told = media.extent_of(reference, upright=self._protocol.is_upright)
-        num_frames = told.num_frames
-        if num_frames != self._extent.num_frames and not told.is_agreed:
-            num_frames = sum(1 for _ in frames_of(reference, self._protocol))
-        check_lengths(self._extent.num_frames, num_frames)
-        self._references = frames_of(reference, self._protocol)
-        self._reference_checked = True
+    def _remember(self, jobs: Sequence[_Job]) -> None:
+        """Show the history to the jobs that asked for frames of it, in one pass."""
+        try:
+            self._replay(list(jobs))
+        except InvariantError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it becomes the verdict of the rows that need it
+            for job in jobs:
+                if job.remembered:
+                    job.fail(error)
+
+    def _replay(self, jobs: list[_Job]) -> None:
+        with closing(self._history.frames()) as frames:
+            for index, picture in enumerate(frames):
+                frame = Frame(index, picture)
+                for job in jobs:
+                    self._do(job, partial(_recall, frame=frame))
+                jobs = [job for job in jobs if job.remembered]
+                if not jobs:
+                    return
+        raise PermanentError("the history ends before its last frame; remux it")
 
     def _reference_at(self, index: int) -> Picture | Exception | None:
         """The reference's frame of that number; why there is none; None when nobody wants it."""
-        wanted = any(job.name in self._with_reference for job in self._active)
-        if self._references is None or not wanted:
+        if not any("reference" in self._looks_at[job.name] for job in self._active):
             return None
-        found: Picture | None = None
         try:
-            while self._num_references <= index:
-                found = next(self._references)
-                self._num_references += 1
-        except StopIteration:
-            return PermanentError("the reference ends before the video; generate it frame by frame")
+            return self._reference.at(index)
         except Exception as error:  # noqa: BLE001 - it becomes the verdict of the rows that need it
             return error
-        return found
 
     def _show(self, index: int, picture: Picture) -> None:
         """Let every active job see the frame if it asked for it."""
@@ -241,26 +230,21 @@ class _Pass:
         true_HWC = None if isinstance(reference, Exception) else reference
         for job in self._active:
             number = index - job.clip.start
-            if isinstance(reference, Exception) and job.name in self._with_reference:
+            if isinstance(reference, Exception) and "reference" in self._looks_at[job.name]:
                 job.fail(reference)
                 continue
             if number not in shown:
                 shown[number] = Frame(number, picture, true_HWC)
-            self._see(job, shown[number])
+            self._do(job, partial(self._see, frame=shown[number]))
         self._active = [job for job in self._active if job.asked]
 
     def _see(self, job: _Job, frame: Frame) -> None:
-        try:
-            assert job.measurement is not None
-            while job.asked and job.asked[-1] == frame.index:
-                job.asked.pop()
-                job.measurement.see(frame)
-            if not job.asked:
-                self._end(job)
-        except InvariantError:
-            raise
-        except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
-            job.fail(error)
+        assert job.measurement is not None
+        while job.asked and job.asked[-1] == frame.index:
+            job.asked.pop()
+            job.measurement.see(frame)
+        if not job.asked:
+            self._end(job)
 
     def _end(self, job: _Job) -> None:
         assert job.measurement is not None
@@ -283,6 +267,23 @@ class _Pass:
                 return outcome  # a clip that failed fails the video
             found.append((clip, outcome))
         return mean_over_clips(found)
+
+
+def _last_first(name: str, asked: Sequence[int], there: range) -> list[int]:
+    """The numbers that a metric asked for, the last one first, if they are frames of ``there``."""
+    numbers = list(asked)
+    if numbers != sorted(numbers) or not set(numbers) <= set(range(len(there))):
+        message = f"{name} asked for the frames {numbers[:20]} of {len(there)}; report it"
+        raise InvariantError(message)
+    return numbers[::-1]
+
+
+def _recall(job: _Job, frame: Frame) -> None:
+    """Let a job see a frame of the history as often as it asked for it."""
+    assert job.measurement is not None
+    while job.remembered and job.remembered[-1] == frame.index:
+        job.remembered.pop()
+        job.measurement.see_history(frame)
 
 
 def _shots_within(

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import InputError, PfpError
-from pfp.eval.engine import Given
 from pfp.eval.metrics import Shot
+from pfp.eval.streams import Given
 from pfp.io.digests import sha256_json
 from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES

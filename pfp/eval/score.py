@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pfp.errors import NothingUsable, PermanentError, RetryableError, WeightsError
-from pfp.eval.engine import Given, Outcome, measure_all
+from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.protocol import Protocol
@@ -30,6 +30,7 @@ from pfp.eval.score_rows import (
     takes_judge,
 )
 from pfp.eval.stored_scores import still_true
+from pfp.eval.streams import Given
 from pfp.io import tables
 from pfp.io.digests import sha256_json
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage

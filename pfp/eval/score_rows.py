@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +19,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, InputError, WeightsError
-from pfp.eval.engine import Given
 from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
+from pfp.eval.metrics.base import lacked, looked_at
 from pfp.eval.protocol import Protocol
+from pfp.eval.streams import Given
 from pfp.io import weights
 from pfp.io.digests import sha256_file, sha256_files, sha256_json
 from pfp.io.media import pictures_in
@@ -92,8 +93,8 @@ def choose(
         unscored = missing
     if takes_judge(kind):
         params["judge"], problem = judge_of(judge)
-        unscored = unscored or (None if problem is None else ("no_judge", problem))
         params |= sampling_of(judge)
+        unscored = unscored or (None if problem is None else ("no_judge", problem))
     return Choice(
         card=card,
         protocol=protocol,
@@ -121,10 +122,11 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
             return digest
         return sha256_json({"content": digest, "fps": given.fps})
 
-    lacking = next((need for need in card.needs if not getattr(given, need)), None)
-    reason, detail = choice.unscored or (
-        (None, None) if lacking is None else (f"no_{lacking}", NEEDS[lacking])
-    )
+    def has(need: str) -> Any:
+        return getattr(given, need)
+
+    looks_at = looked_at(card, has)
+    reason, detail = choice.unscored or _lacking(card, has)
     return {
         "score_id": f"{subject.sample_id}/{card.metric_id}",
         "sample_id": subject.sample_id,
@@ -139,16 +141,27 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "decoder": decoder(choice.protocol),
         "decoder_name": choice.protocol.decoder,
         "video": given.video,
-        "reference": given.reference if "reference" in card.needs else None,
-        "history": given.history if "history" in card.needs else None,
+        "reference": given.reference if "reference" in looks_at else None,
+        "history": given.history if "history" in looks_at else None,
         "video_sha256": content(given.video),
-        "reference_sha256": content(given.reference) if "reference" in card.needs else None,
-        "history_sha256": content(given.history) if "history" in card.needs else None,
+        "reference_sha256": content(given.reference) if "reference" in looks_at else None,
+        "history_sha256": content(given.history) if "history" in looks_at else None,
         "conditions": json.dumps({**_conditions(given), "fps": given.fps}),
         "conditions_sha256": _conditions_sha256(card, given),
         "unscored_reason": reason,
         "unscored_detail": detail,
     }
+
+
+def _lacking(card: MetricCard, has: Callable[[str], Any]) -> tuple[str | None, str | None]:
+    """The reason for which a sample cannot be measured, and its cure; or neither."""
+    lacking = lacked(card, has)
+    if lacking is None:
+        return None, None
+    if lacking not in card.needs_one_of:
+        return f"no_{lacking}", NEEDS[lacking]
+    names = " or ".join(f"`{need}`" for need in card.needs_one_of)
+    return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
 
 
 def given_of(row: dict[str, Any]) -> Given:
@@ -222,6 +235,15 @@ def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
     return {"model_id": judge.model_id, "fingerprint": judge.fingerprint}, None
 
 
+def sampling_of(judge: str | None) -> dict[str, Any]:
+    """Number of votes and temperature of a judge, where it is not one answer at temperature 0."""
+    if judge is None:
+        return {}
+    from pfp.vlm import judges
+
+    return judges.sampling_of(judge)
+
+
 def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
     """The digest of the metric's weights if all are here, else a reason and its cure."""
     missing = missing_weights(card)
@@ -235,15 +257,6 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
 
 def _digest_of(place: str) -> str | None:
     """The digest of a file or a folder of pictures on this machine; None where there is none."""
-def sampling_of(judge: str | None) -> dict[str, Any]:
-    """Number of votes and temperature of a judge, where it is not one answer at temperature 0."""
-    if judge is None:
-        return {}
-    from pfp.vlm import judges
-
-    return judges.sampling_of(judge)
-
-
     path = local_path(place)
     if path is not None and path.is_dir():
         return _digest_of_folder(path)
@@ -288,7 +301,8 @@ def _conditions(given: Given) -> dict[str, Any]:
 
 def _conditions_sha256(card: MetricCard, given: Given) -> str | None:
     """The digest of texts and faces; None for metrics that only compare with another video."""
-    if card.needs and set(card.needs) <= {"reference", "history"}:
+    needs = {*card.needs, *card.needs_one_of}
+    if needs and needs <= {"reference", "history"}:
         return None
     faces = [_digest_of(face) for face in given.reference_faces]
     found = {**_conditions(given), "reference_faces": faces}

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from pfp.errors import ConfigError, InputError, InvariantError, PermanentError
-from pfp.eval.engine import Given, Outcome, measure_all
+from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.metrics import Frame, Measurement, Metric, MetricCard, MetricValue, Sample, Shot
 from pfp.eval.metrics.psnr import Psnr
 from pfp.eval.protocol import Protocol
+from pfp.eval.streams import Given
 from pfp.io import media
 
 HEIGHT, WIDTH = 32, 48
@@ -209,6 +210,83 @@ def test_the_reference_keeps_step_with_sparse_metrics(tmp_path: Path) -> None:
     assert differences == [2, 2, 2]
 
 
+class Remembering(Watcher):
+    """Asks for frames of the history, and remembers their brightnesses before the video's."""
+
+    card: ClassVar = replace(card("remembering"), takes=("history",))
+
+    def __init__(self, wants: Callable[[Sample], Sequence[int]]) -> None:
+        super().__init__(lambda _: [1])
+        self.wants = wants
+
+    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+        """What the test wants."""
+        return self.wants(sample) if sample.num_history_frames is not None else ()
+
+
+def test_a_history_comes_before_the_video_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every frame asked for, twice if need be, once for all metrics; others know of no history."""
+    monkeypatch.setattr(_Watching, "see_history", _Watching.see, raising=False)
+    decodes: list[str] = []
+    iter_stored = media.iter_stored
+
+    def counting(source: Any, **options: Any) -> Any:
+        decodes.append(Path(str(source)).name)
+        return iter_stored(source, **options)
+
+    monkeypatch.setattr("pfp.io.media.iter_stored", counting)
+    given = Given(
+        video=ramp(tmp_path / "a.mp4", 6, offset=100), history=ramp(tmp_path / "h.mp4", 9, fps=4)
+    )
+    metrics = {
+        "two": Remembering(lambda _: [2, 2]),
+        "last": Remembering(lambda sample: [(sample.num_history_frames or 0) - 1]),
+        "none": Remembering(lambda _: []),
+        "other": Watcher(),
+    }
+    found = measure_all(given, metrics, Protocol())
+
+    assert metrics["two"].levels == [[16, 16, 112]]
+    assert metrics["last"].levels == [[40, 112]]
+    assert metrics["none"].levels == [[112]]
+    assert value_of(found["other"]).value == 6.0
+    sample = metrics["two"].samples[0]
+    assert (sample.num_history_frames, sample.history_fps, sample.fps) == (9, 4.0, 8.0)
+    assert metrics["other"].samples[0].num_history_frames is None
+    assert decodes == ["a.mp4", "h.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ("gone.mp4", "there is no file"),
+        ("small.mp4", "the video is 48x32 and its history 32x32 pixels"),
+        ("cut.mp4", "replace the file, or use a span before the damage"),
+    ],
+)
+def test_a_bad_history_costs_only_what_looks_at_it(
+    tmp_path: Path, history: str, expected: str
+) -> None:
+    """The others are measured as ever."""
+    media.write_video(tmp_path / "small.mp4", np.zeros((2, 32, 32, 3), np.uint8), 8)
+    noise = np.random.default_rng(0).integers(0, 255, (60, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    media.write_video(tmp_path / "cut.mp4", noise, 8)
+    content = bytearray((tmp_path / "cut.mp4").read_bytes())
+    for position in range(len(content) // 2, len(content) // 2 + 4000):
+        content[position] ^= 0x5A
+    (tmp_path / "cut.mp4").write_bytes(content)
+    given = Given(video=ramp(tmp_path / "a.mp4", 3), history=str(tmp_path / history))
+    remembering = Remembering(lambda sample: range(sample.num_history_frames or 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Watching, "see_history", _Watching.see, raising=False)
+        found = measure_all(given, {"bad": remembering, "good": Watcher()}, Protocol())
+
+    assert expected in str(found["bad"])
+    assert value_of(found["good"]).value == 3.0
+
+
 def test_a_metric_that_breaks_breaks_alone(tmp_path: Path) -> None:
     """One metric's error is its own outcome; the others see every frame."""
     found = measure_all(
@@ -267,6 +345,26 @@ def test_a_wrong_packet_count_is_made_good(
 
     assert value_of(found["watcher"]).evidence["numbers"] == [4]
     assert watcher.samples[-1].num_frames == 5
+
+
+def test_a_history_whose_length_is_not_sure_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics ask by the frames that there are, whatever the container told."""
+    extent_of = media.extent_of
+
+    def lying(source: Any, **options: Any) -> media.Extent:
+        found = extent_of(source, **options)
+        is_history = str(source).endswith("h.mp4")
+        return replace(found, num_frames=9, is_agreed=False) if is_history else found
+
+    monkeypatch.setattr("pfp.io.media.extent_of", lying)
+    monkeypatch.setattr(_Watching, "see_history", _Watching.see, raising=False)
+    given = Given(video=ramp(tmp_path / "a.mp4", 3), history=ramp(tmp_path / "h.mp4", 5))
+    remembering = Remembering(lambda sample: range(sample.num_history_frames or 0))
+    measure_all(given, {"all": remembering}, Protocol())
+
+    assert remembering.levels == [[8, 12, 16, 20, 24, 12]]
 
 
 def test_damage_after_the_last_frame_asked_for_does_not_matter(tmp_path: Path) -> None:

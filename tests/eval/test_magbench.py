@@ -15,7 +15,12 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from pfp.errors import PermanentError
 from pfp.eval.metrics import METRICS, Frame, Metric, Sample, resolve
 from pfp.eval.metrics.lpips import network_of
-from pfp.eval.metrics.magbench import all_frames, generated_frames, window_of
+from pfp.eval.metrics.magbench import (
+    all_frames,
+    generated_frames,
+    history_frames,
+    window_after_switch,
+)
 from pfp.io.digests import sha256_file
 from pfp.io.weights import Lock, Weights
 from pfp.measures.nearest_frames import lpips_features, nearest_frames
@@ -120,7 +125,7 @@ def metric(name: str, lock: Lock) -> Metric:
 )
 def test_the_window_by_hand(num_frames: int, fps: float, window: tuple[int, int]) -> None:
     """The switch goes up and the end down to 12 n - 3 frames at 16 fps."""
-    found = window_of(num_frames, fps)
+    found = window_after_switch(num_frames, fps)
 
     assert (found.switch, found.stop) == window
 
@@ -128,7 +133,7 @@ def test_the_window_by_hand(num_frames: int, fps: float, window: tuple[int, int]
 @given(num_frames=st.integers(96, 5000))
 def test_from_six_seconds_on_there_is_something_to_score(num_frames: int) -> None:
     """A video of 6 s or more has whole latent blocks on both sides of the switch."""
-    window = window_of(num_frames, 16.0)
+    window = window_after_switch(num_frames, 16.0)
 
     assert 0.75 * num_frames - 1 <= window.switch < window.stop <= num_frames
     assert (window.switch + 3) % 12 == (window.stop + 3) % 12 == 0
@@ -228,6 +233,62 @@ def test_matching_forgives_order_and_alignment_does_not(
     assert matched is not None
     assert aligned is not None
     assert matched > aligned + 10
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("form", ["matched", "history"])
+def test_a_history_of_its_own_gives_what_the_whole_video_gave(
+    form: str, quantity: str, lock: Lock, videos: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """The same frames in two files are the same numbers, counted from the start of their own."""
+    made, true = videos
+    whole = metric(f"{form}.{quantity}", lock).measure(made, true, fps=16.0)
+    reference = None if form == "history" else true[SWITCH:]
+    parts = metric(f"{form}.{quantity}", lock).measure(
+        made[SWITCH:], reference, fps=16.0, history_THWC=true[:SWITCH]
+    )
+
+    assert (parts.value, parts.num_frames) == (whole.value, whole.num_frames)
+    assert parts.evidence["per_frame"] == whole.evidence["per_frame"]
+    shift = 0 if form == "history" else SWITCH
+    matched = [index - shift for index in whole.evidence["matched_frame"]]
+    assert parts.evidence["matched_frame"] == matched
+    assert parts.evidence["first_frame"] == 0
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_after_a_history_of_its_own_every_frame_is_aligned(
+    quantity: str, lock: Lock, videos: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Nothing is cut off, so that the aligned form is the plain metric, of 2 s as of 6."""
+    made, true = videos[0][:7], videos[1][:7]
+    plain = resolve({"lpips": "lpips_alex"}.get(quantity, quantity))(lock=lock)
+    found = metric(f"aligned.{quantity}", lock).measure(made, true, fps=16.0, history_THWC=true[:1])
+
+    assert found == plain.measure(made, true)
+
+
+def test_a_history_is_read_at_sixteen_frames_per_second_of_its_own() -> None:
+    """Whatever the video's rate; a picture that lasts shorter than a sixteenth counts once."""
+    sample = Sample(
+        num_frames=12, fps=24.0, height=SIDE, width=SIDE, num_history_frames=6, history_fps=8.0
+    )
+    assert history_frames(sample) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert generated_frames(sample) == [0, 1, 3, 4, 6, 7, 9, 10]
+    one = Sample(num_frames=1, fps=24.0, height=1, width=1, num_history_frames=1, history_fps=24.0)
+    assert (history_frames(one), generated_frames(one)) == ([0], [0])
+    none = Sample(num_frames=160, fps=16.0, height=SIDE, width=SIDE)
+    assert history_frames(none) == []
+
+
+def test_a_history_too_long_to_keep_is_refused_before_it_is_decoded(lock: Lock) -> None:
+    """Ten minutes of 1080p are refused with their size, a few seconds of them are not."""
+    short = {"num_frames": 33, "fps": 16.0, "height": 1080, "width": 1920, "history_fps": 16.0}
+    long = Sample(**short, num_history_frames=9600)  # type: ignore[arg-type]
+
+    with pytest.raises(PermanentError, match=r"matching keeps 9633 frames .* limit of 4 GiB"):
+        metric("history.lpips", lock).begin(long)
+    metric("matched.lpips", lock).begin(long)  # keeps none of the history
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import PermanentError
+from pfp.errors import InvariantError, PermanentError
 from pfp.io.weights import Lock
 
 Made = TypeVar("Made")
@@ -27,6 +27,7 @@ class MetricCard:
     ``version`` goes up with any change that moves a score. ``low`` and ``high`` bound the values;
     None is unbounded. ``params`` are the choices the definition leaves open, all of them.
     ``needs`` is what a sample must have beside its video; without it the metric says nothing.
+    Of ``needs_one_of`` it looks at the first that a sample has, and at ``takes`` if it is there.
     ``scale`` is what values are multiplied by when people read them (100, where the paper prints
     shares of 100), and ``decimals`` are those of the product. ``is_yes_no``: a video has 0 or 1.
     """
@@ -44,6 +45,8 @@ class MetricCard:
     licence: str  # of the weights or code that it needs beyond pfp's own
     weights: tuple[str, ...] = ()  # names in weights.lock
     needs: tuple[Need, ...] = ()
+    needs_one_of: tuple[Need, ...] = ()
+    takes: tuple[Need, ...] = ()
     scale: int = 1
     is_yes_no: bool = False
     cost: str = ""  # what it takes, in words: "0.4 s a frame on one CPU core"
@@ -89,6 +92,7 @@ class Shot:
 class Sample:
     """What is known of a video before its frames are seen; lengths are those of its clip.
 
+    A history is a video of what came before, as large as the video; then no part of the video is.
     ``num_frames`` is how many frames will come if all are asked for, ``fps`` their rate.
     """
 
@@ -99,6 +103,8 @@ class Sample:
     prompt: str | None = None
     shots: tuple[Shot, ...] = ()
     reference_faces: tuple[str, ...] = ()  # paths of pictures
+    num_history_frames: int | None = None  # None: no history of its own, or the metric takes none
+    history_fps: float | None = None
 
 
 class Frame:
@@ -147,6 +153,14 @@ class Measurement(ABC):
     def see(self, frame: Frame) -> None:
         """The next frame that ``Metric.frames_of`` asked for, in order of time."""
 
+    def see_history(self, frame: Frame) -> None:
+        """The next frame that ``Metric.history_frames_of`` asked for; all come before the video's.
+
+        ``frame.index`` counts from the start of the history.
+        """
+        message = f"{type(self).__name__} was shown frame {frame.index} of a history; report it"
+        raise InvariantError(message)
+
     @abstractmethod
     def finish(self) -> MetricValue:
         """The value of what was seen; called once, after the last frame.
@@ -172,6 +186,11 @@ class Metric(ABC):
         """Numbers of the frames to be seen, in order, one of them twice if need be; None is all."""
         del sample
         return None
+
+    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+        """Numbers of the frames of the sample's own history to be seen, as in ``frames_of``."""
+        del sample
+        return ()
 
     @abstractmethod
     def begin(self, sample: Sample) -> Measurement:
@@ -199,10 +218,14 @@ class Metric(ABC):
         fps: float = 24.0,
         prompt: str | None = None,
         shots: tuple[Shot, ...] = (),
+        history_THWC: npt.NDArray[np.uint8] | None = None,
+        history_fps: float | None = None,
     ) -> MetricValue:
         """The value of a video that lies in memory, with its reference where the metric needs one.
 
         frames_THWC, reference_THWC: uint8 RGB in [0, 255], T >= 1, of one shape.
+        history_THWC: the same but for its own T, for metrics that take one; history_fps: its rate,
+        None is ``fps``.
 
         Raises what ``begin`` and ``finish`` do.
         """
@@ -212,14 +235,43 @@ class Metric(ABC):
             check_lengths(len(frames_THWC), len(reference_THWC))
         num_frames, height, width = frames_THWC.shape[:3]
         sample = Sample(
-            num_frames=num_frames, fps=fps, height=height, width=width, prompt=prompt, shots=shots
+            num_frames=num_frames,
+            fps=fps,
+            height=height,
+            width=width,
+            prompt=prompt,
+            shots=shots,
+            num_history_frames=None if history_THWC is None else len(history_THWC),
+            history_fps=None if history_THWC is None else history_fps or fps,
         )
         measurement = self.begin(sample)
+        if history_THWC is not None:
+            check_video(history_THWC, "its history")
+            for index in self.history_frames_of(sample):
+                measurement.see_history(Frame(index, history_THWC[index]))
         asked = self.frames_of(sample)
         for index in range(num_frames) if asked is None else asked:
             reference_HWC = None if reference_THWC is None else reference_THWC[index]
             measurement.see(Frame(index, frames_THWC[index], reference_HWC))
         return measurement.finish()
+
+
+def looked_at(card: MetricCard, has: Callable[[Need], Any]) -> tuple[Need, ...]:
+    """What a metric looks at of a sample, beside its video.
+
+    has: whether the sample has something, as ``bool`` reads its answer.
+    """
+    first = next((need for need in card.needs_one_of if has(need)), None)
+    taken = (need for need in card.takes if has(need))
+    return (*card.needs, *(() if first is None else (first,)), *taken)
+
+
+def lacked(card: MetricCard, has: Callable[[Need], Any]) -> Need | None:
+    """The first thing that a metric needs and a sample lacks; of alternatives the last."""
+    missing = next((need for need in card.needs if not has(need)), None)
+    if missing is None and card.needs_one_of and not any(map(has, card.needs_one_of)):
+        return card.needs_one_of[-1]
+    return missing
 
 
 def check_video(frames_THWC: npt.NDArray[Any], name: str) -> None:

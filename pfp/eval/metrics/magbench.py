@@ -4,11 +4,16 @@ A MAG-Bench video leaves a scene and returns. The model is given its first three
 history, and generates the rest; both the video that is scored and its reference are whole, history
 included, frame for frame. Written from the description of MAG (Zhu et al., arXiv 2512.18741).
 
+A sample with a history of its own is a memory model's: the history is what it remembered, all of
+the video was generated after that, and the reference is the true continuation. There is no switch
+then, nothing is cut off to whole blocks, and any length will do.
+
 - ``magbench.matched.*``: each generated frame and the frame of the true rest that is nearest to it
   by LPIPS. This is the benchmark's protocol. It forgives any order and any repetition, so its
   numbers are upper bounds.
 - ``magbench.history.*``: the same among the frames of the true history. The paper reports it
-  beside the first; we infer that it means the true history, not what a model makes of it.
+  beside the first; we infer that it means the true history, not what a model makes of it. It is
+  the sample's own history, else the reference's first part.
 - ``magbench.aligned.*``: each generated frame and the true one of the same time.
 """
 
@@ -49,13 +54,32 @@ LIKE: Final = {"psnr": Psnr.card, "ssim": Ssim.card, "lpips": LpipsAlex.card}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What is scored: frames ``[switch, stop)`` of the video at 16 fps; before it is history."""
+    """What is scored: frames ``[switch, stop)`` of the video at 16 fps; before it is history.
+
+    With a history of its own ``switch`` is 0.
+    """
 
     switch: int
     stop: int
 
 
-def window_of(num_frames: int, fps: float) -> Window:
+def window_of(sample: Sample) -> Window:
+    """The whole video after a history of its own, else what follows the switch.
+
+    Raises:
+        PermanentError: nothing follows it.
+    """
+    if sample.num_history_frames is not None:
+        return Window(switch=0, stop=num_at_16_fps(sample.num_frames, sample.fps))
+    return window_after_switch(sample.num_frames, sample.fps)
+
+
+def num_at_16_fps(num_frames: int, fps: float) -> int:
+    """How many whole sixteenths of a second a video lasts, at least the one of its first frame."""
+    return max(1, int(num_frames / fps * FPS + 1e-6))
+
+
+def window_after_switch(num_frames: int, fps: float) -> Window:
     """The switch after three quarters, up to a whole block, and the end, down to a whole block.
 
     Raises:
@@ -72,21 +96,29 @@ def window_of(num_frames: int, fps: float) -> Window:
     return Window(switch=switch, stop=stop)
 
 
-def frames_at_16_fps(start: int, stop: int, sample: Sample) -> list[int]:
-    """The frames that a sample shows at sixteenths of a second ``[start, stop)``."""
-    shown = (int(k * sample.fps / FPS + 1e-6) for k in range(start, stop))
-    return [min(index, sample.num_frames - 1) for index in shown]
+def frames_at_16_fps(start: int, stop: int, num_frames: int, fps: float) -> list[int]:
+    """The frames that a video shows at sixteenths of a second ``[start, stop)``."""
+    shown = (int(k * fps / FPS + 1e-6) for k in range(start, stop))
+    return [min(index, num_frames - 1) for index in shown]
 
 
 def generated_frames(sample: Sample) -> list[int]:
-    """The frames after the switch."""
-    window = window_of(sample.num_frames, sample.fps)
-    return frames_at_16_fps(window.switch, window.stop, sample)
+    """The frames after the switch; all if the history is a video of its own."""
+    window = window_of(sample)
+    return frames_at_16_fps(window.switch, window.stop, sample.num_frames, sample.fps)
 
 
 def all_frames(sample: Sample) -> list[int]:
-    """The frames of the history, then those after the switch."""
-    return frames_at_16_fps(0, window_of(sample.num_frames, sample.fps).stop, sample)
+    """The frames of the history, if that is part of the video, then those after the switch."""
+    return frames_at_16_fps(0, window_of(sample).stop, sample.num_frames, sample.fps)
+
+
+def history_frames(sample: Sample) -> list[int]:
+    """The frames of a history of its own; none without one."""
+    if sample.num_history_frames is None:
+        return []
+    num_frames, fps = sample.num_history_frames, sample.history_fps or sample.fps
+    return frames_at_16_fps(0, num_at_16_fps(num_frames, fps), num_frames, fps)
 
 
 def _card(form: Form, quantity: Quantity) -> MetricCard:
@@ -105,7 +137,9 @@ def _card(form: Form, quantity: Quantity) -> MetricCard:
         citation=f"Zhu et al., Memorize-and-Generate, arXiv 2512.18741; {like.citation}",
         licence=LpipsAlex.card.licence if matched else like.licence,
         weights=LpipsAlex.card.weights if matched else like.weights,
-        needs=("reference",),
+        needs=() if form == "history" else ("reference",),
+        needs_one_of=("history", "reference") if form == "history" else (),
+        takes=() if form == "history" else ("history",),
         cost="every frame through AlexNet once, and features of every pair compared" * matched,
         params={
             **like.params,
@@ -173,16 +207,29 @@ class _Nearest(Measurement):
     ) -> None:
         need_side(sample, "alex")
         self._is_history, self._quantity = form == "history", quantity
-        self._window = window_of(sample.num_frames, sample.fps)
-        _need_room(sample, self._window, is_history=self._is_history)
+        self._window = window_of(sample)
+        self._history = history_frames(sample) if self._is_history else []
+        num_true = self._window.stop - self._window.switch
+        if self._is_history:
+            num_true = len(self._history) or self._window.switch
+        _need_room(sample, num_true + self._window.stop - self._window.switch)
         self._device, self._network = device, network_of("alex", device, lock)
         self._num_seen = 0
         self._pairs = Pairs()
 
+    def see_history(self, frame: Frame) -> None:
+        """Keeps what generated frames are looked up among."""
+        self._meet(frame)
+        self._pairs.add(self._num_seen, generated=None, true=frame.rgb_HWC)
+        self._num_seen += 1
+
     def see(self, frame: Frame) -> None:
         """Keeps what there is to compare: the nearest frame may be the last."""
-        if not self._num_seen:
-            self._pairs = frame.shared(history_pairs if self._is_history else matched_pairs)
+        self._meet(frame)
+        if self._history:
+            self._pairs.add(self._num_seen, generated=frame.rgb_HWC, true=None)
+            self._num_seen += 1
+            return
         generated, true = frame.pair()
         if not self._is_history:
             self._pairs.add(self._num_seen, generated=generated, true=true)
@@ -192,8 +239,16 @@ class _Nearest(Measurement):
             self._pairs.add(self._num_seen, generated=generated, true=None)
         self._num_seen += 1
 
+    def _meet(self, frame: Frame) -> None:
+        """At the first frame, find what the other quantities of this form keep, too."""
+        if not self._num_seen:
+            self._pairs = frame.shared(history_pairs if self._is_history else matched_pairs)
+
     def finish(self) -> MetricValue:
-        """The mean of what was seen; ``matched_frame`` counts from the start of the video."""
+        """The mean of what was seen.
+
+        ``matched_frame`` counts from the start of the video, or of the history of its own.
+        """
         nearest = self._pairs.nearest(self._network, self._device)
         first = 0 if self._is_history else self._window.switch
         values = [
@@ -211,6 +266,7 @@ class _Nearest(Measurement):
                 "matched_frame": (nearest.index_Q + first).tolist(),
                 "first_frame": self._window.switch,
                 "fps": FPS,
+                **({"num_history_frames": len(self._history)} if self._history else {}),
             },
         )
 
@@ -224,9 +280,8 @@ class _Nearest(Measurement):
                 return distance
 
 
-def _need_room(sample: Sample, window: Window, *, is_history: bool) -> None:
+def _need_room(sample: Sample, num_kept: int) -> None:
     """Raise ``PermanentError`` if the frames that must be kept do not fit."""
-    num_kept = window.stop if is_history else 2 * (window.stop - window.switch)
     size_bytes = num_kept * sample.height * sample.width * 3
     if size_bytes > MAX_FRAME_BYTES:
         raise PermanentError(
@@ -291,6 +346,10 @@ class HistoryPsnr(Metric):
         """Every frame at 16 fps, the history first."""
         return all_frames(sample)
 
+    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+        """Every frame of a history of its own, at 16 fps."""
+        return history_frames(sample)
+
     def begin(self, sample: Sample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
         return _Nearest("history", "psnr", sample, device=self._device, lock=self._lock)
@@ -306,6 +365,10 @@ class HistorySsim(Metric):
         """Every frame at 16 fps, the history first."""
         return all_frames(sample)
 
+    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+        """Every frame of a history of its own, at 16 fps."""
+        return history_frames(sample)
+
     def begin(self, sample: Sample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
         return _Nearest("history", "ssim", sample, device=self._device, lock=self._lock)
@@ -320,6 +383,10 @@ class HistoryLpips(Metric):
     def frames_of(self, sample: Sample) -> Sequence[int]:
         """Every frame at 16 fps, the history first."""
         return all_frames(sample)
+
+    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+        """Every frame of a history of its own, at 16 fps."""
+        return history_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
@@ -338,7 +405,7 @@ class AlignedPsnr(Metric):
 
     def begin(self, sample: Sample) -> Measurement:
         """As ``Psnr``, on some 6 s or more (``PermanentError``)."""
-        window_of(sample.num_frames, sample.fps)
+        window_of(sample)
         return Psnr(device=self._device, lock=self._lock).begin(sample)
 
 
@@ -354,7 +421,7 @@ class AlignedSsim(Metric):
 
     def begin(self, sample: Sample) -> Measurement:
         """As ``Ssim``, on some 6 s or more (``PermanentError``)."""
-        window_of(sample.num_frames, sample.fps)
+        window_of(sample)
         return Ssim(device=self._device, lock=self._lock).begin(sample)
 
 
@@ -370,5 +437,5 @@ class AlignedLpips(Metric):
 
     def begin(self, sample: Sample) -> Measurement:
         """As ``LpipsAlex``, on some 6 s or more (``PermanentError``)."""
-        window_of(sample.num_frames, sample.fps)
+        window_of(sample)
         return LpipsAlex(device=self._device, lock=self._lock).begin(sample)

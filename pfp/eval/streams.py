@@ -1,0 +1,140 @@
+"""The frames of a sample's videos: of the video itself, of its reference and of its history.
+
+Axes: H height, W width, C colour (R, G, B), uint8 in [0, 255].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pfp.errors import PermanentError
+from pfp.eval.metrics.base import Shot, check_lengths
+from pfp.eval.protocol import Protocol
+from pfp.io import media
+from pfp.io.media import Extent
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a sample consists of; paths or URIs of its videos, folders of pictures among them.
+
+    ``history`` is what a model remembered when it made the video, ``reference`` what the video
+    should be. ``fps`` is the rate of those that have none of their own; None is 24.
+    """
+
+    video: str
+    reference: str | None = None
+    history: str | None = None
+    prompt: str | None = None
+    shots: tuple[Shot, ...] = ()
+    reference_faces: tuple[str, ...] = ()
+    fps: float | None = None
+
+
+def extent_of(source: str, given: Given, protocol: Protocol) -> Extent:
+    """The extent of one of a sample's videos as the protocol looks at it."""
+    return media.extent_of(source, upright=protocol.is_upright, picture_fps=given.fps)
+
+
+def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:
+    """A video's stored frames by the protocol's decoder, one by one."""
+    if protocol.decoder == "decord":
+        from pfp.io.media.decord_backend import iter_stored_decord
+
+        return iter_stored_decord(source)
+    return media.iter_stored(source, upright=protocol.is_upright)
+
+
+class Reference:
+    """The true video, whose frames keep step with the video's."""
+
+    def __init__(self, given: Given, protocol: Protocol, video: Extent) -> None:
+        """Opens nothing yet."""
+        self._given, self._protocol, self._video = given, protocol, video
+        self._frames: Generator[Picture, None, None] | None = None
+        self._num_read = 0
+        self._fault: Exception | None = None
+
+    def check(self) -> None:
+        """Refuse a reference of another length before anything is decoded for it.
+
+        Raises what opening it does, and ``PermanentError`` where there is none or it does not fit.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if self._frames is not None:
+            return
+        if self._given.reference is None:
+            raise PermanentError("there is no reference video; give one in the manifest")
+        told = extent_of(self._given.reference, self._given, self._protocol)
+        num_frames = told.num_frames
+        if num_frames != self._video.num_frames and not told.is_agreed:
+            num_frames = sum(1 for _ in frames_of(self._given.reference, self._protocol))
+        check_lengths(self._video.num_frames, num_frames)
+        self._frames = frames_of(self._given.reference, self._protocol)
+
+    def at(self, index: int) -> Picture:
+        """The frame of that number; those before it, if nobody asked for them, are passed over.
+
+        Raises what decoding it does, and the same again for every later frame.
+        """
+        if self._fault is not None:
+            raise self._fault
+        assert self._frames is not None
+        try:
+            while self._num_read <= index:
+                found = next(self._frames)
+                self._num_read += 1
+        except StopIteration:
+            self._fault = PermanentError(
+                "the reference ends before the video; generate it frame by frame"
+            )
+            raise self._fault from None
+        except Exception as error:
+            self._fault = error
+            raise
+        return found
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._frames is not None:
+            self._frames.close()
+
+
+class History:
+    """What came before the video, where it has a file of its own."""
+
+    def __init__(self, given: Given, protocol: Protocol, video: Extent) -> None:
+        """Opens nothing yet."""
+        self._given, self._protocol, self._video = given, protocol, video
+        self._extent: Extent | None = None
+
+    def extent(self) -> Extent:
+        """Its extent, with a sure number of frames.
+
+        Raises what opening it does, and ``PermanentError`` if its pictures are of another size.
+        """
+        if self._extent is None:
+            assert self._given.history is not None
+            told = extent_of(self._given.history, self._given, self._protocol)
+            if (told.width, told.height) != (self._video.width, self._video.height):
+                raise PermanentError(
+                    f"the video is {self._video.width}x{self._video.height} and its history "
+                    f"{told.width}x{told.height} pixels; give both in one size"
+                )
+            if not told.is_agreed:
+                told = replace(told, num_frames=sum(1 for _ in self.frames()))
+            self._extent = told
+        return self._extent
+
+    def frames(self) -> Generator[Picture, None, None]:
+        """All its frames, in order."""
+        assert self._given.history is not None
+        return frames_of(self._given.history, self._protocol)
