@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pfp.eval.aggregate import Bootstrap
 from pfp.eval.build import build_leaderboard
-from pfp.eval.gallery import continuations, file_names, retrievals
+from pfp.eval.gallery import Continuation, continuations, file_names, retrievals
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.locate import link_from
 from pfp.eval.published import PublishedTable
@@ -82,35 +82,32 @@ def write_report(
     if files.latex:
         _write(files.latex, render_latex(board))
     if files.html:
-        link = partial(link_from, files.html, run_directory)
-
         arms = [arm.name for arm in board.arms]
-        curves = drift_curves(board, scores)
         names = file_names(run_directory, board.clip_ids)
+        num_clips = min(num_clips_shown, len(board.clip_ids))
+        clips = retrievals(
+            run_directory, generations, scores, arms=arms, max_clips=num_clips, file_names=names
+        )
+        sequels = continuations(run_directory, generations, max_clips=num_clips, file_names=names)
+        curves = drift_curves(board, scores)
 
         def page(num_clips: int) -> str:
-            clips = retrievals(
-                run_directory,
-                generations,
-                scores,
-                arms=arms,
-                max_clips=num_clips,
-                file_names=names,
-            )
-            sequels = continuations(
-                run_directory, generations, max_clips=num_clips, file_names=names
-            )
             return render_html(
                 board,
-                retrievals=clips,
-                continuations=sequels,
+                retrievals=clips[:num_clips],
+                continuations=_of_first_clips(sequels, num_clips),
                 curves=curves,
                 published=published,
-                link=link,
+                link=partial(link_from, files.html or "", run_directory),
             )
 
-        _write(files.html, _within_limit(page, min(num_clips_shown, len(board.clip_ids))))
+        _write(files.html, _within_limit(page, num_clips))
     return board
+
+
+def _of_first_clips(sequels: Sequence[Continuation], num_clips: int) -> list[Continuation]:
+    clips = list(dict.fromkeys(item.clip_id for item in sequels))[:num_clips]
+    return [item for item in sequels if item.clip_id in clips]
 
 
 def _within_limit(page: Callable[[int], str], num_clips: int) -> str:
