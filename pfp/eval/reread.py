@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+import pfp
 from pfp.errors import ConfigError
 from pfp.eval.engine import mean_over_clips
 from pfp.eval.metrics import Metric, MetricValue, resolve
@@ -24,6 +25,7 @@ from pfp.io import tables
 from pfp.io.digests import sha256_json
 from pfp.schema import Dropped, ScoreRecord
 
+READ_WITH: Final = "pfp_reread"  # in ``measured_with``: the version that read it last
 _OF_THE_RUN: Final = frozenset({"judge", "temperature", "votes"})  # parameters that it chose
 
 
@@ -141,7 +143,9 @@ def _compare(
     if found.unscored_reason == NOT_ASKED or not is_same_metric:
         report.num_rekeyed += not is_same_metric
         key = sha256_json(["reread", key, identity.metric, identity.params])
-    return replace(made, result_key=key)
+    measured = json.loads(record.measured_with or "{}")
+    by = json.dumps({**measured, READ_WITH: pfp.__version__}, sort_keys=True)
+    return replace(made, result_key=key, measured_with=by)
 
 
 def _outcome(of: ScoreRecord | MetricValue) -> float | str:

@@ -18,6 +18,7 @@ from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.protocol import Protocol
+from pfp.eval.provenance import measured_with
 from pfp.eval.score_rows import (
     CONTENT_COLUMNS,
     INPUT_SCHEMA,
@@ -169,6 +170,7 @@ class ScoreSamples:
         """See ``ScoreSettings``."""
         self._device, self._judge, self._answers = device, judge, answers
         self._metrics: dict[str, Metric] = {}
+        self._measured_with: dict[tuple[str, str], str] = {}  # by metric and decoder
         self._asked: Judge | None = None  # one for all metrics: it may hold a model
         self._samples: dict[str, list[dict[str, Any]]] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -191,7 +193,7 @@ class ScoreSamples:
             raise _about_weights(row["name"], outcome)
         if isinstance(outcome, Exception):
             raise outcome
-        return scored(row, outcome)
+        return replace(scored(row, outcome), measured_with=self._with(row))
 
     def _measure(self, rows: list[dict[str, Any]]) -> None:
         """All metrics of one sample in one pass."""
@@ -218,6 +220,22 @@ class ScoreSamples:
             self._metrics[name] = kind(device=device, **options)
         return self._metrics[name]
 
+    def _with(self, row: dict[str, Any]) -> str:
+        """Device and versions of this machine, as far as the metric has to do with them."""
+        key = row["name"], row["decoder_name"]
+        if key not in self._measured_with:
+            kind = resolve(row["name"])
+            device = device_of(self._device) if kind.card.weights else None
+            more: tuple[str, ...] = ()
+            if takes_judge(kind):
+                from pfp.vlm.judges import libraries_of, runs_here
+
+                more = libraries_of(str(self._judge))
+                device = device_of(self._device) if runs_here(str(self._judge)) else None
+            self._measured_with[key] = measured_with(
+                kind.card, row["decoder_name"], device, more=more
+            )
+        return self._measured_with[key]
 
     def _load_judge(self) -> Judge:
         from pfp.vlm.judges import load_judge, runs_here
@@ -226,6 +244,7 @@ class ScoreSamples:
         # Only a local model is worth the seconds that torch takes to look for a GPU.
         device = device_of(self._device) if runs_here(spec) else None
         return load_judge(spec, cache=self._answers, device=device)
+
 
 def device_of(name: str) -> str:
     """Where networks run: ``auto`` is the GPU that torch finds, else the CPU."""

@@ -23,6 +23,7 @@ from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
 from pfp.eval.metrics.base import lacked, looked_at
 from pfp.eval.protocol import Protocol
+from pfp.eval.provenance import DECODER_PACKAGES
 from pfp.eval.streams import Given
 from pfp.io import weights
 from pfp.io.digests import sha256_file, sha256_files, sha256_json
@@ -181,7 +182,7 @@ def given_of(row: dict[str, Any]) -> Given:
 def decoder(protocol: Protocol | None = None) -> str:
     """What decodes the videos, with its version: other decoders may differ by a level or two."""
     name = (protocol or Protocol()).decoder
-    package = {"pyav": "av", "decord": "decord"}[name]
+    package = DECODER_PACKAGES[name]
     try:
         return f"{name} {version(package)}"
     except PackageNotFoundError as error:

@@ -13,7 +13,12 @@ from pfp.schema.verdict import VERDICT_TYPE, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRecord(Record):
-    """``value`` is null exactly if ``unscored_reason`` says why; ``metric`` is ``name@version``."""
+    """``value`` is null exactly if ``unscored_reason`` says why; ``metric`` is ``name@version``.
+
+    ``measured_with`` is what the machine that looked at the video had: ``device``, if networks ran,
+    and versions by the libraries' names. Null if nothing was measured. It takes no part in
+    ``result_key``.
+    """
 
     score_id: str  # sample_id + "/" + metric
     sample_id: str
@@ -28,15 +33,16 @@ class ScoreRecord(Record):
     protocol: str
     decoder: str
     evidence: str | None = None  # JSON: per-frame values and the like
+    measured_with: str | None = None  # JSON
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "score"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "score_id"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "score",
-        1,
+        2,
         [
             pa.field("score_id", pa.string(), nullable=False),
             pa.field("sample_id", pa.string(), nullable=False),
@@ -51,6 +57,7 @@ class ScoreRecord(Record):
             pa.field("protocol", pa.string(), nullable=False),
             pa.field("decoder", pa.string(), nullable=False),
             pa.field("evidence", pa.string()),
+            pa.field("measured_with", pa.string()),
             pa.field("verdict", VERDICT_TYPE, nullable=False),
             pa.field("result_key", pa.string(), nullable=False),
         ],

@@ -31,6 +31,11 @@ _REST: Final[Mapping[str, tuple[str, str]]] = {
     "replay": ("replay:FILE", r"(?P<path>.+)"),
     "fake": ("fake:always-yes", r"(?P<answer>.+)"),
 }
+_LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "gemini": ("google-genai",),
+    "openai": ("httpx",),
+    "qwen": ("torch", "transformers"),
+}
 _EXTRAS: Final[Mapping[str, str]] = {"qwen": "train"}
 
 
@@ -87,6 +92,11 @@ def runs_here(spec: str) -> bool:
     """Whether the judge is a model on this machine; raises as ``load_judge`` does."""
     judge_class, _, _ = _read_spec(spec, {})
     return "device" in inspect.signature(judge_class).parameters
+
+
+def libraries_of(spec: str) -> tuple[str, ...]:
+    """The libraries through which a judge is asked; none for those that ask nobody."""
+    return _LIBRARIES.get(spec.partition(":")[0], ())
 
 
 def _read_spec(spec: str, options: Mapping[str, Any]) -> tuple[type, dict[str, Any], int]:

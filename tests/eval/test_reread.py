@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pfp
 from pfp.cli.eval import main
 from pfp.eval.metrics import resolve
 from pfp.eval.metrics.cloth import ClothVBench2
@@ -150,6 +151,8 @@ def test_another_parser_moves_values_without_a_model_or_a_video(
     assert (1.0, 0.0) == tuple(map(outcomes(tmp_path).get, METRICS[:2]))
     record = scores_of(tmp_path)["cloth.vbench2@1"]
     assert isinstance(record.verdict, Kept)
+    assert pfp.__version__ == json.loads(record.measured_with or "")["pfp_reread"]
+    assert "pfp_reread" not in str(scores_of(tmp_path)["instance.fraction@1"].measured_with)
     assert ("yes", None, "It is so.") == tuple(
         json.loads(record.evidence or "")["asked"][2][key]
         for key in ("verdict", "why_not", "raw_text")

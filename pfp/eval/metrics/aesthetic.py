@@ -34,6 +34,7 @@ class Aesthetic(Metric):
         citation="Schuhmann and Beaumont, LAION-Aesthetics, 2022; Radford et al., ICML 2021",
         licence="MIT (CLIP, open_clip, the V1 head)",
         weights=(TOWER, V1_HEAD),
+        libraries=("open_clip_torch", "pillow", "torch", "torchvision"),
         cost="2.4 s a frame on one CPU core, at any size",
         params={
             "head": "sa_0_4_vit_l_14_linear",
@@ -79,6 +80,7 @@ class AestheticV2(Metric):
         citation="Schuhmann, Improved aesthetic predictor, 2022; Radford et al., ICML 2021",
         licence="MIT (CLIP, open_clip), Apache-2.0 (the V2 head)",
         weights=(TOWER, V2_HEAD),
+        libraries=("open_clip_torch", "pillow", "torch", "torchvision"),
         cost="2.4 s a frame on one CPU core, at any size",
         params={
             "head": "sac+logos+ava1-l14-linearMSE",

@@ -44,6 +44,7 @@ class MetricCard:
     citation: str
     licence: str  # of the weights or code that it needs beyond pfp's own
     weights: tuple[str, ...] = ()  # names in weights.lock
+    libraries: tuple[str, ...] = ()  # that it computes with beside NumPy, as they are installed
     needs: tuple[Need, ...] = ()
     needs_one_of: tuple[Need, ...] = ()
     takes: tuple[Need, ...] = ()

@@ -31,6 +31,7 @@ class Clarity(Metric):
         citation="Ke et al., MUSIQ: Multi-scale image quality transformer, ICCV 2021",
         licence="PolyForm-Noncommercial-1.0.0 and NTU S-Lab 1.0 (pyiqa): no commercial use",
         weights=(WEIGHTS,),
+        libraries=("pyiqa", "torch", "torchvision"),
         cost="0.7 s a frame of 512x288 pixels on one CPU core",
         params={
             "network": "musiq-spaq",

@@ -45,6 +45,7 @@ class ClothStoryboard(JudgedMetric):
         "evenly spread ones are compared.",
         citation="this project; after VBench-2.0's human_clothes, arXiv 2503.21755",
         licence="that of the judge",
+        libraries=("pillow",),
         needs=("shots",),
         cost="one question of 8 frames a shot, up to two of 16 frames a pair of shots",
         params={

@@ -49,6 +49,7 @@ _VBENCH = MetricCard(
     citation="Huang et al., VBench, CVPR 2024; Teed and Deng, RAFT, ECCV 2020",
     licence="BSD-3-Clause (RAFT)",
     weights=(WEIGHTS,),
+    libraries=("torch", "torchvision"),
     cost=COST,
     params={
         "sampling": "every max(1, round(fps / 8)) frames",

@@ -45,6 +45,7 @@ class FlowWarp(Metric):
         ),
         licence="BSD-3-Clause (RAFT)",
         weights=(WEIGHTS,),
+        libraries=("torch", "torchvision"),
         cost="1.7 s a pair of 224x128, 24 s of 832x480 on one CPU core; every frame and the next",
         params={
             "pairs": "each frame and the next",

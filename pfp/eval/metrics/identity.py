@@ -42,6 +42,10 @@ CITATION = (
     "efficient face detection, ICLR 2022"
 )
 LICENCE = "MIT (insightface); its networks for non-commercial research only"
+LIBRARIES = (
+    *("insightface", "onnxruntime", "onnxruntime-gpu"),
+    *("opencv-python-headless", "pillow", "scipy"),
+)
 COST = "0.3 s a sampled frame and 0.2 s a face on one CPU core"
 
 
@@ -62,6 +66,7 @@ class Identity(Metric):
         citation=CITATION,
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
+        libraries=LIBRARIES,
         cost=COST,
         params={**PARAMS, "tracks": "greedy by time, cosine to the track's mean"},
     )
@@ -92,6 +97,7 @@ class ReferenceIdentity(Metric):
         citation=CITATION,
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
+        libraries=LIBRARIES,
         cost=COST,
         params={**PARAMS, "pairs": "one to one in a frame, largest sum of cosines"},
     )

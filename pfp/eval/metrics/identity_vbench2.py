@@ -51,6 +51,7 @@ NOT_ONE_FACE = "not_one_face_in_first_frame"
 NO_FACE = "no_face_in_first_frame"
 CITATION = "Zheng et al., VBench-2.0, 2025, Human Identity; Deng et al., RetinaFace, CVPR 2020"
 LICENCE = "MIT (RetinaFace weights of retinaface_pytorch); unstated (ArcFace weights)"
+LIBRARIES = ("opencv-python-headless", "scipy", "torch", "torchvision")
 COST = "10 s a frame on one CPU core"
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
@@ -83,6 +84,7 @@ class IdentityVbench2(Metric):
         citation=CITATION,
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
+        libraries=LIBRARIES,
         cost=COST,
         params={**PARAMS, "compat": "vbench2"},
     )
@@ -123,6 +125,7 @@ class IdentityVbench2Fixed(Metric):
         citation=CITATION,
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
+        libraries=LIBRARIES,
         cost=COST,
         params={**PARAMS, "compat": "fixed"},
     )

@@ -50,6 +50,7 @@ class LpipsAlex(Metric):
         citation="Zhang et al., The unreasonable effectiveness of deep features, CVPR 2018",
         licence="BSD-2-Clause (lpips), BSD-3-Clause (AlexNet of torchvision)",
         weights=(WEIGHTS["alex"],),
+        libraries=("lpips", "torch", "torchvision"),
         needs=("reference",),
         params={"net": "alex", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
@@ -77,6 +78,7 @@ class LpipsVgg(Metric):
         citation="Zhang et al., The unreasonable effectiveness of deep features, CVPR 2018",
         licence="BSD-2-Clause (lpips), BSD-3-Clause (VGG-16 of torchvision)",
         weights=(WEIGHTS["vgg"],),
+        libraries=("lpips", "torch", "torchvision"),
         needs=("reference",),
         params={"net": "vgg", "lpips_version": "0.1", "spatial": False, "resize": None},
     )

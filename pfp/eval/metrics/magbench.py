@@ -137,6 +137,7 @@ def _card(form: Form, quantity: Quantity) -> MetricCard:
         citation=f"Zhu et al., Memorize-and-Generate, arXiv 2512.18741; {like.citation}",
         licence=LpipsAlex.card.licence if matched else like.licence,
         weights=LpipsAlex.card.weights if matched else like.weights,
+        libraries=LpipsAlex.card.libraries if matched else like.libraries,
         needs=() if form == "history" else ("reference",),
         needs_one_of=("history", "reference") if form == "history" else (),
         takes=() if form == "history" else ("history",),

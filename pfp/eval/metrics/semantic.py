@@ -50,6 +50,7 @@ class Semantic(Metric):
         citation=CITATION,
         licence="Apache-2.0 (ViCLIP)",
         weights=(WEIGHTS,),
+        libraries=("open_clip_torch", "torch", "torchvision"),
         needs=("prompt",),
         cost="25 s a video on one CPU core; 1.7 GB of weights",
         params={"num_frames": NUM_FRAMES, "sample": "middle", "max_tokens": 30, "pixels": PIXELS},
@@ -100,6 +101,7 @@ class SemanticStoryboard(Metric):
         citation=CITATION,
         licence="Apache-2.0 (ViCLIP)",
         weights=(WEIGHTS,),
+        libraries=("open_clip_torch", "torch", "torchvision"),
         needs=("shots",),
         cost="25 s a shot on one CPU core; 1.7 GB of weights",
         params={
