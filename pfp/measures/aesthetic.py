@@ -21,7 +21,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody reads
 from torch import Tensor, nn
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.measures.tensor_files import read_tensors
+from pfp.measures.tensor_files import brief, read_tensors
 
 CLIP_MODEL: Final = "ViT-L-14-quickgelu"  # its configuration in open_clip
 EMBEDDING_SIZE: Final = 768
@@ -98,7 +98,7 @@ def _loaded(network: nn.Module, tensors: Mapping[str, Tensor], otherwise: str) -
     try:
         network.load_state_dict(tensors, strict=True, assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"{otherwise}: {error}") from error
+        raise WeightsError(f"{otherwise}: {brief(error)}") from error
     return network.float().eval().requires_grad_(requires_grad=False)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pfp.errors import WeightsError
-from pfp.measures.tensor_files import read_tensors
+from pfp.measures.tensor_files import brief, read_tensors
 
 SIDE = 128
 EMBEDDING = 512  # of one picture; ``embed`` joins those of a face and of its mirror image
@@ -91,7 +91,9 @@ def load(path: Path, *, device: str = "cpu") -> ArcfaceResnet18:
     try:
         network.load_state_dict(named, strict=True, assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"{path} is not arcface-pytorch's resnet18_110: {error}") from error
+        raise WeightsError(
+            f"{path} is not arcface-pytorch's resnet18_110: {brief(error)}"
+        ) from error
     return network.to(device).eval()
 
 

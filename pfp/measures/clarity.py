@@ -20,7 +20,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as pixels
 
 from pfp.errors import ConfigError, PermanentError, WeightsError
-from pfp.measures.tensor_files import read_tensors
+from pfp.measures.tensor_files import brief, read_tensors
 
 LONGER_SIDE: Final = 512
 SCALES: Final = (224, 384)  # longer sides of the two pictures that MUSIQ makes of a frame itself
@@ -75,15 +75,16 @@ def load_musiq(path: Path, device: str = "cpu") -> Any:
         import pyiqa
     except ImportError as error:
         raise ConfigError(f"MUSIQ needs {error.name}; pip install 'pfp[metrics,train]'") from error
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # random numbers would be drawn only to be replaced
         # Without weights, for pyiqa would unpickle whatever the file holds.
-        metric = pyiqa.create_metric("musiq-spaq", pretrained=False, device=torch.device(device))
+        metric = pyiqa.create_metric("musiq-spaq", pretrained=False, device=torch.device("meta"))
+    plain = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     try:
-        metric.net.load_state_dict(
-            {name.removeprefix("module."): tensor for name, tensor in tensors.items()}, strict=True
-        )
+        metric.net.load_state_dict(plain, strict=True, assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"{path} is not MUSIQ trained on SPAQ: {error}") from error
+        raise WeightsError(f"{path} is not MUSIQ trained on SPAQ: {brief(error)}") from error
+    metric.net.float().to(device)
+    metric.dummy_param = torch.nn.Parameter(torch.empty(0, device=device))  # where frames are sent
     return metric.eval()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch import Tensor
 from torchvision.models.optical_flow import raft_large
 
 from pfp.errors import WeightsError
+from pfp.measures.tensor_files import brief, read_plain
 
 NUM_UPDATES: Final = 20  # VBench's; RAFT's own evaluation takes 24 or 32
 STRIDE: Final = 8  # RAFT works on one cell per 8 x 8 pixels
@@ -79,17 +79,14 @@ def load_raft(path: Path, *, device: str = "cpu") -> Any:
     Raises:
         WeightsError: the file is not a state dict of RAFT large.
     """
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"{path} is not a state dict that can be read: {error}") from error
+    loaded = read_plain(path)
     # On the meta device nothing is initialised at random: that takes time and random numbers.
     with torch.device("meta"):
         network = raft_large(weights=None, progress=False)
     try:
         network.load_state_dict(torchvision_names(loaded), strict=True, assign=True)
     except (AttributeError, RuntimeError, TypeError) as error:
-        raise WeightsError(f"{path} is not RAFT large: {error}") from error
+        raise WeightsError(f"{path} is not RAFT large: {brief(error)}") from error
     return network.requires_grad_(False).eval().to(device)
 
 

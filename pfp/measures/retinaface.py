@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torchvision.ops import nms
 
 from pfp.errors import WeightsError
+from pfp.measures.tensor_files import brief
 
 CHANNELS = 256
 STRIDES = (8, 16, 32)
@@ -172,7 +173,9 @@ def load(path: Path, *, device: str = "cpu") -> RetinaFace:
             network = RetinaFace()
         network.load_state_dict(state, strict=True, assign=True)
     except Exception as error:  # what torch.load raises for foreign bytes has no narrower class
-        raise WeightsError(f"{path} is not RetinaFace's resnet50_2020-07-20: {error}") from error
+        raise WeightsError(
+            f"{path} is not RetinaFace's resnet50_2020-07-20: {brief(error)}"
+        ) from error
     return network.to(device).eval()
 
 

@@ -11,11 +11,9 @@ Axes: N samples, T frames, C colour or channels, H height, W width, L tokens, E 
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -23,6 +21,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody reads
 from torch import Tensor, nn
 
 from pfp.errors import InputError, WeightsError
+from pfp.measures.tensor_files import brief, read_plain
 
 HEAD_WIDTH = 64  # of both towers: 1024 / 16 and 768 / 12
 QUICK_GELU_SLOPE = 1.702
@@ -242,15 +241,12 @@ def _network_from(path: Path) -> Viclip:
             network = Viclip(config_of(state))
         network.load_state_dict(state, strict=True, assign=True)
     except (KeyError, IndexError, RuntimeError) as error:
-        raise WeightsError(f"{path} is not ViCLIP: {error}") from error
+        raise WeightsError(f"{path} is not ViCLIP: {brief(error)}") from error
     return network.float().eval().requires_grad_(requires_grad=False)
 
 
 def _state_of(path: Path) -> dict[str, Tensor]:
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"{path} cannot be read as tensors only: {error}") from error
+    loaded = read_plain(path)
     state = loaded.get("model") if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"{path} has no tensors under 'model'; fetch the file of the lock")

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import threading
+import weakref
 from typing import Any, Final
 
 import httpx
@@ -149,4 +150,5 @@ class OpenAIJudge:
         with self._lock:
             if self._http is None:
                 self._http = httpx.Client()
+                weakref.finalize(self, self._http.close)  # a run's workers close no judge
             return self._http

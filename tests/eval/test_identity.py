@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -224,7 +225,10 @@ def test_the_largest_face_of_a_reference_picture_counts(reference: Path) -> None
 
 
 def test_bad_reference_pictures_are_refused(lock: Lock, tmp_path: Path) -> None:
-    """A picture without a face, one that is no picture and one that is not there name the file."""
+    """A picture without a face, one that is no picture and one that is not there name the file.
+
+    Where nothing is measured against it, it is told in the evidence.
+    """
     Image.fromarray(people()).save(tmp_path / "nobody.png")
     (tmp_path / "text.png").write_text("not a picture")
     for name, message in (
@@ -232,8 +236,26 @@ def test_bad_reference_pictures_are_refused(lock: Lock, tmp_path: Path) -> None:
         ("text.png", r"text\.png cannot be read"),
         ("absent.png", r"absent\.png cannot be read"),
     ):
+        sample = two_fps(1, [tmp_path / name])
         with pytest.raises(PermanentError, match=message):
-            Identity(lock=lock).begin(two_fps(1, [tmp_path / name]))
+            ReferenceIdentity(lock=lock).begin(sample)
+        result = measure(Identity(lock=lock), [people(RED)], sample)
+        assert 1 == result.evidence["num_tracks"]
+        assert re.search(message, result.evidence["bad_references"][0])
+
+
+def test_reference_pictures_may_be_uris(lock: Lock, reference: Path) -> None:
+    """As manifests give them; what is not on this machine says so."""
+    frames = [people(RED)]
+    sample = dataclasses.replace(two_fps(1), reference_faces=(reference.as_uri(),))
+
+    result = measure(ReferenceIdentity(lock=lock), frames, sample)
+
+    assert pytest.approx(1.0, abs=1e-5) == result.value
+    assert [reference.as_uri()] == result.evidence["reference"]["pictures"]
+    remote = dataclasses.replace(sample, reference_faces=("s3://bucket/anna.png",))
+    with pytest.raises(PermanentError, match=r"s3://bucket/anna\.png is not on this machine"):
+        ReferenceIdentity(lock=lock).begin(remote)
 
 
 def test_both_metrics_find_a_frame_s_faces_once(

@@ -18,7 +18,15 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from pfp.errors import PermanentError
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import (
+    Frame,
+    Measurement,
+    Metric,
+    MetricCard,
+    MetricValue,
+    Sample,
+    SecondsPer,
+)
 from pfp.io import weights
 from pfp.io.weights import Lock
 
@@ -46,7 +54,8 @@ LIBRARIES = (
     *("insightface", "onnxruntime", "onnxruntime-gpu"),
     *("opencv-python-headless", "pillow", "scipy"),
 )
-COST = "0.3 s a sampled frame and 0.2 s a face on one CPU core"
+SECONDS_PER = SecondsPer(seconds=0.3, per="frame")
+COST_NOTE = "0.2 s a face more; 2 frames a second of video"
 
 
 @final
@@ -67,7 +76,8 @@ class Identity(Metric):
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
         libraries=LIBRARIES,
-        cost=COST,
+        seconds_per=SECONDS_PER,
+        cost_note=COST_NOTE,
         params={**PARAMS, "tracks": "greedy by time, cosine to the track's mean"},
     )
 
@@ -76,7 +86,7 @@ class Identity(Metric):
         return sampled_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Any video. A reference picture without a face is a ``PermanentError``."""
+        """Any video; reference pictures are only for the evidence, and may be bad."""
         return _Sightings(_find(self._lock, self._device), sample, against_reference=False)
 
 
@@ -98,7 +108,8 @@ class ReferenceIdentity(Metric):
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
         libraries=LIBRARIES,
-        cost=COST,
+        seconds_per=SECONDS_PER,
+        cost_note=COST_NOTE,
         params={**PARAMS, "pairs": "one to one in a frame, largest sum of cosines"},
     )
 
@@ -144,9 +155,21 @@ class _Sightings(Measurement):
         self._fps = sample.fps
         self._seconds = frames_per_sample(sample) / sample.fps
         self._against_reference = against_reference
-        self._references = [(path, _reference(path, finder)) for path in sample.reference_faces]
+        self._references: list[tuple[str, npt.NDArray[np.float32]]] = []
+        self._bad_references: list[str] = []
+        for place in sample.reference_faces:
+            self._look_up(place)
         self._num_sampled = 0
         self._faces: list[tuple[int, Face]] = []
+
+    def _look_up(self, place: str) -> None:
+        """Take a reference picture; a bad one is the end only of what is measured against it."""
+        try:
+            self._references.append((place, _reference(place, self._finder)))
+        except PermanentError as error:
+            if self._against_reference:
+                raise
+            self._bad_references.append(str(error))
 
     def see(self, frame: Frame) -> None:
         """Keeps the frame's faces, not the frame."""
@@ -163,6 +186,8 @@ class _Sightings(Measurement):
             "coverage": num_with_face / self._num_sampled if self._num_sampled else 0.0,
             "provider": self._finder.provider,
         }
+        if self._bad_references:
+            evidence["bad_references"] = self._bad_references
         reason, value = None, None
         if self._against_reference and not self._references:
             reason = "no_reference_face"
@@ -236,16 +261,21 @@ class _Sightings(Measurement):
         }
 
 
-def _reference(path: str, finder: FaceFinder) -> npt.NDArray[np.float32]:
-    """The embedding of the largest face of a picture file."""
+def _reference(place: str, finder: FaceFinder) -> npt.NDArray[np.float32]:
+    """The embedding of the largest face of a picture file, given by its path or URI."""
+    from pfp.eval.locate import local_path
+
+    path = local_path(place)
+    if path is None:
+        raise PermanentError(f"reference face {place} is not on this machine; copy it here first")
     try:
         with Image.open(path) as picture:
             rgb_HWC = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PermanentError(f"reference face {path} cannot be read: {error}") from error
+        raise PermanentError(f"reference face {place} cannot be read: {error}") from error
     faces = finder.find(rgb_HWC)
     if not faces:
-        raise PermanentError(f"reference face {path} shows no face; crop it less or take another")
+        raise PermanentError(f"reference face {place} shows no face; crop it less or take another")
 
     def area(face: Face) -> float:
         x0, y0, x1, y1 = face.box

@@ -147,14 +147,16 @@ def _loaded(net: str, device: str, path: Path, sha256: str) -> Any:
     try:
         import lpips
         import torch
+
+        from pfp.measures.tensor_files import brief, read_tensors
     except ImportError as error:
         raise ConfigError(f"LPIPS needs {error.name}; pip install 'pfp[metrics,train]'") from error
+    loaded = read_tensors(path)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # Built with a random trunk, for otherwise lpips would download one behind our back; it
         # does so through an argument that torchvision has deprecated.
         warnings.simplefilter("ignore", UserWarning)
         network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
     try:
         trunk = {
             f"{slot}.{part}": loaded[f"features.{layer}.{part}"]
@@ -163,7 +165,7 @@ def _loaded(net: str, device: str, path: Path, sha256: str) -> Any:
         }
         network.net.load_state_dict(trunk, strict=True)
     except (KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path} is not torchvision's {NAMES[net]}: {error}") from error
+        raise WeightsError(f"{path} is not torchvision's {NAMES[net]}: {brief(error)}") from error
     return network.eval().to(device)
 
 
