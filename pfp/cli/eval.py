@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pfp.cli import elo, eval_look, eval_read, eval_run
+from pfp.cli import elo, eval_look, eval_read, eval_run, study
 from pfp.cli.pipes import quiet_when_unread
 from pfp.errors import PfpError
 
@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     eval_read.add_parsers(commands)
     eval_look.add_parsers(commands)
     elo.add_parser(commands)
+    study.add_parsers(commands)
     return parser
 
 

@@ -1,0 +1,87 @@
+"""Which videos of a manifest can be compared: prompts on which every model of a study has one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from pfp.errors import ConfigError, InputError
+from pfp.eval.manifest import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A prompt with one video of each model, in the order of the study's models."""
+
+    group: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """The models, what can be compared, and the groups in which some model has no video."""
+
+    models: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    incomplete: tuple[str, ...]
+
+
+def choose_cells(
+    entries: Sequence[Entry],
+    *,
+    models: Sequence[str] | None = None,
+    excluded: Mapping[str, str] | None = None,
+) -> Cells:
+    """The comparable part of a manifest.
+
+    A model's samples of one group are ordered by seed; the first of every model make a cell, the
+    second ones another, as far as all models have one.
+
+    Args:
+        entries: the samples.
+        models: which take part; default all that are not excluded.
+        excluded: reasons by model, of models that are not shown.
+
+    Raises:
+        ConfigError: a model is unknown, named twice, or both chosen and excluded.
+        InputError: fewer than two models are left, or no group has videos of all of them.
+    """
+    known = sorted({entry.model for entry in entries})
+    chosen = _chosen(known, models, excluded or {})
+    by_group: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        if entry.model in chosen:
+            by_group[entry.group][entry.model].append(entry)
+    cells, incomplete = [], []
+    for group, found in by_group.items():
+        ordered = [sorted(found[model], key=lambda entry: entry.seed) for model in chosen]
+        rows = list(zip(*ordered, strict=False))
+        cells += [Cell(group=group, entries=row) for row in rows]
+        if not rows:
+            incomplete.append(group)
+    if not cells:
+        raise InputError(
+            f"no prompt has a video of each of {', '.join(chosen)}; give the samples of one prompt "
+            "the same `prompt` or `group`, or choose with --models"
+        )
+    return Cells(models=chosen, cells=tuple(cells), incomplete=tuple(incomplete))
+
+
+def _chosen(
+    known: Collection[str], models: Sequence[str] | None, excluded: Mapping[str, str]
+) -> tuple[str, ...]:
+    chosen = [model for model in known if model not in excluded] if models is None else [*models]
+    for model in chosen:
+        if model not in known:
+            raise ConfigError(f"no video is of model {model!r}; there are {', '.join(known)}")
+        if model in excluded:
+            raise ConfigError(f"model {model!r} is chosen and excluded; do one of the two")
+        if chosen.count(model) > 1:
+            raise ConfigError(f"model {model!r} is named twice; name it once")
+    if len(chosen) < 2:
+        raise InputError(
+            f"a study compares models, and here is {', '.join(chosen) or 'none'}; give a manifest "
+            "with the field `model`, or one folder per model"
+        )
+    return tuple(chosen)
