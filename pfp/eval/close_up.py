@@ -7,6 +7,7 @@ picked by its looks.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def crop_of(frame_HWC: Picture, face: SeenFace) -> Picture:
     x0, y0, x1, y1 = face.box
     margin_x, margin_y = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)
     left, top = max(0, int(x0 - margin_x)), max(0, int(y0 - margin_y))
-    right, bottom = max(0, round(x1 + margin_x)), max(0, round(y1 + margin_y))
+    right, bottom = max(0, math.ceil(x1 + margin_x)), max(0, math.ceil(y1 + margin_y))
     return frame_HWC[top:bottom, left:right]
 
 

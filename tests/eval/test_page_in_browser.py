@@ -42,6 +42,7 @@ ASK = """<script>
 const order = () => [...document.querySelectorAll("tbody[data-role=method] tr[data-arm]")]
   .map((row) => row.dataset.arm);
 window.addEventListener("load", async () => {
+  document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
   const images = [...document.images];
   const decoded = await Promise.allSettled(images.map((image) => image.decode()));
   const seen = {
