@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations
 
-import pfp
 from pfp.errors import InputError, NothingUsable
 from pfp.eval.aggregate import (
     Bootstrap,
@@ -31,7 +29,6 @@ from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 RETRIEVE = "retrieve"
 GIVEN = "given"  # by a manifest: somebody's own videos
 SCORED = (RETRIEVE, GIVEN)
-VERSIONED = ("numpy", "av", "torch", "diffusers", "lpips", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +90,17 @@ def build_leaderboard(
         not_made=_not_made(generations),
         num_continuations=sum(record.task not in SCORED for record in generations),
         bootstrap=run.bootstrap,
-        versions=versions(),
+        versions=_measured_with(scores),
     )
 
 
-def versions() -> dict[str, str]:
-    """The versions of pfp, Python and the installed libraries that numbers may depend on."""
-    found = {"pfp": pfp.__version__, "python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def _measured_with(scores: Sequence[ScoreRecord]) -> dict[str, str]:
+    """Devices and versions that the scores were measured with, several of one name side by side."""
+    found: dict[str, set[str]] = {}
+    for score in scores:
+        for name, version in json.loads(score.measured_with or "{}").items():
+            found.setdefault(name, set()).add(version)
+    return {name: " and ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
 def _names(made: Sequence[GenerationRecord]) -> list[str]:

@@ -70,7 +70,7 @@ class Leaderboard:
     not_made: Mapping[str, int]
     num_continuations: int
     bootstrap: Bootstrap
-    versions: Mapping[str, str]
+    versions: Mapping[str, str]  # of what the scores were measured with
 
     @property
     def model_ids(self) -> tuple[str, ...]:

@@ -205,3 +205,17 @@ def test_the_codec_has_no_checkpoint() -> None:
     board = build_leaderboard(*run())
 
     assert board.arms[-1].checkpoints == ()
+
+
+def test_versions_are_those_that_measured() -> None:
+    """Not of the machine that writes the report, and of two versions both are named."""
+    generations, scores = run(num_clips=1)
+    with_libraries = [
+        replace(score, measured_with=json.dumps({"pfp": "0.1", "torch": f"2.{14 + i % 2}.0"}))
+        for i, score in enumerate(scores)
+    ]
+
+    board = build_leaderboard(generations, with_libraries)
+
+    assert {"pfp": "0.1", "torch": "2.14.0 and 2.15.0"} == board.versions
+    assert {} == build_leaderboard(generations, scores).versions

@@ -157,7 +157,7 @@ def _footer(board: Leaderboard) -> Markup:
         ("Decoder", ", ".join(board.decoders)),
         ("Seeds", ", ".join(str(seed) for seed in board.seeds)),
         ("Intervals", intervals),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in board.versions.items())),
+        ("Measured with", words.measured_with(board)),
     ]
     rows += [(card.metric_id, f"{card.summary} {card.citation}.") for card in board.metrics]
     digests = [

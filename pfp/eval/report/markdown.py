@@ -94,7 +94,8 @@ def _difference_cells(item: Comparison, card: MetricCard) -> list[str]:
 
 def _provenance(board: Leaderboard) -> list[str]:
     lines = [
-        f"- protocol {board.protocol}, pfp {board.versions['pfp']}",
+        f"- protocol {board.protocol}",
+        f"- measured with {words.measured_with(board)}",
         f"- decoder {', '.join(board.decoders)}",
         f"- seeds {', '.join(str(seed) for seed in board.seeds)}",
     ]

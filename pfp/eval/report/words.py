@@ -94,6 +94,11 @@ def protocol_names(board: Leaderboard) -> str:
     return ", ".join(part.partition(" (")[0] for part in board.protocol.split("; "))
 
 
+def measured_with(board: Leaderboard) -> str:
+    """The libraries and devices behind the numbers, with their versions."""
+    return ", ".join(f"{name} {version}" for name, version in board.versions.items()) or "nothing"
+
+
 def count(n: int, noun: str) -> str:
     """``1 clip``, ``2 clips``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
