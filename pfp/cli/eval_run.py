@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("whole", "vbench", "vbench-long")
 DECODERS = ("pyav", "decord")
+ALIGNS = ("error", "truncate", "resize")
+CUTS = ("none", "storyboard", "detected")
 MAX_CHANGES = 10  # that are printed
 SUITES = ("table1", "table2", "table3", "magbench", "all")
 
@@ -69,6 +71,20 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         help="for --metrics, and for VBench's metrics of a suite; default: the suite's own",
     )
     add("--decoder", choices=DECODERS, default="pyav", help="default: pyav")
+    add(
+        "--align",
+        choices=ALIGNS,
+        default="error",
+        help="a reference of another length or size is an error, cut to the shorter of the two, or "
+        "resized to the video's size; default: error",
+    )
+    add(
+        "--cuts",
+        choices=CUTS,
+        default="none",
+        help="measure each shot by itself, of the storyboard or between detected cuts; for the "
+        "metrics that --protocol is for; default: none",
+    )
     add("--out", metavar="RUN", help="run directory; default: runs/<name of the manifest>")
     add("--limit", type=int, metavar="N", help="only the first N samples")
     add("--shard", metavar="i/n", help="only the i-th of n parts, i from 1; reports join them")
@@ -90,6 +106,8 @@ def _settings(options: argparse.Namespace) -> RunSettings:
         metrics=tuple(name for name in (options.metrics or "").split(",") if name),
         protocol=options.protocol,
         decoder=options.decoder,
+        align=options.align,
+        cuts=options.cuts,
         limit=options.limit,
         shard=_shard(options.shard),
         device=options.device,
@@ -231,7 +249,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _print_metric(metric: MetricPlan) -> None:
     known = "" if metric.seconds is None else f", about {_duration(metric.seconds)} on one CPU core"
     print(
-        f"{metric.metric_id:<30}{metric.protocol:<12}{metric.num_done} done, "
+        f"{metric.metric_id:<30}{metric.protocol:<11} {metric.num_done} done, "
         f"{metric.num_todo} to do{known if metric.num_todo else ''}"
     )
     for name in metric.weights:

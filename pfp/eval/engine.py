@@ -22,10 +22,10 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricValue,
     Sample,
-    Shot,
     looked_at,
 )
 from pfp.eval.protocol import Protocol
+from pfp.eval.shots import cut_to, detected_shots, shots_within, storyboard_shots
 from pfp.eval.streams import Given, History, Picture, Reference, extent_of, frames_of
 from pfp.io.media import Extent
 
@@ -45,16 +45,20 @@ def measure_all(
 ) -> dict[str, Outcome]:
     """The value of each metric, or the exception that tells why it has none.
 
-    The video is decoded once, its reference beside it where a metric needs one. Where the number
-    of frames turns out to be another than the container told, it is decoded once more.
+    The video is decoded once, its reference beside it where a metric needs one. It is decoded once
+    more before that to find its cuts, if the protocol has them detected, and once more after it
+    where the number of frames turns out to be another than the container told.
     """
     try:
-        extent = extent_of(given.video, given, protocol)
+        extent, detected = extent_of(given.video, given, protocol), None
+        if protocol.cuts == "detected":
+            detected = detected_shots(given.video, protocol)
+            extent = replace(extent, num_frames=detected[-1].stop, is_agreed=True)
         try:
-            return _Pass(given, metrics, protocol, extent).run()
+            return _Pass(given, metrics, protocol, extent, detected).run()
         except _Recount as recount:
             exact = replace(extent, num_frames=recount.num_frames, is_agreed=True)
-            return _Pass(given, metrics, protocol, exact).run()
+            return _Pass(given, metrics, protocol, exact, detected).run()
     except InvariantError:
         raise
     except Exception as error:  # noqa: BLE001 - it becomes the verdict of the sample's rows
@@ -85,20 +89,46 @@ class _Pass:
     """One decode: jobs begin at their clip's first frame and end at the last that they asked."""
 
     def __init__(
-        self, given: Given, metrics: Mapping[str, Metric], protocol: Protocol, extent: Extent
+        self,
+        given: Given,
+        metrics: Mapping[str, Metric],
+        protocol: Protocol,
+        extent: Extent,
+        detected: Sequence[range] | None,
     ) -> None:
         self._given, self._metrics, self._protocol = given, metrics, protocol
-        self._extent = extent
-        clips = protocol.clips(extent.num_frames, extent.fps)
-        self._jobs = [_Job(name=name, clip=clip) for clip in clips for name in metrics]
-        self._waiting = list(reversed(self._jobs))  # by the first frame of their clip
-        self._active: list[_Job] = []
+        self._extent, self._detected = extent, detected
         self._looks_at = {
             name: looked_at(metric.card, lambda need: getattr(given, need))
             for name, metric in metrics.items()
         }
         self._reference = Reference(given, protocol, extent)
         self._history = History(given, protocol, extent)
+        jobs = [job for name in metrics for job in self._jobs_of(name)]
+        self._jobs = sorted(jobs, key=lambda job: (job.clip.start, job.clip.stop))
+        # The next one last, by the first frame of their clip.
+        self._waiting = [job for job in reversed(self._jobs) if job.outcome is None]
+        self._active: list[_Job] = []
+
+    def _jobs_of(self, name: str) -> list[_Job]:
+        """One job for each clip that a metric is measured on, or one that has failed."""
+        try:
+            return [_Job(name=name, clip=clip) for clip in self._clips_of(name)]
+        except InvariantError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
+            return [_Job(name=name, clip=range(self._extent.num_frames), outcome=error)]
+
+    def _clips_of(self, name: str) -> list[range]:
+        num_frames, fps = self._extent.num_frames, self._extent.fps
+        if self._protocol.align == "truncate" and "reference" in self._looks_at[name]:
+            num_frames = self._reference.num_shared()
+        shots: Sequence[range] = ()
+        if self._protocol.cuts == "storyboard":
+            shots = storyboard_shots(self._given.shots, num_frames, fps)
+        elif self._detected is not None:
+            shots = cut_to(self._detected, num_frames)
+        return self._protocol.clips(num_frames, fps, shots)
 
     def run(self) -> dict[str, Outcome]:
         """Each metric's outcome.
@@ -179,7 +209,8 @@ class _Pass:
         history = self._history.extent() if "history" in self._looks_at[job.name] else None
         shots = given.shots
         if len(clip) < extent.num_frames:
-            shots = _shots_within(shots, clip.start / extent.fps, clip.stop / extent.fps)
+            has_cuts = self._protocol.cuts != "none"
+            shots = shots_within(shots, clip, extent.fps, only_with_frames=has_cuts)
         return Sample(
             num_frames=len(clip),
             fps=extent.fps,
@@ -259,7 +290,7 @@ class _Pass:
         outcomes = [(job.clip, job.outcome) for job in jobs if job.outcome is not None]
         if len(outcomes) != len(jobs):
             raise InvariantError(f"{name} did not see all the frames that it asked for; report it")
-        if len(outcomes) == 1:
+        if len(outcomes) == 1 and outcomes[0][0].start == 0:
             return outcomes[0][1]
         found: list[tuple[range, MetricValue]] = []
         for clip, outcome in outcomes:
@@ -284,22 +315,6 @@ def _recall(job: _Job, frame: Frame) -> None:
     while job.remembered and job.remembered[-1] == frame.index:
         job.remembered.pop()
         job.measurement.see_history(frame)
-
-
-def _shots_within(
-    shots: Sequence[Shot], start_seconds: float, end_seconds: float
-) -> tuple[Shot, ...]:
-    """The shots that a clip shows, with times from its start."""
-    length = end_seconds - start_seconds
-    moved = [
-        replace(
-            shot,
-            start_seconds=max(0.0, shot.start_seconds - start_seconds),
-            end_seconds=min(length, shot.end_seconds - start_seconds),
-        )
-        for shot in shots
-    ]
-    return tuple(shot for shot in moved if shot.end_seconds > shot.start_seconds)
 
 
 def _checked(name: str, found: MetricValue) -> MetricValue:

@@ -96,7 +96,7 @@ def _metric_plan(
     metric = resolve(card.name)(device="cpu")
     return MetricPlan(
         metric_id=card.metric_id,
-        protocol=choice.protocol.name,
+        protocol=choice.looked_at_by.label,
         num_done=len(prepared.entries) - len(rows),
         num_todo=len(busy),
         unscored=dict(lacking),

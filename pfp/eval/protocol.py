@@ -7,17 +7,33 @@ refuses to put two into one column.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 from pfp.errors import ConfigError
+from pfp.measures import cuts as cut_rule
 
 ProtocolName: TypeAlias = Literal["whole", "vbench", "vbench-long"]
 DecoderName: TypeAlias = Literal["pyav", "decord"]
+AlignName: TypeAlias = Literal["error", "truncate", "resize"]
+CutsName: TypeAlias = Literal["none", "storyboard", "detected"]
 
 PROTOCOLS: Final[tuple[ProtocolName, ...]] = get_args(ProtocolName)
 DECODERS: Final[tuple[DecoderName, ...]] = get_args(DecoderName)
+ALIGNS: Final[tuple[AlignName, ...]] = get_args(AlignName)
+CUTS: Final[tuple[CutsName, ...]] = get_args(CutsName)
 CLIP_SECONDS: Final = 2  # VBench-Long's custom mode
+_CUTS_IN_WORDS: Final[dict[CutsName, str]] = {
+    "none": "none",  # as in the paper: shots are not treated apart
+    "storyboard": "storyboard",
+    "detected": f"detected by layout {cut_rule.GRID}/{cut_rule.MIN_LEVELS:g}/"
+    f"{cut_rule.MAX_CORRELATION:g}/{cut_rule.OVER_NEIGHBOURS:g}",
+}
+_ALIGNS_IN_WORDS: Final[dict[AlignName, str]] = {
+    "truncate": "truncate",
+    "resize": "resize by Pillow bicubic",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +43,18 @@ class Protocol:
     ``whole``: every stored frame of the video as one clip, upright and in square pixels.
     ``vbench``: the same, but frames as they are coded, for VBench's readers know no rotation.
     ``vbench-long``: those frames in clips of 2 s, each measured alone, and the mean over clips.
+
+    ``cuts`` says whether shots are measured each by itself, before any clips of 2 s within them:
+    ``storyboard``, those of the sample's storyboard; ``detected``, those between detected cuts.
+    ``align`` says what becomes of a reference that does not fit, for metrics that compare with
+    one: an ``error``; ``truncate``, only as many frames are looked at as both have; ``resize``,
+    its pictures are resized to the video's size. It never changes the video.
     """
 
     name: ProtocolName = "whole"
     decoder: DecoderName = "pyav"
+    align: AlignName = "error"
+    cuts: CutsName = "none"
 
     def __post_init__(self) -> None:
         """Refuse unknown names, and a decoder that cannot do what the protocol asks."""
@@ -38,6 +62,10 @@ class Protocol:
             raise ConfigError(f"no protocol is called {self.name!r}; use {', '.join(PROTOCOLS)}")
         if self.decoder not in DECODERS:
             raise ConfigError(f"no decoder is called {self.decoder!r}; use {', '.join(DECODERS)}")
+        if self.align not in ALIGNS:
+            raise ConfigError(f"no alignment is called {self.align!r}; use {', '.join(ALIGNS)}")
+        if self.cuts not in CUTS:
+            raise ConfigError(f"no policy of cuts is called {self.cuts!r}; use {', '.join(CUTS)}")
         if self.decoder == "decord" and self.is_upright:
             raise ConfigError(
                 "decord gives frames as they are coded; use it with --protocol vbench or "
@@ -58,23 +86,42 @@ class Protocol:
             "fps": "stored",
             "size": "upright" if self.is_upright else "coded",
             "clips": clips,
-            "cuts": "none",  # as in the paper: shots are not treated apart
+            "cuts": _CUTS_IN_WORDS[self.cuts],
             "prompt": "as given",
         }
+        if self.align != "error":  # the default stays out, so that earlier scores keep their key
+            parts["align"] = _ALIGNS_IN_WORDS[self.align]
         return f"{self.name} ({', '.join(f'{name} {value}' for name, value in parts.items())})"
 
-    def clips(self, num_frames: int, fps: float) -> list[range]:
-        """The spans of frames that are measured each by itself, in order of their ends.
+    @property
+    def label(self) -> str:
+        """The name and what else was asked for, for people."""
+        cuts = "" if self.cuts == "none" else f", cuts {self.cuts}"
+        align = "" if self.align == "error" else f", align {self.align}"
+        return f"{self.name}{cuts}{align}"
 
-        VBench-Long: clips of ``2 * int(fps)`` frames; the last one begins as much earlier as it
-        takes to be as long as the others; a shorter video is one clip.
+    @property
+    def without_reference(self) -> Protocol:
+        """The same for a metric that compares with nothing."""
+        return replace(self, align="error")
+
+    def clips(self, num_frames: int, fps: float, shots: Sequence[range] = ()) -> list[range]:
+        """The spans of frames that are measured each by itself, by their first frames.
+
+        shots: the spans to begin with, where cuts are looked at; none is the whole video.
+
+        VBench-Long: clips of ``2 * int(fps)`` frames within each; the last one begins as much
+        earlier as it takes to be as long as the others; what is shorter is one clip.
         """
-        if self.name != "vbench-long":
-            return [range(num_frames)]
+        spans = shots or [range(num_frames)]
+        clips = [clip for span in spans for clip in self._within(span, fps)]
+        return sorted(clips, key=lambda clip: (clip.start, clip.stop))
+
+    def _within(self, span: range, fps: float) -> list[range]:
         length = CLIP_SECONDS * max(1, int(fps))
-        if num_frames <= length:
-            return [range(num_frames)]
-        starts = list(range(0, num_frames - length + 1, length))
-        if starts[-1] + length < num_frames:
-            starts.append(num_frames - length)
+        if self.name != "vbench-long" or len(span) <= length:
+            return [span]
+        starts = list(range(span.start, span.stop - length + 1, length))
+        if starts[-1] + length < span.stop:
+            starts.append(span.stop - length)
         return [range(start, start + length) for start in starts]

@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable, SchemaError
 from pfp.eval.manifest import Entry, read_manifest
-from pfp.eval.protocol import DecoderName, Protocol, ProtocolName
+from pfp.eval.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
 from pfp.eval.score import ScoreSettings, score_stage, score_subjects
-from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, choose, rows_of
-from pfp.eval.suites import choose_metrics
+from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, choose, compares, rows_of
+from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
 from pfp.runtime.run import Engine
@@ -33,7 +33,11 @@ ANSWERS: Final = "answers.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What ``pfp-eval run`` is told. ``shard`` is ``(i, n)``, the i-th of n from 1."""
+    """What ``pfp-eval run`` is told. ``shard`` is ``(i, n)``, the i-th of n from 1.
+
+    ``protocol`` and ``cuts`` are for the metrics that are named and for VBench's, ``align`` is for
+    those that compare with a reference.
+    """
 
     manifest: str
     out: str
@@ -41,6 +45,8 @@ class RunSettings:
     metrics: tuple[str, ...] = ()
     protocol: ProtocolName | None = None
     decoder: DecoderName = "pyav"
+    align: AlignName = "error"
+    cuts: CutsName = "none"
     limit: int | None = None
     shard: tuple[int, int] | None = None
     device: str = "auto"
@@ -92,9 +98,10 @@ def prepare(settings: RunSettings) -> Prepared:
     """
     chosen = choose_metrics(settings.suite, settings.metrics, settings.protocol)
     choices = tuple(
-        choose(name, Protocol(name=protocol, decoder=settings.decoder), judge=settings.judge)
+        choose(name, _protocol_of(name, protocol, settings), judge=settings.judge)
         for name, protocol in chosen.items()
     )
+    _check_reach(settings, choices)
     entries = read_manifest(settings.manifest)
     known = _of_shard(entries, settings.shard)
     wanted = _of_shard(entries[: settings.limit], settings.shard)
@@ -113,6 +120,25 @@ def prepare(settings: RunSettings) -> Prepared:
         ),
         directory=settings.directory,
     )
+
+
+def _protocol_of(metric: str, name: ProtocolName, settings: RunSettings) -> Protocol:
+    cuts = settings.cuts if follows_user(metric, settings.metrics) else "none"
+    return Protocol(name=name, decoder=settings.decoder, align=settings.align, cuts=cuts)
+
+
+def _check_reach(settings: RunSettings, choices: Sequence[Choice]) -> None:
+    """Raise ``ConfigError`` for an option that changes no metric of the run."""
+    if settings.cuts != "none" and all(choice.protocol.cuts == "none" for choice in choices):
+        raise ConfigError(
+            f"cuts {settings.cuts!r} are for metrics that are named and for VBench's, and there "
+            "are none; name some with --metrics"
+        )
+    if settings.align != "error" and not any(compares(choice.card) for choice in choices):
+        raise ConfigError(
+            f"align {settings.align!r} is for metrics that compare with a reference, and there are "
+            "none; leave --align"
+        )
 
 
 def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None) -> StageReport:

@@ -199,7 +199,12 @@ class ScoreSamples:
         """All metrics of one sample in one pass."""
         metrics = {row["name"]: self._metric(row["name"]) for row in rows}
         first = rows[0]
-        protocol = Protocol(name=first["protocol_name"], decoder=first["decoder_name"])
+        protocol = Protocol(
+            name=first["protocol_name"],
+            decoder=first["decoder_name"],
+            align=first["align"],
+            cuts=first["cuts"],
+        )
         given = replace(
             given_of(first),
             reference=next((row["reference"] for row in rows if row["reference"]), None),
@@ -265,7 +270,7 @@ def score_failed(row: dict[str, Any], verdict: Failed) -> ScoreRecord:
 
 def _sample_of(row: dict[str, Any]) -> str:
     """Rows of the same one are measured in one pass."""
-    parts = ("sample_id", "video", "protocol_name", "decoder_name")
+    parts = ("sample_id", "video", "protocol_name", "decoder_name", "align", "cuts")
     return json.dumps([row[part] for part in parts])
 
 

@@ -31,7 +31,8 @@ from pfp.io.media import pictures_in
 
 _TEXTS: Final = (
     *("score_id", "sample_id", "arm", "clip_id", "name", "metric", "params"),
-    *("protocol", "protocol_name", "decoder", "decoder_name", "video", "conditions"),
+    *("protocol", "protocol_name", "align", "cuts", "decoder", "decoder_name"),
+    *("video", "conditions"),
 )
 _MAYBE: Final = (
     *("weights_sha256", "video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
@@ -78,6 +79,11 @@ class Choice:
     weights_sha256: str | None
     unscored: tuple[str, str] | None
 
+    @property
+    def looked_at_by(self) -> Protocol:
+        """The protocol without what does not matter to the metric."""
+        return _own_protocol(self.card, self.protocol)
+
 
 def choose(
     name: str, protocol: Protocol, *, filed_under: str | None = None, judge: str | None = None
@@ -99,11 +105,20 @@ def choose(
     return Choice(
         card=card,
         protocol=protocol,
-        protocol_name=filed_under or protocol.fingerprint,
+        protocol_name=filed_under or _own_protocol(card, protocol).fingerprint,
         params=json.dumps(params, sort_keys=True),
         weights_sha256=digest,
         unscored=unscored,
     )
+
+
+def compares(card: MetricCard) -> bool:
+    """Whether a metric may look at a reference, so that it matters how one is made to fit."""
+    return "reference" in {*card.needs, *card.needs_one_of, *card.takes}
+
+
+def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
+    return protocol if compares(card) else protocol.without_reference
 
 
 def rows_of(subjects: Sequence[Subject], choices: Sequence[Choice]) -> list[dict[str, Any]]:
@@ -127,7 +142,7 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         return getattr(given, need)
 
     looks_at = looked_at(card, has)
-    reason, detail = choice.unscored or _lacking(card, has)
+    reason, detail = choice.unscored or _lacking(card, choice.protocol, has)
     return {
         "score_id": f"{subject.sample_id}/{card.metric_id}",
         "sample_id": subject.sample_id,
@@ -139,6 +154,8 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "weights_sha256": choice.weights_sha256,
         "protocol": choice.protocol_name,
         "protocol_name": choice.protocol.name,
+        "align": choice.protocol.align,
+        "cuts": choice.protocol.cuts,
         "decoder": decoder(choice.protocol),
         "decoder_name": choice.protocol.decoder,
         "video": given.video,
@@ -148,15 +165,19 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "reference_sha256": content(given.reference) if "reference" in looks_at else None,
         "history_sha256": content(given.history) if "history" in looks_at else None,
         "conditions": json.dumps({**_conditions(given), "fps": given.fps}),
-        "conditions_sha256": _conditions_sha256(card, given),
+        "conditions_sha256": _conditions_sha256(card, choice.protocol, given),
         "unscored_reason": reason,
         "unscored_detail": detail,
     }
 
 
-def _lacking(card: MetricCard, has: Callable[[str], Any]) -> tuple[str | None, str | None]:
+def _lacking(
+    card: MetricCard, protocol: Protocol, has: Callable[[str], Any]
+) -> tuple[str | None, str | None]:
     """The reason for which a sample cannot be measured, and its cure; or neither."""
     lacking = lacked(card, has)
+    if lacking is None and protocol.cuts == "storyboard" and not has("shots"):
+        lacking = "shots"
     if lacking is None:
         return None, None
     if lacking not in card.needs_one_of:
@@ -300,11 +321,15 @@ def _conditions(given: Given) -> dict[str, Any]:
     }
 
 
-def _conditions_sha256(card: MetricCard, given: Given) -> str | None:
-    """The digest of texts and faces; None for metrics that only compare with another video."""
+def _conditions_sha256(card: MetricCard, protocol: Protocol, given: Given) -> str | None:
+    """The digest of texts and faces; None for metrics that only compare with another video.
+
+    Those look at the spans of shots where each shot is measured by itself.
+    """
     needs = {*card.needs, *card.needs_one_of}
     if needs and needs <= {"reference", "history"}:
-        return None
+        spans = [(shot.start_seconds, shot.end_seconds) for shot in given.shots]
+        return sha256_json({"spans": spans}) if protocol.cuts == "storyboard" else None
     faces = [_digest_of(face) for face in given.reference_faces]
     found = {**_conditions(given), "reference_faces": faces}
     return sha256_json(found) if any(found.values()) else None

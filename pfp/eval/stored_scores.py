@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, Final
 
 import pyarrow as pa
 
 from pfp.errors import ConfigError, SchemaError
 from pfp.eval.metrics import resolve
-from pfp.eval.protocol import DECODERS, PROTOCOLS, Protocol
+from pfp.eval.protocol import ALIGNS, CUTS, DECODERS, PROTOCOLS, Protocol
 from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, row_of
 from pfp.io import tables
 from pfp.io.filesystems import Folder
@@ -82,16 +83,19 @@ def _choice_of(stored: dict[str, Any]) -> Choice | None:
 
 
 def _protocol_of(filed_under: str, decoder: str) -> Protocol | None:
-    """The protocol whose fingerprint this is; profiles such as ``recon-v1`` are of ``whole``."""
-    name = filed_under.partition(" (")[0]
-    decoder_name = decoder.partition(" ")[0]
-    if decoder_name not in DECODERS:
+    """The protocol whose fingerprint this is; profiles such as ``recon-v1`` are of ``whole``.
+
+    None for a decoder, a protocol or a rule for cuts that is no longer here.
+    """
+    decoder_name = next((name for name in DECODERS if name == decoder.partition(" ")[0]), None)
+    if decoder_name is None:
         return None
-    return next(
-        (
-            Protocol(name=known, decoder=decoder_name)
-            for known in PROTOCOLS
-            if known == (name if name in PROTOCOLS else "whole")
-        ),
-        None,
-    )
+    if filed_under.partition(" (")[0] not in PROTOCOLS:
+        return Protocol(decoder=decoder_name) if decoder_name == "pyav" else None
+    for name, align, cuts in product(PROTOCOLS, ALIGNS, CUTS):
+        if decoder_name == "decord" and name == "whole":
+            continue
+        protocol = Protocol(name=name, decoder=decoder_name, align=align, cuts=cuts)
+        if protocol.fingerprint == filed_under:
+            return protocol
+    return None

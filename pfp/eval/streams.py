@@ -6,11 +6,13 @@ Axes: H height, W width, C colour (R, G, B), uint8 in [0, 255].
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from pfp.errors import PermanentError
 from pfp.eval.metrics.base import Shot, check_lengths
@@ -19,6 +21,7 @@ from pfp.io import media
 from pfp.io.media import Extent
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
+RESAMPLING: Final = Image.Resampling.BICUBIC  # as fingerprints say; it averages where it shrinks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,26 +62,36 @@ class Reference:
         """Opens nothing yet."""
         self._given, self._protocol, self._video = given, protocol, video
         self._frames: Generator[Picture, None, None] | None = None
+        self._num_shared: int | None = None
         self._num_read = 0
         self._fault: Exception | None = None
+
+    def num_shared(self) -> int:
+        """How many frames it and the video both have.
+
+        Raises what opening it does, and ``PermanentError`` where there is none.
+        """
+        if self._num_shared is None:
+            if self._given.reference is None:
+                raise PermanentError("there is no reference video; give one in the manifest")
+            told = extent_of(self._given.reference, self._given, self._protocol)
+            num_frames = told.num_frames
+            if num_frames != self._video.num_frames and not told.is_agreed:
+                num_frames = sum(1 for _ in frames_of(self._given.reference, self._protocol))
+            if self._protocol.align != "truncate":
+                check_lengths(self._video.num_frames, num_frames)
+            self._num_shared = min(self._video.num_frames, num_frames)
+            self._frames = frames_of(self._given.reference, self._protocol)
+        return self._num_shared
 
     def check(self) -> None:
         """Refuse a reference of another length before anything is decoded for it.
 
-        Raises what opening it does, and ``PermanentError`` where there is none or it does not fit.
+        Raises what ``num_shared`` does, and ``PermanentError`` where lengths must agree and differ.
         """
         if self._fault is not None:
             raise self._fault
-        if self._frames is not None:
-            return
-        if self._given.reference is None:
-            raise PermanentError("there is no reference video; give one in the manifest")
-        told = extent_of(self._given.reference, self._given, self._protocol)
-        num_frames = told.num_frames
-        if num_frames != self._video.num_frames and not told.is_agreed:
-            num_frames = sum(1 for _ in frames_of(self._given.reference, self._protocol))
-        check_lengths(self._video.num_frames, num_frames)
-        self._frames = frames_of(self._given.reference, self._protocol)
+        self.num_shared()
 
     def at(self, index: int) -> Picture:
         """The frame of that number; those before it, if nobody asked for them, are passed over.
@@ -100,7 +113,7 @@ class Reference:
         except Exception as error:
             self._fault = error
             raise
-        return found
+        return _fitted(found, self._video, self._protocol)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -124,7 +137,8 @@ class History:
         if self._extent is None:
             assert self._given.history is not None
             told = extent_of(self._given.history, self._given, self._protocol)
-            if (told.width, told.height) != (self._video.width, self._video.height):
+            is_same = (told.width, told.height) == (self._video.width, self._video.height)
+            if not is_same and self._protocol.align != "resize":
                 raise PermanentError(
                     f"the video is {self._video.width}x{self._video.height} and its history "
                     f"{told.width}x{told.height} pixels; give both in one size"
@@ -137,4 +151,14 @@ class History:
     def frames(self) -> Generator[Picture, None, None]:
         """All its frames, in order."""
         assert self._given.history is not None
-        return frames_of(self._given.history, self._protocol)
+        with closing(frames_of(self._given.history, self._protocol)) as frames:
+            for picture in frames:
+                yield _fitted(picture, self._video, self._protocol)
+
+
+def _fitted(picture: Picture, video: Extent, protocol: Protocol) -> Picture:
+    """A true picture at the video's size, if the protocol resizes what does not fit."""
+    if protocol.align != "resize" or picture.shape[:2] == (video.height, video.width):
+        return picture
+    resized = Image.fromarray(picture).resize((video.width, video.height), RESAMPLING)
+    return np.asarray(resized)

@@ -76,6 +76,11 @@ def choose_metrics(
     return chosen
 
 
+def follows_user(metric: str, names: tuple[str, ...]) -> bool:
+    """Whether the user's protocol and cuts are for a metric: it was named, or it is VBench's."""
+    return metric in names or _default_of(metric) != "whole"
+
+
 def suites_of(metric: str) -> list[str]:
     """The suites that a metric is in."""
     return [name for name, suite in SUITES.items() if metric in suite.metrics]
