@@ -51,6 +51,7 @@ SUFFIXES: Final = frozenset(
     }
 )
 DEFAULT_MODEL: Final = "model"
+PROMPT_GROUP: Final = "prompt-"  # and a digest: what groups are called that only share a prompt
 MAX_FPS: Final = 1000.0
 MAX_SHOWN: Final = 3
 
@@ -301,7 +302,7 @@ def _group_of(given: Given, place: Path, video: str) -> str:
     """Samples of one prompt belong together, whoever made them."""
     words = [given.prompt, *(shot.caption for shot in given.shots)]
     if any(words):
-        return f"prompt-{sha256_json(words)[:16]}"
+        return f"{PROMPT_GROUP}{sha256_json(words)[:16]}"
     return shown_path(given.reference) if given.reference else _stem_of(place, video)
 
 

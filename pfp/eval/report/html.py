@@ -14,7 +14,12 @@ from pfp.eval.report import words
 from pfp.eval.report.chart import chart
 from pfp.eval.report.html_drift import Curves, drift_section
 from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
-from pfp.eval.report.html_table import differences_section, mended_section, results_section
+from pfp.eval.report.html_table import (
+    differences_section,
+    mended_section,
+    results_section,
+    unmeasured_section,
+)
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.published_rows import published_section
 
@@ -44,6 +49,7 @@ def render_html(
             "main",
             _masthead(board),
             results_section(board),
+            unmeasured_section(board),
             _charts(board),
             drift_section(board, curves or {}),
             differences_section(board),
@@ -149,7 +155,7 @@ def _footer(board: Leaderboard) -> Markup:
     }
     settings = board.bootstrap
     intervals = (
-        f"{100 * settings.confidence:g} % percentile bootstrap over clips, "
+        f"{100 * settings.confidence:g} % percentile bootstrap over {words.drawn(board)}, "
         f"{settings.num_draws} draws, seed {settings.seed}"
     )
     rows = [

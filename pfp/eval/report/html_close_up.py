@@ -36,7 +36,8 @@ def _close_up(arm: str, seen: CloseUp, cards: Mapping[str, MetricCard], short: s
         for metric in cards
         if metric in by_metric and _says_something(by_metric[metric])
     ]
-    length = f"{seen.duration_seconds:.1f} s, {words.count(len(rows), 'metric')}"
+    metrics = words.count(len(rows), "metric") if rows else "nothing measured"
+    length = f"{seen.duration_seconds:.1f} s, {metrics}"
     return tag(
         "details",
         tag("summary", arm, tag("small", length)),

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from pfp.eval.gallery import Continuation, Frame, Retrieval, Segment, Shown
 from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.manifest import PROMPT_GROUP
 from pfp.eval.report.html_close_up import close_ups
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.pictures import inlined, picture
@@ -60,6 +61,7 @@ def _fold(cards: Sequence[Markup], noun: str) -> Markup | None:
 def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
     short = item.clip_id[:SHORT_ID]
     asked = " asked for" if board.is_retrieval else ""
+    note = f"frame {item.frame_index + 1} of {item.num_frames}{asked}"
     cards = {card.metric_id: card for card in board.metrics}
     true = None
     if item.true_frame is not None:
@@ -69,8 +71,8 @@ def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
         )
     return tag(
         "article",
-        _heading(item, f"frame {item.frame_index + 1} of {item.num_frames}{asked}"),
-        [tag("p", tag("q", prompt), class_="prompt") for prompt in item.prompts],
+        _heading(item, note) if board.is_retrieval else _given_heading(item, note),
+        [tag("p", tag("q", prompt), class_="prompt") for prompt in _prompts_below(item)],
         _history(item.history, short),
         tag(
             "div",
@@ -93,6 +95,21 @@ def _heading(item: Retrieval | Continuation, note: str) -> Markup:
     short = tag("code", item.clip_id[:SHORT_ID], title=item.clip_id)
     name = [item.file_name, " "] if item.file_name else ["Clip "]
     return tag("h3", name, short, tag("small", note))
+
+
+def _given_heading(item: Retrieval, note: str) -> Markup:
+    """The prompt, or what the samples have in common; groups that pfp named are named by it."""
+    title = tag("q", item.prompts[0]) if _is_named_by_prompt(item) else item.clip_id
+    return tag("h3", title, tag("small", note))
+
+
+def _prompts_below(item: Retrieval) -> Sequence[str]:
+    """Those that are not the heading."""
+    return item.prompts[1:] if _is_named_by_prompt(item) else item.prompts
+
+
+def _is_named_by_prompt(item: Retrieval) -> bool:
+    return bool(item.prompts) and item.clip_id.startswith(PROMPT_GROUP)
 
 
 def _class_of(frames: Sequence[Frame | None]) -> str:

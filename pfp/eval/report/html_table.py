@@ -30,15 +30,48 @@ def results_section(board: Leaderboard) -> Markup:
     return tag(
         "section",
         tag("h2", "Results", id="results"),
-        (_results(board, family, sorted_by) for family in families)
-        if len(families) > 1
-        else _results_table(board, board.measured, sorted_by, name="results"),
-        tag(
-            "div",
-            (tag("p", coded(sentence)) for sentence in words.how_to_read(board)),
-            class_="notes",
-        ),
+        [
+            (_results(board, family, sorted_by) for family in families)
+            if len(families) > 1
+            else _results_table(board, board.measured, sorted_by, name="results"),
+            tag(
+                "div",
+                (tag("p", coded(sentence)) for sentence in words.how_to_read(board)),
+                class_="notes",
+            ),
+        ]
+        if families
+        else tag("p", words.NOTHING_MEASURED, class_="lede"),
         aria_labelledby="results",
+    )
+
+
+def unmeasured_section(board: Leaderboard) -> Markup | None:
+    """Which metrics say nothing of how many samples, and the command that mends it."""
+    reasons = words.unscored_reasons(board)
+    if not reasons:
+        return None
+    head = tag(
+        "tr",
+        tag("th", "Metrics", scope="col"),
+        tag("th", "Samples", scope="col"),
+        tag("th", "Why, and what mends it", scope="col"),
+    )
+    rows = [
+        tag(
+            "tr",
+            tag("th", ", ".join(each.titles), scope="row"),
+            tag("td", str(each.num_samples)),
+            tag("td", coded(each.reason)),
+        )
+        for each in reasons
+    ]
+    table = _table(head, [tag("tbody", rows)], kind="missing", name="unmeasured", num_columns=2)
+    return tag(
+        "section",
+        tag("h2", "Not measured", id="unmeasured"),
+        tag("div", table, class_="scroll"),
+        aria_labelledby="unmeasured",
     )
 
 

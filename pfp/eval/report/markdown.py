@@ -18,7 +18,8 @@ def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()
     lines = [f"# {_escape(words.headline(board))}", ""]
     lines += [f"`{model}` {words.TINY_NOTE}" for model in words.tiny_models(board)]
     lines += ["", *_tables(board), ""]
-    lines += [f"- {sentence}" for sentence in words.how_to_read(board)]
+    sentences = [*words.how_to_read(board), *words.unscored(board)]
+    lines += [f"- {sentence}" for sentence in sentences]
     lines += _differences(board)
     lines += published_markdown(published)
     lines += ["", "## Made with", "", *_provenance(board)]
@@ -40,7 +41,9 @@ def _heading(card: MetricCard) -> str:
 def _tables(board: Leaderboard) -> list[str]:
     """A table for each family of metrics, the rows of all in one order."""
     families = families_of(board.measured)
-    if len(families) <= 1:
+    if not families:
+        return [words.NOTHING_MEASURED]
+    if len(families) == 1:
         return _table(board, board.measured)
     lines: list[str] = []
     for family in families:

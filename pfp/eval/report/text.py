@@ -20,7 +20,8 @@ def render_text(board: Leaderboard) -> str:
     lines += _table(board)
     lines.append("")
     lines += _findings(board)
-    lines += [line for sentence in words.how_to_read(board) for line in _wrapped(sentence)]
+    sentences = [*words.how_to_read(board), *words.unscored(board)]
+    lines += [line for sentence in sentences for line in _wrapped(sentence)]
     for model in words.tiny_models(board):
         lines += _wrapped(f"{model} {words.TINY_NOTE}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -53,8 +54,10 @@ def _wrapped(sentence: str) -> list[str]:
 def _table(board: Leaderboard) -> list[str]:
     """As many tables, one under the other, as it takes to be read."""
     measured = list(board.measured)
+    if not measured:
+        return _wrapped(words.NOTHING_MEASURED)
     blocks = [measured[k : k + MAX_METRICS] for k in range(0, len(measured), MAX_METRICS)]
-    lines = [line for block in blocks or [[]] for line in ["", *_block(board, block)]]
+    lines = [line for block in blocks for line in ["", *_block(board, block)]]
     return lines[1:]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pfp.eval.aggregate import Difference, Summary
 from pfp.eval.leaderboard import Cell, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
@@ -12,6 +14,7 @@ TINY_NOTE = (
     "is trained by this project on generated clips and pans over photographs; "
     "it shows mechanics, not quality."
 )
+NOTHING_MEASURED = "Nothing could be measured yet; what is missing is named below."
 NO_INTERVAL = "no interval from one clip"
 
 
@@ -109,14 +112,21 @@ def tiny_models(board: Leaderboard) -> list[str]:
     return [model for model in board.model_ids if model.split("/")[-1].startswith(TINY)]
 
 
+def drawn(board: Leaderboard) -> str:
+    """What means and intervals are over."""
+    return "clips" if board.is_retrieval else "prompts"
+
+
 def how_to_read(board: Leaderboard) -> list[str]:
-    """The sentences that belong under every form of the table."""
+    """The sentences that belong under every form of the table, none if it is empty."""
+    if not board.measured:
+        return []
     settings = board.bootstrap
-    drawn = "clips" if board.is_retrieval else "prompts"
+    over = drawn(board)
     intervals = (
-        f"Mean over {drawn}; in brackets the {100 * settings.confidence:g} % interval of a "
-        f"percentile bootstrap over {drawn} ({settings.num_draws} draws, seed {settings.seed}); n "
-        f"counts the {drawn} with a value, the percentage is their share of the {drawn} asked for."
+        f"Mean over {over}; in brackets the {100 * settings.confidence:g} % interval of a "
+        f"percentile bootstrap over {over} ({settings.num_draws} draws, seed {settings.seed}); n "
+        f"counts the {over} with a value, the percentage is their share of the {over} asked for."
     )
     sentences = [intervals]
     if any(card.is_yes_no for card in board.measured):
@@ -128,19 +138,36 @@ def how_to_read(board: Leaderboard) -> list[str]:
         )
     if len(board.clip_ids) < FEW_CLIPS:
         sentences.append(
-            f"With fewer than {FEW_CLIPS} {drawn} such intervals tend to be too narrow."
+            f"With fewer than {FEW_CLIPS} {over} such intervals tend to be too narrow."
         )
-    return [*sentences, *unscored(board)]
+    return sentences
 
 
-def unscored(board: Leaderboard) -> list[str]:
-    """What was not measured, one sentence for each reason and number of samples."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """Metrics, by their titles, that for one reason say nothing of as many samples each."""
+
+    titles: tuple[str, ...]
+    num_samples: int
+    reason: str
+
+
+def unscored_reasons(board: Leaderboard) -> list[Unscored]:
+    """What was not measured, one entry for each reason and number of samples."""
     titles: dict[tuple[str, int], list[str]] = {}
     for card in board.metrics:
         for reason, samples in board.unscored(card.metric_id).items():
             titles.setdefault((reason, samples), []).append(card.title)
     return [
-        f"{', '.join(names)}, {count(samples, 'sample')}{' each' if len(names) > 1 else ''} "
-        f"not measured: {reason}."
+        Unscored(titles=tuple(names), num_samples=samples, reason=reason)
         for (reason, samples), names in titles.items()
+    ]
+
+
+def unscored(board: Leaderboard) -> list[str]:
+    """The same as sentences."""
+    return [
+        f"{', '.join(each.titles)}, {count(each.num_samples, 'sample')}"
+        f"{' each' if len(each.titles) > 1 else ''} not measured: {each.reason}."
+        for each in unscored_reasons(board)
     ]
