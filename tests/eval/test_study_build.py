@@ -44,6 +44,7 @@ def test_nothing_public_tells_a_model(manifest: Path, tmp_path: Path) -> None:
     ]
 
     assert told == []
+    assert list(built.plan.videos) == sorted(built.plan.videos)  # not in the manifest's order
     assert len(files) == 2 + 12
     assert (tmp_path / "study" / "key.json").is_file()
     assert all(re.fullmatch(r"[0-9a-f]{24}\.mp4", name) for name in built.plan.videos)
@@ -94,6 +95,18 @@ def test_the_seed_makes_the_names(manifest: Path, tmp_path: Path) -> None:
     assert content["a"] == content["b"]
     assert not {path for path in content["a"] if path.suffix == ".mp4"} & set(content["c"])
     assert read_study(tmp_path / "a")[0].study != read_study(tmp_path / "c")[0].study
+
+
+def test_equal_videos_have_names_of_their_own(tmp_path: Path) -> None:
+    """Two models that made the same bytes stay two, and look like any other pair."""
+    manifest = write_manifest(tmp_path / "videos", num_prompts=1)
+    first, second, third = (tmp_path / "videos" / model / "0.mp4" for model in MODELS)
+    for path in (second, third):
+        path.write_bytes(first.read_bytes())
+    built = build(manifest, tmp_path / "study")
+
+    assert len(built.plan.videos) == 3
+    assert {source.model for source in built.key.videos.values()} == set(MODELS)
 
 
 def test_links_take_no_space(manifest: Path, tmp_path: Path) -> None:
@@ -167,8 +180,12 @@ def test_folders_are_manifests(manifest: Path, tmp_path: Path) -> None:
     assert built.key.groups == ("0", "1", "2", "3")
 
 
-def test_what_gives_a_model_away_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_bytes", [11, 1 << 20])
+def test_what_gives_a_model_away_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
     """A model's name in a video's bytes and videos of another size are named, and only those."""
+    monkeypatch.setattr("pfp.eval.study.videos.CHUNK_BYTES", chunk_bytes)
     videos = tmp_path / "videos"
     write_manifest(videos, num_prompts=2)
     odd = videos / "Basilisk-2" / "1.mp4"
@@ -188,7 +205,7 @@ def test_what_browsers_do_not_play_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cockatrice/0.mp4 .* not every browser plays.*ffmpeg"):
         build(manifest, tmp_path / "study")
     odd.write_text("no video")
-    with pytest.raises(InputError, match=r"Cockatrice/0.mp4 .*mend the manifest"):
+    with pytest.raises(InputError, match=r"Cockatrice/0.mp4 .*a study shows MP4 or WebM files"):
         build(manifest, tmp_path / "study")
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["videos"]

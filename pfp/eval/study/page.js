@@ -218,11 +218,17 @@ videos.forEach((video, side) => {
   }
 });
 
-// One box for both, as wide as the wider of them needs.
+// One box for both, as wide as the wider of them needs, as high as the rest of the page leaves.
 function fit() {
   const ratios = videos.map((video) => video.videoWidth / video.videoHeight).filter((x) => x > 0);
-  if (ratios.length) find("stage").style.setProperty("--ratio", Math.max(...ratios).toFixed(4));
+  const style = find("stage").style;
+  if (ratios.length) style.setProperty("--ratio", Math.max(...ratios).toFixed(4));
+  const [a, b] = videos.map((video) => video.getBoundingClientRect());
+  const high = a.top === b.top ? a.height : a.height + b.height;
+  if (high) style.setProperty("--rest", `${Math.ceil(find("vote").offsetHeight - high)}px`);
 }
+
+addEventListener("resize", fit);
 
 // ---- what is on the screen ---------------------------------------------------------------------
 
@@ -272,6 +278,7 @@ function show(position) {
   showAnswers();
   find("count").focus({ preventScroll: true });
   scrollTo(0, 0);
+  fit();
   wantsPlay = !calm.matches;
   follow();
   ahead = preload(showings[position + 1]);

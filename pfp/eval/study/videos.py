@@ -53,8 +53,10 @@ class VideoFolder:
         """
         try:
             found = guard.call(probe, uri)
-        except PermanentError as error:
-            raise InputError(f"{label}: {error}; mend the manifest") from error
+        except (PermanentError, InputError) as error:
+            raise InputError(
+                f"{label}: {error}; a study shows MP4 or WebM files, so make one of it"
+            ) from error
         suffix = playable_suffix(found, label)
         aside = self._folder / "_new"
         with explain_write_errors(str(self._folder)):
