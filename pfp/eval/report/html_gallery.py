@@ -77,7 +77,7 @@ def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
         tag(
             "div",
             true,
-            (_shown(shown, short, board.focus) for shown in item.shown),
+            (_shown(shown, short, board) for shown in item.shown),
             class_="frames",
         ),
         tag("p", "What each metric saw", class_="eyebrow") if any(_seen(item)) else None,
@@ -128,12 +128,14 @@ def _history(frames: Sequence[Frame], short: str) -> Markup | None:
     return tag("div", tag("span", "remembered history"), tag("div", pictures), class_="film")
 
 
-def _shown(shown: Shown, short: str, focus: str | None) -> Markup:
-    kind = "focus" if shown.arm == focus else None
+def _shown(shown: Shown, short: str, board: Leaderboard) -> Markup:
+    kind = "focus" if shown.arm == board.focus else None
+    has_psnr = any(card.name == "psnr" for card in board.measured)
     if shown.frame is None:
         return _figure(tag("div", shown.note, class_="empty"), shown.arm, None, class_=kind)
     alt = f"frame of clip {short} given back by {shown.arm}, {shown.note}"
-    return _figure(picture(shown.frame, alt), shown.arm, shown.note, class_=kind)
+    note = shown.note if has_psnr else None
+    return _figure(picture(shown.frame, alt), shown.arm, note, class_=kind)
 
 
 def _figure(content: Markup, name: str, note: str | None, *, class_: str | None) -> Markup:
