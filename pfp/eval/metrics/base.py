@@ -142,7 +142,7 @@ class Frame:
             true_height, true_width = self.reference_HWC.shape[:2]
             raise PermanentError(
                 f"the video is {width}x{height} and its reference {true_width}x{true_height} "
-                "pixels; generate it at the reference's size"
+                "pixels; generate it at the reference's size, or pass --align resize"
             )
         return self.rgb_HWC, self.reference_HWC
 
@@ -289,5 +289,5 @@ def check_lengths(num_frames: int, num_reference_frames: int) -> None:
     if num_frames != num_reference_frames:
         raise PermanentError(
             f"the video has {num_frames} frames and its reference {num_reference_frames}; "
-            "generate it again, frame for frame"
+            "generate it again, frame for frame, or pass --align truncate"
         )
