@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -13,7 +14,7 @@ import pytest
 from pfp.eval.study.ballots import read_ballots
 from pfp.eval.study.build import Built, StudySettings
 from pfp.eval.study.export import collect, gather
-from pfp.eval.study.server import open_server
+from pfp.eval.study.server import StudyServer, open_server
 from tests.eval.browser_by_pipe import BROWSER, Browser
 from tests.eval.study_by_hand import build, write_manifest
 
@@ -55,6 +56,19 @@ def browser(running: Browser) -> Browser:
     running.resize(1280, 800)
     running.complaints.clear()
     return running
+
+
+@contextlib.contextmanager
+def serving(folder: Path, port: int = 0) -> Iterator[StudyServer]:
+    """A server in a thread."""
+    with open_server(folder, port=port) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def until_open(browser: Browser, position: int) -> None:
@@ -123,20 +137,14 @@ def test_votes_arrive_at_the_server(browser: Browser, study: tuple[Path, Built])
     """Served, each vote is on the disk as it was clicked, and the last page says so."""
     folder, built = study
     answers = ["a", "bothbad", "b", "tie"]
-    with open_server(folder, port=0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            browser.open(f"{server.address}?rater=J%C3%BCrgen%20K.")
-            assert browser.ask("document.getElementById('rater').value") == "J\u00fcrgen K."
-            browser.click("#enter button")
-            for position, answer in enumerate(answers):
-                until_open(browser, position)
-                browser.click(f"[data-answer={answer}]")
-            browser.wait("document.getElementById('done').textContent.includes('have arrived')")
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(folder) as server:
+        browser.open(f"{server.address}?rater=J%C3%BCrgen%20K.")
+        assert browser.ask("document.getElementById('rater').value") == "J\u00fcrgen K."
+        browser.click("#enter button")
+        for position, answer in enumerate(answers):
+            until_open(browser, position)
+            browser.click(f"[data-answer={answer}]")
+        browser.wait("document.getElementById('done').textContent.includes('have arrived')")
     found = gather(folder, [], built.plan)
 
     assert [one.answer for one in found] == answers
@@ -149,24 +157,16 @@ def test_votes_arrive_at_the_server(browser: Browser, study: tuple[Path, Built])
 def test_votes_wait_for_a_server_that_is_away(browser: Browser, study: tuple[Path, Built]) -> None:
     """What could not be sent is kept, told, and sent when the server is back."""
     folder, built = study
-    with open_server(folder, port=0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(folder) as server:
         port = server.server_address[1]
         browser.open(f"{server.address}?rater=r01")
         browser.click("#enter button")
         until_open(browser, 0)
-        server.shutdown()
-        thread.join()
     browser.press("1")
     browser.wait("document.getElementById('trouble').textContent.includes('sent later')")
-    with open_server(folder, port=port) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(folder, port=port):
         browser.wait("state.sent === 1")
         assert browser.ask("document.getElementById('trouble').hidden")
-        server.shutdown()
-        thread.join()
 
     assert [one.answer for one in gather(folder, [], built.plan)] == ["a"]
 
@@ -235,7 +235,7 @@ def test_who_wants_no_motion_presses_play(browser: Browser, study: tuple[Path, B
     browser.press(" ")
     until_open(browser, 0)
 
-    assert browser.ask("videos.every((v) => v.currentTime > 0)")
+    assert browser.ask("videos.every((v) => v.played.length > 0)")
 
 
 def test_page_and_python_agree_on_slots(browser: Browser, study: tuple[Path, Built]) -> None:

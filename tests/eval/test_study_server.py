@@ -59,9 +59,11 @@ def serving(study: Path) -> Iterator[StudyServer]:
     with open_server(study, port=0) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 class Answer:
@@ -282,15 +284,16 @@ def test_a_changed_ballot_needs_a_revision(server: StudyServer, study: Path) -> 
 
 
 def test_many_raters_at_once_lose_nothing(server: StudyServer, study: Path) -> None:
-    """Twelve connections that send everything twice leave each ballot on exactly one line."""
+    """Twelve connections that send everything thrice leave each ballot on exactly one line."""
     plan, port = server.plan, server.server_address[1]
     cast = [
         ballot(plan, f"rater {r}", position, "tie", session=f"{r:016x}")
         for r in range(12)
         for position in range(6)
     ]
+    thrice = [one for one in cast for _ in range(3)]  # and so at the same moment
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda one: post(port, asdict(one)), cast * 2))
+        answers = list(pool.map(lambda one: post(port, asdict(one)), thrice))
     stored = read_ballots(study / "ballots.jsonl", plan, is_log=True)
 
     assert {answer.status for answer in answers} == {200}
