@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
+from benchmarks.eval_absent import networks_absent
 from benchmarks.eval_weights import LOCK, clip_of
 from pfp.eval.engine import measure_all
 from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, Sample, resolve
@@ -33,17 +34,24 @@ PROMPT: Final = "A bright square moves to the right over a grey field."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Which metrics of which videos; ``weights`` is a folder of ``eval_weights``."""
+    """Which metrics of which videos; ``weights`` is a folder of ``eval_weights``.
+
+    ``absent`` are those of the metrics whose networks are loaded and then answer at once.
+    """
 
     metrics: tuple[str, ...]
     videos: tuple[str, ...]
     weights: str
     device: str = "cpu"
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Wall seconds of decoding (with the engine) and of networks, and what the process took."""
+    """Wall seconds of decoding (with the engine) and of networks, and what the process took.
+
+    ``networks`` holds what prepares frames for them, and nothing but that where they are absent.
+    """
 
     decoding: float
     networks: float
@@ -109,7 +117,7 @@ def measure(job: Job) -> Spent:
             for name in job.metrics
         }
         # Only who builds a CLIP pays for importing what builds it.
-        with clip_of(folder if "aesthetic" in metrics else Path()):
+        with clip_of(folder if "aesthetic" in metrics else Path()), networks_absent(job.absent):
             for video in job.videos:
                 start = time.perf_counter()
                 outcomes = measure_all(Given(video=video, prompt=PROMPT), metrics, Protocol())
@@ -150,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do the job and print what was spent."""
     (text,) = sys.argv[1:] if arguments is None else arguments
     given: dict[str, Any] = json.loads(text)
-    given |= {name: tuple(given[name]) for name in ("metrics", "videos")}
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     spent = replace(measure(Job(**given)), cpu_seconds=time.process_time())  # imports, too
     print(json.dumps(asdict(spent)))
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.eval import FIGURES, main
+from benchmarks.eval_passes import METRICS
 from benchmarks.eval_videos import repeat_video, write_waves
 from benchmarks.eval_weights import LOCK, write_weights
 from benchmarks.eval_worker import Job, measure
@@ -29,10 +30,9 @@ def of_passes() -> list[Figure]:
 
 
 def test_a_pass_is_compared_with_and_without_networks(of_passes: list[Figure]) -> None:
-    """Two ratios, both above zero."""
-    assert ["one_pass_speedup", "one_pass_speedup.without_networks"] == [
-        figure.name for figure in of_passes
-    ]
+    """Three ratios, all above zero."""
+    kinds = ("", ".without_networks", ".networks_absent")
+    assert [f"one_pass_speedup{kind}" for kind in kinds] == [figure.name for figure in of_passes]
     assert min(value for figure in of_passes for value in figure.values) > 0
 
 
@@ -43,6 +43,33 @@ def test_the_note_says_what_share_each_part_is(of_passes: list[Figure]) -> None:
     assert ["loading", "decoding", "networks"] * 2 == [name for name, _ in parts]
     for side in (parts[:3], parts[3:]):
         assert sum(float(share) for _, share in side) == pytest.approx(100, abs=0.2)
+
+
+def test_without_networks_frames_are_still_decoded_and_prepared(of_passes: list[Figure]) -> None:
+    """The last figure says so instead of networks, and its parts are the whole, too."""
+    parts = re.findall(r"(loading|decoding|preparing frames) ([\d.]+)%", of_passes[-1].note)
+
+    assert ["loading", "decoding", "preparing frames"] * 2 == [name for name, _ in parts]
+    assert sum(float(share) for _, share in parts) == pytest.approx(200, abs=0.4)
+    assert "loaded and left out" in of_passes[-1].note
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_absent_network_is_loaded_and_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
+) -> None:
+    """Every frame of the metric is seen, and no layer of its network at work on one."""
+    write_waves(tmp_path / "video.mp4", 2, 128, 128, seed=0)
+    write_weights(tmp_path / "weights", [metric], true_size=False)
+    weights, video = str(tmp_path / "weights"), str(tmp_path / "video.mp4")
+    asked: list[str] = []
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda *_: asked.append("picture"))
+    monkeypatch.setattr(torch.nn.Conv3d, "forward", lambda *_: asked.append("video"))
+
+    measure(Job(metrics=(metric,), videos=(video,), weights=weights, absent=(metric,)))
+    assert not asked
+    with pytest.raises(ValueError, match="the networks of psnr cannot be left out"):
+        measure(Job(metrics=(metric,), videos=(video,), weights=weights, absent=("psnr",)))
 
 
 def test_memory_is_a_ratio_of_two_peaks() -> None:
