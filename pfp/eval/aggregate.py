@@ -102,14 +102,15 @@ def paired_difference(
     """The mean of a - b over the clips that both have, with a paired bootstrap interval.
 
     ``p_value`` inverts the bootstrap: twice the smaller share of draws on one side of 0, never
-    under ``1 / num_draws``, which is all that so many draws can tell.
+    under ``1 / num_draws``, which is all that so many draws can tell, nor under ``2 / 2**n``, how
+    often n fair coins fall alike.
     """
     settings = bootstrap or Bootstrap()
     shared = sorted(a.keys() & b.keys())
     deltas = np.array([a[clip_id] - b[clip_id] for clip_id in shared], dtype=np.float64)
     draws = bootstrap_means(deltas, settings)
     low, high = interval(draws, settings)
-    p_value = _p_value(draws, settings)
+    p_value = _p_value(draws, settings, num_drawn_from=len(deltas))
     mean = float(deltas.mean()) if len(deltas) else None
     return Difference(mean=mean, low=low, high=high, p_value=p_value, n=len(deltas))
 
@@ -152,7 +153,11 @@ def clustered_difference(
         mean=summary.mean,
         low=summary.low,
         high=summary.high,
-        p_value=_p_value(clustered_means(deltas, settings), settings),
+        p_value=_p_value(
+            clustered_means(deltas, settings),
+            settings,
+            num_drawn_from=len({cluster for cluster, _ in deltas}),
+        ),
         n=summary.n,
     )
 
@@ -245,11 +250,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def _p_value(draws: Floats, bootstrap: Bootstrap) -> float | None:
+def _p_value(draws: Floats, bootstrap: Bootstrap, *, num_drawn_from: int) -> float | None:
+    """Of few values a bootstrap is too sure: two that agree would never be told from a rule."""
     if not len(draws):
         return None
     tail = min(np.mean(draws <= 0), np.mean(draws >= 0))
-    return float(np.clip(2 * tail, 1 / bootstrap.num_draws, 1.0))
+    least = max(1 / bootstrap.num_draws, 2.0 ** (1 - num_drawn_from))
+    return float(np.clip(2 * tail, least, 1.0))
 
 
 def _sorted_values(by_clip: Mapping[str, float]) -> Floats:

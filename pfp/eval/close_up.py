@@ -64,7 +64,7 @@ class Look:
     ) -> None:
         """scores: the video's. more_frames: what is wanted beside the strip and the faces."""
         self._place = locate(run_directory, record.video_uri or "")
-        extent = _extent_of(self._place)
+        extent = _extent_of(self._place, record.fps)
         self._num_frames = extent.num_frames if extent else 0
         self._fps = extent.fps if extent else 0.0
         self._found = [_findings_of(score, self._fps) for score in scores] if extent else []
@@ -152,10 +152,10 @@ def shrunk(frame_HWC: Picture, side: int) -> Picture:
     return np.asarray(image)
 
 
-def _extent_of(place: str) -> media.Extent | None:
+def _extent_of(place: str, picture_fps: float | None) -> media.Extent | None:
     """How long a video is; None where there is none to show."""
     try:
-        extent = media.extent_of(place)
+        extent = media.extent_of(place, picture_fps=picture_fps)
     except PfpError:
         return None
     return extent if extent.num_frames and extent.fps > 0 else None

@@ -5,7 +5,8 @@ Metrics leave evidence as plain JSON and share a vocabulary, which is all that i
 - ``per_frame``: a value for each frame, or for each of ``frames``, from ``first_frame`` on, at
   ``fps`` where that is not the video's own rate; null is no value
 - ``per_pair``, ``per_pair_px``: the same between neighbours among the frames looked at, which are
-  ``interval_frames`` apart; ``cut_pairs`` are those with a cut between them
+  ``interval_frames`` apart, the latter in pixels with a ``threshold_px``; ``cut_pairs`` are those
+  with a cut between them
 - ``shots``: spans of the storyboard, by their seconds or their frames
 - ``asked``: what a judge was asked, about which shots or seconds, and what it said
 - ``faces``: boxes in frames, with the cosine to who it should be
@@ -35,10 +36,14 @@ _NOT_FACTS: Final = frozenset({"fps", "first_frame", "interval_frames", "judge_f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Values over the video's time; None is a frame without one. Above ``threshold`` is enough."""
+    """Values over the video's time; None is a frame without one. Above ``threshold`` is enough.
+
+    ``unit`` is None where the values are of the metric's own kind.
+    """
 
     seconds: tuple[float, ...]
     values: tuple[float | None, ...]
+    unit: str | None = None
     threshold: float | None = None
 
 
@@ -114,6 +119,7 @@ def _of_clips(clips: Sequence[Evidence], *, fps: float, params: Evidence) -> Fin
     joined = Curve(
         seconds=tuple(second for curve in curves for second in curve.seconds),
         values=tuple(value for curve in curves for value in curve.values),
+        unit=curves[0].unit if curves else None,
         threshold=curves[0].threshold if curves else None,
     )
     return Findings(
@@ -164,6 +170,7 @@ def _curve(evidence: Evidence, fps: float) -> Curve | None:
     return Curve(
         seconds=tuple(_pair_seconds(evidence, fps, number) for number in range(len(pairs))),
         values=tuple(pairs),
+        unit="px" if "per_pair_px" in evidence else None,
         threshold=evidence.get("threshold_px"),
     )
 

@@ -128,6 +128,25 @@ def test_a_paired_difference_forgets_what_the_clips_share() -> None:
     assert difference.n == 12
 
 
+@pytest.mark.parametrize("n", [2, 5, 6, 9])
+def test_few_clips_are_never_sure(n: int) -> None:
+    """The least p of n clips is the sign test's: five that all agree have 1/16, six 1/32."""
+    better, base = clips(np.full(n, 1.0)), clips(np.zeros(n))
+
+    expected = scipy.stats.binomtest(n, n, 0.5).pvalue
+    assert pytest.approx(expected) == paired_difference(better, base).p_value
+
+
+def test_clips_of_one_prompt_count_once_for_the_least_p() -> None:
+    """Twelve clips of three prompts are three coins."""
+    better, base = clips(np.full(12, 1.0)), clips(np.zeros(12))
+    prompts = {name: str(i // 4) for i, name in enumerate(better)}
+
+    found = clustered_difference(better, base, cluster_of=prompts)
+
+    assert 0.25 == found.p_value
+
+
 def test_only_shared_clips_are_compared() -> None:
     """A clip that one arm lacks takes no part, and n says so."""
     difference = paired_difference(

@@ -10,6 +10,7 @@ from pfp.eval.evidence import Curve, Findings, Said, SeenFace, Stretch
 from pfp.eval.gallery import Frame, Shown
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
+from pfp.eval.report.html_table import MINUS
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.pictures import picture
 from pfp.schema import Dropped, Failed
@@ -86,7 +87,8 @@ def _row(card: MetricCard, found: Found, duration_seconds: float, whose: str) ->
 def _value(card: MetricCard, found: Found) -> Markup:
     score = found.score
     if score.value is not None:
-        return tag("span", words.number(score.value, card), words.unit_and_scale(card))
+        number = words.number(score.value, card).replace("-", MINUS)
+        return tag("span", number, words.unit_and_scale(card))
     why = score.unscored_reason or ""
     if isinstance(score.verdict, Dropped):
         why = score.verdict.reason.replace("_", " ")
@@ -103,7 +105,9 @@ def _drawing(
     if found.curve is None and not found.stretches and not faces:
         return None
     lanes = _lanes(found.stretches)
-    height = max(HEIGHT, LANE * (max(lanes, default=0) + 1))
+    height = LANE * (max(lanes, default=-1) + 1) + 2
+    if faces or found.curve is not None:
+        height = max(HEIGHT, height)
     marks = [
         _stretch(stretch, lane, duration_seconds)
         for stretch, lane in zip(found.stretches, lanes, strict=True)
@@ -178,11 +182,11 @@ def _curve(
         return round(height - EDGE - share * (height - 2 * EDGE), 1)
 
     if curve.threshold is not None:
-        hint = tag("title", f"threshold {_shown(curve.threshold, card)}")
+        hint = tag("title", f"threshold {_shown(curve.threshold, curve, card)}")
         yield tag("path", hint, d=f"M0 {y(curve.threshold)}H{WIDTH}", class_="threshold")
     yield tag(
         "path",
-        tag("title", f"{_shown(min(known), card)} to {_shown(max(known), card)}"),
+        tag("title", _range(curve, card)),
         d="".join(
             f"{'M' if is_first else 'L'}{_x(seconds, duration_seconds)} {y(value)}"
             for seconds, value, is_first in _runs(curve)
@@ -202,8 +206,15 @@ def _runs(curve: Curve) -> Iterable[tuple[float, float, bool]]:
         before = seconds
 
 
-def _shown(value: float, card: MetricCard) -> str:
-    """A value of a frame or a pair, which may be in another unit than the metric's."""
+def _range(curve: Curve, card: MetricCard) -> str:
+    known = [value for value in curve.values if value is not None]
+    return f"{_shown(min(known), curve, card)} to {_shown(max(known), curve, card)}"
+
+
+def _shown(value: float, curve: Curve, card: MetricCard) -> str:
+    """A value of a frame or a pair, as many times itself as the metric's are shown."""
+    if curve.unit is not None:
+        return f"{value:.4g} {curve.unit}"
     return f"{value * card.scale:.4g}"
 
 
@@ -221,9 +232,10 @@ def _dot(face: SeenFace, duration_seconds: float, height: int) -> Markup:
 def _facts(card: MetricCard, found: Findings) -> Markup | None:
     """The range of the curve, and what else the evidence says in a word."""
     facts = []
-    known = [value for value in found.curve.values if value is not None] if found.curve else []
-    if len(known) > 1:
-        facts.append(f"{_shown(min(known), card)} to {_shown(max(known), card)}")
+    if found.curve is not None and any(value is not None for value in found.curve.values):
+        facts.append(_range(found.curve, card))
+    if not found.said:
+        facts += [stretch.text for stretch in found.stretches[:MAX_FACTS]]
     if found.cuts_seconds:
         facts.append(words.count(len(found.cuts_seconds), "cut"))
     facts += [f"{name} {value}" for name, value in found.facts[:MAX_FACTS]]

@@ -34,9 +34,10 @@ def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
         card = _card(board, item)
         p = words.p_value(item.difference.p_value)
         finding = words.finding(item, card)
+        who = f"{item.arm} is " if finding in {words.BETTER, words.WORSE} else ""
         lines.append(
             f"{card.title:<8}{words.difference_line(item.difference, card)}"
-            f"{f', {p}' if p else ''}: {item.arm} is {finding}"
+            f"{f', {p}' if p else ''}: {who}{finding}"
             if item.difference.mean is not None
             else f"{card.title:<8}no shared clips"
         )

@@ -8,7 +8,9 @@ from pfp.eval.aggregate import Difference, Summary
 from pfp.eval.leaderboard import Cell, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 
+BETTER, WORSE = "better", "worse"
 FEW_CLIPS = 20
+MIN_SHARED_CLIPS = 6  # 2 / 2**6 is the first that is under 0.05
 TINY = "tiny"
 TINY_NOTE = (
     "is trained by this project on generated clips and pans over photographs; "
@@ -58,13 +60,16 @@ def not_measured(cell: Cell) -> str:
 
 
 def finding(comparison: Comparison, card: MetricCard) -> str:
-    """Whether the interval of a difference lets one say who is better."""
+    """Whether the interval of a difference lets one say who is better.
+
+    Fewer than six clips cannot, however they fall: as many fair coins fall alike too often.
+    """
     difference = comparison.difference
-    if difference.stays_off_zero is None or difference.mean is None:
+    if difference.mean is None or difference.n < MIN_SHARED_CLIPS:
         return "too few shared clips"
     if not difference.stays_off_zero:
         return "undecided"
-    return "better" if (difference.mean > 0) == (card.direction == "higher") else "worse"
+    return BETTER if (difference.mean > 0) == (card.direction == "higher") else WORSE
 
 
 def difference_line(difference: Difference, card: MetricCard) -> str:
