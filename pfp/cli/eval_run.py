@@ -126,6 +126,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def _run(options: argparse.Namespace) -> int:
     from pfp import runtime
+    from pfp.eval.reasons import explained
     from pfp.eval.run import prepare, run
     from pfp.eval.runs import read_run
     from pfp.eval.score import device_of
@@ -145,7 +146,7 @@ def _run(options: argparse.Namespace) -> int:
         if score.unscored_reason is not None:
             cures[score.unscored_reason] = cures.get(score.unscored_reason, 0) + 1
     for reason, count in sorted(cures.items()):
-        print(f"unscored: {count} x {reason}")
+        print(f"unscored: {count} x {explained(reason)}")
     print(f"`pfp-eval report {settings.out}` writes the page")
     return 0
 

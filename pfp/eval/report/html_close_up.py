@@ -9,9 +9,10 @@ from pfp.eval.close_up import CloseUp, Found
 from pfp.eval.evidence import Curve, Findings, Said, SeenFace, Stretch
 from pfp.eval.gallery import Frame, Shown
 from pfp.eval.metrics.base import MetricCard
+from pfp.eval.reasons import explained
 from pfp.eval.report import words
 from pfp.eval.report.html_table import MINUS
-from pfp.eval.report.markup import Markup, tag
+from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.report.pictures import picture
 from pfp.schema import Dropped, Failed
 
@@ -91,8 +92,8 @@ def _value(card: MetricCard, found: Found) -> Markup:
         return tag("span", number, words.unit_and_scale(card))
     why = score.unscored_reason or ""
     if isinstance(score.verdict, Dropped):
-        why = score.verdict.reason.replace("_", " ")
-    return tag("span", "failed: " if _is_failed(found) else "no value: ", why, class_="none")
+        why = explained(score.verdict.reason)
+    return tag("span", "failed: " if _is_failed(found) else "no value: ", coded(why), class_="none")
 
 
 def _drawing(

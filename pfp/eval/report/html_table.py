@@ -17,6 +17,7 @@ GROUPS: dict[Role, str] = {
     "control": "Control",
     "ceiling": "Ceiling, not a method",
 }
+NARROW = 3  # columns that a phone shows side by side
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -109,7 +110,7 @@ def _table(head: Markup, bodies: list[Markup], *, kind: str, name: str, num_colu
         "table",
         tag("thead", head),
         bodies,
-        class_=kind,
+        class_=f"{kind} wide" if num_columns > NARROW else kind,
         aria_labelledby=name,
         style=f"--columns: {num_columns}",
     )
@@ -214,7 +215,8 @@ def differences_section(board: Leaderboard) -> Markup | None:
         tag(
             "p",
             f"{board.focus} against every other arm on the clips that both have. An interval that "
-            "stays off 0 decides; p is Holm-adjusted for the number of comparisons.",
+            "stays off 0 decides, of six clips or more; p is Holm-adjusted for the number of "
+            "comparisons.",
             class_="lede",
         ),
         (_differences(board, family, titled=titled) for family in families),

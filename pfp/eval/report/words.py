@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pfp.eval.aggregate import Difference, Summary
 from pfp.eval.leaderboard import Cell, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
+from pfp.eval.reasons import explained, short
 
 BETTER, WORSE = "better", "worse"
 FEW_CLIPS = 20
@@ -56,7 +57,8 @@ def extent(summary: Summary) -> str:
 
 def not_measured(cell: Cell) -> str:
     """Why a cell has no mean."""
-    return f"not measured: {'; '.join(cell.unscored)}" if cell.unscored else "not measured"
+    reasons = [short(reason) for reason in cell.unscored]
+    return f"not measured: {'; '.join(reasons)}" if reasons else "not measured"
 
 
 def finding(comparison: Comparison, card: MetricCard) -> str:
@@ -162,7 +164,7 @@ def unscored_reasons(board: Leaderboard) -> list[Unscored]:
     titles: dict[tuple[str, int], list[str]] = {}
     for card in board.metrics:
         for reason, samples in board.unscored(card.metric_id).items():
-            titles.setdefault((reason, samples), []).append(card.title)
+            titles.setdefault((explained(reason), samples), []).append(card.title)
     return [
         Unscored(titles=tuple(names), num_samples=samples, reason=reason)
         for (reason, samples), names in titles.items()
