@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 from pfp.eval.metrics.psnr import CAP_DB, psnr_of
 from pfp.eval.metrics.ssim import MIN_SIDE, RADIUS, SIGMA, WINDOW, blur, need_side
+from pfp.measures.windows import in_strips
 
 
 @final
@@ -88,4 +89,5 @@ def blank_high_band_psnr(true_THWC: npt.NDArray[np.uint8]) -> float:
 
 def high_band(image_HWC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The image minus itself blurred, ``(H-10, W-10, C)``."""
-    return image_HWC[RADIUS:-RADIUS, RADIUS:-RADIUS] - blur(image_HWC)
+    blurred_HWC = in_strips(blur, image_HWC, side=WINDOW)
+    return image_HWC[RADIUS:-RADIUS, RADIUS:-RADIUS] - blurred_HWC

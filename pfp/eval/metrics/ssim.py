@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pfp.errors import PermanentError
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.measures.windows import Image, in_strips, weighted_means
 
 SIGMA = 1.5
 RADIUS = 5  # an 11x11 window
@@ -23,7 +24,6 @@ K1, K2 = 0.01, 0.03
 DATA_RANGE = 255.0
 MIN_SIDE: Final = WINDOW
 
-Image: TypeAlias = npt.NDArray[np.float64]
 Window: TypeAlias = Callable[[Image], Image]
 
 
@@ -99,27 +99,37 @@ def ssim_map(
     frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
     """Equation 13 of Wang et al. at every valid window position, float64 (H-10, W-10, C)."""
-    return similarity(frame_HWC.astype(np.float64), reference_HWC.astype(np.float64), blur)
+    return similarity(frame_HWC, reference_HWC, blur, side=WINDOW)
 
 
 def similarity(
-    x: Image, y: Image, window: Window, *, variance_factor: float = 1.0, rectify: bool = False
+    x: npt.NDArray[np.uint8] | Image,
+    y: npt.NDArray[np.uint8] | Image,
+    window: Window,
+    *,
+    side: int,
+    variance_factor: float = 1.0,
+    rectify: bool = False,
 ) -> Image:
     """Equation 13 of Wang et al. for any window, of two pictures with levels in [0, 255].
 
-    window: weighted means around each position; variance_factor: n / (n - 1) for the sample
-    variance of n pixels, 1 for the population's; rectify: where contrast and structure (equations 9
-    and 10) are negative, they count as 0.
+    window: weighted means around each position of ``side`` pixels square; variance_factor:
+    n / (n - 1) for the sample variance of n pixels, 1 for the population's; rectify: where contrast
+    and structure (equations 9 and 10) are negative, they count as 0.
     """
-    mean_x, mean_y = window(x), window(y)
-    var_x = variance_factor * (window(x * x) - mean_x**2)
-    var_y = variance_factor * (window(y * y) - mean_y**2)
-    cov_xy = variance_factor * (window(x * y) - mean_x * mean_y)
     c1, c2 = (K1 * DATA_RANGE) ** 2, (K2 * DATA_RANGE) ** 2
-    contrast = 2 * cov_xy + c2
-    numerator = (2 * mean_x * mean_y + c1) * (np.maximum(contrast, 0) if rectify else contrast)
-    denominator = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
-    return np.asarray(numerator / denominator)
+
+    def equation_13(x: Image, y: Image) -> Image:
+        mean_x, mean_y = window(x), window(y)
+        var_x = variance_factor * (window(x * x) - mean_x**2)
+        var_y = variance_factor * (window(y * y) - mean_y**2)
+        cov_xy = variance_factor * (window(x * y) - mean_x * mean_y)
+        contrast = 2 * cov_xy + c2
+        numerator = (2 * mean_x * mean_y + c1) * (np.maximum(contrast, 0) if rectify else contrast)
+        denominator = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+        return np.asarray(numerator / denominator)
+
+    return in_strips(equation_13, x, y, side=side)
 
 
 def gaussian_taps() -> npt.NDArray[np.float64]:
@@ -130,8 +140,4 @@ def gaussian_taps() -> npt.NDArray[np.float64]:
 
 def blur(image_HWC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Weighted means under the window, wholly inside the picture: (H-10, W-10, C)."""
-    taps = gaussian_taps()
-    height, width = image_HWC.shape[0] - 2 * RADIUS, image_HWC.shape[1] - 2 * RADIUS
-    # The window is separable; two times 11 shifted sums need no padding and no SciPy.
-    rows = sum(tap * image_HWC[i : i + height] for i, tap in enumerate(taps))
-    return np.asarray(sum(tap * rows[:, i : i + width] for i, tap in enumerate(taps)))
+    return weighted_means(image_HWC, gaussian_taps())

@@ -18,13 +18,14 @@ from pfp.eval.metrics.ssim import (
     K2,
     MIN_SIDE,
     RADIUS,
-    Image,
+    WINDOW,
     Similarities,
     Ssim,
     blur,
     need_side,
     similarity,
 )
+from pfp.measures.windows import Image, weighted_means
 
 UNIFORM_SIDE = 7
 LUMA = (0.299, 0.587, 0.114)  # the Y of YIQ
@@ -104,9 +105,10 @@ def uniform_map(
     """SSIM with 7x7 equal weights and sample covariances, float64 (H-6, W-6, C)."""
     num_pixels = UNIFORM_SIDE**2
     return similarity(
-        frame_HWC.astype(np.float64),
-        reference_HWC.astype(np.float64),
+        frame_HWC,
+        reference_HWC,
         uniform_means,
+        side=UNIFORM_SIDE,
         variance_factor=num_pixels / (num_pixels - 1),
     )
 
@@ -116,15 +118,16 @@ def zero_padded_map(
 ) -> npt.NDArray[np.float64]:
     """Gaussian SSIM with zeros around both pictures, float64 (H, W, C)."""
     border = ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0))
-    x, y = (np.pad(side.astype(np.float64), border) for side in (frame_HWC, reference_HWC))
-    return similarity(x, y, blur)
+    x, y = (np.pad(picture, border) for picture in (frame_HWC, reference_HWC))
+    return similarity(x, y, blur, side=WINDOW)
 
 
 def luma_map(
     frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
     """Gaussian SSIM of rounded luma with contrast held at 0 or more, float64 (H-10, W-10, 1)."""
-    return similarity(rounded_luma(frame_HWC), rounded_luma(reference_HWC), blur, rectify=True)
+    x, y = rounded_luma(frame_HWC), rounded_luma(reference_HWC)
+    return similarity(x, y, blur, side=WINDOW, rectify=True)
 
 
 def rounded_luma(image_HWC: npt.NDArray[np.uint8]) -> Image:
@@ -136,8 +139,5 @@ def rounded_luma(image_HWC: npt.NDArray[np.uint8]) -> Image:
 
 def uniform_means(image_HWC: Image) -> Image:
     """Means of the 7x7 pixels around each position, wholly inside the picture: (H-6, W-6, C)."""
-    side = UNIFORM_SIDE
-    height, width = image_HWC.shape[0] - side + 1, image_HWC.shape[1] - side + 1
-    # Sums of whole numbers, so they are exact; 14 shifted additions need no SciPy.
-    rows = np.sum([image_HWC[i : i + height] for i in range(side)], axis=0)
-    return np.asarray(np.sum([rows[:, i : i + width] for i in range(side)], axis=0) / side**2)
+    # Sums of whole numbers are exact, so that they are divided only once.
+    return weighted_means(image_HWC, np.ones(UNIFORM_SIDE)) / UNIFORM_SIDE**2
