@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pfp.errors import PfpError
 from pfp.eval.metrics import Metric, Sample, resolve
@@ -15,7 +14,6 @@ from pfp.eval.run import Prepared
 from pfp.eval.score_rows import Choice, Subject
 from pfp.io import media, weights
 
-_RATE: Final = re.compile(r"([0-9.]+) s an? (frame|video|pair|shot)\b")
 _FRAME_TOKENS: Final = 258  # what Gemini counts for one small picture
 _LOCAL_JUDGES: Final = frozenset({"fake", "replay", "qwen"})
 
@@ -106,22 +104,33 @@ def _metric_plan(
             for name in card.weights
         ),
         cost=card.cost,
-        seconds=_seconds(card.cost, metric, asked),
+        seconds=_seconds(metric, asked),
         usd=_usd(choice, metric, asked),
     )
 
 
-def _seconds(cost: str, metric: Metric, samples: Sequence[Sample]) -> float | None:
-    """What the card's words come to, where they begin with a rate."""
-    match = _RATE.match(cost)
-    if match is None:
+def _seconds(metric: Metric, samples: Sequence[Sample]) -> float | None:
+    """What the metric takes for all; None if its card does not say."""
+    seconds_per = metric.card.seconds_per
+    if seconds_per is None:
         return None
-    each = float(match.group(1))
-    if match.group(2) == "video":
-        return each * len(samples)
-    if match.group(2) == "shot":
-        return each * sum(len(sample.shots) for sample in samples)
-    return each * sum(_num_asked(metric, sample) for sample in samples)
+    return sum(
+        seconds_per.at(sample.width, sample.height) * _times(seconds_per.per, metric, sample)
+        for sample in samples
+    )
+
+
+def _times(per: Literal["frame", "pair", "shot", "video"], metric: Metric, sample: Sample) -> int:
+    """How often a sample has what the metric takes its time for."""
+    match per:
+        case "video":
+            return 1
+        case "shot":
+            return len(sample.shots)
+        case "frame":
+            return _num_asked(metric, sample)
+        case "pair":
+            return max(0, _num_asked(metric, sample) - 1)
 
 
 def _num_asked(metric: Metric, sample: Sample) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, final
 
 from pfp.errors import ConfigError
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample
+from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample, SecondsPer
 from pfp.eval.metrics.frame_scores import FrameScores
 from pfp.io import weights
 
@@ -35,7 +35,7 @@ class Aesthetic(Metric):
         licence="MIT (CLIP, open_clip, the V1 head)",
         weights=(TOWER, V1_HEAD),
         libraries=("open_clip_torch", "pillow", "torch", "torchvision"),
-        cost="2.4 s a frame on one CPU core, at any size",
+        seconds_per=SecondsPer(seconds=2.4, per="frame"),
         params={
             "head": "sa_0_4_vit_l_14_linear",
             "resize": "bicubic 224, then the middle 224x224",
@@ -81,7 +81,7 @@ class AestheticV2(Metric):
         licence="MIT (CLIP, open_clip), Apache-2.0 (the V2 head)",
         weights=(TOWER, V2_HEAD),
         libraries=("open_clip_torch", "pillow", "torch", "torchvision"),
-        cost="2.4 s a frame on one CPU core, at any size",
+        seconds_per=SecondsPer(seconds=2.4, per="frame"),
         params={
             "head": "sac+logos+ava1-l14-linearMSE",
             "resize": "PIL bicubic 224, then the middle 224x224",

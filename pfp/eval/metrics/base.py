@@ -21,6 +21,31 @@ Need = Literal["reference", "history", "prompt", "shots"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondsPer:
+    """Measured time on one CPU core. With a ``size`` it grows with the frame's pixels, from there.
+
+    A ``pair`` is two frames that are seen one after the other, a ``shot`` one of the storyboard.
+    """
+
+    seconds: float
+    per: Literal["frame", "pair", "shot", "video"]
+    size: tuple[int, int] | None = None  # (width, height)
+
+    def at(self, width: int, height: int) -> float:
+        """Seconds for each, of frames of a size."""
+        if self.size is None:
+            return self.seconds
+        return self.seconds * (width * height) / (self.size[0] * self.size[1])
+
+    def __str__(self) -> str:
+        """For people: ``1 s a pair of 224x128 on one CPU core, growing with the pixels``."""
+        of, more = "", ""
+        if self.size is not None:
+            of, more = " of {}x{}".format(*self.size), ", growing with the pixels"
+        return f"{self.seconds:g} s a {self.per}{of} on one CPU core{more}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricCard:
     """Everything a reader needs to know about a metric before believing its numbers.
 
@@ -50,13 +75,20 @@ class MetricCard:
     takes: tuple[Need, ...] = ()
     scale: int = 1
     is_yes_no: bool = False
-    cost: str = ""  # what it takes, in words: "0.4 s a frame on one CPU core"
+    seconds_per: SecondsPer | None = None  # None: little, or not a matter of this machine
+    cost_note: str = ""  # what else it takes, in words
     params: dict[str, Any] = field(default_factory=dict)
 
     @property
     def metric_id(self) -> str:
         """``name@version``: what ScoreRecords carry."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def cost(self) -> str:
+        """What it takes, in words; empty if that is little."""
+        seconds = "" if self.seconds_per is None else str(self.seconds_per)
+        return "; ".join(part for part in (seconds, self.cost_note) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, final
 
 from pfp.errors import ConfigError
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample
+from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample, SecondsPer
 from pfp.eval.metrics.frame_scores import FrameScores
 from pfp.io import weights
 
@@ -32,7 +32,8 @@ class Clarity(Metric):
         licence="PolyForm-Noncommercial-1.0.0 and NTU S-Lab 1.0 (pyiqa): no commercial use",
         weights=(WEIGHTS,),
         libraries=("pyiqa", "torch", "torchvision"),
-        cost="0.7 s a frame of 512x288 pixels on one CPU core",
+        seconds_per=SecondsPer(seconds=0.7, per="frame"),
+        cost_note="its longer side is made 512 pixels at most",
         params={
             "network": "musiq-spaq",
             "mode": "longer",

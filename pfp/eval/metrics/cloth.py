@@ -46,7 +46,7 @@ def _card(name: str, title: str, summary: str, *, parser: str) -> MetricCard:
         citation="Zheng et al., VBench-2.0, arXiv 2503.21755, 2025 (dimension human_clothes)",
         licence="that of the judge",
         libraries=("pillow",),
-        cost="three questions of 64 frames to the judge",
+        cost_note="three questions of 64 frames to the judge",
         params={
             "prompt": PROMPT,
             "num_frames": NUM_FRAMES,

@@ -47,7 +47,7 @@ class ClothStoryboard(JudgedMetric):
         licence="that of the judge",
         libraries=("pillow",),
         needs=("shots",),
-        cost="one question of 8 frames a shot, up to two of 16 frames a pair of shots",
+        cost_note="one question of 8 frames a shot, up to two of 16 frames a pair of shots",
         params={
             "prompt": PROMPT,
             "frames_per_shot": FRAMES_PER_SHOT,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from pfp.errors import PermanentError
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Measurement, Metric, MetricCard, MetricValue, Sample, SecondsPer
 from pfp.eval.metrics.motion import (
     WEIGHTS,
     Motions,
@@ -27,7 +27,7 @@ from pfp.measures import cuts, dynamics
 
 MIN_SIDE = 128  # below, torchvision's RAFT refuses frames
 RULE_PARAMS = frozenset({"threshold_px", "threshold_per", "min_pairs_needed"})
-COST = "1 s a pair of 224x128, 14 s of 832x480 on one CPU core; 8 pairs a second of video"
+SECONDS_PER = SecondsPer(seconds=1.0, per="pair", size=(224, 128))
 
 _VBENCH = MetricCard(
     name="dynamics",
@@ -50,7 +50,8 @@ _VBENCH = MetricCard(
     licence="BSD-3-Clause (RAFT)",
     weights=(WEIGHTS,),
     libraries=("torch", "torchvision"),
-    cost=COST,
+    seconds_per=SECONDS_PER,
+    cost_note="8 pairs a second of video",
     params={
         "sampling": "every max(1, round(fps / 8)) frames",
         "flow_updates": 20,

@@ -12,7 +12,15 @@ from typing import Any, ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import (
+    Frame,
+    Measurement,
+    Metric,
+    MetricCard,
+    MetricValue,
+    Sample,
+    SecondsPer,
+)
 from pfp.eval.metrics.motion import WEIGHTS, load_network
 from pfp.measures import cuts
 
@@ -46,7 +54,8 @@ class FlowWarp(Metric):
         licence="BSD-3-Clause (RAFT)",
         weights=(WEIGHTS,),
         libraries=("torch", "torchvision"),
-        cost="1.7 s a pair of 224x128, 24 s of 832x480 on one CPU core; every frame and the next",
+        seconds_per=SecondsPer(seconds=1.7, per="pair", size=(224, 128)),
+        cost_note="every frame and the next are a pair",
         params={
             "pairs": "each frame and the next",
             "flow_updates": 20,

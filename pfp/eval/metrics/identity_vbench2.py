@@ -27,7 +27,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import ConfigError, PermanentError
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import (
+    Frame,
+    Measurement,
+    Metric,
+    MetricCard,
+    MetricValue,
+    Sample,
+    SecondsPer,
+)
 from pfp.io import weights
 from pfp.io.weights import Lock
 
@@ -52,7 +60,7 @@ NO_FACE = "no_face_in_first_frame"
 CITATION = "Zheng et al., VBench-2.0, 2025, Human Identity; Deng et al., RetinaFace, CVPR 2020"
 LICENCE = "MIT (RetinaFace weights of retinaface_pytorch); unstated (ArcFace weights)"
 LIBRARIES = ("opencv-python-headless", "scipy", "torch", "torchvision")
-COST = "10 s a frame on one CPU core"
+SECONDS_PER = SecondsPer(seconds=10.0, per="frame")
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 Embedding: TypeAlias = npt.NDArray[np.float32]
@@ -85,7 +93,7 @@ class IdentityVbench2(Metric):
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
         libraries=LIBRARIES,
-        cost=COST,
+        seconds_per=SECONDS_PER,
         params={**PARAMS, "compat": "vbench2"},
     )
 
@@ -126,7 +134,7 @@ class IdentityVbench2Fixed(Metric):
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
         libraries=LIBRARIES,
-        cost=COST,
+        seconds_per=SECONDS_PER,
         params={**PARAMS, "compat": "fixed"},
     )
 

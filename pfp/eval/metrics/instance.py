@@ -57,7 +57,7 @@ def _card(name: str, title: str, summary: str, **params: Any) -> MetricCard:
         citation="Zheng et al., VBench-2.0, arXiv 2503.21755, 2025 (instance_preservation)",
         licence="that of the judge",
         libraries=("pillow",),
-        cost="one question of up to 50 frames to the judge for each second of video",
+        cost_note="one question of up to 50 frames to the judge for each second of video",
         params={
             "prompt": PROMPT,
             "window_seconds": WINDOW_SECONDS,

@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import ConfigError, PermanentError, WeightsError
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import (
+    Frame,
+    Measurement,
+    Metric,
+    MetricCard,
+    MetricValue,
+    Sample,
+    SecondsPer,
+)
 from pfp.io import weights
 from pfp.io.weights import Lock
 
@@ -51,6 +59,7 @@ class LpipsAlex(Metric):
         licence="BSD-2-Clause (lpips), BSD-3-Clause (AlexNet of torchvision)",
         weights=(WEIGHTS["alex"],),
         libraries=("lpips", "torch", "torchvision"),
+        seconds_per=SecondsPer(seconds=0.2, per="frame", size=(512, 288)),
         needs=("reference",),
         params={"net": "alex", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
@@ -79,6 +88,7 @@ class LpipsVgg(Metric):
         licence="BSD-2-Clause (lpips), BSD-3-Clause (VGG-16 of torchvision)",
         weights=(WEIGHTS["vgg"],),
         libraries=("lpips", "torch", "torchvision"),
+        seconds_per=SecondsPer(seconds=5.0, per="frame", size=(512, 288)),
         needs=("reference",),
         params={"net": "vgg", "lpips_version": "0.1", "spatial": False, "resize": None},
     )

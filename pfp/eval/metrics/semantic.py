@@ -16,7 +16,16 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from pfp.errors import ConfigError, PermanentError
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample, Shot
+from pfp.eval.metrics.base import (
+    Frame,
+    Measurement,
+    Metric,
+    MetricCard,
+    MetricValue,
+    Sample,
+    SecondsPer,
+    Shot,
+)
 from pfp.io import weights
 from pfp.io.weights import Lock
 
@@ -52,7 +61,8 @@ class Semantic(Metric):
         weights=(WEIGHTS,),
         libraries=("open_clip_torch", "torch", "torchvision"),
         needs=("prompt",),
-        cost="25 s a video on one CPU core; 1.7 GB of weights",
+        seconds_per=SecondsPer(seconds=25.0, per="video"),
+        cost_note="1.7 GB of weights",
         params={"num_frames": NUM_FRAMES, "sample": "middle", "max_tokens": 30, "pixels": PIXELS},
     )
 
@@ -103,7 +113,8 @@ class SemanticStoryboard(Metric):
         weights=(WEIGHTS,),
         libraries=("open_clip_torch", "torch", "torchvision"),
         needs=("shots",),
-        cost="25 s a shot on one CPU core; 1.7 GB of weights",
+        seconds_per=SecondsPer(seconds=25.0, per="shot"),
+        cost_note="1.7 GB of weights",
         params={
             "num_frames": NUM_FRAMES,
             "sample": "middle",
