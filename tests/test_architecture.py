@@ -30,7 +30,11 @@ LEVELS = (
 PIPELINES = ("ingest", "caption", "latents", "train", "eval")
 # The half of eval that must work on a laptop without torch.
 TORCH_FREE = tuple(
-    f"pfp.eval.{name}" for name in ("aggregate", "drift", "elo", "leaderboard", "report")
+    f"pfp.eval.{name}"
+    for name in (
+        *("aggregate", "close_up", "drift", "elo", "evidence", "leaderboard", "report"),
+        "study",
+    )
 )
 ALL_MODULES = (
     *(f"pfp.{name}.part" for level in LEVELS for name in level),
