@@ -54,6 +54,7 @@ NEEDS: Final = {
     "history": "no history video, add `history` to the manifest",
     "prompt": "no prompt, add `prompt` to the manifest",
     "shots": "no storyboard, add `storyboard` to the manifest",
+    "reference_faces": "no reference faces, add `reference_faces` to the manifest",
 }
 
 

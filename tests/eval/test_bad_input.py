@@ -290,7 +290,7 @@ NOTHING = all_of(COMPARED + MAG, "no reference video, add `reference` to the man
     "semantic": "no prompt, add `prompt` to the manifest",
     "semantic.storyboard": "no storyboard, add `storyboard` to the manifest",
     "cloth.storyboard": "no storyboard, add `storyboard` to the manifest",
-    "identity.arcface.reference": "no_reference_face",
+    "identity.arcface.reference": "no reference faces, add `reference_faces` to the manifest",
 }
 BAD_FACE = (
     "PermanentError: reference face <folder>/words.png cannot be read: cannot identify image "

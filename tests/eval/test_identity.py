@@ -185,6 +185,17 @@ def test_reference_faces_show_a_replaced_person(lock: Lock, reference: Path) -> 
     assert result.evidence["reference"] == tracks.evidence["reference"]
 
 
+def test_a_video_in_memory_can_be_held_against_faces(lock: Lock, reference: Path) -> None:
+    """``measure`` takes the pictures, as a manifest does."""
+    video = np.stack([people(RED), people(BLUE)])
+    faces = (str(reference),)
+
+    result = ReferenceIdentity(lock=lock).measure(video, fps=2.0, reference_faces=faces)
+
+    assert measure(ReferenceIdentity(lock=lock), video, two_fps(2, [reference])) == result
+    assert result.value is not None
+
+
 def test_bystanders_do_not_count_against_the_reference(lock: Lock, reference: Path) -> None:
     """In each frame a reference is paired with one face, the one most like it."""
     frames, sample = [people(GREEN, RED), people(RED, BLUE)], two_fps(2, [reference])

@@ -20,6 +20,7 @@ from pfp.errors import ConfigError, InputError, NothingUsable
 from pfp.eval.report import load_run, write_report
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.runs import read_run, read_runs
+from pfp.eval.score_rows import rows_of
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
 from pfp.schema import Failed, ScoreRecord
@@ -174,6 +175,25 @@ def test_a_judge_that_cannot_be_asked_is_a_reason(tmp_path: Path) -> None:
     assert reason is not None
     assert "the judge cannot be asked" in reason
     assert "GEMINI_API_KEY" in reason
+
+
+@pytest.mark.parametrize("faces", [[], ["face.png"]])
+def test_missing_faces_are_a_reason_with_a_cure(tmp_path: Path, faces: list[str]) -> None:
+    """Without them a video is dropped before it is decoded; nothing has failed."""
+    (tmp_path / "face.png").write_bytes(b"a picture")
+    manifest = write(tmp_path, [{"video": "a.mp4", "reference_faces": faces}])
+    (tmp_path / "a.mp4").touch()
+    settings = RunSettings(
+        manifest=str(manifest), out=str(tmp_path / "run"), metrics=("identity.arcface.reference",)
+    )
+    prepared = prepare(settings)
+    choices = [replace(choice, unscored=None) for choice in prepared.choices]  # with weights
+
+    (row,) = rows_of(prepared.subjects, choices)
+
+    found = (row["unscored_reason"], row["unscored_detail"])
+    cure = "no reference faces, add `reference_faces` to the manifest"
+    assert found == ((None, None) if faces else ("no_reference_faces", cure))
 
 
 def test_votes_are_part_of_what_a_row_was_measured_with(tmp_path: Path) -> None:

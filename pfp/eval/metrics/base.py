@@ -17,7 +17,7 @@ from pfp.errors import InvariantError, PermanentError
 from pfp.io.weights import Lock
 
 Made = TypeVar("Made")
-Need = Literal["reference", "history", "prompt", "shots"]
+Need = Literal["reference", "history", "prompt", "shots", "reference_faces"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,12 +253,13 @@ class Metric(ABC):
         shots: tuple[Shot, ...] = (),
         history_THWC: npt.NDArray[np.uint8] | None = None,
         history_fps: float | None = None,
+        reference_faces: tuple[str, ...] = (),
     ) -> MetricValue:
         """The value of a video that lies in memory, with its reference where the metric needs one.
 
         frames_THWC, reference_THWC: uint8 RGB in [0, 255], T >= 1, of one shape.
         history_THWC: the same but for its own T, for metrics that take one; history_fps: its rate,
-        None is ``fps``.
+        None is ``fps``. reference_faces: paths of pictures of who should be seen.
 
         Raises what ``begin`` and ``finish`` do.
         """
@@ -274,6 +275,7 @@ class Metric(ABC):
             width=width,
             prompt=prompt,
             shots=shots,
+            reference_faces=reference_faces,
             num_history_frames=None if history_THWC is None else len(history_THWC),
             history_fps=None if history_THWC is None else history_fps or fps,
         )
