@@ -94,7 +94,7 @@ def _reread(
         report.other.add(record.metric)
         return record
     evidence = json.loads(record.evidence)
-    found = _value_of(kind, evidence, record.num_frames or 0)
+    found = value_of(kind, evidence, record.num_frames or 0)
     if found is None:
         return record
     params = _params_of(kind, record)
@@ -152,7 +152,7 @@ def _outcome(of: ScoreRecord | MetricValue) -> float | str:
     return of.unscored_reason or "" if of.value is None else of.value
 
 
-def _value_of(
+def value_of(
     kind: type[Metric], evidence: Mapping[str, Any], num_frames: int
 ) -> MetricValue | None:
     """The value by today's rule, of one clip or of many; None where the evidence holds too little.
@@ -167,6 +167,8 @@ def _value_of(
         if value is None:
             return None
         clips.append((range(clip["start_frame"], clip["end_frame"]), value))
+    if not clips:
+        return None
     found = mean_over_clips(clips)
     if any(value.unscored_reason == NOT_ASKED for _, value in clips):
         return unscored(NOT_ASKED, found.evidence, num_frames)

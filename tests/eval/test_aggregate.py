@@ -60,6 +60,18 @@ def test_two_clips_have_a_closed_form() -> None:
     assert interval(draws, MANY) == (0.0, 1.0)
 
 
+def test_negative_values_are_means_like_others() -> None:
+    """A cosine below zero is neither cut off at zero nor scaled to some range, nor is a mean."""
+    values = [-0.3, -0.1, 0.05, -0.25]
+
+    summary = summarise(clips(values), num_expected=4)
+    difference = paired_difference(clips(values), clips([0.1] * 4))
+
+    assert summary.mean == pytest.approx(-0.15)
+    assert -0.3 <= (summary.low or 0) < -0.15 < (summary.high or 0) <= 0.05
+    assert difference.mean == pytest.approx(-0.25)
+
+
 def test_many_clips_approach_the_normal_interval() -> None:
     """With 2,000 clips the interval is the mean -+ 1.96 standard errors."""
     values = np.random.default_rng(3).normal(20.0, 4.0, 2000)

@@ -15,7 +15,7 @@ import pfp
 from pfp.cli.eval import main
 from pfp.eval.metrics import resolve
 from pfp.eval.metrics.cloth import ClothVBench2
-from pfp.eval.reread import reread_run
+from pfp.eval.reread import reread_run, value_of
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.runs import read_run
 from pfp.io import media, tables
@@ -322,7 +322,10 @@ def test_the_command_says_what_changed(
 @pytest.mark.parametrize("name", ALL)
 def test_rows_without_evidence_are_not_read(name: str) -> None:
     """Where no judge was asked there is nothing to be read."""
-    assert resolve(name).reread({"cure": "name a judge"}, 0) is None
+    kind = resolve(name)
+
+    assert kind.reread({"cure": "name a judge"}, 0) is None
+    assert value_of(kind, {"clips": []}, 0) is None
 
 
 def test_shards_are_read_each(
