@@ -245,6 +245,7 @@ def test_a_local_judge_runs_where_the_run_does(
     asked: list[str | None] = []
 
     def load(spec: str, *, cache: str | None, device: str | None) -> object:
+        assert spec == judge
         asked.append(device)
         return load_judge("fake:always-yes", cache=cache)
 
