@@ -9,6 +9,7 @@
      +-- RowError          one row could not be processed; becomes ``Failed`` in its verdict
           +-- RetryableError   trying again may help (a busy server, a lost worker)
           +-- PermanentError   trying again cannot help (damaged bytes, a refused request)
+               +-- Unmeasurable     a metric is not defined on the sample; becomes ``Dropped``
      +-- InvariantError    pfp itself broke a promise (rows lost, a verdict missing): report it
 
 A message is one sentence that names the offending value and the cure. The command lines print it
@@ -54,6 +55,21 @@ class RetryableError(RowError):
 
 class PermanentError(RowError):
     """Trying the row again cannot help."""
+
+
+class Unmeasurable(PermanentError):  # noqa: N818 - a judgement, not a fault
+    """The sample was understood, and the metric is not defined on it.
+
+    ``reason`` is one lower-case word or several joined by underscores (``too_small``).
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvariantError(PfpError):

@@ -13,7 +13,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pfp.errors import NothingUsable, PermanentError, RetryableError, WeightsError
+from pfp.errors import (
+    NothingUsable,
+    PermanentError,
+    RetryableError,
+    Unmeasurable,
+    WeightsError,
+)
 from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
@@ -34,6 +40,7 @@ from pfp.eval.stored_scores import still_true
 from pfp.eval.streams import Given
 from pfp.io import tables
 from pfp.io.digests import sha256_json
+from pfp.io.media import RejectedVideo, shown_name
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
@@ -43,6 +50,9 @@ PROTOCOL: Final = "recon-v1"  # what scores of retrieved frames are filed under:
 TASK: Final = "retrieve"  # the one task whose samples have a true video to compare with
 STAGE: Final = "score"
 ROWS_PER_BATCH: Final = 24
+_SENTENCES: Final = frozenset(  # whose messages say all
+    {"PermanentError", "RetryableError", "InputError", "ConfigError", "WeightsError"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +201,8 @@ class ScoreSamples:
         outcome = self._outcomes.pop(row["score_id"])
         if isinstance(outcome, WeightsError):
             raise _about_weights(row["name"], outcome)
+        if isinstance(outcome, RejectedVideo | Unmeasurable):  # understood: no failure
+            return _unscored(row, outcome.reason, _without_places(row, outcome.message))
         if isinstance(outcome, Exception):
             raise outcome
         return replace(scored(row, outcome), measured_with=self._with(row))
@@ -264,7 +276,9 @@ def device_of(name: str) -> str:
 
 def score_failed(row: dict[str, Any], verdict: Failed) -> ScoreRecord:
     """The record of a row that broke, with the failure as its reason."""
-    reason = f"{verdict.error}: {verdict.message}"
+    reason = _without_places(row, verdict.message)
+    if verdict.error not in _SENTENCES:  # not pfp's own: its kind may be all that it says
+        reason = f"{verdict.error}: {reason}"
     return _record(row, unscored_reason=reason, verdict=verdict)
 
 
@@ -272,6 +286,15 @@ def _sample_of(row: dict[str, Any]) -> str:
     """Rows of the same one are measured in one pass."""
     parts = ("sample_id", "video", "protocol_name", "decoder_name", "align", "cuts")
     return json.dumps([row[part] for part in parts])
+
+
+def _without_places(row: dict[str, Any], message: str) -> str:
+    """The message with each file called by its part: the same for every sample, on any machine."""
+    parts = {"video": "the video", "reference": "its reference", "history": "its history"}
+    for column, part in parts.items():
+        if row[column] is not None:
+            message = message.replace(shown_name(row[column]), part)
+    return message
 
 
 def _about_weights(name: str, error: WeightsError) -> Exception:

@@ -23,7 +23,7 @@ from pfp.eval.runs import read_run, read_runs
 from pfp.eval.score_rows import rows_of
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
-from pfp.schema import Failed, ScoreRecord
+from pfp.schema import Dropped, Failed, ScoreRecord
 
 HEIGHT, WIDTH = 48, 80
 CHEAP = ("psnr", "psnr_global")
@@ -255,17 +255,20 @@ def test_bad_weights_are_never_a_number(
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "reason", "expected"),
     [
-        ("empty.mp4", "is an empty file"),
-        ("text.mp4", "text.mp4 "),
-        ("short.mp4", "the video has 2 frames and its reference 4"),
-        ("small.mp4", "the video is 40x48 and its reference 80x48"),
-        ("tall.mp4", "the video is 80x46 and its reference 80x48"),
+        ("empty.mp4", "empty_file", "the video is an empty file"),
+        ("text.mp4", "not_a_video", "the video is a text file"),
+        ("short.mp4", "lengths_differ", "the video has 2 frames and its reference 4"),
+        ("small.mp4", "sizes_differ", "the video is 40x48 and its reference 80x48"),
+        ("tall.mp4", "sizes_differ", "the video is 80x46 and its reference 80x48"),
+        ("half.mp4", None, "the video: a packet cannot be decoded"),
     ],
 )
-def test_a_bad_video_costs_its_own_rows(tmp_path: Path, name: str, expected: str) -> None:
-    """The run goes on, and the row says what was wrong."""
+def test_a_bad_video_costs_its_own_rows(
+    tmp_path: Path, name: str, reason: str | None, expected: str
+) -> None:
+    """The run goes on; what was understood is rejected, what broke has failed, both say why."""
     make_videos(tmp_path, num_groups=1)
     frames = media.read_video(tmp_path / "near0.mp4")
     (tmp_path / "empty.mp4").write_bytes(b"")
@@ -273,13 +276,16 @@ def test_a_bad_video_costs_its_own_rows(tmp_path: Path, name: str, expected: str
     media.write_video(tmp_path / "short.mp4", frames[:2], 12, lossless=True)
     media.write_video(tmp_path / "small.mp4", frames[:, :, :40], 12, lossless=True)
     media.write_video(tmp_path / "tall.mp4", frames[:, :46], 12, lossless=True)
+    whole = (tmp_path / "near0.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
     lines = [{"video": video, "reference": "true0.mp4"} for video in (name, "near0.mp4")]
     report = score(write(tmp_path, lines), tmp_path / "run")
 
-    assert (report.kept, report.failed) == (2, 2)
+    assert (report.kept, report.dropped, report.failed) == ((2, 2, 0) if reason else (2, 0, 2))
     record = scores_of(tmp_path / "run")[f"{name}/psnr@1"]
     assert record.value is None
-    assert expected in (record.unscored_reason or "")
+    assert reason == (record.verdict.reason if isinstance(record.verdict, Dropped) else None)
+    assert (record.unscored_reason or "").startswith(expected)
 
 
 def test_one_frame_and_odd_sizes_are_scored(tmp_path: Path) -> None:

@@ -145,20 +145,21 @@ def test_weights_that_only_the_planner_has_are_tried_again(
         assert "give every worker the same PFP_WEIGHTS_DIR" in record.verdict.message
 
 
-@pytest.mark.parametrize("cut", ["frames", "size"])
-def test_videos_that_do_not_match_fail_alone(make_run: MakeRun, cut: str) -> None:
-    """A sample that cannot be compared is failed with the reason; the others are scored."""
+@pytest.mark.parametrize("cut", ["lengths", "sizes"])
+def test_videos_that_do_not_match_are_rejected_alone(make_run: MakeRun, cut: str) -> None:
+    """A sample that cannot be compared is dropped with the reason; the others are scored."""
     run = make_run(num_clips=1)
     path = run.directory / run.generations[0].video_uri
     frames = media.read_video(path)
-    media.write_video(path, frames[:2] if cut == "frames" else frames[:, :-8], 12, lossless=True)
+    media.write_video(path, frames[:2] if cut == "lengths" else frames[:, :-8], 12, lossless=True)
 
     report = run_score(str(run.directory), PIXELS, engine="local")
 
-    assert (report.kept, report.failed) == (8, 2)
-    broken = scores_of(run)[f"{run.generations[0].sample_id}/psnr@1"]
-    assert isinstance(broken.verdict, Failed)
-    assert "and its reference" in (broken.unscored_reason or "")
+    assert (report.kept, report.dropped) == (8, 2)
+    unlike = scores_of(run)[f"{run.generations[0].sample_id}/psnr@1"]
+    assert isinstance(unlike.verdict, Dropped)
+    assert f"{cut}_differ" == unlike.verdict.reason
+    assert "and its reference" in (unlike.unscored_reason or "")
 
 
 def test_a_video_that_is_gone_fails_alone(make_run: MakeRun) -> None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import InvariantError, PermanentError
+from pfp.errors import InvariantError, PermanentError, Unmeasurable
 from pfp.io.weights import Lock
 
 Made = TypeVar("Made")
@@ -164,7 +164,7 @@ class Frame:
         return cast("Made", self._shared[make])
 
     def pair(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """The frame and its reference; PermanentError if there is none or its size differs."""
+        """The frame and its reference; Unmeasurable if their sizes differ."""
         if self.reference_HWC is None:
             raise PermanentError(
                 f"frame {self.index} has no reference; give a reference video as long as the video"
@@ -172,9 +172,10 @@ class Frame:
         if self.reference_HWC.shape != self.rgb_HWC.shape:
             height, width = self.rgb_HWC.shape[:2]
             true_height, true_width = self.reference_HWC.shape[:2]
-            raise PermanentError(
+            raise Unmeasurable(
+                "sizes_differ",
                 f"the video is {width}x{height} and its reference {true_width}x{true_height} "
-                "pixels; generate it at the reference's size, or pass --align resize"
+                "pixels; generate it at the reference's size, or pass --align resize",
             )
         return self.rgb_HWC, self.reference_HWC
 
@@ -319,9 +320,10 @@ def check_video(frames_THWC: npt.NDArray[Any], name: str) -> None:
 
 
 def check_lengths(num_frames: int, num_reference_frames: int) -> None:
-    """Raise ``PermanentError`` unless a video and its reference are equally long."""
+    """Raise ``Unmeasurable`` unless a video and its reference are equally long."""
     if num_frames != num_reference_frames:
-        raise PermanentError(
+        raise Unmeasurable(
+            "lengths_differ",
             f"the video has {num_frames} frames and its reference {num_reference_frames}; "
-            "generate it again, frame for frame, or pass --align truncate"
+            "generate it again, frame for frame, or pass --align truncate",
         )

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from pfp.errors import PermanentError
+from pfp.errors import Unmeasurable
 from pfp.eval.metrics.base import Measurement, Metric, MetricCard, MetricValue, Sample, SecondsPer
 from pfp.eval.metrics.motion import (
     WEIGHTS,
@@ -96,11 +96,12 @@ class Dynamics(Metric):
         return sampled_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 128 pixels on each side (``PermanentError``)."""
+        """Frames need 128 pixels on each side (``Unmeasurable``)."""
         if min(sample.height, sample.width) < MIN_SIDE:
-            raise PermanentError(
+            raise Unmeasurable(
+                "too_small",
                 f"dynamics needs frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, not "
-                f"{sample.width}x{sample.height}; dynamics.fixed takes smaller ones"
+                f"{sample.width}x{sample.height}; dynamics.fixed takes smaller ones",
             )
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _as_vbench)
@@ -127,7 +128,7 @@ class DynamicsFixed(Metric):
         return sampled_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Needs a known frame rate and frames of 20 pixels (``PermanentError``)."""
+        """Needs a known frame rate and frames of 20 pixels (``Unmeasurable``)."""
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _fixed)
@@ -170,7 +171,7 @@ class DynamicsWithinShots(Metric):
         return sampled_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Needs a known frame rate and frames of 20 pixels (``PermanentError``)."""
+        """Needs a known frame rate and frames of 20 pixels (``Unmeasurable``)."""
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _within_shots)
@@ -216,7 +217,7 @@ class DynamicsMagnitude(Metric):
         return sampled_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Needs a known frame rate and frames of 20 pixels (``PermanentError``)."""
+        """Needs a known frame rate and frames of 20 pixels (``Unmeasurable``)."""
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
         return Motions(self._network, sample, _magnitude)

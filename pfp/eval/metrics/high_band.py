@@ -44,7 +44,7 @@ class HighBandPsnr(Metric):
     )
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 11 pixels on each side (``PermanentError``)."""
+        """Frames need 11 pixels on each side (``Unmeasurable``)."""
         need_side(sample, MIN_SIDE)
         return _HighBand()
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
-from pfp.errors import PermanentError, RowError
+from pfp.errors import RowError, Unmeasurable
 from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
 from pfp.eval.metrics.judging import (
     Hearing,
@@ -101,7 +101,7 @@ def windows_of(sample: Sample) -> list[Window]:
     Shown are all frames of a window, evenly spread ones of more than 50, and an even number, which
     is how the reference feeds its judge.
 
-    Raises PermanentError for a frame rate at which a window holds no frame.
+    Raises Unmeasurable for a frame rate at which a window holds no frame.
     """
     num_windows = max(0, math.floor(sample.num_frames / sample.fps + EPSILON) - 1)
     return [_window(start * STRIDE_SECONDS, sample) for start in range(num_windows)]
@@ -114,9 +114,10 @@ def _window(start_seconds: int, sample: Sample) -> Window:
     )
     count = min(end, sample.num_frames) - first
     if count < 1:
-        raise PermanentError(
+        raise Unmeasurable(
+            "too_few_frames",
             f"at {sample.fps:g} frames a second there is none in [{start_seconds}, "
-            f"{start_seconds + WINDOW_SECONDS}) s; generate at 1 or more"
+            f"{start_seconds + WINDOW_SECONDS}) s; generate at 1 or more",
         )
     shown = min(MAX_FRAMES, count)
     shown -= shown % 2 if shown > 1 else 0
@@ -178,7 +179,7 @@ class InstanceVBench2(JudgedMetric):
         return _frames_of(sample)
 
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
-        """Any video with a frame in every window (``PermanentError``)."""
+        """Any video with a frame in every window (``Unmeasurable``)."""
         return _Windows(sample, windows_of(sample), hearing, BINARY)
 
     @classmethod
@@ -214,7 +215,7 @@ class InstanceVBench2Compat(JudgedMetric):
         return _frames_of(sample)
 
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
-        """Any video with a frame in every window (``PermanentError``)."""
+        """Any video with a frame in every window (``Unmeasurable``)."""
         return _Windows(sample, windows_of(sample), hearing, COMPAT)
 
     @classmethod
@@ -248,7 +249,7 @@ class InstanceFraction(JudgedMetric):
         return _frames_of(sample)
 
     def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
-        """Any video with a frame in every window (``PermanentError``)."""
+        """Any video with a frame in every window (``Unmeasurable``)."""
         return _Windows(sample, windows_of(sample), hearing, FRACTION)
 
     @classmethod

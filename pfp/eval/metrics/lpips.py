@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import ConfigError, PermanentError, WeightsError
+from pfp.errors import ConfigError, Unmeasurable, WeightsError
 from pfp.eval.metrics.base import (
     Frame,
     Measurement,
@@ -65,7 +65,7 @@ class LpipsAlex(Metric):
     )
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 31 pixels on each side (``PermanentError``)."""
+        """Frames need 31 pixels on each side (``Unmeasurable``)."""
         need_side(sample, "alex")
         return _Distances(network_of("alex", self._device, self._lock), self._device)
 
@@ -94,18 +94,19 @@ class LpipsVgg(Metric):
     )
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 16 pixels on each side (``PermanentError``)."""
+        """Frames need 16 pixels on each side (``Unmeasurable``)."""
         need_side(sample, "vgg")
         return _Distances(network_of("vgg", self._device, self._lock), self._device)
 
 
 def need_side(sample: Sample, net: str) -> None:
-    """Raise ``PermanentError`` if the trunk cannot see frames so small."""
+    """Raise ``Unmeasurable`` if the trunk cannot see frames so small."""
     side = MIN_SIDES[net]
     if min(sample.height, sample.width) < side:
-        raise PermanentError(
+        raise Unmeasurable(
+            "too_small",
             f"LPIPS with {NAMES[net]} needs frames of at least {side}x{side} pixels, not "
-            f"{sample.width}x{sample.height}"
+            f"{sample.width}x{sample.height}",
         )
 
 

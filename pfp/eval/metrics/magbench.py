@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import PermanentError
+from pfp.errors import Unmeasurable
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 from pfp.eval.metrics.lpips import LpipsAlex, need_side, network_of
 from pfp.eval.metrics.psnr import CAP_DB, Psnr, psnr_of, squared_error
@@ -67,7 +67,7 @@ def window_of(sample: Sample) -> Window:
     """The whole video after a history of its own, else what follows the switch.
 
     Raises:
-        PermanentError: nothing follows it.
+        Unmeasurable: nothing follows it.
     """
     if sample.num_history_frames is not None:
         return Window(switch=0, stop=num_at_16_fps(sample.num_frames, sample.fps))
@@ -83,15 +83,16 @@ def window_after_switch(num_frames: int, fps: float) -> Window:
     """The switch after three quarters, up to a whole block, and the end, down to a whole block.
 
     Raises:
-        PermanentError: nothing lies between them.
+        Unmeasurable: nothing lies between them.
     """
     num_at_16_fps = num_frames / fps * FPS + 1e-6  # 81 frames at 24 fps are 54, not 53.999...
     stop = (int(num_at_16_fps) + 3) // BLOCK * BLOCK - 3
     switch = -(-(int(num_at_16_fps * HISTORY_SHARE) + 3) // BLOCK) * BLOCK - 3
     if switch >= stop:
-        raise PermanentError(
+        raise Unmeasurable(
+            "too_short",
             f"MAG-Bench's history of {switch} frames at 16 fps leaves nothing to score of a video "
-            f"of {num_frames / fps:.2f} s; give one of 6 s or more"
+            f"of {num_frames / fps:.2f} s; give one of 6 s or more",
         )
     return Window(switch=switch, stop=stop)
 
@@ -283,13 +284,14 @@ class _Nearest(Measurement):
 
 
 def _need_room(sample: Sample, num_kept: int) -> None:
-    """Raise ``PermanentError`` if the frames that must be kept do not fit."""
+    """Raise ``Unmeasurable`` if the frames that must be kept do not fit."""
     size_bytes = num_kept * sample.height * sample.width * 3
     if size_bytes > MAX_FRAME_BYTES:
-        raise PermanentError(
+        raise Unmeasurable(
+            "too_long",
             f"matching keeps {num_kept} frames of {sample.width}x{sample.height} pixels, "
             f"{size_bytes / (1 << 30):.1f} GiB, over the limit of {MAX_FRAME_BYTES >> 30} GiB; cut "
-            "the video, or use magbench.aligned, which keeps none"
+            "the video, or use magbench.aligned, which keeps none",
         )
 
 
@@ -304,7 +306,7 @@ class MatchedPsnr(Metric):
         return generated_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "psnr", sample, device=self._device, lock=self._lock)
 
 
@@ -319,7 +321,7 @@ class MatchedSsim(Metric):
         return generated_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "ssim", sample, device=self._device, lock=self._lock)
 
 
@@ -334,7 +336,7 @@ class MatchedLpips(Metric):
         return generated_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "lpips", sample, device=self._device, lock=self._lock)
 
 
@@ -353,7 +355,7 @@ class HistoryPsnr(Metric):
         return history_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("history", "psnr", sample, device=self._device, lock=self._lock)
 
 
@@ -372,7 +374,7 @@ class HistorySsim(Metric):
         return history_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("history", "ssim", sample, device=self._device, lock=self._lock)
 
 
@@ -391,7 +393,7 @@ class HistoryLpips(Metric):
         return history_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``PermanentError``)."""
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("history", "lpips", sample, device=self._device, lock=self._lock)
 
 
@@ -406,7 +408,7 @@ class AlignedPsnr(Metric):
         return generated_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """As ``Psnr``, on some 6 s or more (``PermanentError``)."""
+        """As ``Psnr``, on some 6 s or more (``Unmeasurable``)."""
         window_of(sample)
         return Psnr(device=self._device, lock=self._lock).begin(sample)
 
@@ -422,7 +424,7 @@ class AlignedSsim(Metric):
         return generated_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """As ``Ssim``, on some 6 s or more (``PermanentError``)."""
+        """As ``Ssim``, on some 6 s or more (``Unmeasurable``)."""
         window_of(sample)
         return Ssim(device=self._device, lock=self._lock).begin(sample)
 
@@ -438,6 +440,6 @@ class AlignedLpips(Metric):
         return generated_frames(sample)
 
     def begin(self, sample: Sample) -> Measurement:
-        """As ``LpipsAlex``, on some 6 s or more (``PermanentError``)."""
+        """As ``LpipsAlex``, on some 6 s or more (``Unmeasurable``)."""
         window_of(sample)
         return LpipsAlex(device=self._device, lock=self._lock).begin(sample)

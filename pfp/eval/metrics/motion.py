@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import ConfigError, PermanentError
+from pfp.errors import ConfigError, Unmeasurable
 from pfp.eval.metrics.base import Frame, Measurement, MetricValue, Sample
 from pfp.io import weights
 from pfp.io.weights import Lock
@@ -131,15 +131,18 @@ def sampled_frames(sample: Sample) -> range:
 
 
 def check_measurable(sample: Sample) -> None:
-    """Raise ``PermanentError`` unless the frame rate is known and 5 % of a frame are a pixel."""
+    """Raise ``Unmeasurable`` unless the frame rate is known and 5 % of a frame are a pixel."""
     if sample.height * sample.width * dynamics.TOP_SHARE < 1:
-        raise PermanentError(
+        raise Unmeasurable(
+            "too_small",
             f"motion cannot be measured in frames of {sample.width}x{sample.height} pixels; "
-            "give at least 20 of them"
+            "give at least 20 of them",
         )
     if not 0.0 < sample.fps < float("inf"):
-        raise PermanentError(
-            f"motion cannot be measured at {sample.fps} frames a second; give the video's true rate"
+        raise Unmeasurable(
+            "no_rate",
+            f"motion cannot be measured at {sample.fps} frames a second; give the video's true "
+            "rate",
         )
 
 

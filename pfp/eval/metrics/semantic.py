@@ -15,7 +15,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from pfp.errors import ConfigError, PermanentError
+from pfp.errors import ConfigError, PermanentError, Unmeasurable
 from pfp.eval.metrics.base import (
     Frame,
     Measurement,
@@ -73,13 +73,14 @@ class Semantic(Metric):
         return middle_frames(sample.num_frames)
 
     def begin(self, sample: Sample) -> Measurement:
-        """Needs a prompt with at least one word (``PermanentError``)."""
+        """Needs a prompt with at least one word (``Unmeasurable``)."""
         clip_pixels, clip_text = _measures()
         clip_pixels.check_size(sample.height, sample.width)
         tokens = clip_text.tokens_of(sample.prompt or "")
         if not tokens:
-            raise PermanentError(
-                f"semantic needs a prompt, not {sample.prompt!r}; give one in the manifest"
+            raise Unmeasurable(
+                "no_prompt",
+                f"semantic needs a prompt, not {sample.prompt!r}; give one in the manifest",
             )
         self._network = self._network or _load_network(self._lock, self._device)
         text_E = _embed_pieces(self._network, [tokens[: clip_text.MAX_TOKENS]], self._device)
@@ -142,7 +143,9 @@ class SemanticStoryboard(Metric):
         pieces_S = [clip_text.pieces_of(shot.caption) for shot in sample.shots]
         for number, pieces in enumerate(pieces_S):
             if not pieces:
-                raise PermanentError(f"shot {number} has no caption; give it one in the storyboard")
+                raise Unmeasurable(
+                    "no_caption", f"shot {number} has no caption; give it one in the storyboard"
+                )
         self._network = self._network or _load_network(self._lock, self._device)
         texts_SE = [_embed_pieces(self._network, pieces, self._device) for pieces in pieces_S]
         spans = _Spans(self._network, self._device, _frames_of_shots(sample), texts_SE)

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import PermanentError
+from pfp.errors import Unmeasurable
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 from pfp.measures.windows import Image, in_strips, weighted_means
 
@@ -57,17 +57,18 @@ class Ssim(Metric):
     )
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 11 pixels on each side (``PermanentError``)."""
+        """Frames need 11 pixels on each side (``Unmeasurable``)."""
         need_side(sample, MIN_SIDE)
         return Similarities(ssim_map)
 
 
 def need_side(sample: Sample, side: int) -> None:
-    """Raise ``PermanentError`` if a window of this many pixels a side fits nowhere."""
+    """Raise ``Unmeasurable`` if a window of this many pixels a side fits nowhere."""
     if min(sample.height, sample.width) < side:
-        raise PermanentError(
+        raise Unmeasurable(
+            "too_small",
             f"SSIM needs frames of at least {side}x{side} pixels, not "
-            f"{sample.width}x{sample.height}"
+            f"{sample.width}x{sample.height}",
         )
 
 

@@ -55,7 +55,7 @@ class SsimSkimage7(Metric):
     )
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 7 pixels on each side (``PermanentError``)."""
+        """Frames need 7 pixels on each side (``Unmeasurable``)."""
         need_side(sample, UNIFORM_SIDE)
         return Similarities(uniform_map)
 
@@ -94,7 +94,7 @@ class SsimY(Metric):
     )
 
     def begin(self, sample: Sample) -> Measurement:
-        """Frames need 11 pixels on each side (``PermanentError``)."""
+        """Frames need 11 pixels on each side (``Unmeasurable``)."""
         need_side(sample, MIN_SIDE)
         return Similarities(luma_map)
 

@@ -25,10 +25,11 @@ def render_latex(board: Leaderboard) -> str:
     """A ``table`` environment; equal scores give equal bytes."""
     columns = len(board.measured)
     heads = [_heading(card) for card in board.measured]
+    caption = ". ".join([words.headline(board), *words.how_to_read(board)[:1]])
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escape(words.headline(board))}. {_escape(words.how_to_read(board)[0])}}}",
+        rf"\caption{{{_escape(caption)}}}",
         rf"\begin{{tabular}}{{l{'r' * columns}}}",
         r"\toprule",
         _line(["Method", *heads]),

@@ -14,6 +14,7 @@ from pfp.io.media.probe import probe as probe
 from pfp.io.media.read import iter_frames as iter_frames
 from pfp.io.media.read import read_frames as read_frames
 from pfp.io.media.source import path_to_uri as path_to_uri
+from pfp.io.media.source import shown_name as shown_name
 from pfp.io.media.source import uri_to_path as uri_to_path
 from pfp.io.media.stored import DEFAULT_PICTURE_FPS as DEFAULT_PICTURE_FPS
 from pfp.io.media.stored import extent_of as extent_of
