@@ -51,19 +51,22 @@ class Spent:
     """Wall seconds of decoding (with the engine) and of networks, and what the process took.
 
     ``networks`` holds what prepares frames for them, and nothing but that where they are absent.
+    ``resident_bytes`` is what the process held after each frame that a metric saw.
     """
 
     decoding: float
     networks: float
     cpu_seconds: float
     peak_bytes: int
+    resident_bytes: tuple[int, ...]
 
 
 class _Clock:
-    """Seconds that metrics took of an engine's pass."""
+    """Seconds that metrics took of an engine's pass, and the memory held on the way."""
 
     def __init__(self) -> None:
         self.beginning = self.networks = 0.0
+        self.resident_bytes: list[int] = []
 
 
 class _Clocked(Metric):
@@ -97,6 +100,7 @@ class _ClockedMeasurement(Measurement):
         start = time.perf_counter()
         self._measurement.see(frame)
         self._clock.networks += time.perf_counter() - start
+        self._clock.resident_bytes.append(_status("VmRSS:") or 0)
 
     def finish(self) -> MetricValue:
         """The measurement's own."""
@@ -130,6 +134,7 @@ def measure(job: Job) -> Spent:
         networks=clock.networks,
         cpu_seconds=time.process_time() - cpu_start,
         peak_bytes=peak_bytes(),
+        resident_bytes=tuple(clock.resident_bytes),
     )
 
 
@@ -137,7 +142,8 @@ def measure_apart(job: Job) -> Spent:
     """Measure in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.eval_worker", json.dumps(asdict(job))]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return Spent(**json.loads(done.stdout.splitlines()[-1]))
+    spent: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return Spent(**{**spent, "resident_bytes": tuple(spent["resident_bytes"])})
 
 
 def peak_bytes() -> int:
@@ -145,13 +151,21 @@ def peak_bytes() -> int:
 
     Not the ``ru_maxrss`` of Linux, which begins with the parent's.
     """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    found = _status("VmHWM:")
+    if found is not None:
+        return found
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def _status(name: str) -> int | None:
+    """Bytes by their name in Linux's account of this process; None elsewhere."""
+    path = Path("/proc/self/status")
+    if path.is_file():
+        for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

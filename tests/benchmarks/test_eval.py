@@ -74,10 +74,11 @@ def test_an_absent_network_is_loaded_and_not_asked(
 
 def test_memory_is_a_ratio_of_two_peaks() -> None:
     """In one process the second peak is no lower than the first."""
-    (figure,) = FIGURES["peak_memory"](TINY)
+    figure, growth = FIGURES["peak_memory"](TINY)
 
     assert figure.values[0] >= 1
-    assert figure.note.count(" GB") == 2
+    assert figure.note.count(" GB") == growth.note.count(" GB") == 2
+    assert growth.values[0] > 0
 
 
 def test_the_command_prints_a_table_that_says_tiny(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +94,7 @@ def test_the_command_prints_a_table_that_says_tiny(capsys: pytest.CaptureFixture
 def test_a_worker_answers_with_what_it_spent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its last line is JSON with the seconds of decoding and of networks."""
+    """Its last line is JSON with the seconds of decoding and of networks, and the memory held."""
     write_waves(tmp_path / "video.mp4", 2, 64, 96, seed=0)
     write_weights(tmp_path / "weights", ["semantic"], true_size=False)
     weights, video = str(tmp_path / "weights"), str(tmp_path / "video.mp4")
@@ -101,8 +102,11 @@ def test_a_worker_answers_with_what_it_spent(
     work([json.dumps({"metrics": ["semantic"], "videos": [video], "weights": weights})])
 
     spent = json.loads(capsys.readouterr().out.splitlines()[-1])
+    resident_bytes = spent.pop("resident_bytes")
     assert spent.keys() == {"decoding", "networks", "cpu_seconds", "peak_bytes"}
     assert min(spent.values()) > 0
+    assert 8 == len(resident_bytes)  # as often as the metric saw one of its eight frames
+    assert max(resident_bytes) <= spent["peak_bytes"]
 
 
 def test_a_repeated_video_is_the_video_again_and_again(tmp_path: Path) -> None:
