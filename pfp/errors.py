@@ -9,7 +9,8 @@
      +-- RowError          one row could not be processed; becomes ``Failed`` in its verdict
           +-- RetryableError   trying again may help (a busy server, a lost worker)
           +-- PermanentError   trying again cannot help (damaged bytes, a refused request)
-               +-- Unmeasurable     a metric is not defined on the sample; becomes ``Dropped``
+               +-- Rejected         understood, and not what can be used; becomes ``Dropped``
+                    +-- Unmeasurable     a metric is not defined on the sample
      +-- InvariantError    pfp itself broke a promise (rows lost, a verdict missing): report it
 
 A message is one sentence that names the offending value and the cure. The command lines print it
@@ -57,8 +58,8 @@ class PermanentError(RowError):
     """Trying the row again cannot help."""
 
 
-class Unmeasurable(PermanentError):  # noqa: N818 - a judgement, not a fault
-    """The sample was understood, and the metric is not defined on it.
+class Rejected(PermanentError):  # noqa: N818 - a judgement, not a fault
+    """The row was understood, and it is not what can be used.
 
     ``reason`` is one lower-case word or several joined by underscores (``too_small``).
     """
@@ -70,6 +71,10 @@ class Unmeasurable(PermanentError):  # noqa: N818 - a judgement, not a fault
 
     def __str__(self) -> str:
         return self.message
+
+
+class Unmeasurable(Rejected):
+    """A metric is not defined on the sample."""
 
 
 class InvariantError(PfpError):

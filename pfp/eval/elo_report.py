@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from pfp.eval import elo_words as words
 from pfp.eval.elo import EloBoard, Rating
 from pfp.eval.report.chart import nice_ticks, shortened
 from pfp.eval.report.markup import Markup, tag
+from pfp.eval.report.styles import report_style
 from pfp.io.filesystems import Folder, explain_write_errors
 
 COLUMNS = 100
@@ -59,7 +59,7 @@ def render_html(board: EloBoard) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", f"Elo of {len(board.ratings)} models"),
-        tag("style", Markup(files("pfp.eval.report").joinpath("page.css").read_text("utf-8"))),
+        tag("style", Markup(report_style())),
     )
     main = tag("main", _masthead(board), _table(board), _chart(board), _gaps(board), _pairs(board))
     data = json.dumps(board.to_json(), separators=(",", ":")).replace("<", "\\u003c")

@@ -16,8 +16,8 @@ import pyarrow as pa
 from pfp.errors import (
     NothingUsable,
     PermanentError,
+    Rejected,
     RetryableError,
-    Unmeasurable,
     WeightsError,
 )
 from pfp.eval.engine import Outcome, measure_all
@@ -40,7 +40,7 @@ from pfp.eval.stored_scores import still_true
 from pfp.eval.streams import Given
 from pfp.io import tables
 from pfp.io.digests import sha256_json
-from pfp.io.media import RejectedVideo, shown_name
+from pfp.io.media import shown_name
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
@@ -201,7 +201,7 @@ class ScoreSamples:
         outcome = self._outcomes.pop(row["score_id"])
         if isinstance(outcome, WeightsError):
             raise _about_weights(row["name"], outcome)
-        if isinstance(outcome, RejectedVideo | Unmeasurable):  # understood: no failure
+        if isinstance(outcome, Rejected):  # understood: no failure
             return _unscored(row, outcome.reason, _without_places(row, outcome.message))
         if isinstance(outcome, Exception):
             raise outcome

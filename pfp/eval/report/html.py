@@ -22,6 +22,7 @@ from pfp.eval.report.html_table import (
 )
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.published_rows import published_section
+from pfp.eval.report.styles import report_style
 
 
 def render_html(
@@ -41,7 +42,7 @@ def render_html(
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", Markup(_resource("page.css"))),
+        tag("style", Markup(report_style())),
     )
     body = tag(
         "body",

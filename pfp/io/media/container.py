@@ -11,7 +11,7 @@ import av.container
 import av.stream
 import av.video.stream
 
-from pfp.errors import PermanentError
+from pfp.errors import PermanentError, Rejected
 from pfp.io.media.sniff import SNIFF_BYTES, sniff
 from pfp.io.media.source import Source, open_binary, shown_name
 
@@ -36,20 +36,12 @@ _OPTIONS: Final = {
 }
 
 
-class RejectedVideo(PermanentError):  # noqa: N818 - a judgement, not a fault
+class RejectedVideo(Rejected):
     """The file was understood and it is not a video that pfp decodes.
 
-    ``reason`` is a snake_case name: ``empty_file``, ``not_a_video``, ``still_image``,
-    ``no_video_stream``, ``no_frames`` or ``pixels_above_max``.
+    ``reason`` is ``empty_file``, ``not_a_video``, ``still_image``, ``no_video_stream``,
+    ``no_frames`` or ``pixels_above_max``.
     """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(reason, message)
-        self.reason = reason
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
 
 
 @contextmanager
