@@ -243,12 +243,18 @@ def _said(asked: Evidence) -> Said:
         about = f", {asked['start_seconds']:g} to {asked['end_seconds']:g} s"
     elif "shots" in asked:
         about = f", shot {' and '.join(str(shot + 1) for shot in asked['shots'])}"
+    votes = asked.get("votes")
     return Said(
         question=f"{in_words(asked['question'])}{about}",
         verdict=_verdict(asked),
         state=_state(asked),
-        text=str(asked.get("raw_text") or asked.get("problem") or ""),
+        text=_words(asked) if not votes else f"votes: {', '.join(map(_verdict, votes))}",
     )
+
+
+def _words(asked: Evidence) -> str:
+    """What the judge wrote, or why there is nothing."""
+    return str(asked.get("raw_text") or asked.get("problem") or "")
 
 
 def _face(face: Evidence, fps: float, same_person: float | None) -> SeenFace:

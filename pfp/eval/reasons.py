@@ -28,6 +28,7 @@ REASONS: Final = {
     "no_pair_within_a_shot": "there is a cut between every two frames that were looked at",
     "too_little_visible": "too little of each frame can be seen in the next one",
     "too_short": "the video is shorter than a window of 2 s",
+    "not_asked": "what was said earlier leads to a question that nobody asked, `pfp-eval run`",
     "judge_unparseable": "the judge said neither yes nor no",
     "judge_split": "the judge's votes are tied",
     "judge_blocked": "the judge's service refuses to speak about this video",

@@ -119,6 +119,15 @@ def test_neither_yes_nor_no_is_unknown_with_its_reason() -> None:
     assert ("unknown", "blocked", "filter") == (said.state, said.verdict, said.text)
 
 
+def test_votes_are_counted_out() -> None:
+    """Of three votes each is told, and what they come to."""
+    metric = InstanceFraction(judge=load_judge("fake:always-no#votes=3"))
+
+    found = found_of(metric.measure(np.zeros((16, 16, 16, 3), np.uint8), fps=8.0), fps=8.0)
+
+    assert [("no", "votes: no, no, no")] == [(said.verdict, said.text) for said in found.said]
+
+
 def test_faces_are_judged_by_the_metric_s_own_threshold() -> None:
     """A cosine of the threshold is the same person; without a threshold nobody is judged."""
     faces = [{"frame": n, "box": [1, 2, 3, 4], "cosine": c} for n, c in enumerate((0.4, 0.39))]

@@ -13,8 +13,11 @@ from pfp.eval.reasons import REASONS, explained
 from pfp.vlm import Finish
 
 LIKE_A_REASON = re.compile(r"(no|not|one|too|single|person)_[a-z_]+")
-# Fields and questions of that form, and what the engine says before a metric has looked.
-OTHERS = {"no_judge", "one_person", "not_asked", "no_answer"}
+# Fields and questions of that form, what is said before a metric has looked, and rejections.
+OTHERS = {
+    *("no_judge", "one_person", "no_answer"),
+    *("no_caption", "no_prompt", "no_rate", "too_long", "too_small"),  # whose messages say all
+}
 
 
 def words_of_metrics() -> set[str]:

@@ -14,7 +14,7 @@ from pfp.eval.report import words
 from pfp.eval.report.html_table import MINUS
 from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.report.pictures import picture
-from pfp.schema import Dropped, Failed
+from pfp.schema import Failed
 
 WIDTH, HEIGHT = 1000, 36  # of a drawing, which is stretched to the width of the strip
 EDGE: Final = 3  # above and below a curve
@@ -90,9 +90,7 @@ def _value(card: MetricCard, found: Found) -> Markup:
     if score.value is not None:
         number = words.number(score.value, card).replace("-", MINUS)
         return tag("span", number, words.unit_and_scale(card))
-    why = score.unscored_reason or ""
-    if isinstance(score.verdict, Dropped):
-        why = explained(score.verdict.reason)
+    why = explained(score.unscored_reason or "")
     return tag("span", "failed: " if _is_failed(found) else "no value: ", coded(why), class_="none")
 
 
