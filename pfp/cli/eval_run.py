@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,9 +127,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def _run(options: argparse.Namespace) -> int:
     from pfp import runtime
-    from pfp.eval.reasons import explained
     from pfp.eval.run import prepare, run
-    from pfp.eval.runs import read_run
     from pfp.eval.score import device_of
 
     settings = _settings(options)
@@ -137,18 +136,23 @@ def _run(options: argparse.Namespace) -> int:
     prepared = prepare(settings)
     with runtime.connect(options.engine):
         run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())
-    if settings.shard is not None:
-        print(f"shard {options.shard} is in {settings.directory}")
-    else:
+    if settings.shard is None:
         _print_table(settings.out)
-    cures: dict[str, int] = {}
-    for score in read_run(settings.directory).scores:
-        if score.unscored_reason is not None:
-            cures[score.unscored_reason] = cures.get(score.unscored_reason, 0) + 1
-    for reason, count in sorted(cures.items()):
-        print(f"unscored: {count} x {explained(reason)}")
+    else:
+        _print_unscored(settings.directory)
+        print(f"shard {options.shard} is in {settings.directory}")
     print(f"`pfp-eval report {settings.out}` writes the page")
     return 0
+
+
+def _print_unscored(directory: str) -> None:
+    """Why there is no value, with how many rows; a shard alone makes no table that would say so."""
+    from pfp.eval.reasons import explained
+    from pfp.eval.runs import read_run
+
+    reasons = Counter(score.unscored_reason for score in read_run(directory).scores)
+    for reason, count in sorted((r, n) for r, n in reasons.items() if r is not None):
+        print(f"unscored: {count} x {explained(reason)}")
 
 
 def _score(options: argparse.Namespace) -> int:

@@ -59,7 +59,10 @@ def test_run_prints_the_table_and_what_is_missing(
 
     assert code == 0
     assert "near" in printed.out
-    assert "unscored: 6 x weights missing, `pfp weights fetch lpips-alex`" in printed.out
+    words = " ".join(printed.out.split())
+    assert (
+        "LPIPS, 6 samples not measured: weights missing, `pfp weights fetch lpips-alex`." in words
+    )
     assert "score: 12 rows: 6 kept, 6 dropped, 0 failed" in printed.err
 
 
