@@ -239,6 +239,7 @@ def wrong_ballots(plan: Plan) -> list[tuple[str, object]]:
         ("seconds is 1000", {**good, "seconds": 10**400}),
         ("voted_at is 'now'", {**good, "voted_at": "now"}),
         ("voted_at is '2026", {**good, "voted_at": "2026-01-31T12:00:00"}),
+        ("voted_at is '2026", {**good, "voted_at": "2026-01-31\ud80012:00:00Z"}),
     ]
 
 
@@ -267,6 +268,10 @@ def test_other_requests_are_refused(server: StudyServer, study: Path) -> None:
     assert Answer(port, "POST", "/votes", headers=long).status == 413
     assert Answer(port, "POST", "/study.json", body=b"{}", headers=kind).status == 404
     assert Answer(port, "DELETE", "/votes").status == 501
+    for method in ("GET", "HEAD", "POST"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(f"{method} http://[ HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+            assert b" 404 " in raw.recv(64), method
     assert (study / "ballots.jsonl").read_bytes() == b""
 
 
@@ -379,6 +384,19 @@ def test_a_full_disk_acknowledges_nothing(study: Path, monkeypatch: pytest.Monke
         assert (study / "ballots.jsonl").read_bytes() == b""
         assert post(port, asdict(one)).status == 200
     assert read_ballots(study / "ballots.jsonl", plan) == [one]
+
+
+def test_a_request_that_outlives_its_server_writes_nowhere(study: Path, tmp_path: Path) -> None:
+    """The number of a closed file is given to the next one that is opened, which stays empty."""
+    plan = read_plan(study)
+    with BallotLog(tmp_path / "ballots.jsonl", plan) as log:
+        pass
+    other = tmp_path / "other"
+    with other.open("wb", buffering=0), pytest.raises(OSError, match="Bad file descriptor"):
+        log.append([ballot(plan, "r01", 0, "a")])
+
+    assert (b"", b"") == (other.read_bytes(), (tmp_path / "ballots.jsonl").read_bytes())
+    assert len(log) == 0
 
 
 def test_one_folder_has_one_server(study: Path) -> None:

@@ -154,7 +154,8 @@ def _seconds(value: object) -> float:
 def _time(found: dict[str, Any]) -> str:
     value = _text(found, "voted_at")
     try:
-        known = datetime.fromisoformat(value).tzinfo is not None
+        # Between day and hour Python takes any letter, half a surrogate pair among them.
+        known = value.isascii() and datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         known = False
     if not known:

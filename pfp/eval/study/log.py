@@ -45,7 +45,9 @@ class BallotLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        with self._lock:  # a request may still be writing; its number may be another file's soon
+            os.close(self._file)
+            self._file = -1
 
     def __len__(self) -> int:
         return len(self._known)

@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """A file of the plan, or whether votes are taken here."""
-        path = unquote(urlsplit(self.path).path)
+        path = self._asked_path()
         if path == "/votes":
             answer = {"study": self.server.plan.study, "ballots": len(self.server.log)}
             return self._answer(HTTPStatus.OK, json.dumps(answer), TYPES[".json"])
@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Ballots: one, or a list of them; all are stored or none."""
         self.close_connection = True  # until the body is read, nothing else can be
-        if urlsplit(self.path).path != "/votes":
+        if self._asked_path() != "/votes":
             return self._answer(HTTPStatus.NOT_FOUND, "post votes to /votes")
         # Pages of other sites cannot send this type without asking first, and are not answered.
         if self.headers.get_content_type() != "application/json":
@@ -186,6 +186,13 @@ class _Handler(BaseHTTPRequestHandler):
             return None  # the browser is gone
         self.close_connection = self.request_version < "HTTP/1.1"
         return self._take(body)
+
+    def _asked_path(self) -> str:
+        """The path of the address; that of no page if the address is none."""
+        try:
+            return unquote(urlsplit(self.path).path)
+        except ValueError:
+            return ""
 
     def _take(self, body: bytes) -> None:
         try:
