@@ -15,7 +15,7 @@ pictures in the natural order of their names, or pictures. The last two have no 
 gives it (24 without it).
 
 A folder is a manifest, too: of the videos and animations in it, and of its subfolders that hold
-pictures and no video. A folder of nothing but pictures is one video.
+pictures and no video, unless they are hidden. A folder of nothing but pictures is one video.
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ def _of_folder(folder: Path) -> list[Entry]:
     folders = [
         path
         for path in below
-        if path.is_dir() and path not in beside_videos and _has_pictures(path)
+        if path.is_dir()
+        and path not in beside_videos
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and _has_pictures(path)
     ]
     videos = sorted(path.relative_to(folder) for path in files + folders)
     if not videos and _has_pictures(folder):

@@ -155,6 +155,14 @@ def _usd(choice: Choice, metric: Metric, samples: Sequence[Sample]) -> float | N
     price = load_prices().get(model.removeprefix("models/"))
     if price is None:
         return None
-    shown: Callable[[Sample], Sequence[int]] = metric.shown  # type: ignore[attr-defined]
-    num_frames = sum(len(shown(sample)) for sample in samples)
+    num_frames = sum(_num_shown(metric, sample) for sample in samples)
     return int(params.get("votes", 1)) * num_frames * _FRAME_TOKENS * price.input / 1e6
+
+
+def _num_shown(metric: Metric, sample: Sample) -> int:
+    """How many frames of a sample a judge is shown; none of one that cannot be measured."""
+    shown: Callable[[Sample], Sequence[int]] = metric.shown  # type: ignore[attr-defined]
+    try:
+        return len(shown(sample))
+    except PfpError:
+        return 0

@@ -102,6 +102,7 @@ def _reread(
     if params is None or (score_id != record.score_id and score_id in taken):
         report.other.add(record.metric)
         return record
+    taken.add(score_id)
     return _compare(record, found, _Identity(kind.card.metric_id, score_id, params), report)
 
 

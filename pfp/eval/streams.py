@@ -69,28 +69,36 @@ class Reference:
     def num_shared(self) -> int:
         """How many frames it and the video both have.
 
-        Raises what opening it does, and ``PermanentError`` where there is none.
+        Raises what opening it does, and ``PermanentError`` where there is none; then the same
+        again, for every clip of every metric asks.
         """
+        if self._fault is not None:
+            raise self._fault
         if self._num_shared is None:
-            if self._given.reference is None:
-                raise PermanentError("there is no reference video; give one in the manifest")
-            told = extent_of(self._given.reference, self._given, self._protocol)
-            num_frames = told.num_frames
-            if num_frames != self._video.num_frames and not told.is_agreed:
-                num_frames = sum(1 for _ in frames_of(self._given.reference, self._protocol))
-            if self._protocol.align != "truncate":
-                check_lengths(self._video.num_frames, num_frames)
-            self._num_shared = min(self._video.num_frames, num_frames)
-            self._frames = frames_of(self._given.reference, self._protocol)
+            try:
+                self._num_shared = self._open()
+            except Exception as error:
+                self._fault = error
+                raise
         return self._num_shared
+
+    def _open(self) -> int:
+        if self._given.reference is None:
+            raise PermanentError("there is no reference video; give one in the manifest")
+        told = extent_of(self._given.reference, self._given, self._protocol)
+        num_frames = told.num_frames
+        if num_frames != self._video.num_frames and not told.is_agreed:
+            num_frames = sum(1 for _ in frames_of(self._given.reference, self._protocol))
+        if self._protocol.align != "truncate":
+            check_lengths(self._video.num_frames, num_frames)
+        self._frames = frames_of(self._given.reference, self._protocol)
+        return min(self._video.num_frames, num_frames)
 
     def check(self) -> None:
         """Refuse a reference of another length before anything is decoded for it.
 
         Raises what ``num_shared`` does, and ``PermanentError`` where lengths must agree and differ.
         """
-        if self._fault is not None:
-            raise self._fault
         self.num_shared()
 
     def at(self, index: int) -> Picture:
@@ -128,25 +136,36 @@ class History:
         """Opens nothing yet."""
         self._given, self._protocol, self._video = given, protocol, video
         self._extent: Extent | None = None
+        self._fault: Exception | None = None
 
     def extent(self) -> Extent:
         """Its extent, with a sure number of frames.
 
-        Raises what opening it does, and ``PermanentError`` if its pictures are of another size.
+        Raises what opening it does, and ``PermanentError`` if its pictures are of another size;
+        then the same again.
         """
+        if self._fault is not None:
+            raise self._fault
         if self._extent is None:
-            assert self._given.history is not None
-            told = extent_of(self._given.history, self._given, self._protocol)
-            is_same = (told.width, told.height) == (self._video.width, self._video.height)
-            if not is_same and self._protocol.align != "resize":
-                raise PermanentError(
-                    f"the video is {self._video.width}x{self._video.height} and its history "
-                    f"{told.width}x{told.height} pixels; give both in one size"
-                )
-            if not told.is_agreed:
-                told = replace(told, num_frames=sum(1 for _ in self.frames()))
-            self._extent = told
+            try:
+                self._extent = self._measured()
+            except Exception as error:
+                self._fault = error
+                raise
         return self._extent
+
+    def _measured(self) -> Extent:
+        assert self._given.history is not None
+        told = extent_of(self._given.history, self._given, self._protocol)
+        is_same = (told.width, told.height) == (self._video.width, self._video.height)
+        if not is_same and self._protocol.align != "resize":
+            raise PermanentError(
+                f"the video is {self._video.width}x{self._video.height} and its history "
+                f"{told.width}x{told.height} pixels; give both in one size"
+            )
+        if not told.is_agreed:
+            told = replace(told, num_frames=sum(1 for _ in self.frames()))
+        return told
 
     def frames(self) -> Generator[Picture, None, None]:
         """All its frames, in order."""

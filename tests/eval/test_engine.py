@@ -328,6 +328,31 @@ def test_without_its_reference_only_a_comparison_fails(tmp_path: Path, missing: 
     assert value_of(found["all"]).value == 5.0
 
 
+@pytest.mark.parametrize("part", ["reference", "history"])
+def test_what_is_wrong_with_a_true_video_is_found_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """However many clips and metrics ask: finding out may take a whole decode."""
+    extent_of, opened = media.extent_of, []
+
+    def counting(source: Any, **options: Any) -> media.Extent:
+        opened.append(Path(source).name)
+        return extent_of(source, **options)
+
+    monkeypatch.setattr("pfp.io.media.extent_of", counting)
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    given = Given(video=ramp(tmp_path / "a.mp4", 40), **{part: str(tmp_path / "b.mp4")})
+    metrics = (
+        {"psnr": Psnr(), "again": Psnr()}
+        if part == "reference"
+        else {name: Remembering(lambda _: [0]) for name in ("one", "other")}
+    )
+    found = measure_all(given, metrics, LONG)
+
+    assert all(isinstance(outcome, PermanentError) for outcome in found.values())
+    assert ["a.mp4", "b.mp4"] == opened
+
+
 @pytest.mark.parametrize("told", [4, 7])
 def test_a_wrong_packet_count_is_made_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: int

@@ -195,8 +195,9 @@ def test_a_folder_of_pictures_is_a_video(folder: Path) -> None:
 
 
 def test_subfolders_of_pictures_are_videos_of_a_folder(folder: Path) -> None:
-    """Pictures beside videos are no video, and animations are, pictures below or not."""
+    """Pictures beside videos and in hidden folders are no video, and animations are."""
     pictures(folder, "v.1/1.png", "v.1/2.jpg", "deep/er/1.webp", "sub/poster.png", "move.gif")
+    pictures(folder, ".cache/1.png", "v.1/.ipynb_checkpoints/1.png", "deep/.old/er/1.webp")
     entries = read_manifest(folder)
 
     expected = ["a.mp4", "b.webm", "deep/er", "move.gif", "sub/c.mp4", "v.1"]

@@ -92,3 +92,31 @@ def test_time_grows_with_pixels_only_where_it_does() -> None:
 
     assert 13.93 == pytest.approx(flow.at(832, 480), abs=0.01)
     assert 2.4 == SecondsPer(seconds=2.4, per="frame").at(832, 480)
+
+
+def test_what_cannot_be_measured_costs_no_money(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video with windows without a frame is no obstacle to planning the others."""
+    monkeypatch.setenv("GEMINI_API_KEY", "x")
+    frames = np.zeros((4, 32, 48, 3), np.uint8)
+    prices = []
+    for rates in ((1.0,), (1.0, 0.3)):
+        names = [f"at{rate}.mp4" for rate in rates]
+        for name, rate in zip(names, rates, strict=True):
+            media.write_video(tmp_path / name, frames, rate)
+        manifest = tmp_path / "manifest.jsonl"
+        manifest.write_text("".join(json.dumps({"video": name}) + "\n" for name in names))
+        settings = RunSettings(
+            manifest=str(manifest),
+            out=str(tmp_path / "run"),
+            metrics=("instance.vbench2",),
+            judge="gemini:gemini-2.5-pro",
+        )
+        (metric,) = plan_run(prepare(settings)).metrics
+        prices.append((metric.num_todo, metric.usd))
+
+    (one, usd), (two, same) = prices
+    assert (1, 2) == (one, two)
+    assert usd
+    assert usd == same

@@ -263,6 +263,25 @@ def test_scores_of_an_older_version_become_those_of_today(
     assert after.result_key not in {record.result_key, key}
 
 
+def test_two_older_versions_do_not_become_the_same_row(
+    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of them does, and the other one is left and named."""
+    given(lambda _: "yes", ("cloth.vbench2",))
+    card = ClothVBench2.card
+    (row,) = scores_of(tmp_path).values()
+    older = replace(row, metric="cloth.vbench2@0", score_id="a/cloth.vbench2@0")
+    table = ScoreRecord.table([older, row])
+    tables.write_table(str(tmp_path / "run/scores"), table, ScoreRecord)
+    params = {**card.params, "parser": "stricter"}
+    monkeypatch.setattr(ClothVBench2, "card", replace(card, version=2, params=params))
+
+    report = reread_run(str(tmp_path / "run"))
+
+    assert (1, {"cloth.vbench2@1"}) == (report.num_rekeyed, report.other)
+    assert {"cloth.vbench2@1", "cloth.vbench2@2"} == set(scores_of(tmp_path))
+
+
 def test_rows_that_saw_other_frames_are_left(
     given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
