@@ -218,5 +218,4 @@ def subject_of(entry: Entry) -> Subject:
         arm=entry.model,
         clip_id=entry.group,
         given=entry.given,
-        stand_in=f"uri:{entry.given.video}",
     )

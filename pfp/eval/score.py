@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pfp.errors import (
+    InvariantError,
     NothingUsable,
     PermanentError,
     Rejected,
@@ -208,8 +209,18 @@ class ScoreSamples:
         return replace(scored(row, outcome), measured_with=self._with(row))
 
     def _measure(self, rows: list[dict[str, Any]]) -> None:
-        """All metrics of one sample in one pass."""
-        metrics = {row["name"]: self._metric(row["name"]) for row in rows}
+        """All metrics of one sample in one pass; one that cannot be made fails alone."""
+        metrics: dict[str, Metric] = {}
+        for row in rows:
+            try:
+                metrics[row["name"]] = self._metric(row["name"])
+            except InvariantError:
+                raise
+            except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
+                self._outcomes[row["score_id"]] = error
+        rows = [row for row in rows if row["name"] in metrics]
+        if not rows:
+            return
         first = rows[0]
         protocol = Protocol(
             name=first["protocol_name"],
@@ -290,10 +301,11 @@ def _sample_of(row: dict[str, Any]) -> str:
 
 def _without_places(row: dict[str, Any], message: str) -> str:
     """The message with each file called by its part: the same for every sample, on any machine."""
-    parts = {"video": "the video", "reference": "its reference", "history": "its history"}
-    for column, part in parts.items():
-        if row[column] is not None:
-            message = message.replace(shown_name(row[column]), part)
+    # One file may be several of them; then it is the video.
+    parts = {"history": "its history", "reference": "its reference", "video": "the video"}
+    names = {shown_name(row[column]): part for column, part in parts.items() if row[column]}
+    for name in sorted(names, key=len, reverse=True):  # `a/1` begins the name `a/1_true`, too
+        message = message.replace(name, names[name])
     return message
 
 

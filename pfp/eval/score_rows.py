@@ -60,7 +60,11 @@ NEEDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One sample. ``stand_in`` is the key of what made videos that are not on this machine."""
+    """One sample.
+
+    ``stand_in`` is the key of what made videos that are not on this machine; None where nobody
+    knows, and their URIs must do.
+    """
 
     sample_id: str
     arm: str
@@ -134,7 +138,8 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
     def content(place: str | None) -> str | None:
         if place is None:
             return None
-        digest = subject.stand_in if local_path(place) is None else _digest_of(place)
+        is_here = local_path(place) is not None
+        digest = _digest_of(place) if is_here else subject.stand_in or f"uri:{place}"
         if digest is None or given.fps is None:
             return digest
         return sha256_json({"content": digest, "fps": given.fps})

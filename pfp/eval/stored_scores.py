@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ import pyarrow as pa
 from pfp.errors import ConfigError, SchemaError
 from pfp.eval.metrics import resolve
 from pfp.eval.protocol import ALIGNS, CUTS, DECODERS, PROTOCOLS, Protocol
-from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, row_of
+from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, judge_of, row_of
 from pfp.io import tables
 from pfp.io.filesystems import Folder
 from pfp.runtime import Stage
@@ -22,7 +24,7 @@ from pfp.schema import ScoreRecord
 
 _COLUMNS: Final = (
     *("score_id", "sample_id", "metric", "params", "weights_sha256", "protocol", "decoder"),
-    "result_key",
+    *("result_key", "verdict"),
 )
 
 
@@ -31,16 +33,22 @@ def still_true(
 ) -> pa.Table:
     """Input rows of scores that a table or a killed run holds and ``wanted`` does not.
 
-    Only those of these samples whose key would come out the same today.
+    Only those of these samples whose key would come out the same today. What failed for the moment
+    would be tried again, so it is left out if this run does not ask the judge that it needs.
     """
     by_id = {subject.sample_id: subject for subject in subjects}
     asked = set(wanted["score_id"].to_pylist())
     keys: dict[str, str] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for stored in _stored(directory):
+    known = _stored(directory)
+    momentary = any(_is_momentary(stored) for stored in known)
+    judge = judge_of(stage.worker_args["judge"])[0] if momentary else None
+    for stored in known:
         subject = by_id.get(stored["sample_id"])
         choice = _choice_of(stored)
         if subject is None or choice is None or stored["score_id"] in asked:
+            continue
+        if _is_momentary(stored) and json.loads(stored["params"]).get("judge", judge) != judge:
             continue
         rows[stored["score_id"]] = row_of(subject, choice)
         keys[stored["score_id"]] = stored["result_key"]
@@ -60,6 +68,11 @@ def _stored(directory: str) -> list[dict[str, Any]]:
     for part in pending.parts():
         rows += pending.read(part).select(_COLUMNS).to_pylist()
     return rows
+
+
+def _is_momentary(stored: dict[str, Any]) -> bool:
+    """Whether a row failed in a way that may not happen again."""
+    return stored["verdict"]["kind"] == "failed" and bool(stored["verdict"]["retryable"])
 
 
 def _choice_of(stored: dict[str, Any]) -> Choice | None:
@@ -82,6 +95,7 @@ def _choice_of(stored: dict[str, Any]) -> Choice | None:
     )
 
 
+@lru_cache(maxsize=1 << 8)  # a table has few of them, in each of its rows
 def _protocol_of(filed_under: str, decoder: str) -> Protocol | None:
     """The protocol whose fingerprint this is; profiles such as ``recon-v1`` are of ``whole``.
 

@@ -15,12 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pfp.errors import ConfigError, InputError, NothingUsable
+from pfp.errors import ConfigError, InputError, NothingUsable, PermanentError, RetryableError
+from pfp.eval.protocol import Protocol
 from pfp.eval.report import load_run, write_report
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.runs import read_run, read_runs
-from pfp.eval.score_rows import rows_of
+from pfp.eval.score import ScoreSamples
+from pfp.eval.score_rows import Subject, choose, row_of, rows_of
+from pfp.eval.streams import Given
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
 from pfp.schema import Dropped, Failed, ScoreRecord
@@ -453,6 +457,87 @@ def test_a_history_of_its_own_replaces_the_switch(tmp_path: Path) -> None:
         tmp_path / "past.mp4", np.ones((8, HEIGHT, WIDTH, 3), np.uint8), 12, lossless=True
     )
     assert score(manifest, tmp_path / "run", ("magbench.aligned.psnr", "psnr")).computed == 1
+
+
+def no_answer(error: Exception) -> Any:
+    """A way to load judges that raises."""
+
+    def load(_: ScoreSamples) -> Any:
+        raise error
+
+    return load
+
+
+def test_a_metric_that_cannot_be_made_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judge that cannot be loaded costs all that ask it, for its own reason, and nothing else."""
+    manifest = make_videos(tmp_path, num_groups=1)
+    monkeypatch.setattr(ScoreSamples, "_load_judge", no_answer(PermanentError("no such model")))
+    metrics = ("cloth.vbench2", "psnr", "instance.vbench2")
+    report = score(manifest, tmp_path / "run", metrics, judge="fake:always-yes")
+
+    assert (2, 4) == (report.kept, report.failed)
+    reasons = {record.unscored_reason for record in scores_of(tmp_path / "run").values()}
+    assert {None, "no such model"} == reasons
+
+
+def test_what_failed_for_the_moment_waits_for_its_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that asks nobody, or somebody else, does not try the row again and spoil it."""
+    manifest, out = make_videos(tmp_path, num_groups=1), tmp_path / "run"
+    with monkeypatch.context() as broken:
+        broken.setattr(ScoreSamples, "_load_judge", no_answer(RetryableError("busy")))
+        score(manifest, out, ("cloth.vbench2",), judge="fake:always-yes")
+    failed = [record.verdict for record in scores_of(out).values()]
+    assert [True, True] == [isinstance(each, Failed) and each.retryable for each in failed]
+
+    assert 0 == score(manifest, out, ("psnr",)).failed
+    assert {"psnr@1"} == {record.metric for record in scores_of(out).values()}
+    with monkeypatch.context() as broken:
+        broken.setattr(ScoreSamples, "_load_judge", no_answer(RetryableError("busy")))
+        score(manifest, out, ("cloth.vbench2",), judge="fake:always-yes")
+    score(manifest, out, ("psnr",), judge="fake:always-yes")
+    assert all(record.value is not None for record in scores_of(out).values())
+    assert {"psnr@1", "cloth.vbench2@1"} == {record.metric for record in scores_of(out).values()}
+
+
+def test_messages_call_each_file_by_its_part(tmp_path: Path) -> None:
+    """Also where one's name begins with another's."""
+    write_pictures(tmp_path / "a", 2)
+    write_pictures(tmp_path / "a_true", 2)
+    (tmp_path / "a_true/1.png").write_bytes(b"no picture")
+    score(write(tmp_path, [{"video": "a", "reference": "a_true"}]), tmp_path / "run", ("psnr",))
+
+    (record,) = scores_of(tmp_path / "run").values()
+    assert str(record.unscored_reason).startswith("its reference/1.png cannot be read")
+
+
+def write_pictures(folder: Path, num_frames: int) -> None:
+    """A folder of black pictures, ``0.png`` the first."""
+    folder.mkdir()
+    for number in range(num_frames):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / f"{number}.png")
+
+
+def test_videos_elsewhere_count_by_their_own_addresses() -> None:
+    """Another reference or history is another row, if nobody can look into either."""
+    given = Given(video="s3://b/v.mp4", reference="s3://b/r.mp4", history="s3://b/h.mp4")
+    choice = choose("magbench.matched.psnr", Protocol())
+    names = ("video_sha256", "reference_sha256", "history_sha256")
+
+    def digests(given: Given) -> list[str]:
+        subject = Subject(sample_id="a", arm="m", clip_id="g", given=given)
+        return [row_of(subject, choice)[name] for name in names]
+
+    known = digests(given)
+    assert 3 == len({*known})
+    for place, part in enumerate(("video", "reference", "history")):
+        changed = digests(replace(given, **{part: "s3://b/other.mp4"}))
+        assert [k != place for k in range(3)] == [
+            a == b for a, b in zip(known, changed, strict=True)
+        ]
 
 
 def test_suites_choose_metrics_and_protocols() -> None:
