@@ -30,6 +30,7 @@ BAD_ANSWERS: Final = {
     "same_person": "no",
     "same_clothes": "no",
 }
+_SPAN: Final = ("start_seconds", "end_seconds")
 # Not facts about the video, or drawn already.
 _NOT_FACTS: Final = frozenset({"fps", "first_frame", "interval_frames", "judge_fingerprint"})
 
@@ -112,7 +113,7 @@ def findings(evidence: Evidence, *, fps: float, params: Evidence | None = None) 
 def _of_clips(clips: Sequence[Evidence], *, fps: float, params: Evidence) -> Findings:
     """The clips' findings one after the other, at the times that they have in the video."""
     parts = [
-        (clip, _moved(findings(clip["evidence"], fps=fps, params=params), clip["start_frame"], fps))
+        (clip, _moved(findings(_asked_at(clip, fps), fps=fps, params=params), clip, fps))
         for clip in clips
     ]
     curves = [part.curve for _, part in parts if part.curve is not None]
@@ -142,8 +143,19 @@ def _clip_stretch(clip: Evidence, fps: float) -> Stretch:
     )
 
 
-def _moved(found: Findings, start_frame: int, fps: float) -> Findings:
-    """The same, later."""
+def _asked_at(clip: Evidence, fps: float) -> Evidence:
+    """A clip's evidence, with the seconds of the video in what was asked."""
+    by = clip["start_frame"] / fps
+    asked = [
+        {**each, **{name: each[name] + by for name in _SPAN if name in each}}
+        for each in clip["evidence"].get("asked", ())
+    ]
+    return {**clip["evidence"], "asked": asked}
+
+
+def _moved(found: Findings, clip: Evidence, fps: float) -> Findings:
+    """What was found in a clip, at the times that it has in the video."""
+    start_frame = clip["start_frame"]
     by = start_frame / fps
     curve = found.curve
     return replace(

@@ -169,6 +169,30 @@ def test_clips_are_put_back_to_their_time() -> None:
     ) == found.stretches
 
 
+def test_what_was_asked_about_a_clip_has_the_seconds_of_the_video() -> None:
+    """Its own count from the clip's start, and would be the same for every clip."""
+    asked = {"question": "broken_instance", "verdict": "no", "start_seconds": 1, "end_seconds": 3}
+    clips = [
+        {
+            "start_frame": start,
+            "end_frame": start + 6,
+            "value": 1.0,
+            "unscored_reason": None,
+            "evidence": {"asked": [asked, {"question": "one_person", "verdict": "yes"}]},
+        }
+        for start in (0, 9)
+    ]
+
+    found = findings({"clips": clips}, fps=2)
+
+    assert [
+        "broken instance, 1 to 3 s",
+        "one person",
+        "broken instance, 5.5 to 7.5 s",
+        "one person",
+    ] == [said.question for said in found.said]
+
+
 def test_facts_are_plain_numbers_in_words() -> None:
     """Counts lose their prefix, lists and what is drawn are left out, nothing is rounded to 0."""
     evidence = {"num_bad": 1, "fps": 24, "coverage": 0.51234, "frames": [1], "left": None}
