@@ -77,7 +77,7 @@ def _ls_metrics() -> None:
         state = ", ".join(missing) or "ready"
         unit = kind.card.unit or "-"
         direction = kind.card.direction + " is better"
-        print(f"{kind.card.metric_id:<{width}}{unit:<8}{direction:<19}{state}")
+        print(f"{kind.card.metric_id:<{width}}{unit:<8} {direction:<19}{state}")
 
 
 def _ls_suites() -> None:
@@ -104,7 +104,8 @@ def _state_in_words(status: Status) -> str:
         return f"weights not pinned, `pfp weights import {name} {status.path}`"
     verb = "fetch" if status.weights.urls else "import"
     file = "" if status.weights.urls else " FILE"
-    return f"weights {status.state}, `pfp weights {verb} {name}{file}`"
+    accept = " --accept-noncommercial" if status.weights.non_commercial else ""
+    return f"weights {status.state}, `pfp weights {verb} {name}{file}{accept}`"
 
 
 def _needs_of(card: MetricCard) -> str:

@@ -67,12 +67,26 @@ def _report(options: argparse.Namespace) -> int:
     if files == ReportFiles():
         files = ReportFiles.in_run(options.runs[0])
     tables = [published(name) for name in (options.published or "").split(",") if name]
+    _warn_of_missing_shards(options.runs)
     board = write_report(*options.runs, files=files, published=tables)
     print(render_text(board), end="")
     for file in (files.html, files.markdown, files.text, files.json, files.csv, files.latex):
         if file:
             print(f"wrote {file}")
     return 0
+
+
+def _warn_of_missing_shards(runs: Sequence[str]) -> None:
+    from pfp.eval.runs import missing_shards
+
+    for run in runs:
+        missing, total = missing_shards(run)
+        if missing:
+            print(
+                f"pfp-eval: {run} has {total - missing} of {total} shards; report again when all "
+                "are there",
+                file=sys.stderr,
+            )
 
 
 def _compare(options: argparse.Namespace) -> int:

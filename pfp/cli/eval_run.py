@@ -127,13 +127,18 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def _run(options: argparse.Namespace) -> int:
     from pfp import runtime
-    from pfp.eval.run import prepare, run
+    from pfp.eval.run import EmptyShard, leave_empty, prepare, run
     from pfp.eval.score import device_of
 
     settings = _settings(options)
     if options.engine == "ray":  # its workers see no GPU that was not asked for
         settings = replace(settings, device=device_of(settings.device))
-    prepared = prepare(settings)
+    try:
+        prepared = prepare(settings)
+    except EmptyShard as error:  # no fault of an array of jobs
+        leave_empty(settings)
+        print(f"nothing to do: {error}")
+        return 0
     with runtime.connect(options.engine):
         run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())
     if settings.shard is None:

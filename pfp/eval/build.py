@@ -75,7 +75,8 @@ def build_leaderboard(
     arms = _ordered([_arm_of(run, name) for name in _names(made)], run.cards)
     focus = focus_of([arm.name for arm in arms])
     return Leaderboard(
-        protocol=_protocols(scores),
+        protocols=_protocols(scores),
+        judges=_judges(scores),
         decoders=tuple(sorted({score.decoder for score in scores})),
         metrics=run.cards,
         arms=tuple(arms),
@@ -107,18 +108,35 @@ def _names(made: Sequence[GenerationRecord]) -> list[str]:
     return sorted({record.arm for record in made})
 
 
-def _protocols(scores: Sequence[ScoreRecord]) -> str:
-    """The protocols of a table's columns; two in one column cannot be compared."""
+def _protocols(scores: Sequence[ScoreRecord]) -> dict[str, str]:
+    """The protocol of each column; two in one cannot be compared."""
     by_metric: dict[str, set[str]] = {}
     for score in scores:
         by_metric.setdefault(score.metric, set()).add(score.protocol)
     for metric, protocols in sorted(by_metric.items()):
         if len(protocols) > 1:
             raise InputError(
-                f"{metric} was measured by the protocols {sorted(protocols)}, which cannot stand "
-                "in one column; score the runs again with one of them"
+                f"{metric} was measured by the protocols {' and '.join(sorted(protocols))}, which "
+                "cannot stand in one column; score the runs again with one of them"
             )
-    return "; ".join(sorted(set().union(*by_metric.values())))
+    return {metric: protocol for metric, (protocol,) in sorted(by_metric.items())}
+
+
+def _judges(scores: Sequence[ScoreRecord]) -> dict[str, str]:
+    """Who was asked for each column that asks; two in one cannot be compared either."""
+    by_metric: dict[str, dict[str, str]] = {}
+    for score in scores:
+        judge = json.loads(score.params).get("judge")
+        if judge is not None:
+            by_metric.setdefault(score.metric, {})[judge["fingerprint"]] = judge["model_id"]
+    for metric, judges in sorted(by_metric.items()):
+        if len(judges) > 1:
+            who = " and ".join(sorted(judges.values()))
+            raise InputError(
+                f"{metric} was judged by {who} with {len(judges)} different settings, which cannot "
+                "stand in one column; score the runs again with one judge"
+            )
+    return {metric: next(iter(judges.values())) for metric, judges in sorted(by_metric.items())}
 
 
 def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:

@@ -55,7 +55,8 @@ class Comparison:
 class Leaderboard:
     """Everything that the reports show. The arms are in the order of the table, best first."""
 
-    protocol: str
+    protocols: Mapping[str, str]  # by metric id
+    judges: Mapping[str, str]  # who was asked, by the ids of metrics that ask
     decoders: tuple[str, ...]
     metrics: tuple[MetricCard, ...]
     arms: tuple[Arm, ...]
@@ -71,6 +72,11 @@ class Leaderboard:
     num_continuations: int
     bootstrap: Bootstrap
     versions: Mapping[str, str]  # of what the scores were measured with
+
+    @property
+    def protocol(self) -> str:
+        """The protocols of all columns."""
+        return "; ".join(sorted(set(self.protocols.values())))
 
     @property
     def model_ids(self) -> tuple[str, ...]:
@@ -91,12 +97,17 @@ class Leaderboard:
         return tuple(card for card in self.metrics if self.is_measured(card.metric_id))
 
     def best(self, card: MetricCard) -> float | None:
-        """The best mean of a method under the metric; None when none was measured."""
-        means = [arm.cells[card.metric_id].summary.mean for arm in self.arms_of("method")]
-        known = [mean for mean in means if mean is not None]
+        """The best mean of a method under the metric; None when none was measured.
+
+        Only methods with values of the most clips compete: hard clips left out raise a mean.
+        """
+        cells = [arm.cells[card.metric_id].summary for arm in self.arms_of("method")]
+        known = [(cell.n, cell.mean) for cell in cells if cell.mean is not None]
         if not known:
             return None
-        return max(known) if card.direction == "higher" else min(known)
+        most = max(n for n, _ in known)
+        means = [mean for n, mean in known if n == most]
+        return max(means) if card.direction == "higher" else min(means)
 
     def unscored(self, metric_id: str) -> dict[str, int]:
         """Why samples have no value under a metric, with how many, over all arms."""
@@ -114,6 +125,8 @@ class Leaderboard:
         return {
             "schema_version": SCHEMA_VERSION,
             "protocol": self.protocol,
+            "protocols": dict(self.protocols),
+            "judges": dict(self.judges),
             "decoders": list(self.decoders),
             "metrics": [
                 {

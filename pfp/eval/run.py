@@ -66,6 +66,10 @@ class RunSettings:
         return out if self.shard is None else f"{out}/{SHARDS}/{self.shard[0]}-of-{self.shard[1]}"
 
 
+class EmptyShard(NothingUsable):
+    """Samples are dealt out by their ids, so that of few a shard may get none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """Samples and metrics of a run, before anything is measured."""
@@ -94,7 +98,7 @@ def prepare(settings: RunSettings) -> Prepared:
     Raises:
         InputError: the manifest has a fault.
         ConfigError: a metric, suite, protocol, decoder or judge is not there.
-        NothingUsable: the shard has no sample.
+        EmptyShard: the shard has no sample.
     """
     chosen = choose_metrics(settings.suite, settings.metrics, settings.protocol)
     choices = tuple(
@@ -106,7 +110,7 @@ def prepare(settings: RunSettings) -> Prepared:
     known = _of_shard(entries, settings.shard)
     wanted = _of_shard(entries[: settings.limit], settings.shard)
     if not wanted:
-        raise NothingUsable(f"{settings.manifest} has no sample for this shard; use fewer shards")
+        raise EmptyShard(f"{settings.manifest} has no sample for this shard; use fewer shards")
     return Prepared(
         entries=wanted,
         known=known,
@@ -159,6 +163,12 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
     )
     summary.merge_stage(directory, report)
     return report
+
+
+def leave_empty(settings: RunSettings) -> None:
+    """Let readers see that a shard was here and had nothing to do."""
+    none = GenerationRecord.table([])
+    tables.write_table(f"{settings.directory}/generations", none, GenerationRecord)
 
 
 def record_of(entry: Entry) -> GenerationRecord:

@@ -41,12 +41,21 @@ def read_run(directory: str | Path) -> Stored:
 
     Raises:
         SchemaError: there are no such tables, or they are of another pfp.
+        InputError: two parts hold other scores of one sample and metric.
     """
     run = str(directory).rstrip("/")
     scores: dict[str, ScoreRecord] = {}
     for part in parts_of(run):
+        if not _has_table(f"{part}/scores") and part != run:
+            continue  # a shard without samples
         for score in tables.read_records(f"{part}/scores", ScoreRecord):
-            if score.score_id not in scores or isinstance(score.verdict, Kept):
+            known = scores.get(score.score_id)
+            if known is not None and _contradict(known, score):
+                raise InputError(
+                    f"{part} and another part of {run} hold other scores of {score.score_id}, of "
+                    "other videos, protocols or judges; give shards an --out of their own"
+                )
+            if known is None or isinstance(score.verdict, Kept):
                 scores[score.score_id] = score
     found = list(scores.values())
     return Stored(
@@ -138,6 +147,20 @@ def parts_of(run: str) -> list[str]:
     shards = Folder.at(f"{run}/{SHARDS}").folder_names()
     parts = [run, *(f"{run}/{SHARDS}/{name}" for name in shards)]
     return [part for part in parts if _has_table(f"{part}/generations")] or [run]
+
+
+def missing_shards(directory: str | Path) -> tuple[int, int]:
+    """How many shards of a run are not there, and how many there should be."""
+    run = str(directory).rstrip("/")
+    here = [part for part in parts_of(run) if part != run]
+    total = max((int(part.rpartition("-")[2]) for part in here), default=0)
+    return total - sum(part.endswith(f"-of-{total}") for part in here), total
+
+
+def _contradict(one: ScoreRecord, other: ScoreRecord) -> bool:
+    """Whether both were measured, and not the same."""
+    both = isinstance(one.verdict, Kept) and isinstance(other.verdict, Kept)
+    return both and one.result_key != other.result_key
 
 
 def _has_table(directory: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pfp.errors import PermanentError
+from pfp.errors import PermanentError, Unmeasurable
 from pfp.eval.metrics.base import Shot, check_lengths
 from pfp.eval.protocol import Protocol
 from pfp.io import media
@@ -159,9 +159,10 @@ class History:
         told = extent_of(self._given.history, self._given, self._protocol)
         is_same = (told.width, told.height) == (self._video.width, self._video.height)
         if not is_same and self._protocol.align != "resize":
-            raise PermanentError(
+            raise Unmeasurable(
+                "sizes_differ",
                 f"the video is {self._video.width}x{self._video.height} and its history "
-                f"{told.width}x{told.height} pixels; give both in one size"
+                f"{told.width}x{told.height} pixels; give both in one size",
             )
         if not told.is_agreed:
             told = replace(told, num_frames=sum(1 for _ in self.frames()))

@@ -169,6 +169,22 @@ def test_shards_are_joined_by_the_report(
     assert tables[0] == tables[1]
 
 
+def test_a_shard_without_samples_has_nothing_to_do(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no failure of an array of jobs, and reports know what is not there yet."""
+    out = tmp_path / "parts"
+    for index in range(1, 20):
+        assert run(manifest, out, "--shard", f"{index}/20") == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert main(["report", str(out), "--csv", str(tmp_path / "x.csv")]) == 0
+    assert f"{out} has 19 of 20 shards" in capsys.readouterr().err
+    assert run(manifest, out, "--shard", "20/20") == 0
+    capsys.readouterr()
+    assert main(["report", str(out), "--csv", str(tmp_path / "x.csv")]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [

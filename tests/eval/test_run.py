@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pfp.errors import ConfigError, InputError, NothingUsable, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.eval.protocol import Protocol
 from pfp.eval.report import load_run, write_report
-from pfp.eval.run import RunSettings, prepare, run
+from pfp.eval.run import EmptyShard, RunSettings, prepare, run
 from pfp.eval.runs import read_run, read_runs
 from pfp.eval.score import ScoreSamples
 from pfp.eval.score_rows import Subject, choose, row_of, rows_of
@@ -426,12 +426,42 @@ def test_an_empty_shard_says_so(tmp_path: Path) -> None:
     ]
     sizes = []
     for each in settings:
-        with contextlib.suppress(NothingUsable):
+        with contextlib.suppress(EmptyShard):
             sizes.append(len(prepare(each).entries))
 
     assert sizes == [1]
-    with pytest.raises(NothingUsable, match="use fewer shards"):
+    with pytest.raises(EmptyShard, match="use fewer shards"):
         [prepare(each) for each in settings]
+
+
+def test_another_score_in_a_shard_is_no_silent_exchange(tmp_path: Path) -> None:
+    """What a run and its shard say otherwise of one sample and metric is refused by the reader."""
+    manifest = make_videos(tmp_path, num_groups=1)
+    out = tmp_path / "run"
+    score(manifest, out, ("psnr",))
+    score(manifest, out, ("psnr",), shard=(1, 1))
+    assert len(read_run(out).scores) == 2
+
+    score(manifest, out, ("psnr",), shard=(1, 1), protocol="vbench")
+
+    with pytest.raises(InputError, match=r"hold other scores of \w+0.mp4/psnr@1"):
+        read_run(out)
+
+
+def test_a_table_has_one_judge_and_names_it(tmp_path: Path) -> None:
+    """Two judges cannot stand in one column; that of each column is in the CSV."""
+    make_videos(tmp_path, num_groups=1, num_frames=24)
+    manifest = write(tmp_path, [{"video": "near0.mp4"}])
+    for answer in ("yes", "no"):
+        judge = f"fake:always-{answer}"
+        score(manifest, tmp_path / answer, ("instance.fraction",), judge=judge)
+    board = write_report(tmp_path / "yes")
+
+    assert {"instance.fraction@1": "fake:always-yes"} == board.judges
+    assert ",fake:always-yes" in (tmp_path / "yes/leaderboard.csv").read_text()
+    assert "looks at nothing" in (tmp_path / "yes/leaderboard.html").read_text()
+    with pytest.raises(InputError, match="fake:always-no and fake:always-yes with 2 different"):
+        load_run(tmp_path / "yes", tmp_path / "no")
 
 
 def test_a_history_of_its_own_replaces_the_switch(tmp_path: Path) -> None:

@@ -277,3 +277,11 @@ def test_raters_get_slots() -> None:
     assert plan.slot_of("a") == 0xE40C292C % 12
     assert plan.slot_of("foobar") == 0xBF9CF968 % 12
     assert {plan.slot_of(f"person {i}") for i in range(200)} == set(range(12))
+
+
+def test_a_manifest_given_twice_is_refused(manifest: Path, tmp_path: Path) -> None:
+    """Its comparisons would be shown twice, and nobody would notice."""
+    entries = read_manifest(manifest)
+
+    with pytest.raises(InputError, match="is given 2 times; give each manifest once"):
+        build_study([*entries, *entries], tmp_path / "study")

@@ -11,7 +11,7 @@ from pfp.eval.metrics.base import MetricCard
 
 COLUMNS: Final = (
     *("arm", "role", "metric", "unit", "direction", "mean", "low", "high"),
-    *("n", "coverage", "num_samples", "unscored", "protocol"),
+    *("n", "coverage", "num_samples", "unscored", "protocol", "judge"),
 )
 
 
@@ -40,5 +40,6 @@ def _row(board: Leaderboard, arm: Arm, card: MetricCard) -> dict[str, object]:
         "coverage": summary.coverage,
         "num_samples": cell.num_samples,
         "unscored": "; ".join(f"{reason} ({n})" for reason, n in cell.unscored.items()),
-        "protocol": board.protocol,
+        "protocol": board.protocols[card.metric_id],
+        "judge": board.judges.get(card.metric_id, ""),
     }

@@ -78,15 +78,22 @@ def _embedded(board: Leaderboard) -> str:
 
 def _masthead(board: Leaderboard) -> Markup:
     num_clips = len(board.clip_ids)
+    judges = sorted(set(board.judges.values()))
     facts = [
         ("clips" if board.is_retrieval else "prompts", str(num_clips)),
-        *([("frames per method", str(board.num_frames))] if board.num_frames else []),
+        *([("frames per method", str(board.num_frames))] if board.is_retrieval else []),
         ("model", ", ".join(board.model_ids)),
         ("protocol", words.protocol_names(board)),
+        *([("judge", ", ".join(judges))] if judges else []),
     ]
     notes = [
         tag("p", tag("b", tag("code", model)), f" {words.TINY_NOTE}", class_="caution")
         for model in words.tiny_models(board)
+    ]
+    notes += [
+        tag("p", tag("b", tag("code", judge)), " looks at nothing.", class_="caution")
+        for judge in judges
+        if words.is_fake(judge)
     ]
     return tag(
         "header",

@@ -120,7 +120,7 @@ class _Look(NamedTuple):
 
 
 def _change(arm: str, found: Drift, end: float, card: MetricCard) -> list[Markup | str]:
-    """The slope, times the length of the longest video."""
+    """The slope, times the time that is drawn."""
     slope = found.slope_per_second
     if slope.mean is None:
         return [tag("b", arm), ": too short for a slope"]

@@ -247,7 +247,11 @@ def _differences(board: Leaderboard, family: Family, *, titled: bool) -> Markup:
 
 def mended_section(board: Leaderboard) -> Markup | None:
     """What it changes to mend a reference's faults, on the clips that both forms have scored."""
-    pairs = mended_pairs(board.measured)
+    pairs = [
+        pair
+        for pair in mended_pairs(board.measured)
+        if board.judges.get(pair.mended.metric_id) == board.judges.get(pair.as_published.metric_id)
+    ]
     if not pairs:
         return None
     head = tag(

@@ -25,7 +25,8 @@ def render_latex(board: Leaderboard) -> str:
     """A ``table`` environment; equal scores give equal bytes."""
     columns = len(board.measured)
     heads = [_heading(card) for card in board.measured]
-    caption = ". ".join([words.headline(board), *words.how_to_read(board)[:1]])
+    notes = [*words.how_to_read(board)[:1], *words.judges(board)]
+    caption = f"{words.headline(board)}. {' '.join(notes)}".rstrip()
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -70,6 +71,6 @@ def _rows(board: Leaderboard, arm: Arm) -> list[str]:
         letters = board.letters.get(card.metric_id, {}).get(arm.name, "")
         shown = rf"\textbf{{{value}}}" if is_best else value
         values.append(rf"{shown}\textsuperscript{{{letters}}}" if letters else shown)
-        span = words.bounds(summary.low, summary.high, card)
-        spans.append(rf"{{\scriptsize {span}}}" if span else "")
+        below = [words.bounds(summary.low, summary.high, card), f"n {summary.n}"]
+        spans.append(rf"{{\scriptsize {' '.join(part for part in below if part)}}}")
     return [_line(values), _line(spans)] if any(spans) else [_line(values)]

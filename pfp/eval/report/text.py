@@ -30,16 +30,19 @@ def render_text(board: Leaderboard) -> str:
 def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
     """Two arms under every metric, one line each."""
     lines = []
+    titles = [f"{c.title}{words.unit_and_scale(c) if c.scale != 1 else ''}" for c in board.metrics]
+    width = max(8, *(len(title) + 2 for title in titles))
     for item in comparisons:
         card = _card(board, item)
+        title = titles[board.metrics.index(card)]
         p = words.p_value(item.difference.p_value)
         finding = words.finding(item, card)
         who = f"{item.arm} is " if finding in {words.BETTER, words.WORSE} else ""
         lines.append(
-            f"{card.title:<8}{words.difference_line(item.difference, card)}"
+            f"{title:<{width}}{words.difference_line(item.difference, card)}"
             f"{f', {p}' if p else ''}: {who}{finding}"
             if item.difference.mean is not None
-            else f"{card.title:<8}no shared clips"
+            else f"{title:<{width}}no shared clips"
         )
     return "\n".join(lines) + "\n"
 

@@ -119,6 +119,24 @@ def tiny_models(board: Leaderboard) -> list[str]:
     return [model for model in board.model_ids if model.split("/")[-1].startswith(TINY)]
 
 
+def judges(board: Leaderboard) -> list[str]:
+    """Who answered the questions of which metrics, a sentence for each."""
+    titles: dict[str, list[str]] = {}
+    for card in board.metrics:
+        if card.metric_id in board.judges:
+            titles.setdefault(board.judges[card.metric_id], []).append(card.title)
+    blind = ", which looks at nothing, so that these are no measurements"
+    return [
+        f"{', '.join(names)}: judged by {judge}{blind if is_fake(judge) else ''}."
+        for judge, names in titles.items()
+    ]
+
+
+def is_fake(judge: str) -> bool:
+    """Whether a judge says always the same."""
+    return judge.startswith("fake:")
+
+
 def drawn(board: Leaderboard) -> str:
     """What means and intervals are over."""
     return "clips" if board.is_retrieval else "prompts"
@@ -143,6 +161,7 @@ def how_to_read(board: Leaderboard) -> list[str]:
             "Methods that share a letter do not differ significantly under that metric (paired "
             f"bootstrap, Holm-adjusted over all pairs, level {1 - settings.confidence:.2g})."
         )
+    sentences += judges(board)
     if len(board.clip_ids) < FEW_CLIPS:
         sentences.append(
             f"With fewer than {FEW_CLIPS} {over} such intervals tend to be too narrow."

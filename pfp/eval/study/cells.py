@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,8 +45,16 @@ def choose_cells(
 
     Raises:
         ConfigError: a model is unknown, named twice, or both chosen and excluded.
-        InputError: fewer than two models are left, or no group has videos of all of them.
+        InputError: fewer than two models are left, no group has videos of all of them, or a model
+            has two samples of one id, as of a manifest that is given twice.
     """
+    counts = Counter((entry.model, entry.sample_id) for entry in entries)
+    (model, sample_id), count = counts.most_common(1)[0] if counts else (("", ""), 0)
+    if count > 1:
+        raise InputError(
+            f"sample {sample_id!r} of model {model!r} is given {count} times; give each manifest "
+            "once, and folders other names"
+        )
     known = sorted({entry.model for entry in entries})
     chosen = _chosen(known, models, excluded or {})
     by_group: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
