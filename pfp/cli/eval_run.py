@@ -229,8 +229,8 @@ def _validate(options: argparse.Namespace) -> int:
     models = sorted({entry.model for entry in entries})
     groups = {entry.group for entry in entries}
     print(
-        f"{len(entries)} samples are right, {len(problems)} lines are wrong; models: "
-        f"{', '.join(models) or 'none'}; {len(groups)} groups"
+        f"samples that are right: {len(entries)}, lines that are wrong: {len(problems)}; models: "
+        f"{', '.join(models) or 'none'}; groups: {len(groups)}"
     )
     for need in ("prompt", "shots", "reference", "history", "reference_faces"):
         print(f"  with {need:<16}{sum(bool(getattr(e.given, need)) for e in entries)}")

@@ -126,7 +126,7 @@ def test_validate_tells_right_from_wrong(
 ) -> None:
     """Every wrong line is printed, and the status says whether there was one."""
     assert main(["validate", str(manifest)]) == 0
-    assert "6 samples are right, 0 lines are wrong; models: far, near; 3 groups" in (
+    assert "samples that are right: 6, lines that are wrong: 0; models: far, near; groups: 3" in (
         capsys.readouterr().out
     )
     with manifest.open("a") as file:

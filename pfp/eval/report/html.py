@@ -118,8 +118,15 @@ def _lede(board: Leaderboard) -> str:
         )
     return (
         f"Videos for {words.count(len(board.clip_ids), 'prompt')}, looked at by "
-        f"{words.count(len(board.metrics), 'metric')}. What could not be measured has no number "
+        f"{_measured_of(board)}. What could not be measured has no number "
         "and is listed with its cure."
+    )
+
+
+def _measured_of(board: Leaderboard) -> str:
+    asked = words.count(len(board.metrics), "metric")
+    return (
+        asked if len(board.measured) == len(board.metrics) else f"{len(board.measured)} of {asked}"
     )
 
 

@@ -23,7 +23,8 @@ NO_INTERVAL = "no interval from one clip"
 
 def number(value: float, card: MetricCard) -> str:
     """A value as people read it, with the metric's decimals, without its unit."""
-    return f"{value * card.scale:.{card.decimals}f}"
+    text = f"{value * card.scale:.{card.decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def signed(value: float, card: MetricCard) -> str:
