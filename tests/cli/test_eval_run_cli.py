@@ -304,7 +304,10 @@ def test_doctor_tells_what_is_here_without_telling_keys(
 
     assert "av " in printed
     assert "weights missing, `pfp weights fetch lpips-alex`" in printed
-    assert "weights missing, `pfp weights import arcface-resnet18-110 FILE`" in printed
+    assert (
+        "weights missing, `pfp weights import arcface-resnet18-110 FILE --accept-noncommercial`"
+        in printed
+    )
     assert "sesame" not in printed
 
 
