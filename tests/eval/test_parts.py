@@ -146,22 +146,23 @@ def test_roles_and_the_focus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "low", "high", "expected"),
+    ("card", "low", "high", "n", "expected"),
     [
-        (PSNR, 0.1, 0.3, "better"),
-        (PSNR, -0.3, -0.1, "worse"),
-        (PSNR, -0.1, 0.1, "undecided"),
-        (LPIPS, 0.1, 0.3, "worse"),
-        (LPIPS, -0.3, -0.1, "better"),
-        (LPIPS, None, None, "too few shared clips"),
+        (PSNR, 0.1, 0.3, 6, "better"),
+        (PSNR, -0.3, -0.1, 6, "worse"),
+        (PSNR, -0.1, 0.1, 6, "undecided"),
+        (LPIPS, 0.1, 0.3, 6, "worse"),
+        (LPIPS, -0.3, -0.1, 6, "better"),
+        (PSNR, 0.1, 0.3, 5, "too few shared clips"),
+        (LPIPS, None, None, 0, "too few shared clips"),
     ],
 )
 def test_findings_know_which_way_is_better(
-    card: object, low: float | None, high: float | None, expected: str
+    card: object, low: float | None, high: float | None, n: int, expected: str
 ) -> None:
     """A positive difference is good for PSNR and bad for LPIPS; one across 0 decides nothing."""
     mean = None if low is None or high is None else (low + high) / 2
-    difference = Difference(mean=mean, low=low, high=high, p_value=None, n=3)
+    difference = Difference(mean=mean, low=low, high=high, p_value=None, n=n)
     item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=None)
 
     assert words.finding(item, card) == expected  # type: ignore[arg-type]
