@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeAlias
 
 from pfp.errors import InputError, NothingUsable
 from pfp.eval.aggregate import (
@@ -17,6 +18,7 @@ from pfp.eval.aggregate import (
     holm,
     paired_difference,
     summarise,
+    summarise_clustered,
     summarise_yes_no,
 )
 from pfp.eval.arms import ROLES, focus_of, role_of
@@ -31,6 +33,10 @@ GIVEN = "given"  # by a manifest: somebody's own videos
 SCORED = (RETRIEVE, GIVEN)
 
 
+# metric id -> arm -> a clip and a value for each video
+Videos: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[str, float]]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """What the rows of the table are computed from."""
@@ -38,6 +44,7 @@ class _Run:
     made: Sequence[GenerationRecord]
     scores: Sequence[ScoreRecord]
     cards: tuple[MetricCard, ...]
+    videos: Videos
     values: Values
     bootstrap: Bootstrap
 
@@ -65,11 +72,13 @@ def build_leaderboard(
             f"the run has {len(made)} retrieval samples or given videos and {len(scores)} scores; "
             "run the generate and score steps first"
         )
+    videos = _videos_of(made, scores)
     run = _Run(
         made=made,
         scores=scores,
         cards=_cards_of(scores),
-        values=_values_of(made, scores),
+        videos=videos,
+        values=_values_of(videos),
         bootstrap=bootstrap or Bootstrap(),
     )
     arms = _ordered([_arm_of(run, name) for name in _names(made)], run.cards)
@@ -84,6 +93,7 @@ def build_leaderboard(
         focus=focus,
         clip_ids=tuple(sorted({record.clip_id for record in made})),
         values=run.values,
+        num_videos=_num_videos_of(videos),
         letters=_letters(run, [arm for arm in arms if arm.role == "method"]),
         is_retrieval=all(record.task == RETRIEVE for record in made),
         num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
@@ -152,17 +162,34 @@ def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
     return tuple(card for metric_id, card in cards.items() if metric_id in present)
 
 
-def _values_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Values:
-    """Each clip's mean, for every metric and every arm, also for arms without any."""
+def _videos_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Videos:
+    """Each video's value, for every metric and every arm, also for arms without any."""
     pairs: dict[str, dict[str, list[tuple[str, float]]]] = {}
     for score in scores:
         of_arm = pairs.setdefault(score.metric, {arm: [] for arm in _names(made)})
         if score.value is not None:
             of_arm[score.arm].append((score.clip_id, score.value))
+    return dict(sorted(pairs.items()))
+
+
+def _values_of(videos: Videos) -> Values:
+    """Each clip's mean, which is what arms are compared by."""
     return {
         metric_id: {arm: clip_means(found) for arm, found in of_arm.items()}
-        for metric_id, of_arm in sorted(pairs.items())
+        for metric_id, of_arm in videos.items()
     }
+
+
+def _num_videos_of(videos: Videos) -> dict[str, dict[str, dict[str, int]]]:
+    """How many videos' mean a clip's value is, where that is more than one."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for metric_id, of_arm in videos.items():
+        for arm, pairs in of_arm.items():
+            counts = Counter(clip for clip, _ in pairs)
+            several = {clip: count for clip, count in sorted(counts.items()) if count > 1}
+            if several:
+                found.setdefault(metric_id, {})[arm] = several
+    return found
 
 
 def _arm_of(run: _Run, name: str) -> Arm:
@@ -189,8 +216,15 @@ def _arm_of(run: _Run, name: str) -> Arm:
 
 
 def _summary(run: _Run, card: MetricCard, name: str, num_expected: int) -> Summary:
-    """A share of yes has Wilson's interval, as long as each clip has one answer."""
+    """Each video weighs the same, and all of a clip are drawn together.
+
+    A share of yes has Wilson's interval, as long as each clip has one answer.
+    """
     of_arm = run.values[card.metric_id][name]
+    videos = run.videos[card.metric_id][name]
+    if len(videos) > len(of_arm):
+        found = summarise_clustered(videos, num_expected=num_expected, bootstrap=run.bootstrap)
+        return replace(found, n=len(of_arm))
     if card.is_yes_no and set(of_arm.values()) <= {0.0, 1.0}:
         confidence = run.bootstrap.confidence
         return summarise_yes_no(of_arm, num_expected=num_expected, confidence=confidence)

@@ -64,6 +64,7 @@ class Leaderboard:
     focus: str | None
     clip_ids: tuple[str, ...]
     values: Values
+    num_videos: Mapping[str, Mapping[str, Mapping[str, int]]]  # behind a value, if several
     letters: Mapping[str, Mapping[str, str]]  # metric id -> method -> ``pfp.eval.significance``
     num_frames: int
     is_retrieval: bool  # frames that a memory gave back; else somebody's videos
@@ -141,6 +142,7 @@ class Leaderboard:
             "comparisons": [_comparison_json(item) for item in self.comparisons],
             "clip_ids": list(self.clip_ids),
             "values": self.values,
+            "num_videos": self.num_videos,
             "letters": self.letters,
             "num_frames": self.num_frames,
             "seeds": list(self.seeds),

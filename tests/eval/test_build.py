@@ -185,6 +185,35 @@ def test_everything_in_the_json_can_be_recomputed() -> None:
         assert arm["cells"]["psnr@1"]["mean"] == pytest.approx(sum(values) / len(values))
 
 
+def test_each_video_weighs_the_same_and_prompts_are_drawn_whole() -> None:
+    """Three videos of one clip and one of another: the mean is that of four."""
+    made, scores = run(num_clips=2)
+    more = [
+        (replace(record, sample_id=f"{record.sample_id}/{seed}", seed=seed), score)
+        for record, score in zip(made, scores, strict=True)
+        if record.clip_id == "clip1"
+        for seed in (1, 2)
+    ]
+    made = [*made, *(record for record, _ in more)]
+    scores = [
+        *scores,
+        *(
+            replace(score, sample_id=record.sample_id, score_id=f"{record.sample_id}/psnr@1")
+            for record, score in more
+        ),
+    ]
+
+    board = build_leaderboard(made, scores)
+
+    summary = board.arms[0].cells["psnr@1"].summary
+    assert (20.0 + 3 * 21.0) / 4 == summary.mean
+    assert (20.0, 21.0, 2) == (summary.low, summary.high, summary.n)
+    assert {"clip1": 3} == board.num_videos["psnr@1"]["proposed 4x4x2"]
+    means, counts = board.values["psnr@1"]["proposed 4x4x2"], {"clip0": 1, "clip1": 3}
+    again = sum(means[clip] * count for clip, count in counts.items()) / sum(counts.values())
+    assert again == summary.mean
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     """Tables read in another order give the same leaderboard."""
     made, scores = run()

@@ -149,8 +149,9 @@ def how_to_read(board: Leaderboard) -> list[str]:
         return []
     settings = board.bootstrap
     over = drawn(board)
+    means = f"videos, those of one of the {over} drawn together" if board.num_videos else over
     intervals = (
-        f"Mean over {over}; in brackets the {100 * settings.confidence:g} % interval of a "
+        f"Mean over {means}; in brackets the {100 * settings.confidence:g} % interval of a "
         f"percentile bootstrap over {over} ({settings.num_draws} draws, seed {settings.seed}); n "
         f"counts the {over} with a value, the percentage is their share of the {over} asked for."
     )
