@@ -44,7 +44,7 @@ test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"] [WORKERS=2]
 	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 parity: $(DEV_STAMP) ## Compare every metric with its reference and write docs/parity.md
-	$(PY) -m pytest -m parity --parity docs/parity.md $(ARGS)
+	$(PY) -m pytest -m parity --parity=docs/parity.md $(ARGS)
 
 lint: $(DEV_STAMP) ## Check style, types and import rules
 	$(PY) -m ruff check .

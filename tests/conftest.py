@@ -40,7 +40,7 @@ PARITY = pytest.StashKey[list[Parity]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--parity FILE`` writes what the tests marked ``parity`` measured."""
+    """``--parity=FILE`` writes what the tests marked ``parity`` measured."""
     parser.addoption("--parity", metavar="FILE", type=Path, help="write docs/parity.md")
 
 

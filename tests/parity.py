@@ -1,6 +1,6 @@
 """What the tests that compare with references measured, as docs/parity.md shows it.
 
-``python -m pytest --parity docs/parity.md -m parity`` (``make parity``) runs them and writes it.
+``python -m pytest --parity=docs/parity.md -m parity`` (``make parity``) runs them and writes it.
 """
 
 from __future__ import annotations
