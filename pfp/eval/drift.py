@@ -61,6 +61,20 @@ class Track:
         return cls(cluster=cluster, seconds_T=seconds_T, value_T=value_T)
 
     @classmethod
+    def of_clips(cls, cluster: str, clips: Sequence[Mapping[str, Any]], *, fps: float) -> Track:
+        """From a video that was measured in clips: each one's value at its middle.
+
+        clips: with ``start_frame``, ``end_frame`` and ``value``; null values are left out.
+        """
+        known = [clip for clip in clips if clip["value"] is not None]
+        middles = [(clip["start_frame"] + clip["end_frame"]) / 2 / fps for clip in known]
+        return cls(
+            cluster=cluster,
+            seconds_T=np.array(middles, dtype=np.float64),
+            value_T=np.array([clip["value"] for clip in known], dtype=np.float64),
+        )
+
+    @classmethod
     def of_evidence(
         cls,
         cluster: str,

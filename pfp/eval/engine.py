@@ -297,7 +297,8 @@ class _Pass:
             if isinstance(outcome, Exception):
                 return outcome  # a clip that failed fails the video
             found.append((clip, outcome))
-        return mean_over_clips(found)
+        joined = mean_over_clips(found)  # with what it takes to draw the clips over time
+        return replace(joined, evidence={"fps": self._extent.fps, **joined.evidence})
 
 
 def _last_first(name: str, asked: Sequence[int], there: range) -> list[int]:

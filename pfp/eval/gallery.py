@@ -138,7 +138,7 @@ def _retrieval(
 ) -> Retrieval:
     records = [by_arm[arm] for arm in arms if arm in by_arm]
     true = _first_length(run_directory, [record.reference_uri for record in records])
-    alone = _first_length(run_directory, [record.video_uri for record in records])
+    alone = true or _first_length(run_directory, [record.video_uri for record in records])
     uri, num_frames = true or (None, alone[1] if alone is not None else 0)
     index = num_frames // 2
     true_frames = _frames_at(run_directory, uri, [index])

@@ -171,6 +171,7 @@ def value_of(
     if not clips:
         return None
     found = mean_over_clips(clips)
+    found = replace(found, evidence={**evidence, **found.evidence})
     if any(value.unscored_reason == NOT_ASKED for _, value in clips):
         return unscored(NOT_ASKED, found.evidence, num_frames)
     return replace(found, num_frames=num_frames)

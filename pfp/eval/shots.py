@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 
-from pfp.errors import PermanentError
+from pfp.errors import Unmeasurable
 from pfp.eval.metrics.base import Shot
 from pfp.eval.protocol import Protocol
 from pfp.eval.streams import frames_of
@@ -19,16 +19,20 @@ def storyboard_shots(shots: Sequence[Shot], num_frames: int, fps: float) -> list
     """The frames that begin within each shot of a storyboard; gaps between shots are no shot.
 
     Raises:
-        PermanentError: there is no shot, or one of which the video shows nothing.
+        Unmeasurable: there is no shot, or one of which the video shows nothing.
     """
     if not shots:
-        raise PermanentError("there is no storyboard; give one in the manifest, or use --cuts none")
+        raise Unmeasurable(
+            "no_storyboard",
+            "there is no storyboard; give one in the manifest, or use --cuts none",
+        )
     spans = [_span(shot, num_frames, fps) for shot in shots]
     for number, (shot, span) in enumerate(zip(shots, spans, strict=True)):
         if not span:
-            raise PermanentError(
+            raise Unmeasurable(
+                "shot_without_frames",
                 f"shot {number} of the storyboard, {shot.start_seconds:g} to {shot.end_seconds:g} "
-                f"s, has no frame in {num_frames} frames at {fps:g} fps; mend the storyboard"
+                f"s, has no frame in {num_frames} frames at {fps:g} fps; mend the storyboard",
             )
     return spans
 

@@ -57,6 +57,24 @@ def test_the_curve_is_the_mean_of_each_second(loaded: Loaded) -> None:
         assert [40.0 - second for second in range(10)] == pytest.approx(means)
 
 
+def test_what_is_measured_in_clips_has_a_curve_of_clips(loaded: Loaded) -> None:
+    """Any metric of 2 s clips is drawn at their middles; a clip without a value leaves a gap."""
+    board, scores = loaded
+    clips = [
+        {"start_frame": 4 * n, "end_frame": 4 * n + 4, "value": None if n == 1 else 1.0 - n / 10}
+        for n in range(4)
+    ]
+    evidence = json.dumps({"fps": 2.0, "clips": clips})
+
+    (by_arm,) = drift_curves(
+        board, [replace(score, evidence=evidence) for score in scores]
+    ).values()
+
+    for found in by_arm.values():
+        means = [each.summary.mean for each in found.bins]
+        assert [None, 1.0, None, None, None, 0.8, None, 0.7] == pytest.approx(means)
+
+
 def test_the_drawing_says_the_fall_in_words_and_lines(loaded: Loaded) -> None:
     """Each method's line falls evenly from left to right, and its change is told with the unit."""
     board, scores = loaded

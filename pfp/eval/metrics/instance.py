@@ -157,8 +157,32 @@ COMPAT: Final = _Rule(
 FRACTION: Final = _Rule(read=is_yes, value_of=_fraction_good, stop_at_bad=False)
 
 
+class _OfWindows(JudgedMetric):
+    """A rule over what a judge says of each window."""
+
+    prompt_id: ClassVar = PROMPT
+    rule_params: ClassVar = RULE_PARAMS
+    rule: ClassVar[_Rule]
+
+    def shown(self, sample: Sample) -> Sequence[int]:
+        """The frames of all windows."""
+        return sorted({index for window in windows_of(sample) for index in window.indices})
+
+    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+        """Any video with a frame in every window (``Unmeasurable``)."""
+        return _Windows(sample, windows_of(sample), hearing, self.rule)
+
+    @classmethod
+    def decide_again(
+        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+    ) -> MetricValue:
+        """The same windows, in the order in which they were asked about."""
+        num_windows = evidence["num_windows"]
+        return decide(cls.rule, stored.judgements, num_windows, stored.evidence(), num_frames)
+
+
 @final
-class InstanceVBench2(JudgedMetric):
+class InstanceVBench2(_OfWindows):
     """1 if the judge sees no bad window, else 0."""
 
     card: ClassVar = _card(
@@ -171,28 +195,11 @@ class InstanceVBench2(JudgedMetric):
         parser="strict",
     )
 
-    prompt_id: ClassVar = PROMPT
-    rule_params: ClassVar = RULE_PARAMS
-
-    def shown(self, sample: Sample) -> Sequence[int]:
-        """The frames of all windows."""
-        return _frames_of(sample)
-
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
-        """Any video with a frame in every window (``Unmeasurable``)."""
-        return _Windows(sample, windows_of(sample), hearing, BINARY)
-
-    @classmethod
-    def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
-    ) -> MetricValue:
-        """The same windows, in the order in which they were asked about."""
-        num_windows = evidence["num_windows"]
-        return decide(BINARY, stored.judgements, num_windows, stored.evidence(), num_frames)
+    rule: ClassVar = BINARY
 
 
 @final
-class InstanceVBench2Compat(JudgedMetric):
+class InstanceVBench2Compat(_OfWindows):
     """``instance.vbench2`` read as VBench-2.0 reads it, from the same answers."""
 
     card: ClassVar = _card(
@@ -207,28 +214,11 @@ class InstanceVBench2Compat(JudgedMetric):
         too_short=1.0,
     )
 
-    prompt_id: ClassVar = PROMPT
-    rule_params: ClassVar = RULE_PARAMS
-
-    def shown(self, sample: Sample) -> Sequence[int]:
-        """The frames of all windows."""
-        return _frames_of(sample)
-
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
-        """Any video with a frame in every window (``Unmeasurable``)."""
-        return _Windows(sample, windows_of(sample), hearing, COMPAT)
-
-    @classmethod
-    def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
-    ) -> MetricValue:
-        """The same windows, in the order in which they were asked about."""
-        num_windows = evidence["num_windows"]
-        return decide(COMPAT, stored.judgements, num_windows, stored.evidence(), num_frames)
+    rule: ClassVar = COMPAT
 
 
 @final
-class InstanceFraction(JudgedMetric):
+class InstanceFraction(_OfWindows):
     """The fraction of windows that the judge does not find bad."""
 
     card: ClassVar = _card(
@@ -241,28 +231,7 @@ class InstanceFraction(JudgedMetric):
         parser="strict",
     )
 
-    prompt_id: ClassVar = PROMPT
-    rule_params: ClassVar = RULE_PARAMS
-
-    def shown(self, sample: Sample) -> Sequence[int]:
-        """The frames of all windows."""
-        return _frames_of(sample)
-
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
-        """Any video with a frame in every window (``Unmeasurable``)."""
-        return _Windows(sample, windows_of(sample), hearing, FRACTION)
-
-    @classmethod
-    def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
-    ) -> MetricValue:
-        """The same windows, in the order in which they were asked about."""
-        num_windows = evidence["num_windows"]
-        return decide(FRACTION, stored.judgements, num_windows, stored.evidence(), num_frames)
-
-
-def _frames_of(sample: Sample) -> list[int]:
-    return sorted({index for window in windows_of(sample) for index in window.indices})
+    rule: ClassVar = FRACTION
 
 
 class _Windows(Measurement):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pfp.eval.aggregate import Bootstrap
 from pfp.eval.drift import Bin, Drift, Track, drift
@@ -26,16 +26,13 @@ DASHES: Final = ("", "7 4", "2 4", "9 3 2 3")  # methods beside the focus share 
 
 
 def drift_curves(board: Leaderboard, scores: Sequence[ScoreRecord]) -> Curves:
-    """Curves by metric and method, of metrics that keep a value for every frame of long videos."""
+    """Curves by metric and method, of long videos that were measured frame by frame or in clips."""
     methods = {arm.name for arm in board.arms_of("method")}
     cap = {card.metric_id: card.high for card in board.metrics}
     tracks: dict[str, dict[str, list[Track]]] = {}
     for score in scores:
         evidence = json.loads(score.evidence) if score.evidence else {}
-        if score.arm in methods and {"per_frame", "fps"} <= evidence.keys():
-            track = Track.of_evidence(
-                score.clip_id, evidence, fps=evidence["fps"], null_value=cap.get(score.metric)
-            )
+        if score.arm in methods and (track := _track(score, evidence, cap.get(score.metric))):
             tracks.setdefault(score.metric, {}).setdefault(score.arm, []).append(track)
     found = {}
     for metric, by_arm in sorted(tracks.items()):
@@ -47,6 +44,17 @@ def drift_curves(board: Leaderboard, scores: Sequence[ScoreRecord]) -> Curves:
                 for arm in sorted(by_arm)
             }
     return found
+
+
+def _track(score: ScoreRecord, evidence: Mapping[str, Any], cap: float | None) -> Track | None:
+    """None of evidence that has no values over time."""
+    if "fps" not in evidence:
+        return None
+    if "clips" in evidence:
+        return Track.of_clips(score.clip_id, evidence["clips"], fps=evidence["fps"])
+    if "per_frame" in evidence:
+        return Track.of_evidence(score.clip_id, evidence, fps=evidence["fps"], null_value=cap)
+    return None
 
 
 def drift_section(board: Leaderboard, curves: Curves) -> Markup | None:
