@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from pfp.schema.redaction import redact
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -62,7 +64,10 @@ VERDICT_TYPE = pa.struct(
 
 
 def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
-    """The Arrow struct (``VERDICT_TYPE``) of a verdict; fields that do not apply are null."""
+    """The Arrow struct (``VERDICT_TYPE``) of a verdict; fields that do not apply are null.
+
+    Its words are stored without secrets: they may quote what a server said.
+    """
     struct: dict[str, object] = dict.fromkeys(field.name for field in VERDICT_TYPE)
     match verdict:
         case Kept():
@@ -71,7 +76,7 @@ def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
             struct |= {
                 "kind": "dropped",
                 "reason": verdict.reason,
-                "detail": verdict.detail,
+                "detail": redact(verdict.detail),
                 "score": verdict.score,
                 "threshold": verdict.threshold,
             }
@@ -79,7 +84,7 @@ def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
             struct |= {
                 "kind": "failed",
                 "error": verdict.error,
-                "message": verdict.message,
+                "message": redact(verdict.message),
                 "attempts": verdict.attempts,
                 "retryable": verdict.retryable,
             }

@@ -12,6 +12,7 @@ from google import genai
 from google.genai import types
 
 from pfp.errors import ConfigError
+from pfp.schema.redaction import remember_secret
 from pfp.vlm.service_errors import RETRY_STATUS
 
 KEY_VARIABLE: Final = "GEMINI_API_KEY"
@@ -82,6 +83,7 @@ class GeminiClient:
                 f"or {self._instead}"
             )
             raise ConfigError(message)
+        remember_secret(key)
         return key
 
     def _http_options(self, http: httpx.Client) -> types.HttpOptions:

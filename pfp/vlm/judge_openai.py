@@ -13,6 +13,7 @@ import httpx
 
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
+from pfp.schema.redaction import remember_secret
 from pfp.vlm.answer import Answer
 from pfp.vlm.frames import JPEG_QUALITY
 from pfp.vlm.judge import FramesQuestion, Judgement, read_answer
@@ -102,6 +103,7 @@ class OpenAIJudge:
                 f"{self._key_variable} is not set; export the key of {self._url}, "
                 "or name no key_variable if the server needs none"
             )
+        remember_secret(key)
         return {"Authorization": f"Bearer {key}"}
 
     def _body(self, question: FramesQuestion) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pfp.errors import PermanentError, RetryableError, RowError
+from pfp.schema.redaction import redact
 
 # A request is repeated for these and for connections that fail or time out, and for nothing else:
 # a request that was refused stays refused.
@@ -47,6 +48,6 @@ def unreadable_response(service: str, error: object) -> RetryableError:
 
 
 def short(value: object) -> str:
-    """A message on one line, at most 300 characters of it."""
-    text = " ".join(str(value).split()) or type(value).__name__
+    """A message on one line, at most 300 characters of it, without secrets that it echoes."""
+    text = redact(" ".join(str(value).split())) or type(value).__name__
     return text if len(text) <= MAX_MESSAGE_LENGTH else f"{text[:MAX_MESSAGE_LENGTH]}..."
