@@ -11,10 +11,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from pfp.errors import InputError, PfpError
+from pfp.cli.command import GOES_ON, exit_status, prints_safely
+from pfp.errors import InputError
 from pfp.io.render import make_clips
 from pfp.runtime import ConsoleProgress, StageReport, connect, summary
 from pfp.runtime.peak import PeakMemory
@@ -40,6 +42,7 @@ STAGES: Final[tuple[tuple[Callable[..., list[StageReport]], Mapping[str, Any]], 
 )
 
 
+@prints_safely
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; 0, 2 when nothing usable was left or the input is bad."""
     parser = argparse.ArgumentParser(
@@ -53,21 +56,15 @@ def main(argv: list[str] | None = None) -> int:
         "--preset", choices=("demo", "debug"), default="demo", help="debug: as little as possible"
     )
     arguments = parser.parse_args(argv)
-    try:
-        run_demo(
-            arguments.out,
-            arguments.videos,
-            fresh=arguments.fresh,
-            engine=arguments.engine,
-            preset=arguments.preset,
-        )
-    except PfpError as error:
-        print(f"pfp demo: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("pfp demo: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    run = partial(
+        run_demo,
+        arguments.out,
+        arguments.videos,
+        fresh=arguments.fresh,
+        engine=arguments.engine,
+        preset=arguments.preset,
+    )
+    return exit_status("pfp demo", run, stopped=GOES_ON)
 
 
 def run_demo(out: str, videos: str | None, *, fresh: bool, engine: Engine, preset: str) -> None:

@@ -24,7 +24,8 @@ from typing import Any, Final
 
 import torch
 
-from pfp.errors import ConfigError, PfpError
+from pfp.cli.command import GOES_ON, exit_status, prints_safely
+from pfp.errors import ConfigError
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 from pipelines.eval.table1_page import write_page
@@ -84,6 +85,7 @@ class Settings:
         return tuple(sorted({max(1, num // 4), max(1, num // 2), num}))
 
 
+@prints_safely
 def main(argv: list[str] | None = None) -> int:
     """Run all steps that are not done yet, then write the page."""
     parser = argparse.ArgumentParser(
@@ -97,7 +99,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--arms", nargs="+", help="names of arms (default: all)")
     parser.add_argument("--out", type=Path, help="folder for the page (default: --work)")
     given = parser.parse_args(argv)
-    try:
+
+    def make_table() -> None:
         settings = Settings(
             train=TrainPlan(num_steps=given.steps),
             seeds=tuple(given.seeds),
@@ -105,10 +108,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         run(given.work, settings, given.videos)
         write_page(given.out or given.work, read_scores(given.work / "scores"), facts(given.work))
-    except PfpError as error:
-        print(f"table1: {error}", file=sys.stderr)
-        return error.exit_status
-    return 0
+
+    return exit_status("table1", make_table, stopped=GOES_ON)
 
 
 def arms_named(names: Sequence[str]) -> tuple[Arm, ...]:

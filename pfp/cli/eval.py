@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from pfp.cli import elo, eval_look, eval_read, eval_run, study
-from pfp.cli.pipes import quiet_when_unread
-from pfp.errors import PfpError
+from pfp.cli.command import exit_status, prints_safely
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,16 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@quiet_when_unread
+@prints_safely
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a wrong input is one sentence on stderr and exit status 2."""
     options = build_parser().parse_args(argv)
-    try:
-        status = options.run(options)
-    except PfpError as error:
-        print(f"pfp-eval: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("pfp-eval: stopped", file=sys.stderr)
-        return 130
-    return int(status or 0)
+    return exit_status("pfp-eval", lambda: options.run(options))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pfp.cli.command import say
 from pfp.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -82,10 +82,9 @@ def _warn_of_missing_shards(runs: Sequence[str]) -> None:
     for run in runs:
         missing, total = missing_shards(run)
         if missing:
-            print(
+            say(
                 f"pfp-eval: {run} has {total - missing} of {total} shards; report again when all "
-                "are there",
-                file=sys.stderr,
+                "are there"
             )
 
 
@@ -105,7 +104,7 @@ def _compare(options: argparse.Namespace) -> int:
     print(render_comparison(board, found), end="")
     failures = broken(gates, found)
     for failure in failures:
-        print(f"pfp-eval: failed: {failure}", file=sys.stderr)
+        say(f"pfp-eval: failed: {failure}")
     return 1 if failures else 0
 
 

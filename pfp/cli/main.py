@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from pfp import __version__
-from pfp.cli.pipes import quiet_when_unread
-from pfp.errors import ConfigError, PfpError
+from pfp.cli.command import exit_status, prints_safely, run_command
+from pfp.errors import ConfigError
 
 
-@quiet_when_unread
+@prints_safely
 def main(argv: list[str] | None = None) -> int:
     """Run ``pfp``; 0, or 2 for bad input, with one sentence on standard error."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "demo":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
-        status = int(arguments.run(arguments, rest))
-    except PfpError as error:
-        print(f"pfp {arguments.command}: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print(f"pfp {arguments.command}: stopped", file=sys.stderr)
-        return 130
-    return status
+    return exit_status(f"pfp {arguments.command}", lambda: arguments.run(arguments, rest))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +57,7 @@ def _demo(arguments: argparse.Namespace, rest: list[str]) -> int:
     if find_spec("pipelines") is None or not Path("pipelines/demo.py").is_file():
         message = "the pipelines are not here; run it from the root of a pfp checkout (make demo)"
         raise ConfigError(message)
-    return subprocess.call([sys.executable, "-m", "pipelines.demo", *rest])
+    return run_command([sys.executable, "-m", "pipelines.demo", *rest])
 
 
 def _make_clips(arguments: argparse.Namespace, rest: list[str]) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.cli.settings import with_settings
-from pfp.errors import PfpError
 from pfp.runtime import ConsoleProgress
 
 _SHARED_OPTIONS = frozenset({"preset", "input", "output", "engine", "set"})
 
 
+@prints_safely
 def stage_main(
     name: str,
     purpose: str,
@@ -42,7 +42,8 @@ def stage_main(
         add_options(parser)
     arguments = parser.parse_args(argv)
     own = {key: value for key, value in vars(arguments).items() if key not in _SHARED_OPTIONS}
-    try:
+
+    def run_stage() -> None:
         run(
             with_settings(presets[arguments.preset](), arguments.set),
             input_directory=(arguments.input or arguments.output).rstrip("/"),
@@ -51,10 +52,5 @@ def stage_main(
             progress=ConsoleProgress(),
             **own,
         )
-    except PfpError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print(f"{name}: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_status(name, run_stage, stopped=GOES_ON)

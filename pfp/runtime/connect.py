@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -44,7 +46,7 @@ def connect(engine: str, *, num_cpus: int | None = None) -> Iterator[None]:
     unset = {name: value for name, value in _QUIET.items() if name not in os.environ}
     with environment(unset):
         address = os.environ.get("RAY_ADDRESS")
-        with _stderr_without("RAY_BACKEND_LOG_LEVEL"):
+        with _stderr_without("RAY_BACKEND_LOG_LEVEL"), _own_sigterm():
             _join(ray, address) if address else _start(ray, num_cpus)
         try:
             yield
@@ -117,6 +119,17 @@ def _start(ray: Any, num_cpus: int | None) -> None:
                 raise InputError(message) from error
         else:
             return
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Puts this program's handler of SIGTERM back, which Ray replaces by a silent exit."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(handler) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

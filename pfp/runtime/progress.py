@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pfp.runtime.report import StageReport
+from pfp.schema.redaction import printable, redact
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -92,7 +93,8 @@ class ConsoleProgress:
     def note(self, text: str) -> None:
         """Shows the text before the bar, or as a line if the last one is ten seconds old."""
         if self._bar is not None:
-            self._bar.update(self._task, description=f"{self._name} ({text})")
+            safe = printable(redact(text))
+            self._bar.update(self._task, description=f"{self._name} ({safe})")
             return
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -131,7 +133,8 @@ class ConsoleProgress:
             self._unit = "rows"
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        safe = printable(redact(text))
+        self._console.print(safe, markup=False, highlight=False, soft_wrap=True)
 
 
 def _bar(console: Any) -> Any:
@@ -139,7 +142,7 @@ def _bar(console: Any) -> Any:
     from rich.progress import Progress as RichProgress
 
     return RichProgress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 
+from pfp.cli.command import say
 from pfp.errors import NothingUsable
 from pfp.io.digests import sha256_json
 from pfp.io.tables import read_records, read_table
@@ -68,7 +68,7 @@ def run(
     for name in config.arms:
         start = start_folder(config, name, output_directory)
         checks.check_start(start, config.arm(name), vae_sha256)
-    print(device_memory(config, [latents[clip].hr_shape for clip in latents]), file=sys.stderr)
+    say(device_memory(config, [latents[clip].hr_shape for clip in latents]))
     keys = data_keys(input_directory, [latents[clip].result_key for clip in train_clips])
     inputs = train_inputs(config, output_directory, vae_sha256, train_clips, sha256_json(keys))
     with connect(engine), following(Path(output_directory) / CHECKPOINTS, progress):
@@ -84,7 +84,7 @@ def run(
     if not report.kept:
         raise NothingUsable(f"no arm could be trained: {failures[0]}")
     for failure in failures:
-        print(failure, file=sys.stderr)
+        say(failure)
     return [report]
 
 

@@ -24,7 +24,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from numpy.typing import NDArray
 
-from pfp.errors import PfpError
+from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.models._folders import weights_sha256
 from pfp.models.memory_dit import ArmConfig, MemoryDiT
 from pfp.models.text.tiny import TinyTextEncoder
@@ -72,6 +72,7 @@ class Recipe:
     seed: int = 0
 
 
+@prints_safely
 def main(argv: list[str] | None = None) -> int:
     """Run all steps that are not done yet."""
     parser = argparse.ArgumentParser(
@@ -84,7 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     work, out = arguments.work, arguments.out or arguments.work / "tiny"
     recipe = Recipe()
-    try:
+
+    def make_family() -> None:
         work.mkdir(parents=True, exist_ok=True)
         step("windows", work / "windows", lambda: make_windows(work, recipe, arguments.images))
         step("vae", out / "vae", lambda: make_vae(work, out, recipe))
@@ -93,10 +95,8 @@ def main(argv: list[str] | None = None) -> int:
         for arm in TINY_ARMS:
             step(arm, out / "arms" / arm, partial(make_arm, arm, work, out, recipe))
         write_card(out, asdict(recipe), arguments.clips)
-    except PfpError as error:
-        print(f"tiny family: {error}", file=sys.stderr)
-        return error.exit_status
-    return 0
+
+    return exit_status("tiny family", make_family, stopped=GOES_ON)
 
 
 def step(name: str, output: Path, work: Callable[[], None]) -> None:
