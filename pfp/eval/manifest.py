@@ -33,6 +33,7 @@ from pfp.errors import InputError, PfpError
 from pfp.eval.metrics import Shot
 from pfp.eval.streams import Given
 from pfp.io.digests import sha256_json
+from pfp.io.filesystems import check_uri
 from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
 
@@ -288,6 +289,10 @@ def _place(name: str, value: object, folder: Path) -> str:
     if not isinstance(value, str):
         raise _Problem(f"{name} is {value!r}; write a path")
     if "://" in value:
+        try:
+            check_uri(value)
+        except InputError as error:
+            raise _Problem(f"{name}: {error}") from error
         return value
     try:
         path = folder / value

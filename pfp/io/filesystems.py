@@ -31,6 +31,7 @@ _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
 }
+_REGION: Final = re.compile("region=[a-z0-9-]{1,40}")
 _STORE_REFUSES = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|SIGNATURE_DOES_NOT_MATCH"
     r"|NO_SUCH_BUCKET|EXPIRED_TOKEN|HTTP status 40[13]"
@@ -40,18 +41,49 @@ _STORE_REFUSES = re.compile(
 def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     """The file system and the path on it of a local path or a URI (``file://``, ``s3://``, ``gs://``).
 
-    A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``. Requests
-    to S3 fail within a minute when nothing answers (``S3_STALL_SECONDS``, three attempts).
+    A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``, and so is
+    a URI that says more than where something lies (``check_uri``). Requests to S3 fail within a
+    minute when nothing answers (``S3_STALL_SECONDS``, three attempts).
     """
     text = str(uri)
     if "://" not in text:
         return pafs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+    check_uri(text)
     try:
         filesystem, path = pafs.FileSystem.from_uri(text)
     except (ArrowInvalid, OSError, NotImplementedError) as error:
         message = f"{text} cannot be opened ({error}); give a local path, s3:// or gs://"
         raise InputError(message) from error
     return _impatient(filesystem) if text.startswith("s3://") else filesystem, path
+
+
+def check_uri(uri: str) -> None:
+    """Raise ``InputError`` for a URI with credentials, or with settings of the connection.
+
+    URIs stand in manifests, tables and messages, where no secret belongs, and a manifest of
+    somebody else's must not choose the server that requests with our credentials go to. Both come
+    from the environment; a URI may name a bucket's region. Nothing of the credentials is quoted.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme == "file":
+        return
+    address, _, query = rest.partition("?")
+    user, at, place = address.rpartition("@")
+    if at and user != "anonymous":
+        raise InputError(
+            f"{scheme}://...@{place} holds credentials, which would be stored; take them out of "
+            "the URI, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what your store reads"
+        )
+    names = {pair.partition("=")[0] for pair in query.split("&")}
+    if query and not (_REGION.fullmatch(query) or names <= {""}):
+        raise InputError(
+            f"{scheme}://{address} has the settings {', '.join(sorted(names))}; leave out all but "
+            "region, and name another server in the environment (AWS_ENDPOINT_URL for S3, "
+            "CLOUD_STORAGE_EMULATOR_ENDPOINT for Google)"
+        )
+    if "#" in rest:
+        # What follows would be dropped without a word, and another file be opened.
+        raise InputError(f"{uri} holds a '#'; write %23 for it")
 
 
 def _impatient(filesystem: pafs.FileSystem) -> pafs.FileSystem:

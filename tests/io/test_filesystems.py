@@ -32,10 +32,38 @@ def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
 
 
 def test_an_object_store_uri_is_resolved_without_a_connection() -> None:
-    """Region and endpoint come from the URI; nothing is asked of the network."""
-    filesystem, path = resolve("s3://key:secret@bucket/runs?region=eu-west-1&scheme=http")
+    """The region comes from the URI; nothing is asked of the network."""
+    filesystem, path = resolve("s3://bucket/runs?region=eu-west-1")
     assert "s3" == filesystem.type_name
     assert "bucket/runs" == path
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("s3://KEY:SECRET@bucket/x", r"s3://\.\.\.@bucket/x holds credentials"),
+        ("s3://KEY:SEC/RET@bucket/x", r"s3://\.\.\.@bucket/x holds credentials"),
+        ("https://KEY@host/x.mp4", r"https://\.\.\.@host/x.mp4 holds credentials"),
+        ("s3://bucket/x?endpoint_override=evil:9000", "has the settings endpoint_override"),
+        ("s3://bucket/x?region=a&scheme=http", "has the settings region, scheme"),
+        ("s3://bucket/x?region=evil.example%2f", "has the settings region"),
+        ("gs://anonymous@bucket/x?endpoint_override=h", "has the settings endpoint_override"),
+        ("s3://bucket/a#b.mp4", "write %23 for it"),
+    ],
+)
+def test_a_uri_says_where_something_lies_and_no_more(uri: str, said: str) -> None:
+    """Keys would be stored with it, and a foreign manifest could choose who gets our requests."""
+    with pytest.raises(InputError, match=said) as caught:
+        resolve(uri)
+    assert "SEC" not in str(caught.value)
+    assert "KEY" not in str(caught.value).replace("_KEY", "")
+
+
+def test_the_environment_names_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores other than Amazon's are reached without a word in the URI."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    filesystem, _ = resolve("s3://bucket/x?region=eu-west-1")
+    assert "http://127.0.0.1:9" == filesystem.__reduce__()[1][0]["endpoint_override"]
 
 
 def test_an_unknown_scheme_is_refused() -> None:

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
+import pytest
 from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import s3_backends
+from pyarrow.fs import FileSystem
 from werkzeug.serving import make_server
 
 BUCKET: Final = "bucket"
@@ -91,10 +93,16 @@ class S3Server:
 
     def uri(self, path: str) -> str:
         """The URI of a folder in the server's bucket, as a person would write it."""
-        return (
-            f"s3://key:secret@{BUCKET}/{path}?scheme=http&region=us-east-1"
-            f"&endpoint_override=127.0.0.1:{self._server.port}&allow_bucket_creation=true"
-        )
+        return f"s3://{BUCKET}/{path}?region=us-east-1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which clients find the server."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         self.num_requests += 1
@@ -127,6 +135,12 @@ class S3Server:
     def __enter__(self) -> Self:
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self._thread.start()
+        self._patch = pytest.MonkeyPatch()
+        for name, value in self.environment.items():
+            self._patch.setenv(name, value)
+        store, _ = FileSystem.from_uri(self.uri(""))
+        rebuild, (options,) = store.__reduce__()
+        rebuild({**options, "allow_bucket_creation": True}).create_dir(BUCKET)
         return self
 
     def stop(self) -> None:
@@ -136,6 +150,7 @@ class S3Server:
         self._server.server_close()
 
     def __exit__(self, *_: object) -> None:
+        self._patch.undo()
         self.stop()
         self._thread.join()
         s3_backends.reset()  # or its temporary files are left to the collector
