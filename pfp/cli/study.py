@@ -6,6 +6,7 @@ import argparse
 import shlex
 from typing import Any
 
+from pfp.cli.settings import names_of
 from pfp.errors import ConfigError
 
 
@@ -102,6 +103,14 @@ def _add_serve(steps: Any) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="default 127.0.0.1; 0.0.0.0 is every network"
     )
+    parser.add_argument(
+        "--host-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which raters' browsers reach the server, such as a proxy's; addresses and "
+        "localhost need none; may be repeated",
+    )
     parser.set_defaults(run=_serve)
 
 
@@ -135,7 +144,7 @@ def _build(options: argparse.Namespace) -> None:
         pairs_per_rater=options.pairs_per_rater,
         num_raters=options.raters,
         repeats_per_rater=options.repeats,
-        models=tuple(options.models.split(",")) if options.models else None,
+        models=names_of(options.models) or None,
         excluded=dict(map(_excluded, options.exclude)),
         question=DEFAULT_QUESTION if options.question is None else options.question,
         ties=options.allow_ties,
@@ -150,7 +159,9 @@ def _build(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from pfp.eval.study.server import open_server
 
-    with open_server(options.study, host=options.host, port=options.port) as server:
+    with open_server(
+        options.study, host=options.host, port=options.port, host_names=options.host_name
+    ) as server:
         print(
             f"serving {options.study} at {server.address} with {len(server.log):,} ballots so far;"
             " stop with Ctrl-C",

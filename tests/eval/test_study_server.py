@@ -270,7 +270,8 @@ def test_other_requests_are_refused(server: StudyServer, study: Path) -> None:
     assert Answer(port, "DELETE", "/votes").status == 501
     for method in ("GET", "HEAD", "POST"):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
-            raw.sendall(f"{method} http://[ HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+            request = f"{method} http://[ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            raw.sendall(request.encode())
             assert b" 404 " in raw.recv(64), method
     assert (study / "ballots.jsonl").read_bytes() == b""
 
@@ -451,3 +452,59 @@ def test_ballots_keep_their_type(built: Path) -> None:
     assert isinstance(one, Ballot)
     assert json.loads(one.line()) == asdict(one)
     assert one.line().count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *(("127.0.0.1:8765", 200), ("localhost:9000", 200), ("[::1]:8765", 200), ("10.1.2.3", 200)),
+        *(("study.example.org", 200), ("STUDY.example.org:443", 200)),
+        *(("evil.example", 421), ("127.0.0.1.evil.example:8765", 421), ("user@localhost", 421)),
+        *(("localhost:port", 421), ("", 421)),
+    ],
+)
+def test_a_foreign_name_that_leads_here_is_not_answered(
+    study: Path, host: str, status: int
+) -> None:
+    """A page whose own name is made to lead to this port (DNS rebinding) learns nothing."""
+    with open_server(study, port=0, host_names=["study.example.org"]) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        named = {"Host": host}
+        found = [ask(server, "GET", path, headers=named).status for path in ("/", "/votes")]
+        voted = ask(server, "POST", "/votes", body=b"[]", headers=named).status
+        server.shutdown()
+        thread.join()
+
+    assert found == [status, status]
+    assert voted == (421 if status == 421 else 415)
+
+
+def test_no_host_and_two_hosts_are_refused(server: StudyServer) -> None:
+    """HTTP/1.1 asks for one; two could be read differently by a proxy in front."""
+    port = server.server_address[1]
+    statuses = []
+    for hosts in ("", "Host: localhost\r\nHost: evil.example\r\n"):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode())
+            statuses.append(connection.recv(64).split()[1])
+
+    assert statuses == [b"421", b"421"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        *(("http://127.0.0.1:{port}", 200), ("https://127.0.0.1:{port}", 200)),
+        *(("http://evil.example", 403), ("null", 403), ("http://127.0.0.1:1", 403)),
+    ],
+)
+def test_votes_come_from_the_study_s_own_page(
+    server: StudyServer, study: Path, origin: str, status: int
+) -> None:
+    """Scripts of other pages cannot vote, whatever type they send; the page's own can."""
+    port = server.server_address[1]
+    headers = {"Content-Type": "application/json", "Origin": origin.format(port=port)}
+    body = json.dumps(asdict(ballot(read_plan(study), "r01", 0, "a"))).encode()
+
+    assert ask(server, "POST", "/votes", body=body, headers=headers).status == status

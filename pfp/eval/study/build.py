@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,10 +103,10 @@ def build_study(
     )
     with explain_write_errors(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        aside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+        aside.mkdir()
         try:
             built = _fill(aside, chosen, design, settings)
-            aside.chmod(0o755)
             aside.rename(target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

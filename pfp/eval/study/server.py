@@ -1,7 +1,8 @@
 """Serve a study folder and take in ballots: Python's own HTTP server, with byte ranges.
 
 Nothing but the plan's own files is served, and no ballot is acknowledged before it is on the disk.
-There is no authentication: who reaches the port can vote.
+There is no authentication: who reaches the port can vote. Pages of other sites cannot: neither
+under a name of theirs that leads here nor from where they are.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
@@ -47,6 +49,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; media-src 'self'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+NOT_THIS_HOST: Final = "this is another host's name; open the address that the server printed"
 RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -80,6 +83,34 @@ def part_of(header: str | None, size_bytes: int) -> Part | None:
     return Part(start=start, end=end, is_range=True) if start < end else None
 
 
+def is_own_host(header: str | None, names: Collection[str]) -> bool:
+    """Whether a request's Host header is an address or one of the server's names.
+
+    Otherwise some page elsewhere lets its own name lead here (DNS rebinding), and its scripts read
+    the study and vote. An address cannot be made to lead elsewhere. Requests of HTTP/1.0 have none.
+    """
+    if header is None:
+        return True
+    host = host_of(header)
+    if host is None:
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return host in names
+    return True
+
+
+def host_of(authority: str) -> str | None:
+    """The host of ``host``, ``host:port`` or ``[v6]:port`` in lower case; None for nonsense."""
+    try:
+        parts = urlsplit(f"//{authority}")
+        _ = parts.port  # checks it, too
+    except ValueError:
+        return None
+    return parts.hostname if parts.netloc == authority and not parts.username else None
+
+
 def _parse(found: object, plan: Plan) -> list[Ballot]:
     items = found if isinstance(found, list) else [found]
     if not 1 <= len(items) <= MAX_BALLOTS:
@@ -92,9 +123,18 @@ class StudyServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], folder: Path, plan: Plan, log: BallotLog) -> None:
-        """Listen on the address; port 0 takes a free one."""
+    def __init__(
+        self,
+        address: tuple[str, int],
+        folder: Path,
+        plan: Plan,
+        log: BallotLog,
+        *,
+        host_names: Collection[str] = (),
+    ) -> None:
+        """Listen on the address; port 0 takes a free one. ``host_names`` are its own."""
         self.plan, self.log = plan, log
+        self.host_names = frozenset({"localhost", address[0].lower(), *map(str.lower, host_names)})
         public = folder / PUBLIC
         self.files = {
             "/": public / PAGE_NAME,
@@ -118,9 +158,15 @@ class StudyServer(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def open_server(
-    folder: str | Path, *, host: str = "127.0.0.1", port: int = 8765
+    folder: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    host_names: Collection[str] = (),
 ) -> Iterator[StudyServer]:
     """A server of that folder, which holds the folder's lock; call ``serve_forever`` on it.
+
+    ``host_names`` are further names by which browsers reach it, such as a proxy's.
 
     Raises:
         InputError: it is no study folder, another server has it, or the address cannot be used.
@@ -132,7 +178,7 @@ def open_server(
             raise InputError(f"{root} lacks the video {name}; copy the whole folder, or build it")
     with locked(Folder.at(root)), BallotLog(root / BALLOTS_NAME, plan) as log:
         try:
-            server = StudyServer((host, port), root, plan, log)
+            server = StudyServer((host, port), root, plan, log, host_names=host_names)
         except (OSError, OverflowError) as error:
             raise InputError(
                 f"{host}:{port} cannot be listened on ({error}); choose another --host or --port"
@@ -151,6 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """A file of the plan, or whether votes are taken here."""
+        if not self._is_asked_for_here():
+            return self._answer(HTTPStatus.MISDIRECTED_REQUEST, NOT_THIS_HOST)
         path = self._asked_path()
         if path == "/votes":
             answer = {"study": self.server.plan.study, "ballots": len(self.server.log)}
@@ -169,6 +217,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Ballots: one, or a list of them; all are stored or none."""
         self.close_connection = True  # until the body is read, nothing else can be
+        if not self._is_asked_for_here():
+            return self._answer(HTTPStatus.MISDIRECTED_REQUEST, NOT_THIS_HOST)
+        # Scripts of other pages say where they are from; the study's own page says this host.
+        origin = self.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != self.headers.get("Host"):
+            return self._answer(HTTPStatus.FORBIDDEN, "votes come from the study's own page only")
         if self._asked_path() != "/votes":
             return self._answer(HTTPStatus.NOT_FOUND, "post votes to /votes")
         # Pages of other sites cannot send this type without asking first, and are not answered.
@@ -186,6 +240,12 @@ class _Handler(BaseHTTPRequestHandler):
             return None  # the browser is gone
         self.close_connection = self.request_version < "HTTP/1.1"
         return self._take(body)
+
+    def _is_asked_for_here(self) -> bool:
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) > 1 or (not hosts and self.request_version >= "HTTP/1.1"):
+            return False
+        return is_own_host(hosts[0] if hosts else None, self.server.host_names)
 
     def _asked_path(self) -> str:
         """The path of the address; that of no page if the address is none."""
