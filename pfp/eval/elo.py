@@ -19,7 +19,7 @@ import numpy as np
 
 from pfp.eval.aggregate import Bootstrap, interval, summarise_clustered, wilson
 from pfp.eval.bradley_terry import Floats
-from pfp.eval.vote_checks import check_rateable
+from pfp.eval.vote_checks import check_rateable, concerns
 from pfp.eval.vote_draws import draws_of
 from pfp.eval.vote_study import EloSettings, PairCount, Study, ordered
 from pfp.eval.votes import Vote
@@ -83,7 +83,8 @@ class EloBoard:
 
     ``resampled`` is what the bootstrap drew. ``mended_share`` is the share of its draws in which
     some model won or lost all, and that were therefore fitted with the prior. ``tie_weight`` is
-    Davidson's nu: equals tie with probability nu / (2 + nu). ``excluded`` has reasons by model.
+    Davidson's nu: equals tie with probability nu / (2 + nu). ``excluded`` has reasons by model,
+    ``concerns`` are sentences on votes that weigh less than they seem to.
     """
 
     ratings: tuple[Rating, ...]
@@ -99,6 +100,7 @@ class EloBoard:
     num_prompts: int | None
     resampled: tuple[str, ...]
     mended_share: float
+    concerns: tuple[str, ...]
     settings: EloSettings
 
     def to_json(self) -> dict[str, Any]:
@@ -146,6 +148,7 @@ def rate(
         num_prompts=_num_known(vote.prompt for vote in kept),
         resampled=draws.resampled,
         mended_share=draws.mended_share,
+        concerns=concerns(kept),
         settings=settings,
     )
 

@@ -44,7 +44,7 @@ def notes(board: EloBoard) -> list[str]:
         f"Ratings of Bradley and Terry by maximum likelihood; their mean is {settings.base:g}, and "
         f"{settings.scale:g} points are odds of ten to one. {_ties(board)}"
     )
-    said = [fitted]
+    said = [*board.concerns, fitted]
     if settings.prior:
         said.append(
             "Prior: each model half beats and half loses to one of average strength, which pulls "

@@ -5,13 +5,18 @@ Axes: M models.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from pfp.errors import InputError
 from pfp.eval.bradley_terry import Bools, connected, has_maximum, reaches
 from pfp.eval.vote_study import Study
+from pfp.eval.votes import Vote
+
+MIN_COPIES: Final = 3  # votes; two alike may be chance
 
 
 def check_rateable(study: Study) -> None:
@@ -46,6 +51,46 @@ def check_rateable(study: Study) -> None:
             "the wins and ties fit one order without contradiction, so Davidson's weight of ties "
             f"has no most likely value: count ties as half or drop them, or {cure}"
         )
+
+
+def concerns(votes: Sequence[Vote]) -> tuple[str, ...]:
+    """What makes votes weigh less than they seem to, a sentence each: copies, and one busy rater.
+
+    The same rater asked twice about one prompt and two models is no second opinion.
+    """
+    return tuple(filter(None, (_copies(votes), _busiest(votes))))
+
+
+def _copies(votes: Sequence[Vote]) -> str | None:
+    half, is_odd = divmod(len(votes), 2)
+    if half >= MIN_COPIES and not is_odd and votes[:half] == votes[half:]:
+        return (
+            f"The second half of the {len(votes):,} votes is the first again; if a file was "
+            "written twice, remove one copy, since every vote counts double."
+        )
+    if any(vote.rater is None or vote.prompt is None for vote in votes):
+        return None
+    asked = {(vote.rater, vote.prompt, frozenset((vote.model_a, vote.model_b))) for vote in votes}
+    num_again = len(votes) - len(asked)
+    if not num_again:
+        return None
+    return (
+        f"{num_again:,} of {len(votes):,} votes ask a rater again about the same prompt and "
+        "models, which counts again; if a file was written twice, remove one copy."
+    )
+
+
+def _busiest(votes: Sequence[Vote]) -> str | None:
+    given = Counter(vote.rater for vote in votes if vote.rater is not None)
+    if len(given) < 2:
+        return None
+    rater, num = given.most_common(1)[0]
+    if 2 * num <= len(votes):
+        return None
+    return (
+        f"Rater {rater} gave {num:,} of {len(votes):,} votes, so the ratings are mostly one "
+        "person's; ask more raters, or leave some of these votes out."
+    )
 
 
 def _groups(reach_MM: Bools, models: Sequence[str]) -> list[list[str]]:

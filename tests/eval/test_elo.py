@@ -19,6 +19,7 @@ from pfp.errors import ConfigError, InputError
 from pfp.eval.aggregate import Bootstrap, wilson
 from pfp.eval.bradley_terry import Pairs, fit, has_maximum
 from pfp.eval.elo import position_bias, rate, votes_needed
+from pfp.eval.elo_words import notes
 from pfp.eval.vote_study import EloSettings
 from pfp.eval.votes import Vote
 
@@ -592,3 +593,35 @@ def test_many_models_are_rated() -> None:
     votes = [vote(x, y) for x, y in permutations(NAMES, 2)]
 
     assert elos_of(votes) == pytest.approx(dict.fromkeys(NAMES, 1200.0), abs=1e-9)
+
+
+def test_copies_and_a_busy_rater_are_named() -> None:
+    """A file written twice and a rater who gave 400 of 450 votes stand above the table."""
+    busy = [
+        vote("a", "b", "ab"[n % 2], rater="r1" if n < 400 else f"r{n}", prompt=f"p{n}")
+        for n in range(450)
+    ]
+    once = rate(busy)
+    twice = rate([*busy, *busy])
+    again = rate([*busy, *busy[-10:]])
+    unnamed = rate([vote("a", "b"), vote("b", "a"), vote("a", "b")] * 2)
+    even = rate([vote("a", "b", "ab"[n % 2], rater=f"r{n % 3}", prompt=f"p{n}") for n in range(30)])
+
+    busiest = (
+        "Rater r1 gave {} of {} votes, so the ratings are mostly one person's; ask more raters, "
+        "or leave some of these votes out."
+    )
+    copies = (
+        "The second half of the {} votes is the first again; if a file was written twice, remove "
+        "one copy, since every vote counts double."
+    )
+    repeated = (
+        "10 of 460 votes ask a rater again about the same prompt and models, which counts again; "
+        "if a file was written twice, remove one copy."
+    )
+    assert (busiest.format(400, 450),) == once.concerns
+    assert (copies.format(900), busiest.format(800, 900)) == twice.concerns
+    assert (repeated, busiest.format(400, 460)) == again.concerns
+    assert (copies.format(6),) == unnamed.concerns
+    assert () == even.concerns
+    assert all(sentence in notes(once) for sentence in once.concerns)
