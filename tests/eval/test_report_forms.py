@@ -13,7 +13,15 @@ import pytest
 
 from pfp.eval.leaderboard import Leaderboard
 from pfp.eval.published import published
-from pfp.eval.report import ReportFiles, load_run, render_csv, render_latex, write_report
+from pfp.eval.report import (
+    ReportFiles,
+    load_run,
+    render_csv,
+    render_latex,
+    render_markdown,
+    render_text,
+    write_report,
+)
 from pfp.eval.score import ScoreSettings, run_score
 
 
@@ -108,3 +116,51 @@ def test_published_rows_stand_apart_with_their_source(run_directory: Path, tmp_p
     assert "arXiv 2512.23851, Table 2" in text
     assert "WanI2V + QwenEdit (1p)" in page
     assert "for orientation, not for ranks" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        *(
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+        ),
+        *(("\tx", "'\tx"), ("ours = best", "ours = best")),
+    ],
+)
+def test_csv_holds_no_formula(board: Leaderboard, name: str, cell: str) -> None:
+    """A model's name that a spreadsheet would run is text; numbers keep their sign."""
+    mean = -1.5
+    odd = replace(board.arms[0], name=name)
+    psnr = next(iter(odd.cells))
+    summary = replace(odd.cells[psnr].summary, mean=mean)
+    odd = replace(odd, cells={**odd.cells, psnr: replace(odd.cells[psnr], summary=summary)})
+
+    rows = list(csv.DictReader(io.StringIO(render_csv(replace(board, arms=(odd,))))))
+
+    assert {cell} == {row["arm"] for row in rows}
+    assert "-1.5" in {row["mean"] for row in rows}
+
+
+def test_markdown_holds_no_html_link_picture_or_code(board: Leaderboard) -> None:
+    """A model's name stays a name on whatever site the table is shown."""
+    name = "<img src=x onerror=alert(1)>|![a](http://x)`*b*\\\x1b[2J\nc"
+    odd = replace(board.arms[0], name=name)
+
+    text = render_markdown(replace(board, arms=(odd,), focus=name))
+
+    shown = r"&lt;img src=x onerror=alert(1)&gt;\|!\[a\](http://x)\`\*b\*\\\x1b\[2J c"
+    assert shown in text
+    assert "<img" not in text
+    assert "\x1b" not in text
+
+
+def test_a_user_s_model_called_tiny_is_not_ours(board: Leaderboard) -> None:
+    """Only what a checkpoint of the embedded default made is said to be trained by this project."""
+    theirs = tuple(replace(arm, checkpoints=(), model_ids=("tiny",)) for arm in board.arms)
+
+    texts = [render_text(board), render_text(replace(board, arms=theirs))]
+
+    assert [True, False] == ["trained by this project" in text for text in texts]

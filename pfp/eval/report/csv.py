@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Final
+from typing import Final, TypeVar
 
 from pfp.eval.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
+
+# What makes a spreadsheet take a cell for a formula, which can run commands or send data away.
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+T = TypeVar("T")
 
 COLUMNS: Final = (
     *("arm", "role", "metric", "unit", "direction", "mean", "low", "high"),
@@ -20,8 +24,20 @@ def render_csv(board: Leaderboard) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_row(board, arm, card) for arm in board.arms for card in board.metrics)
+    writer.writerows(
+        {name: no_formula(value) for name, value in _row(board, arm, card).items()}
+        for arm in board.arms
+        for card in board.metrics
+    )
     return text.getvalue()
+
+
+def no_formula(value: T) -> T | str:
+    """Text that a spreadsheet shows as text: with an apostrophe before what begins a formula.
+
+    Numbers stay, minus sign and all (OWASP, CSV injection).
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _row(board: Leaderboard, arm: Arm, card: MetricCard) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pfp.eval.arms import ROLES
 from pfp.eval.families import families_of
@@ -11,23 +12,44 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.eval.published import PublishedTable
 from pfp.eval.report import words
 from pfp.eval.report.published_rows import published_markdown
+from pfp.schema.redaction import printable
 
 
 def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()) -> str:
     """The table, the paired differences, and how to read them; then what papers print."""
     lines = [f"# {_escape(words.headline(board))}", ""]
-    lines += [f"`{model}` {words.TINY_NOTE}" for model in words.tiny_models(board)]
+    lines += [f"{_escape(model)} {words.TINY_NOTE}" for model in words.tiny_models(board)]
     lines += ["", *_tables(board), ""]
     sentences = [*words.how_to_read(board), *words.unscored(board)]
-    lines += [f"- {sentence}" for sentence in sentences]
+    lines += [f"- {_coded(sentence)}" for sentence in sentences]
     lines += _differences(board)
     lines += published_markdown(published)
     lines += ["", "## Made with", "", *_provenance(board)]
     return "\n".join(lines) + "\n"
 
 
+# HTML, links, pictures, code and emphasis would be rendered, wherever the page is put.
+_SPECIAL: Final = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        "\n": " ",
+        "\r": " ",
+        **{character: f"\\{character}" for character in "\\`*[]|"},
+    }
+)
+
+
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text from outside as text: names of models, prompts, messages."""
+    return printable(text.translate(_SPECIAL))
+
+
+def _coded(sentence: str) -> str:
+    """A sentence in which what stands between backticks is code; the rest is text."""
+    parts = sentence.split("`")
+    return "`".join(printable(part) if i % 2 else _escape(part) for i, part in enumerate(parts))
 
 
 def _row(cells: list[str]) -> str:

@@ -117,7 +117,8 @@ def count(n: int, noun: str) -> str:
 
 def tiny_models(board: Leaderboard) -> list[str]:
     """The models of the run that are the embedded default."""
-    return [model for model in board.model_ids if model.split("/")[-1].startswith(TINY)]
+    made_here = {model for arm in board.arms if any(arm.checkpoints) for model in arm.model_ids}
+    return [TINY] if TINY in made_here else []
 
 
 def judges(board: Leaderboard) -> list[str]:
