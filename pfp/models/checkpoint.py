@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
@@ -70,7 +70,8 @@ def save_weights(
     for file, state in states.items():
         tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
         if tensors:
-            save_file(tensors, folder / file)
+            # Not save_file: it gives the file to its owner alone, whatever the umask says.
+            (folder / file).write_bytes(save(tensors))
 
 
 def whole(weight: Tensor) -> Tensor:
