@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pfp.cli.command import say
+from pfp.cli.settings import names_of
 from pfp.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _report(options: argparse.Namespace) -> int:
     )
     if files == ReportFiles():
         files = ReportFiles.in_run(options.runs[0])
-    tables = [published(name) for name in (options.published or "").split(",") if name]
+    tables = [published(name) for name in names_of(options.published)]
     _warn_of_missing_shards(options.runs)
     board = write_report(*options.runs, files=files, published=tables)
     print(render_text(board), end="")

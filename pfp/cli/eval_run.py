@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pfp.cli.settings import names_of
 from pfp.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _settings(options: argparse.Namespace) -> RunSettings:
         manifest=options.manifest,
         out=options.out or default_out(options.manifest),
         suite=options.suite,
-        metrics=tuple(name for name in (options.metrics or "").split(",") if name),
+        metrics=names_of(options.metrics),
         protocol=options.protocol,
         decoder=options.decoder,
         align=options.align,
@@ -179,7 +180,7 @@ def _score(options: argparse.Namespace) -> int:
         _print_table(options.run_directory)
         return 0
     default = [name for name in METRICS if name in ScoreSettings().metrics]
-    names = options.metrics.split(",") if options.metrics else default
+    names = names_of(options.metrics) or default
     settings = ScoreSettings(metrics=tuple(names))
     with runtime.connect(options.engine):
         progress = runtime.ConsoleProgress()
@@ -193,7 +194,7 @@ def _score(options: argparse.Namespace) -> int:
 def _reread(options: argparse.Namespace) -> int:
     from pfp.eval.reread import reread_run
 
-    names = tuple(name for name in (options.metrics or "").split(",") if name)
+    names = names_of(options.metrics)
     report = reread_run(options.run_directory, metrics=names)
     print(
         f"{report.num_read} scores read again from their evidence: "

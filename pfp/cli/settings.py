@@ -1,4 +1,4 @@
-"""``key=value`` on a command line to the fields of a frozen config."""
+"""Texts of a command line: ``key=value`` to the fields of a frozen config, and lists of names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from pfp.errors import ConfigError
 C = TypeVar("C")
 
 _WHOLE = (tuple, Literal)  # annotations whose arguments are not a union's
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """The names in ``psnr, ssim``, however they are spaced; none where nothing was given."""
+    return tuple(name for part in (text or "").split(",") if (name := part.strip()))
 
 
 def with_settings(config: C, assignments: Sequence[str]) -> C:
