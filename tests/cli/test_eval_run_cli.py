@@ -53,7 +53,7 @@ def test_run_prints_the_table_and_what_is_missing(
 ) -> None:
     """The means, then every reason for which there is none, with how often."""
     code = main(
-        ["run", str(manifest), "--out", str(tmp_path / "run"), "--metrics", "psnr,lpips_alex"]
+        ["run", str(manifest), "--out", str(tmp_path / "run"), "--metrics", " psnr, lpips_alex,"]
     )
     printed = capsys.readouterr()
 

@@ -1,5 +1,6 @@
 """LoRA and encoder on a frozen base: what is trained, saved and loaded."""
 
+import os
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_what_is_saved_comes_back(small_dit: WanTransformer3DModel, tmp_path: Pa
 
     assert described["num_steps"] == 3
     assert torch.equal(before, sample(fresh))
+
+
+def test_weights_have_the_permissions_of_other_files(
+    small_dit: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    """A colleague who may read what else a training wrote may read its weights."""
+    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
+    before = os.umask(0o027)
+    try:
+        model.save_pretrained(tmp_path / "arm")
+    finally:
+        os.umask(before)
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "arm").iterdir()}
+
+    assert dict.fromkeys(modes, 0o640) == modes
+    assert "encoder.safetensors" in modes
 
 
 def test_a_checkpoint_of_another_arm_is_refused(
