@@ -28,6 +28,7 @@ from pfp.errors import ConfigError
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.rotary import sequence_rotary, target_positions
 from pfp.models.backbones.streams import Block, Streams, join, segment_timesteps, split_like
+from pfp.models.patchify import patchify
 
 _ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
 _TEXT_ATTENTION: Final = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
@@ -179,7 +180,7 @@ def forward_with_memory(
     patch = dit.config.patch_size
     grid = (num_frames, height // patch, width // patch)
     conditions = _checked(text, needs_guidance=dit.config.guidance_embeds)
-    target = dit.x_embedder(noisy_BCTHW)
+    target = patchify(dit.x_embedder.proj, noisy_BCTHW).flatten(1, 3)
     positions_BL3 = target_positions(frame_index_BT, grid[1], grid[2])
     waves = sequence_rotary(
         positions_BL3, memory, origin_B2, tuple(dit.config.rope_axes_dim), dit.config.rope_theta

@@ -31,6 +31,7 @@ from pfp.models.backbones.streams import (
     segment_timesteps,
     split_like,
 )
+from pfp.models.patchify import patchify
 
 __all__ = [
     "LORA_TARGETS",
@@ -146,7 +147,7 @@ def forward_with_memory(
     _, patch_height, patch_width = dit.config.patch_size
     rows, columns = height // patch_height, width // patch_width
     text_BLD = text.text_BLD if isinstance(text, TextConditions) else text
-    target = dit.patch_embedding(noisy_BCTHW).flatten(2).transpose(1, 2)
+    target = patchify(dit.patch_embedding, noisy_BCTHW).flatten(1, 3)
     positions_BL3 = target_positions(frame_index_BT, rows, columns)
     waves = sequence_rotary(positions_BL3, memory, origin_B2, _axis_dims(dit), THETA)
     rotary = (waves[0][:, :, None], waves[1][:, :, None])
