@@ -16,6 +16,7 @@ import torch
 from diffusers import HunyuanVideoTransformer3DModel, WanTransformer3DModel
 from torch import nn
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError, WeightsError
 from pfp.models._folders import read_config
 from pfp.models.backbones.hunyuan import Hunyuan

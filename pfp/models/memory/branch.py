@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError
 from pfp.models.patchify import patchify
 from pfp.models.rates import Rate, TimeStride
