@@ -22,6 +22,7 @@ from pfp.errors import WeightsError
 from pfp.models._folders import weights_sha256
 from pfp.models.arm import STANDING, ArmConfig
 from pfp.models.backbones.loading import load_backbone
+from pfp.models.finite import check_weights
 from pfp.models.tiny_names import tiny_folder
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def whole(weight: Tensor) -> Tensor:
 
 
 def load_weights(model: MemoryDiT, folder: Path) -> None:
-    """Read them back; a missing or foreign weight is a ``WeightsError`` that names it."""
+    """Read them back; a missing, foreign or infinite weight is a ``WeightsError`` that names it."""
     path = folder / LORA_FILE
     # Files of the first arms name no component.
     lora = {k.removeprefix(LORA_PREFIX): v for k, v in _read_weights(path).items()}
@@ -109,9 +110,11 @@ def _load_part(part: nn.Module, path: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        weights = load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist; name a folder that holds the arm") from None
+    check_weights(weights, path)
+    return weights
 
 
 def read_description(folder: Path) -> dict[str, Any]:

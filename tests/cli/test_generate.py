@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pfp.cli.main import main
 from pfp.io.media import read_video
+from pfp.models.memory_dit import MemoryDiT
 from pfp.models.tiny_names import arm_folder
 
 STORYBOARD = {
@@ -201,3 +204,46 @@ def test_the_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out
     options: list[Any] = ["--history", "--scheduler", "--guidance", "--keep-state", "--ema"]
     assert all(option in said for option in options)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_of_nan_make_no_black_video(
+    bad: float, tmp_path: Path, storyboard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence names file and tensor, the status is 2, and there is no video."""
+    arm = tmp_path / "arm"
+    shutil.copytree(arm_folder("proposed"), arm)
+    weights = load_file(arm / "encoder.safetensors")
+    weights["hr.project.bias"][0] = bad
+    save_file(weights, arm / "encoder.safetensors")
+    out = tmp_path / "v.mp4"
+
+    assert 2 == main(arguments(storyboard, out, "--checkpoint", str(arm)))
+
+    said = capsys.readouterr().err
+    assert f"{arm}/encoder.safetensors holds NaN or infinity in the weight hr.project.bias" in said
+    assert not out.exists()
+
+
+def test_what_overflows_while_sampling_names_section_and_layer(
+    tmp_path: Path,
+    storyboard: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Weights that are finite may still compute infinity; frames of it would be black."""
+
+    def overflowing(*arguments: Any, **settings: Any) -> MemoryDiT:
+        model = load(*arguments, **settings)
+        model.dit.proj_out.bias.data.fill_(float("inf"))
+        return model
+
+    load = MemoryDiT.from_pretrained
+    monkeypatch.setattr(MemoryDiT, "from_pretrained", overflowing)
+    out = tmp_path / "v.mp4"
+
+    assert 2 == main(arguments(storyboard, out, "--seconds", "1"))
+
+    expected = "section 1 of 2: step 1 of 2 computed NaN or infinity, first in dit.proj_out; check"
+    assert expected in capsys.readouterr().err
+    assert not out.exists() or not read_video(out).size

@@ -22,6 +22,7 @@ from pfp.models._folders import read_config
 from pfp.models.backbones.hunyuan import Hunyuan
 from pfp.models.backbones.interface import Backbone
 from pfp.models.backbones.wan import Wan
+from pfp.models.finite import check_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +170,7 @@ def load_architecture(
     dit = expected.model_class.from_pretrained(
         folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True
     )
+    check_weights(dit.state_dict(), folder)
     return dit.to(device).eval()
 
 
