@@ -136,7 +136,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         prepared = prepare(settings)
     except EmptyShard as error:  # no fault of an array of jobs
-        leave_empty(settings)
+        leave_empty(settings, error.origin)
         print(f"nothing to do: {error}")
         return 0
     with runtime.connect(options.engine):

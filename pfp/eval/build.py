@@ -164,12 +164,16 @@ def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
 
 def _videos_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Videos:
     """Each video's value, for every metric and every arm, also for arms without any."""
-    pairs: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    labels = {record.sample_id: (record.arm, record.clip_id) for record in made}
+    arms = _names(made)
+    pairs: dict[str, dict[str, list[tuple[str, float]]]] = {
+        metric: {arm: [] for arm in arms} for metric in sorted({score.metric for score in scores})
+    }
     for score in scores:
-        of_arm = pairs.setdefault(score.metric, {arm: [] for arm in _names(made)})
         if score.value is not None:
-            of_arm[score.arm].append((score.clip_id, score.value))
-    return dict(sorted(pairs.items()))
+            arm, clip_id = labels[score.sample_id]
+            pairs[score.metric][arm].append((clip_id, score.value))
+    return pairs
 
 
 def _values_of(videos: Videos) -> Values:

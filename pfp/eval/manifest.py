@@ -23,9 +23,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +58,11 @@ MAX_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One sample; places are ``file://`` URIs, or URIs as the manifest gave them."""
+    """One sample; places are ``file://`` URIs, or URIs as the manifest gave them.
+
+    ``written_sha256`` is the digest of what the manifest and its storyboard say of it, which is the
+    same wherever the manifest lies.
+    """
 
     line: int
     sample_id: str
@@ -66,6 +70,7 @@ class Entry:
     seed: int
     group: str
     given: Given
+    written_sha256: str
 
 
 class _Problem(Exception):  # noqa: N818 - collected, and told all together
@@ -158,6 +163,7 @@ def _of_folder(folder: Path) -> list[Entry]:
             seed=0,
             group=_stem_of(folder / video, shown_path(video)) if video.name else name,
             given=Given(video=path_to_uri(folder / video)),
+            written_sha256=_digest_of_written({"video": os.fspath(video)}, ()),
         )
         for number, video in enumerate(videos, 1)
     ]
@@ -201,7 +207,13 @@ def _entry(number: int, line: bytes, folder: Path) -> Entry:
         seed=_seed(item.get("seed", 0)),
         group=_words(item, "group") or _group_of(given, folder / video, video),
         given=given,
+        written_sha256=_digest_of_written(item, (prompt, *map(asdict, shots))),
     )
+
+
+def _digest_of_written(item: Mapping[str, Any], story: Sequence[object]) -> str:
+    """ASCII, since bytes of file names that are not UTF-8 have no other form in JSON."""
+    return sha256_json(json.dumps([item, *story], sort_keys=True))
 
 
 def _object(line: bytes) -> dict[str, Any]:

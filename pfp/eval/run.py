@@ -1,6 +1,7 @@
 """A manifest to a run directory: ``generations/`` says what was given, ``scores/`` its worth.
 
 <out>/generations, <out>/scores            of a whole run
+<out>/run.json                             which manifest it was of
 <out>/shards/<i>-of-<n>/...                the same of one shard each; readers join them
 <out>/answers.jsonl                        what judges said
 """
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable, SchemaError
 from pfp.eval.manifest import Entry, read_manifest
+from pfp.eval.origin import Origin
 from pfp.eval.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
 from pfp.eval.score import ScoreSettings, score_stage, score_subjects
 from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, choose, compares, rows_of
@@ -24,7 +26,8 @@ from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
 from pfp.runtime.run import Engine
-from pfp.schema import KEPT, GenerationRecord
+from pfp.schema import KEPT, GenerationRecord, ScoreRecord
+from pfp.schema.record import Record
 
 GIVEN: Final = "given"  # the task of samples that came by a manifest
 SHARDS: Final = "shards"
@@ -69,11 +72,16 @@ class RunSettings:
 class EmptyShard(NothingUsable):
     """Samples are dealt out by their ids, so that of few a shard may get none."""
 
+    def __init__(self, message: str, origin: Origin) -> None:
+        super().__init__(message)
+        self.origin = origin
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """Samples and metrics of a run, before anything is measured."""
 
+    origin: Origin
     entries: tuple[Entry, ...]
     known: tuple[Entry, ...]  # all of the manifest or the shard, whatever the limit
     choices: tuple[Choice, ...]
@@ -107,11 +115,14 @@ def prepare(settings: RunSettings) -> Prepared:
     )
     _check_reach(settings, choices)
     entries = read_manifest(settings.manifest)
+    origin = Origin.of(entries, settings.shard)
     known = _of_shard(entries, settings.shard)
     wanted = _of_shard(entries[: settings.limit], settings.shard)
     if not wanted:
-        raise EmptyShard(f"{settings.manifest} has no sample for this shard; use fewer shards")
+        message = f"{settings.manifest} has no sample for this shard; use fewer shards"
+        raise EmptyShard(message, origin)
     return Prepared(
+        origin=origin,
         entries=wanted,
         known=known,
         choices=choices,
@@ -146,29 +157,40 @@ def _check_reach(settings: RunSettings, choices: Sequence[Choice]) -> None:
 
 
 def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None) -> StageReport:
-    """Bring the run directory up to date with the manifest, and say what became of the rows."""
+    """Bring the run directory up to date with the manifest, and say what became of the rows.
+
+    The labels come last: until all is measured readers see the scores of the manifest before, with
+    its labels, and never those of one under the names of the other.
+    """
     directory = prepared.directory
-    earlier = _sample_ids(f"{directory}/generations") | {e.sample_id for e in prepared.entries}
-    kept = [entry for entry in prepared.known if entry.sample_id in earlier]
-    table = GenerationRecord.table([record_of(entry) for entry in kept])
-    tables.write_table(f"{directory}/generations", table, GenerationRecord)
+    earlier = _sample_ids(f"{directory}/generations", GenerationRecord)
     report = score_subjects(
         prepared.subjects,
         prepared.choices,
         f"{directory}/scores",
         prepared.settings,
-        known=[subject_of(entry) for entry in kept],
+        known=[subject_of(entry) for entry in prepared.known],
         engine=engine,
         progress=progress,
     )
+    present = earlier | _sample_ids(f"{directory}/scores", ScoreRecord)
+    kept = [entry for entry in prepared.known if entry.sample_id in present]
+    _write_labels(directory, kept, prepared.origin)
     summary.merge_stage(directory, report)
     return report
 
 
-def leave_empty(settings: RunSettings) -> None:
+def leave_empty(settings: RunSettings, origin: Origin) -> None:
     """Let readers see that a shard was here and had nothing to do."""
-    none = GenerationRecord.table([])
-    tables.write_table(f"{settings.directory}/generations", none, GenerationRecord)
+    none = ScoreRecord.table([])
+    tables.write_table(f"{settings.directory}/scores", none, ScoreRecord)
+    _write_labels(settings.directory, [], origin)
+
+
+def _write_labels(directory: str, entries: Sequence[Entry], origin: Origin) -> None:
+    table = GenerationRecord.table([record_of(entry) for entry in entries])
+    tables.write_table(f"{directory}/generations", table, GenerationRecord)
+    origin.write(directory)
 
 
 def record_of(entry: Entry) -> GenerationRecord:
@@ -199,10 +221,10 @@ def default_out(manifest: str | Path) -> str:
     return f"runs/{Path(manifest).resolve().stem}"
 
 
-def _sample_ids(directory: str) -> set[str]:
+def _sample_ids(directory: str, record: type[Record]) -> set[str]:
     """The samples of a table; none if there is no table."""
     try:
-        table = tables.read_table(directory, GenerationRecord, columns=["sample_id"])
+        table = tables.read_table(directory, record, columns=["sample_id"])
     except SchemaError:
         return set()
     return set(table["sample_id"].to_pylist())
@@ -223,9 +245,4 @@ def _place_in(sample_id: str, num_shards: int) -> int:
 
 def subject_of(entry: Entry) -> Subject:
     """The entry as it is scored."""
-    return Subject(
-        sample_id=entry.sample_id,
-        arm=entry.model,
-        clip_id=entry.group,
-        given=entry.given,
-    )
+    return Subject(sample_id=entry.sample_id, given=entry.given)

@@ -159,8 +159,6 @@ def retrieved(run_directory: str, generations: Sequence[GenerationRecord]) -> li
     return [
         Subject(
             sample_id=record.sample_id,
-            arm=record.arm,
-            clip_id=record.clip_id,
             given=Given(
                 video=locate(run_directory, record.video_uri or ""),
                 reference=locate(run_directory, record.reference_uri or ""),
@@ -350,8 +348,6 @@ def _record(
     return ScoreRecord(
         score_id=row["score_id"],
         sample_id=row["sample_id"],
-        arm=row["arm"],
-        clip_id=row["clip_id"],
         metric=row["metric"],
         value=value,
         unscored_reason=unscored_reason,

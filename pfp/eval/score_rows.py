@@ -30,7 +30,7 @@ from pfp.io.digests import sha256_file, sha256_files, sha256_json
 from pfp.io.media import pictures_in
 
 _TEXTS: Final = (
-    *("score_id", "sample_id", "arm", "clip_id", "name", "metric", "params"),
+    *("score_id", "sample_id", "name", "metric", "params"),
     *("protocol", "protocol_name", "align", "cuts", "decoder", "decoder_name"),
     *("video", "conditions"),
 )
@@ -60,15 +60,13 @@ NEEDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One sample.
+    """One sample, without its labels: no score depends on them.
 
     ``stand_in`` is the key of what made videos that are not on this machine; None where nobody
     knows, and their URIs must do.
     """
 
     sample_id: str
-    arm: str
-    clip_id: str
     given: Given
     stand_in: str | None = None
 
@@ -152,8 +150,6 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
     return {
         "score_id": f"{subject.sample_id}/{card.metric_id}",
         "sample_id": subject.sample_id,
-        "arm": subject.arm,
-        "clip_id": subject.clip_id,
         "name": card.name,
         "metric": card.metric_id,
         "params": choice.params,

@@ -47,8 +47,6 @@ def run_directory(tmp_path: Path) -> Path:
                 ScoreRecord(
                     score_id=f"{record.sample_id}/psnr@1",
                     sample_id=record.sample_id,
-                    arm=arm,
-                    clip_id=record.clip_id,
                     metric="psnr@1",
                     value=psnr,
                     unscored_reason=None,

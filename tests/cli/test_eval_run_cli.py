@@ -178,7 +178,7 @@ def test_a_shard_without_samples_has_nothing_to_do(
         assert run(manifest, out, "--shard", f"{index}/20") == 0
     assert "nothing to do" in capsys.readouterr().out
     assert main(["report", str(out), "--csv", str(tmp_path / "x.csv")]) == 0
-    assert f"{out} has 19 of 20 shards" in capsys.readouterr().err
+    assert f"{out} lacks shard 20/20; what follows" in capsys.readouterr().err
     assert run(manifest, out, "--shard", "20/20") == 0
     capsys.readouterr()
     assert main(["report", str(out), "--csv", str(tmp_path / "x.csv")]) == 0
@@ -267,7 +267,7 @@ def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> Non
     values = {"clarity@1": 70.0, "aesthetic@1": 0.6, "dynamics@1": 1.0}
     scores = [
         ScoreRecord(
-            **{name: row[name] for name in ("score_id", "sample_id", "arm", "clip_id", "metric")},
+            **{name: row[name] for name in ("score_id", "sample_id", "metric")},
             value=values.get(row["metric"]),
             unscored_reason=None if row["metric"] in values else "no_prompt",
             num_frames=3,

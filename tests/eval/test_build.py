@@ -39,8 +39,6 @@ def scored(made: GenerationRecord, value: float | None, metric: str = "psnr@1") 
     return ScoreRecord(
         score_id=f"{made.sample_id}/{metric}",
         sample_id=made.sample_id,
-        arm=made.arm,
-        clip_id=made.clip_id,
         metric=metric,
         value=value,
         unscored_reason="weights missing" if value is None else None,

@@ -64,10 +64,11 @@ def test_ticks_cover_the_range_in_round_steps(low: float, spread: float) -> None
     assert min(abs(mantissa - m) for m in (1, 2, 5, 10)) < 1e-6
 
 
-@pytest.mark.parametrize("value", [0.0, 5.0, -3.0])
-def test_one_value_has_ticks_too(value: float) -> None:
-    """A chart of equal values still has a scale."""
-    ticks = nice_ticks(value, value)
+@pytest.mark.parametrize("rounding", [0.0, 1e-16, 1e-13])
+@pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 35.578078557646])
+def test_one_value_has_ticks_too(value: float, rounding: float) -> None:
+    """A chart of equal values, or of what differs by rounding, still has a scale."""
+    ticks = nice_ticks(value, value + abs(value) * rounding)
 
     assert ticks[0] <= value <= ticks[-1]
     assert ticks[0] < ticks[-1]

@@ -558,7 +558,7 @@ def test_videos_elsewhere_count_by_their_own_addresses() -> None:
     names = ("video_sha256", "reference_sha256", "history_sha256")
 
     def digests(given: Given) -> list[str]:
-        subject = Subject(sample_id="a", arm="m", clip_id="g", given=given)
+        subject = Subject(sample_id="a", given=given)
         return [row_of(subject, choice)[name] for name in names]
 
     known = digests(given)
