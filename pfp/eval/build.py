@@ -64,14 +64,7 @@ def build_leaderboard(
         NothingUsable: there are no retrieval samples, or no scores.
         InputError: scores of several protocols, or of other metric versions than this pfp has.
     """
-    made = [record for record in generations if record.task in SCORED]
-    samples = {record.sample_id for record in made}
-    scores = [score for score in scores if score.sample_id in samples]  # none of an older run
-    if not made or not scores:
-        raise NothingUsable(
-            f"the run has {len(made)} retrieval samples or given videos and {len(scores)} scores; "
-            "run the generate and score steps first"
-        )
+    made, scores = _scored(generations, scores)
     videos = _videos_of(made, scores)
     run = _Run(
         made=made,
@@ -103,6 +96,29 @@ def build_leaderboard(
         bootstrap=run.bootstrap,
         versions=_measured_with(scores),
     )
+
+
+def check_columns(generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> None:
+    """Raise what ``build_leaderboard`` raises for these, without computing one."""
+    _, scores = _scored(generations, scores)
+    _cards_of(scores)
+    _protocols(scores)
+    _judges(scores)
+
+
+def _scored(
+    generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
+) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+    """What can be scored, and its scores; NothingUsable where there is neither."""
+    made = [record for record in generations if record.task in SCORED]
+    samples = {record.sample_id for record in made}
+    found = [score for score in scores if score.sample_id in samples]  # none of an older run
+    if not made or not found:
+        raise NothingUsable(
+            f"the run has {len(made)} retrieval samples or given videos and {len(found)} scores; "
+            "run the generate and score steps first"
+        )
+    return made, found
 
 
 def _measured_with(scores: Sequence[ScoreRecord]) -> dict[str, str]:

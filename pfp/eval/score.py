@@ -7,7 +7,7 @@ still true of their sample.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from pfp.errors import (
     RetryableError,
     WeightsError,
 )
+from pfp.eval.contents import state_of
 from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
@@ -31,6 +32,7 @@ from pfp.eval.score_rows import (
     INPUT_SCHEMA,
     Choice,
     Subject,
+    changed_part,
     choose,
     given_of,
     missing_weights,
@@ -231,9 +233,29 @@ class ScoreSamples:
             reference=next((row["reference"] for row in rows if row["reference"]), None),
             history=next((row["history"] for row in rows if row["history"]), None),
         )
-        outcomes = measure_all(given, metrics, protocol)
+        outcomes = self._measured(rows, given, metrics, protocol)
         # Rows of the sample's other protocols may stand between these, their outcomes yet unread.
         self._outcomes |= {row["score_id"]: outcomes[row["name"]] for row in rows}
+
+    def _measured(
+        self,
+        rows: Sequence[dict[str, Any]],
+        given: Given,
+        metrics: dict[str, Metric],
+        protocol: Protocol,
+    ) -> Mapping[str, Outcome]:
+        """What the metrics say of the videos that the rows were planned for, and of no others."""
+        places = (given.video, given.reference, given.history)
+        before = [place and state_of(place) for place in places]
+        changed = next((place for row in rows if (place := changed_part(row))), None)
+        outcomes = {} if changed else measure_all(given, metrics, protocol)
+        after = [place and state_of(place) for place in places]
+        for place, one, other in zip(places, before, after, strict=True):
+            changed = changed or (place if one != other else None)
+        if changed is None:
+            return outcomes
+        message = f"{shown_name(changed)} was replaced after the run began; run it again"
+        return dict.fromkeys(metrics, RetryableError(message))
 
     def _metric(self, name: str) -> Metric:
         if name not in self._metrics:
@@ -354,6 +376,9 @@ def _record(
         num_frames=num_frames,
         params=row["params"],
         weights_sha256=row["weights_sha256"],
+        video_sha256=row["video_sha256"],
+        reference_sha256=row["reference_sha256"],
+        history_sha256=row["history_sha256"],
         protocol=row["protocol"],
         decoder=row["decoder"],
         evidence=evidence,

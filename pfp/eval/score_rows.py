@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
-from pfp.errors import ConfigError, InputError, WeightsError
+from pfp.errors import ConfigError, WeightsError
+from pfp.eval.contents import digest_of, state_of
 from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
 from pfp.eval.metrics.base import lacked, looked_at
@@ -26,27 +25,28 @@ from pfp.eval.protocol import Protocol
 from pfp.eval.provenance import DECODER_PACKAGES
 from pfp.eval.streams import Given
 from pfp.io import weights
-from pfp.io.digests import sha256_file, sha256_files, sha256_json
-from pfp.io.media import pictures_in
+from pfp.io.digests import sha256_json
 
 _TEXTS: Final = (
     *("score_id", "sample_id", "name", "metric", "params"),
     *("protocol", "protocol_name", "align", "cuts", "decoder", "decoder_name"),
-    *("video", "conditions"),
+    *("video", "states", "conditions"),
 )
 _MAYBE: Final = (
     *("weights_sha256", "video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
-    *("reference", "history", "unscored_reason", "unscored_detail"),
+    *("stand_ins", "reference", "history", "unscored_reason", "unscored_detail"),
 )
 INPUT_SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, pa.string(), nullable=False) for name in _TEXTS),
         *(pa.field(name, pa.string()) for name in _MAYBE),
+        pa.field("fps", pa.float64()),  # of pictures, which have no rate of their own
     ]
 )
 CONTENT_COLUMNS: Final = (
     *("metric", "params", "weights_sha256", "protocol", "decoder"),
     *("video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
+    *("stand_ins", "fps"),
 )
 # What a sample must have beside its video, and what mends it.
 NEEDS: Final = {
@@ -133,19 +133,15 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
     """The row of one sample under one metric."""
     card, given = choice.card, subject.given
 
-    def content(place: str | None) -> str | None:
-        if place is None:
-            return None
-        is_here = local_path(place) is not None
-        digest = _digest_of(place) if is_here else subject.stand_in or f"uri:{place}"
-        if digest is None or given.fps is None:
-            return digest
-        return sha256_json({"content": digest, "fps": given.fps})
-
     def has(need: str) -> Any:
         return getattr(given, need)
 
     looks_at = looked_at(card, has)
+    places = {
+        "video": given.video,
+        "reference": given.reference if "reference" in looks_at else None,
+        "history": given.history if "history" in looks_at else None,
+    }
     reason, detail = choice.unscored or _lacking(card, choice.protocol, has)
     return {
         "score_id": f"{subject.sample_id}/{card.metric_id}",
@@ -160,17 +156,26 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "cuts": choice.protocol.cuts,
         "decoder": decoder(choice.protocol),
         "decoder_name": choice.protocol.decoder,
-        "video": given.video,
-        "reference": given.reference if "reference" in looks_at else None,
-        "history": given.history if "history" in looks_at else None,
-        "video_sha256": content(given.video),
-        "reference_sha256": content(given.reference) if "reference" in looks_at else None,
-        "history_sha256": content(given.history) if "history" in looks_at else None,
-        "conditions": json.dumps({**_conditions(given), "fps": given.fps}),
+        **places,
+        **{f"{part}_sha256": place and digest_of(place) for part, place in places.items()},
+        "states": json.dumps({part: place and state_of(place) for part, place in places.items()}),
+        "stand_ins": _stand_ins(places, subject.stand_in),
+        "fps": given.fps,
+        "conditions": json.dumps(_conditions(given)),
         "conditions_sha256": _conditions_sha256(card, choice.protocol, given),
         "unscored_reason": reason,
         "unscored_detail": detail,
     }
+
+
+def _stand_ins(places: Mapping[str, str | None], made_by: str | None) -> str | None:
+    """What counts instead of the contents of videos elsewhere: what made them, or their URIs."""
+    away = {
+        part: made_by or place
+        for part, place in places.items()
+        if place is not None and local_path(place) is None
+    }
+    return json.dumps(away, sort_keys=True) if away else None
 
 
 def _lacking(
@@ -188,6 +193,16 @@ def _lacking(
     return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
 
 
+def changed_part(row: dict[str, Any]) -> str | None:
+    """Which video of a row no longer holds what the row was planned for; None: none of them."""
+    for part, state in json.loads(row["states"]).items():
+        sha256 = row[f"{part}_sha256"]
+        # Another machine has other times for the same bytes.
+        if sha256 and state_of(row[part]) != state and digest_of(row[part]) != sha256:
+            return str(row[part])
+    return None
+
+
 def given_of(row: dict[str, Any]) -> Given:
     """The sample that rows of one sample describe together: call with each and join the videos."""
     conditions = json.loads(row["conditions"])
@@ -198,7 +213,7 @@ def given_of(row: dict[str, Any]) -> Given:
         prompt=conditions["prompt"],
         shots=tuple(Shot(**shot) for shot in conditions["shots"]),
         reference_faces=tuple(conditions["reference_faces"]),
-        fps=conditions["fps"],
+        fps=row["fps"],
     )
 
 
@@ -279,42 +294,6 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
     return next(iter(digests.values()), None), None
 
 
-def _digest_of(place: str) -> str | None:
-    """The digest of a file or a folder of pictures on this machine; None where there is none."""
-    path = local_path(place)
-    if path is not None and path.is_dir():
-        return _digest_of_folder(path)
-    if path is None or not path.is_file():
-        return None
-    stat = path.stat()
-    return _digest_once(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=1 << 16)  # a reference serves many samples
-def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    """The file's digest; size and time are only the key under which it is remembered."""
-    del size_bytes, mtime_ns
-    return sha256_file(path)
-
-
-def _digest_of_folder(folder: Path) -> str | None:
-    """The digest of the pictures in a folder; None where reading it will tell what is wrong."""
-    try:
-        pictures = tuple(pictures_in(folder))
-        stats = [path.stat() for path in pictures]
-        stamp = sha256_json([(stat.st_size, stat.st_mtime_ns) for stat in stats])
-        return _folder_digest_once(pictures, stamp)
-    except (InputError, OSError):
-        return None
-
-
-@lru_cache(maxsize=1 << 8)
-def _folder_digest_once(pictures: tuple[Path, ...], stamp: str) -> str:
-    """The digest of the pictures' contents; the stamp is only part of the key."""
-    del stamp
-    return sha256_files(pictures)
-
-
 def _conditions(given: Given) -> dict[str, Any]:
     return {
         "prompt": given.prompt,
@@ -332,6 +311,6 @@ def _conditions_sha256(card: MetricCard, protocol: Protocol, given: Given) -> st
     if needs and needs <= {"reference", "history"}:
         spans = [(shot.start_seconds, shot.end_seconds) for shot in given.shots]
         return sha256_json({"spans": spans}) if protocol.cuts == "storyboard" else None
-    faces = [_digest_of(face) for face in given.reference_faces]
+    faces = [digest_of(face) for face in given.reference_faces]
     found = {**_conditions(given), "reference_faces": faces}
     return sha256_json(found) if any(found.values()) else None

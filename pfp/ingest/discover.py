@@ -19,7 +19,7 @@ INPUT_SCHEMA: Final = pa.schema(
     [
         pa.field("video_uri", pa.string(), nullable=False),
         pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("modified_ns", pa.int64(), nullable=False),
+        pa.field("changed_ns", pa.int64(), nullable=False),
     ]
 )
 
@@ -45,7 +45,7 @@ def discover(directory: str | os.PathLike[str], *, skip: tuple[str, ...] = ()) -
         message = f"{_shown(root)} {what}; name a folder that holds video files"
         raise InputError(message)
     rows = sorted(
-        (path_to_uri(path), status.st_size, status.st_mtime_ns)
+        (path_to_uri(path), status.st_size, status.st_ctime_ns)
         for path, status in _files(root, {_identity(Path(name)) for name in skip})
     )
     if not rows:

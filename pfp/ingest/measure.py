@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -14,7 +13,7 @@ import av
 import av.container
 import av.video.stream
 
-from pfp.errors import ConfigError, PermanentError, RowError
+from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
@@ -23,14 +22,13 @@ from pfp.io.media.container import open_video
 from pfp.io.media.decode import Clock, decode_frames
 from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
 from pfp.io.media.probe import describe
-from pfp.io.media.source import open_binary, shown_name
+from pfp.io.media.source import shown_name
+from pfp.io.unchanged import file_state, sha256_of
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
 MEASURE_VERSION: Final = 1
-
-_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +57,10 @@ def measure(
 ) -> MeasuredRecord:
     """The record of one file: measured, dropped as no video, or failed.
 
-    Never raises for what the file's content does. Raises ``InputError`` when the file is gone.
+    Never raises for what the file's content does. Raises ``InputError`` when the file is gone,
+    ``RetryableError`` when it is written to meanwhile.
     """
+    state = file_state(video_uri)
     digest = sha256_of(video_uri)
     timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
     fields: dict[str, Any] = {}
@@ -71,10 +71,14 @@ def measure(
         verdict = Dropped(reason=error.reason, detail=error.message)
     except RowError as error:
         verdict = failed_verdict(error, retryable=not isinstance(error, PermanentError))
+    if file_state(video_uri) != state:
+        message = f"{shown_name(video_uri)} was written to while it was measured; run ingest again"
+        raise RetryableError(message)
     return MeasuredRecord(
         video_uri=video_uri,
         video_sha256=digest,
-        size_bytes=size_bytes,
+        size_bytes=state.size_bytes,
+        changed_ns=state.changed_ns,
         verdict=verdict,
         **fields,
     )
@@ -85,15 +89,6 @@ def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredR
     return MeasuredRecord(
         video_uri=video_uri, video_sha256=None, size_bytes=size_bytes, verdict=verdict
     )
-
-
-def sha256_of(video_uri: str) -> str:
-    """The SHA-256 of a video file's bytes, 64 hex digits."""
-    digest = hashlib.sha256()
-    with open_binary(video_uri) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def measure_video(video_uri: str) -> dict[str, Any]:

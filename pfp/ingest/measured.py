@@ -24,6 +24,7 @@ class MeasuredRecord(Record):
     video_uri: str
     video_sha256: str | None
     size_bytes: int | None
+    changed_ns: int | None = None  # as in ClipRecord
     container: str | None = None
     codec: str | None = None
     pixel_format: str | None = None
@@ -57,15 +58,16 @@ class MeasuredRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "measured"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "measured",
-        1,
+        2,
         [
             pa.field("video_uri", pa.string(), nullable=False),
             pa.field("video_sha256", pa.string()),
             pa.field("size_bytes", pa.int64()),
+            pa.field("changed_ns", pa.int64()),
             pa.field("container", pa.string()),
             pa.field("codec", pa.string()),
             pa.field("pixel_format", pa.string()),

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pfp.errors import ConfigError, InputError
 
@@ -15,14 +15,19 @@ _CHUNK_BYTES = 1 << 20
 
 def sha256_file(path: str | Path) -> str:
     """The SHA-256 of a local file's bytes, 64 lower-case hex digits; read in chunks of 1 MiB."""
-    digest = hashlib.sha256()
     try:
         with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+            return sha256_stream(file)
     except OSError as error:
         message = f"{path} cannot be read ({error.strerror}); check the path and its permissions"
         raise InputError(message) from error
+
+
+def sha256_stream(file: BinaryIO) -> str:
+    """The SHA-256 of what is left to read of an open file, 64 hex digits."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -16,7 +16,8 @@ class ScoreRecord(Record):
     """``value`` is null exactly if ``unscored_reason`` says why; ``metric`` is ``name@version``.
 
     A row holds what was measured and what it was measured from. Labels (model, prompt, group, seed)
-    may be corrected afterwards, so they are those of the GenerationRecord of ``sample_id``.
+    may be corrected afterwards, so they are those of the GenerationRecord of ``sample_id``. The
+    digests of videos are null for what was not looked at or did not lie on the machine.
 
     ``measured_with`` is what the machine that looked at the video had: ``device``, if networks ran,
     and versions by the libraries' names. Null if nothing was measured. It takes no part in
@@ -31,6 +32,9 @@ class ScoreRecord(Record):
     num_frames: int | None
     params: str  # JSON
     weights_sha256: str | None = None
+    video_sha256: str | None = None
+    reference_sha256: str | None = None
+    history_sha256: str | None = None
     protocol: str
     decoder: str
     evidence: str | None = None  # JSON: per-frame values and the like
@@ -53,6 +57,9 @@ class ScoreRecord(Record):
             pa.field("num_frames", pa.int64()),
             pa.field("params", pa.string(), nullable=False),
             pa.field("weights_sha256", pa.string()),
+            pa.field("video_sha256", pa.string()),
+            pa.field("reference_sha256", pa.string()),
+            pa.field("history_sha256", pa.string()),
             pa.field("protocol", pa.string(), nullable=False),
             pa.field("decoder", pa.string(), nullable=False),
             pa.field("evidence", pa.string()),

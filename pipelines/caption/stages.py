@@ -12,6 +12,7 @@ import pyarrow as pa
 from pfp.caption import Captioner, caption_clip, load_prompt
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
+from pfp.io.unchanged import FILE_COLUMNS, unchanged
 from pfp.runtime import Resources, Stage, map_rows
 from pfp.schema import Failed, StoryboardRecord
 from pfp.vlm import BACKENDS, Backend, load_backend
@@ -19,7 +20,8 @@ from pipelines.caption.config import CaptionConfig
 
 # What is read of a clip. Where the video lies is not part of its content.
 CLIP_COLUMNS: Final = (
-    *("clip_id", "video_uri", "video_sha256", "start_seconds", "end_seconds", "shots"),
+    *("clip_id", "video_uri", "video_sha256", "size_bytes", "changed_ns"),
+    *("start_seconds", "end_seconds", "shots"),
 )
 CONTENT_COLUMNS: Final = (
     *("clip_id", "video_sha256", "start_seconds", "end_seconds", "shots", "sidecar_sha256"),
@@ -74,7 +76,8 @@ class CaptionWorker:
 
     def _caption(self, row: Mapping[str, Any]) -> StoryboardRecord:
         clip = caption_clip(row, max_span_seconds=self._config.max_span_seconds)
-        return self._captioner.caption(clip)
+        with unchanged(row["video_uri"], **{name: row[name] for name in FILE_COLUMNS}):
+            return self._captioner.caption(clip)
 
 
 def failed_storyboard(row: Mapping[str, Any], verdict: Failed) -> StoryboardRecord:

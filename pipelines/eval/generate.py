@@ -21,6 +21,7 @@ from pfp.io.digests import sha256_json
 from pfp.io.filesystems import Folder
 from pfp.io.prompts import Prompts
 from pfp.io.tables import read_records, read_table
+from pfp.io.unchanged import FILE_COLUMNS
 from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
@@ -127,7 +128,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         row = {
             **{
                 name: clip[name]
-                for name in ("clip_id", "video_uri", "video_sha256", "start_seconds")
+                for name in ("clip_id", "video_uri", *FILE_COLUMNS, "start_seconds")
             },
             **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
             "memory_clip_id": clip["clip_id"],
@@ -200,7 +201,7 @@ def _held_out(
     columns = [
         "clip_id",
         "video_uri",
-        "video_sha256",
+        *FILE_COLUMNS,
         "start_seconds",
         "end_seconds",
         "width",

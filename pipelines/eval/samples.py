@@ -21,6 +21,7 @@ from pfp.generate.rollout import History, continue_history
 from pfp.generate.settings import SamplerSettings
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
+from pfp.io.unchanged import FILE_COLUMNS, unchanged
 from pfp.latents.frames import read_piece
 from pfp.latents.preprocess import downscale, lr_table
 from pfp.latents.read import LatentReader
@@ -178,7 +179,8 @@ class GenerateSamples:
 
     def _history(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
         names = ("clip_id", "video_uri", "start_seconds", "end_seconds")
-        return self._history_frames(*(row[name] for name in names))
+        with unchanged(row["video_uri"], **{name: row[name] for name in FILE_COLUMNS}):
+            return self._history_frames(*(row[name] for name in names))
 
     def _read_history(
         self, clip_id: str, uri: str, start_seconds: float, end_seconds: float

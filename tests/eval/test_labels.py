@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from pfp.cli.eval import main
+from pfp.eval import engine
+from pfp.eval.gallery import retrievals
 from pfp.eval.manifest import FIELDS
 from pfp.eval.report import load_run
 from pfp.eval.run import RunSettings, prepare, run
@@ -92,7 +94,10 @@ def contents(directory: Path) -> tuple[list[Any], list[Any], Any]:
     """
     made = tables.read_records(directory / "generations", GenerationRecord)
     scores = tables.read_records(directory / "scores", ScoreRecord)
-    new = [replace(s, evidence=(s.evidence or "").replace(REMEMBERED, NEW)) for s in scores]
+    new = [
+        replace(score, evidence=score.evidence and score.evidence.replace(REMEMBERED, NEW))
+        for score in scores
+    ]
     board = load_run(directory)[0].to_json()
     return made, new, board
 
@@ -257,9 +262,10 @@ def test_a_killed_run_leaves_the_table_of_the_manifest_before(
         raise KeyboardInterrupt
 
     now = [{**line, "reference": "other"} for line in swapped("model")(lines)]
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("pfp.eval.score.measure_all", killed)
-        measure(tmp_path, now, "run", metrics=("psnr",))
+        with pytest.raises(KeyboardInterrupt):
+            measure(tmp_path, now, "run", metrics=("psnr",))
 
     assert before == contents(tmp_path / "run")
     assert contents(measure(tmp_path, now, "fresh", metrics=("psnr",))) == contents(
@@ -341,3 +347,66 @@ def test_shards_of_an_edited_manifest_stand_beside_no_older_ones(
     fresh = load_run(measure(tmp_path, lines, "fresh", metrics=("psnr",)))[0]
     if again == 2:
         assert fresh.to_json() == load_run(tmp_path / "run")[0].to_json()
+
+
+@pytest.mark.parametrize("part", ["video", "reference", "history"])
+def test_pictures_of_other_videos_are_not_shown_beside_scores(tmp_path: Path, part: str) -> None:
+    """What was replaced after it was measured has no frame and no close-up on the page."""
+    lines = make_inputs(tmp_path)
+    directory = measure(tmp_path, lines[:1], "run")
+    made, scores, _ = contents(directory)
+
+    def shown() -> dict[str, bool]:
+        (item,) = retrievals(directory, made, scores, arms=["ours"], max_clips=1)
+        (video,) = item.shown
+        return {
+            "video": video.frame is not None and video.close_up is not None,
+            "reference": item.true_frame is not None,
+            "history": bool(item.history),
+        }
+
+    assert {"video": True, "reference": True, "history": True} == shown()
+    folder = tmp_path / lines[0][part]
+    before = (folder / "3.png").read_bytes()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "3.png")
+    assert {each: each != part for each in ("video", "reference", "history")} == shown()
+    (folder / "3.png").write_bytes(before)
+    assert {"video": True, "reference": True, "history": True} == shown()
+
+
+@pytest.mark.parametrize("part", ["video", "reference", "history"])
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_video_that_is_replaced_under_a_run_has_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, when: str
+) -> None:
+    """Its rows say so and are tried again; the next run gives what a fresh directory gives."""
+    lines = make_inputs(tmp_path)[:1]
+    picture = tmp_path / lines[0][part] / "3.png"
+    settings = {"metrics": ("magbench.aligned.psnr", "psnr")}
+
+    def replace_picture() -> None:
+        Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(picture)
+
+    def measured(*arguments: Any) -> Any:
+        found = engine.measure_all(*arguments)
+        replace_picture()
+        return found
+
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps(lines[0]))
+    prepared = prepare(RunSettings(manifest=str(manifest), out=str(tmp_path / "run"), **settings))
+    inputs = prepared.backlog().todo.to_pylist()
+    with monkeypatch.context() as patch:
+        patch.setattr("pfp.eval.score.rows_of", lambda *_: inputs)
+        if when == "before":
+            replace_picture()
+        else:
+            patch.setattr("pfp.eval.score.measure_all", measured)
+        run(prepared, engine="local")
+    scores = tables.read_records(tmp_path / "run/scores", ScoreRecord)
+    name = "the video" if part == "video" else f"its {part}"
+
+    told = f"{name} was replaced after the run began; run it again"
+    assert {told} == {score.unscored_reason for score in scores}
+    again = contents(measure(tmp_path, lines, "run", **settings))
+    assert contents(measure(tmp_path, lines, "fresh", **settings)) == again

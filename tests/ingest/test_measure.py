@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pfp.errors import ConfigError, InputError
+from pfp.errors import ConfigError, InputError, RetryableError
 from pfp.ingest.measure import MeasureSettings, failed_record, measure, measure_video
 from pfp.ingest.measured import MeasuredRecord
 from pfp.io.media import Guard, path_to_uri, write_video
@@ -122,6 +123,33 @@ def test_a_missing_file_is_not_a_verdict(tmp_path: Path, guard: Guard) -> None:
     """The row's file went away: the runtime tells, with the path."""
     with pytest.raises(InputError, match="there is no file"):
         measure(path_to_uri(tmp_path / "none.mp4"), 0, guard, SETTINGS)
+
+
+def test_a_file_that_is_written_to_meanwhile_is_tried_again(tmp_path: Path, guard: Guard) -> None:
+    """A digest of some bytes and pictures of others would make no clip."""
+    path = tmp_path / "v.mp4"
+    write_video(path, stripes(8, 64, 64), 24)
+
+    class Copying:
+        """A guard under which somebody copies another file over this one."""
+
+        def call_within(self, *arguments: Any) -> Any:
+            found = guard.call_within(*arguments)
+            path.write_bytes(path.read_bytes())
+            return found
+
+    with pytest.raises(RetryableError, match=r"v.mp4 was written to while .*; run ingest again"):
+        measure(path_to_uri(path), path.stat().st_size, Copying(), SETTINGS)  # type: ignore[arg-type]
+
+
+def test_a_record_knows_its_file_again(tmp_path: Path, guard: Guard) -> None:
+    """By the size and the time that were those of the bytes that were digested."""
+    path = tmp_path / "v.mp4"
+    write_video(path, stripes(8, 64, 64), 24)
+    record = measured(path, guard)
+
+    status = path.stat()
+    assert (status.st_size, status.st_ctime_ns) == (record.size_bytes, record.changed_ns)
 
 
 def test_a_file_that_could_not_be_read_has_a_record() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 
 from pfp.cli.settings import with_settings
 from pfp.errors import ConfigError, NothingUsable
+from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri, write_video
 from pfp.io.tables import read_records, verify_table, write_table
 from pfp.runtime import StageReport
@@ -58,7 +60,7 @@ def _clip(path: Path) -> ClipRecord:
     return ClipRecord(
         clip_id=path.stem,
         video_uri=path_to_uri(path),
-        video_sha256=path.stem,
+        video_sha256=sha256_file(path),
         size_bytes=path.stat().st_size,
         start_seconds=0.0,
         end_seconds=SECONDS,
@@ -156,6 +158,32 @@ class TestDemo:
         assert (report.kept, report.failed) == (2, 1)
         assert isinstance(verdict, Failed)
         assert "there is no file" in verdict.message
+
+    @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("kind", ["size", "bytes", "bytes and time"])
+    def test_a_replaced_video_is_not_captioned(
+        self, run_directory: Path, request: pytest.FixtureRequest, kind: str, engine: Engine
+    ) -> None:
+        """Neither by its own storyboard nor by its looks; put back, it is tried again."""
+        if engine == "ray":
+            request.getfixturevalue("ray_cluster")
+        _write_storyboard(run_directory, "green", "A lawn.")
+        path = run_directory.parent / "videos/green.mp4"
+        before, times = path.read_bytes(), path.stat()
+        other = (path.parent / "red.mp4").read_bytes()
+        path.write_bytes(other if kind == "size" else before[:-1] + b"?")
+        if kind == "bytes and time":
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+        report = _run(run_directory, demo(), engine)
+
+        row = _rows(run_directory)["green"]
+        assert (report.kept, report.failed) == (2, 1)
+        assert isinstance(row.verdict, Failed)
+        assert (row.verdict.error, row.verdict.retryable) == ("FileChangedError", True)
+        assert "green.mp4 is not the file that was ingested" in row.verdict.message
+        path.write_bytes(before)
+        assert _run(run_directory, demo(), engine).kept == 3
 
     @pytest.mark.parametrize(
         ("change", "computed"),

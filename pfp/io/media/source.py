@@ -39,6 +39,12 @@ def shown_name(source: Source) -> str:
     return repr(name.encode("utf-8", "backslashreplace").decode())[1:-1]
 
 
+def is_local(source: Source) -> bool:
+    """Whether a source is a path or a ``file://`` URI."""
+    name = os.fspath(source)
+    return "://" not in name or name.startswith(_FILE)
+
+
 def local_path(source: Source) -> str:
     """The path of a local source, for libraries that open files themselves; else ``InputError``."""
     name = os.fspath(source)
@@ -57,7 +63,7 @@ def open_binary(source: Source) -> BinaryIO:
     """
     name = os.fspath(source)
     try:
-        if "://" not in name or name.startswith(_FILE):
+        if is_local(name):
             return Path(local_path(name)).open("rb")
         from pfp.io import filesystems
 
