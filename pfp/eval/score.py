@@ -7,8 +7,9 @@ still true of their sample.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -218,7 +219,7 @@ class ScoreSamples:
                 raise
             except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
                 self._outcomes[row["score_id"]] = error
-        rows = [row for row in rows if row["name"] in metrics]
+        rows = self._still_there([row for row in rows if row["name"] in metrics])
         if not rows:
             return
         first = rows[0]
@@ -233,29 +234,24 @@ class ScoreSamples:
             reference=next((row["reference"] for row in rows if row["reference"]), None),
             history=next((row["history"] for row in rows if row["history"]), None),
         )
-        outcomes = self._measured(rows, given, metrics, protocol)
+        chosen = {row["name"]: metrics[row["name"]] for row in rows}
+        outcomes = measure_all(given, chosen, protocol)
+        rows = self._still_there(rows)
         # Rows of the sample's other protocols may stand between these, their outcomes yet unread.
         self._outcomes |= {row["score_id"]: outcomes[row["name"]] for row in rows}
 
-    def _measured(
-        self,
-        rows: Sequence[dict[str, Any]],
-        given: Given,
-        metrics: dict[str, Metric],
-        protocol: Protocol,
-    ) -> Mapping[str, Outcome]:
-        """What the metrics say of the videos that the rows were planned for, and of no others."""
-        places = (given.video, given.reference, given.history)
-        before = [place and state_of(place) for place in places]
-        changed = next((place for row in rows if (place := changed_part(row))), None)
-        outcomes = {} if changed else measure_all(given, metrics, protocol)
-        after = [place and state_of(place) for place in places]
-        for place, one, other in zip(places, before, after, strict=True):
-            changed = changed or (place if one != other else None)
-        if changed is None:
-            return outcomes
-        message = f"{shown_name(changed)} was replaced after the run began; run it again"
-        return dict.fromkeys(metrics, RetryableError(message))
+    def _still_there(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows whose videos are those that they were planned for; the others have failed."""
+        state_now = cache(state_of)  # one look at each for all metrics
+        there = []
+        for row in rows:
+            changed = changed_part(row, state_now)
+            if changed is None:
+                there.append(row)
+                continue
+            message = f"{shown_name(changed)} was replaced after the run began; run it again"
+            self._outcomes[row["score_id"]] = RetryableError(message)
+        return there
 
     def _metric(self, name: str) -> Metric:
         if name not in self._metrics:

@@ -193,12 +193,15 @@ def _lacking(
     return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
 
 
-def changed_part(row: dict[str, Any]) -> str | None:
-    """Which video of a row no longer holds what the row was planned for; None: none of them."""
+def changed_part(row: dict[str, Any], state_now: Callable[[str], str | None]) -> str | None:
+    """Which video of a row no longer holds what the row was planned for; None: none of them.
+
+    state_now: ``state_of``, or what it said a moment ago.
+    """
     for part, state in json.loads(row["states"]).items():
         sha256 = row[f"{part}_sha256"]
         # Another machine has other times for the same bytes.
-        if sha256 and state_of(row[part]) != state and digest_of(row[part]) != sha256:
+        if sha256 and state_now(row[part]) != state and digest_of(row[part]) != sha256:
             return str(row[part])
     return None
 
