@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ def _run(options: argparse.Namespace) -> int:
         leave_empty(settings, error.origin)
         print(f"nothing to do: {error}")
         return 0
+    _warn_of_older_scores(f"{settings.directory}/scores")
     with runtime.connect(options.engine):
         run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())
     if settings.shard is None:
@@ -148,6 +150,26 @@ def _run(options: argparse.Namespace) -> int:
         print(f"shard {options.shard} is in {settings.directory}")
     print(f"`pfp-eval report {settings.out}` writes the page")
     return 0
+
+
+def _warn_of_older_scores(directory: str) -> None:
+    """Scores of another version of the table cannot be kept; say so before they are gone."""
+    from pfp.errors import SchemaError
+    from pfp.io.filesystems import Folder
+    from pfp.io.manifest import MANIFEST_NAME, read_manifest
+    from pfp.schema import ScoreRecord
+
+    folder = Folder.at(directory)
+    if not folder.has(MANIFEST_NAME):
+        return
+    try:
+        read_manifest(folder, ScoreRecord)
+    except SchemaError as error:
+        reason = str(error).partition(";")[0]
+        print(
+            f"pfp-eval: {reason}; what this run asks for is measured again, the rest is left out",
+            file=sys.stderr,
+        )
 
 
 def _print_unscored(directory: str) -> None:

@@ -51,6 +51,6 @@ def with_times(table: pa.Table, times: Mapping[str, int]) -> pa.Table:
 
 def _has_its_bytes(known: Mapping[str, Any]) -> bool:
     try:
-        return sha256_of(known["video_uri"]) == known["video_sha256"]
+        return bool(sha256_of(known["video_uri"]) == known["video_sha256"])
     except (InputError, OSError):  # the stage says what is wrong with it
         return False

@@ -21,7 +21,7 @@ from pfp.generate.rollout import History, continue_history
 from pfp.generate.settings import SamplerSettings
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
-from pfp.io.unchanged import FILE_COLUMNS, unchanged
+from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, unchanged
 from pfp.latents.frames import read_piece
 from pfp.latents.preprocess import downscale, lr_table
 from pfp.latents.read import LatentReader
@@ -118,7 +118,7 @@ class GenerateSamples:
             own = self._latents.load(row["clip_id"]).hr_TCHW[omega].astype(np.float32)
             return decode_alone(self._vae, own, omega), None
         remembered = self._latents.load(row["memory_clip_id"])
-        model = self._arm(row["checkpoint_uri"])
+        model = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
         latents_TCHW = retrieve_latents(
             model,
             hr_TCHW=remembered.hr_TCHW[:history],
@@ -160,7 +160,7 @@ class GenerateSamples:
         num_latents = self._config.history_frames
         latents = self._latents.load(row["clip_id"])
         sections = continue_history(
-            self._arm(row["checkpoint_uri"]),
+            self._arm(row["checkpoint_uri"], row["checkpoint_sha256"]),
             self._vae,
             History(
                 hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
@@ -204,8 +204,14 @@ class GenerateSamples:
         )
         return frames
 
-    def _load_arm(self, checkpoint_uri: str) -> MemoryDiT:
-        return MemoryDiT.from_pretrained(self._run / checkpoint_uri)
+    def _load_arm(self, checkpoint_uri: str, sha256: str) -> MemoryDiT:
+        folder = self._run / checkpoint_uri
+        if weights_sha256(folder) != sha256:
+            raise FileChangedError(
+                f"the weights in {folder} are not those of the table of checkpoints; run "
+                "pipelines/train again"
+            )
+        return MemoryDiT.from_pretrained(folder)
 
     def _write(
         self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False

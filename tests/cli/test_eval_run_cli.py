@@ -355,3 +355,22 @@ def test_many_metrics_are_several_tables(
     assert sum(line.startswith("arm ") for line in printed) == 2
     assert sum(line.startswith("near ") for line in printed) == 2
     assert max(len(line) for line in printed if str(tmp_path) not in line) <= 100
+
+
+def test_scores_of_an_older_table_are_told_to_go(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They cannot be read, so what is asked for is measured again, and the user knows why."""
+    out = tmp_path / "run"
+    assert run(manifest, out) == 0
+    assert capsys.readouterr().err == ""
+    listed = out / "scores/_manifest.json"
+    listed.write_text(
+        listed.read_text().replace(f'"version": {ScoreRecord.VERSION}', '"version": 2')
+    )
+
+    assert main(["report", str(out)]) == 2
+    assert "holds score v2, this pfp reads v3; run the stage again" in capsys.readouterr().err
+    assert run(manifest, out) == 0
+    assert "holds score v2, this pfp reads v3; what this run asks for" in capsys.readouterr().err
+    assert main(["report", str(out)]) == 0

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri
 from pfp.io.unchanged import FileChangedError, file_state
+from pfp.models._folders import weights_sha256
 from pipelines.eval.samples import GenerateSamples
 
 
@@ -47,3 +50,14 @@ def test_a_replaced_video_is_no_history(worker: GenerateSamples, tmp_path: Path)
 
     with pytest.raises(FileChangedError, match=r"v.mp4 is not the file that was ingested"):
         worker._history(row)
+
+
+def test_other_weights_than_the_table_s_are_no_arm(worker: GenerateSamples, tmp_path: Path) -> None:
+    """Samples would be filed under the checkpoint that was there before."""
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    sha256 = weights_sha256(tmp_path)
+    save_file({"a": torch.ones(1)}, tmp_path / "model.safetensors")
+    worker._run = tmp_path.parent
+
+    with pytest.raises(FileChangedError, match="not those of the table of checkpoints; run"):
+        worker._load_arm(tmp_path.name, sha256)
