@@ -13,13 +13,19 @@ from pfp.io.media import pictures_in
 
 
 def digest_of(place: str) -> str | None:
-    """The digest of a file or a folder of pictures on this machine; None where there is none."""
+    """The digest of a file or a folder of pictures on this machine.
+
+    None where there is none, or where reading it will tell what is wrong.
+    """
     path = local_path(place)
-    if path is not None and path.is_dir():
-        return _digest_of_folder(path)
-    if path is None or not path.is_file():
+    try:
+        if path is not None and path.is_dir():
+            return _digest_of_folder(path)
+        if path is None or not path.is_file():
+            return None
+        return _digest_once(path, _state(path.stat()))
+    except (InputError, OSError):
         return None
-    return _digest_once(path, _state(path.stat()))
 
 
 def state_of(place: str) -> str | None:
@@ -49,14 +55,11 @@ def _digest_once(path: Path, state: str) -> str:
     return sha256_file(path)
 
 
-def _digest_of_folder(folder: Path) -> str | None:
-    """The digest of the pictures in a folder; None where reading it will tell what is wrong."""
-    try:
-        pictures = tuple(pictures_in(folder))
-        state = sha256_json([_state(path.stat()) for path in pictures])
-        return _folder_digest_once(pictures, state)
-    except (InputError, OSError):
-        return None
+def _digest_of_folder(folder: Path) -> str:
+    """The digest of the pictures in a folder."""
+    pictures = tuple(pictures_in(folder))
+    state = sha256_json([_state(path.stat()) for path in pictures])
+    return _folder_digest_once(pictures, state)
 
 
 @lru_cache(maxsize=1 << 8)

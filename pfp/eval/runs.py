@@ -19,6 +19,7 @@ from pfp.io.manifest import MANIFEST_NAME
 from pfp.schema import GenerationRecord, Kept, ScoreRecord
 
 SHARDS: Final = "shards"
+_CONTENTS: Final = ("video_sha256", "reference_sha256", "history_sha256")
 _SHARD: Final = re.compile(rf"/{SHARDS}/(\d+)-of-(\d+)$")
 
 
@@ -133,7 +134,7 @@ def _add_scores(
         if known is not None and _contradict(known, score):
             raise InputError(
                 f"{part} and another part of {run} hold other scores of {score.score_id}, of "
-                "other videos, protocols or judges; give shards an --out of their own"
+                "other videos, protocols or judges; measure them alike, or leave one out"
             )
         if known is None or isinstance(score.verdict, Kept):
             scores[score.score_id] = score
@@ -230,9 +231,12 @@ def missing_shards(shards: Sequence[str | Path]) -> tuple[list[int], int]:
 
 
 def _contradict(one: ScoreRecord, other: ScoreRecord) -> bool:
-    """Whether both were measured, and not the same."""
+    """Whether both were measured, and not the same, or they are of other videos."""
     both = isinstance(one.verdict, Kept) and isinstance(other.verdict, Kept)
-    return both and one.result_key != other.result_key
+    pairs = [(getattr(one, name), getattr(other, name)) for name in _CONTENTS]
+    return (both and one.result_key != other.result_key) or any(
+        a and b and a != b for a, b in pairs
+    )
 
 
 def _has_table(directory: str) -> bool:
