@@ -100,10 +100,11 @@ def shards_together(directories: Sequence[str | Path]) -> list[list[str]]:
 
 def _sharded_run_of(run: str) -> tuple[str, int] | None:
     """The manifest and the number of shards if nothing else is in a run directory."""
-    found: set[tuple[str, int] | None] = set()
-    for part in parts_of(run):
-        origin = read_origin(part)
-        found.add(origin and origin.shard and (origin.manifest_sha256, origin.shard[1]))
+    origins = [read_origin(part) for part in parts_of(run)]
+    found = {
+        None if each is None or each.shard is None else (each.manifest_sha256, each.shard[1])
+        for each in origins
+    }
     return found.pop() if len(found) == 1 else None
 
 
