@@ -11,24 +11,33 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pfp.errors import ConfigError, NothingUsable
 from pfp.io.digests import sha256_json
 from pfp.io.filesystems import Folder
-from pfp.io.prompts import Prompts
+from pfp.io.prompts import Prompts, prompt_sha256
 from pfp.io.tables import read_records, read_table
 from pfp.io.unchanged import FILE_COLUMNS
 from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
-from pfp.schema import CheckpointRecord, ClipRecord, GenerationRecord, LatentRecord
+from pfp.schema import (
+    CheckpointRecord,
+    ClipRecord,
+    ConditionRecord,
+    GenerationRecord,
+    LatentRecord,
+)
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
 CODEC_ARM: Final = "codec ceiling"
+VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
 SHUFFLED_ARM: Final = "shuffled memory"
 REFERENCE_ARM: Final = "proposed"
 _LATENT_COLUMNS: Final = (
@@ -84,7 +93,7 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
         input_key="sample_id",
         content_columns=(
             *("task", "arm", "clip_id", "memory_clip_id", "checkpoint_sha256", "omega", "prompts"),
-            *("seed", "video_sha256", "latent_key", "memory_latent_key"),
+            *("seed", "video_sha256", "latent_key", "memory_latent_key", "condition_keys"),
         ),
         fingerprint=sha256_json({"version": VERSION, "vae": vae_digest("tiny"), **settings}),
         resources=Resources(batch_size=8, num_workers=config.num_workers),
@@ -100,13 +109,25 @@ def run_generate(
     Raises NothingUsable when no clip was held out from training.
     """
     inputs = generation_inputs(config, run_directory)
-    return run_stage(
+    report = run_stage(
         generate_stage(config, run_directory),
         inputs,
         f"{run_directory}/generations",
         engine=engine,
         progress=progress,
     )
+    remove_strays(Path(run_directory))
+    return report
+
+
+def remove_strays(run_directory: Path) -> None:
+    """Remove generated videos that no row names any more: those of other settings."""
+    columns = ["video_uri", "reference_uri", "history_uri"]
+    table = read_table(run_directory / "generations", GenerationRecord, columns=columns)
+    named = {uri for name in columns for uri in table[name].to_pylist()}
+    for path in (run_directory / VIDEO_FOLDER).rglob("*.mp4"):
+        if path.relative_to(run_directory).as_posix() not in named:
+            path.unlink()
 
 
 def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
@@ -161,9 +182,22 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         rows.append(
             {**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
         )
+    conditions = _condition_keys(run_directory)
     for row in rows:
         row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
+        row["condition_keys"] = [conditions.get(prompt_sha256(text)) for text in row["prompts"]]
     return pa.Table.from_pylist(rows)
+
+
+def _condition_keys(run_directory: str) -> dict[str, str]:
+    """The keys of embedded prompts, by the prompts' digests: another text encoder, other samples.
+
+    A prompt that is embedded later has a key then, so that what failed for want of it is made.
+    """
+    columns = ["prompt_sha256", "result_key"]
+    kept = pc.field("verdict", "kind") == "kept"
+    table = read_table(f"{run_directory}/conditions", ConditionRecord, columns=columns, filter=kept)
+    return dict(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
 
 def _finetuned(run_directory: str) -> list[CheckpointRecord]:

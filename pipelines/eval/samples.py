@@ -19,6 +19,7 @@ from pfp.errors import PermanentError
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
 from pfp.generate.settings import SamplerSettings
+from pfp.io.digests import sha256_json
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
 from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, unchanged
@@ -34,14 +35,14 @@ from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
 from pfp.schema.latent import LatentSpan
 from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
+from pipelines.eval.generate import CODEC_ARM, VIDEO_FOLDER
 
 if TYPE_CHECKING:
     from pipelines.eval.generate import GenerateConfig
 
 DECODE_SECONDS: Final = 120.0
 DECODE_BYTES: Final = 2 << 30
-CODEC_ARM: Final = "codec ceiling"
-VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
+DIGITS: Final = 12  # of the digests in names
 
 
 class GenerateSamples:
@@ -81,10 +82,13 @@ class GenerateSamples:
         history_FHWC = self._history(row)
         folder = f"{VIDEO_FOLDER}/{row['clip_id']}"
         fps = self._latents.load(row["clip_id"]).record.fps or 0.0
-        history_uri = self._write(f"{folder}/history.mp4", history_FHWC, fps)
+        # Named after all that decides them: another run must not write over what rows are about.
+        seen = [row["video_sha256"], row["latent_key"], self._config.history_frames]
+        made = f"{_slug(row['arm'])}-{row['result_key'][:DIGITS]}.mp4"
+        history_uri = self._write(f"{folder}/history-{_digits(seen)}.mp4", history_FHWC, fps)
         if row["task"] == "continue":
             frames_FHWC = self._continue(row, history_FHWC)
-            name = f"{folder}/continued-{_slug(row['arm'])}.mp4"
+            name = f"{folder}/continued-{made}"
             num_tokens = None
             reference_uri = None
             # The history leads, so that a person sees what the continuation goes on from.
@@ -97,8 +101,9 @@ class GenerateSamples:
                     f"retrieved {frames_FHWC.shape} but the clip has {true_FHWC.shape}; "
                     "run pipelines/latents again"
                 )
-            reference_uri = self._write(f"{folder}/target.mp4", true_FHWC, fps, lossless=True)
-            uri = self._write(f"{folder}/{_slug(row['arm'])}.mp4", frames_FHWC, fps, lossless=True)
+            target = f"{folder}/target-{_digits([*seen, row['omega']])}.mp4"
+            reference_uri = self._write(target, true_FHWC, fps, lossless=True)
+            uri = self._write(f"{folder}/{made}", frames_FHWC, fps, lossless=True)
         return _record(
             row,
             num_memory_tokens=num_tokens,
@@ -246,3 +251,7 @@ def _frames_of(omega: list[int]) -> list[int]:
 
 def _slug(arm: str) -> str:
     return arm.replace(" ", "-")
+
+
+def _digits(content: list[Any]) -> str:
+    return sha256_json(content)[:DIGITS]

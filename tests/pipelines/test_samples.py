@@ -12,8 +12,17 @@ from safetensors.torch import save_file
 
 from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri
+from pfp.io.tables import write_table
 from pfp.io.unchanged import FileChangedError, file_state
 from pfp.models._folders import weights_sha256
+from pfp.schema import KEPT, ConditionRecord, Failed, GenerationRecord, Verdict
+from pipelines.eval.generate import (
+    VIDEO_FOLDER,
+    GenerateConfig,
+    _condition_keys,
+    generate_stage,
+    remove_strays,
+)
 from pipelines.eval.samples import GenerateSamples
 
 
@@ -61,3 +70,51 @@ def test_other_weights_than_the_table_s_are_no_arm(worker: GenerateSamples, tmp_
 
     with pytest.raises(FileChangedError, match="not those of the table of checkpoints; run"):
         worker._load_arm(tmp_path.name, sha256)
+
+
+def test_videos_that_no_row_names_are_removed(tmp_path: Path) -> None:
+    """Those of settings that the table is not of; nothing else in the folder."""
+    names = [f"{VIDEO_FOLDER}/a/{name}" for name in ("now.mp4", "then.mp4", "notes.txt")]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    made = GenerationRecord(
+        sample_id="a",
+        task="retrieve",
+        clip_id="a",
+        memory_clip_id="a",
+        arm="proposed",
+        model_id="tiny",
+        checkpoint_sha256="",
+        seed=0,
+        rate=None,
+        video_uri=names[0],
+        verdict=KEPT,
+    )
+    write_table(tmp_path / "generations", GenerationRecord.table([made]), GenerationRecord)
+
+    remove_strays(tmp_path)
+
+    assert [True, False, True] == [(tmp_path / name).exists() for name in names]
+
+
+def test_another_condition_makes_other_samples(tmp_path: Path) -> None:
+    """The key counts what a prompt was embedded to, and that it was not."""
+
+    def keys(result_key: str, verdict: Verdict) -> dict[str, str]:
+        condition = ConditionRecord(
+            prompt_sha256="p",
+            prompt="A kite.",
+            encoder_id="tiny",
+            encoder_sha256="0",
+            verdict=verdict,
+            result_key=result_key,
+        )
+        write_table(tmp_path / "conditions", ConditionRecord.table([condition]), ConditionRecord)
+        return _condition_keys(str(tmp_path))
+
+    assert {"p": "one"} == keys("one", KEPT)
+    assert {"p": "two"} == keys("two", KEPT)
+    assert {} == keys("two", Failed(error="E", message="m"))
+    columns = generate_stage(GenerateConfig(), str(tmp_path)).content_columns
+    assert "condition_keys" in columns
