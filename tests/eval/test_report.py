@@ -200,12 +200,9 @@ def test_embedded_json_cannot_end_its_script(run_directory: Path) -> None:
     evil = "</script><img src=x onerror=alert(1)>"
     _, generations, scores = load_run(run_directory)
     folder = run_directory.parent / "evil"
-    for name, record, rows in (
-        ("generations", GenerationRecord, generations),
-        ("scores", ScoreRecord, scores),
-    ):
-        renamed = [replace(r, arm=evil if r.arm == "no_memory" else r.arm) for r in rows]
-        tables.write_table(folder / name, record.table(renamed), record)  # type: ignore[arg-type]
+    renamed = [replace(r, arm=evil if r.arm == "no_memory" else r.arm) for r in generations]
+    tables.write_table(folder / "generations", GenerationRecord.table(renamed), GenerationRecord)
+    tables.write_table(folder / "scores", ScoreRecord.table(scores), ScoreRecord)
     html = render_html(load_run(folder)[0])
 
     assert evil not in html
