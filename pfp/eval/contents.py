@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pfp.errors import InputError
 from pfp.eval.locate import local_path
 from pfp.io.digests import sha256_file, sha256_files, sha256_json
 from pfp.io.media import pictures_in
+
+
+class Contents:
+    """What places hold, each looked at once: it has many metrics, and a reference many samples."""
+
+    def __init__(self) -> None:
+        self.digest_of = cache(digest_of)
+        self.state_of = cache(state_of)
 
 
 def digest_of(place: str) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ from pfp.errors import (
     RetryableError,
     WeightsError,
 )
-from pfp.eval.contents import state_of
+from pfp.eval.contents import Contents
 from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
@@ -242,10 +241,10 @@ class ScoreSamples:
 
     def _still_there(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows whose videos are those that they were planned for; the others have failed."""
-        state_now = cache(state_of)  # one look at each for all metrics
+        now = Contents()
         there = []
         for row in rows:
-            changed = changed_part(row, state_now)
+            changed = changed_part(row, now)
             if changed is None:
                 there.append(row)
                 continue

@@ -11,13 +11,14 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import pyarrow as pa
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.eval.contents import digest_of, state_of
+from pfp.eval.contents import Contents, digest_of
 from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
 from pfp.eval.metrics.base import lacked, looked_at
@@ -126,11 +127,13 @@ def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
 
 def rows_of(subjects: Sequence[Subject], choices: Sequence[Choice]) -> list[dict[str, Any]]:
     """Rows of ``INPUT_SCHEMA``, those of a sample side by side."""
-    return [row_of(subject, choice) for subject in subjects for choice in choices]
+    contents = Contents()
+    return [row_of(subject, choice, contents) for subject in subjects for choice in choices]
 
 
-def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
+def row_of(subject: Subject, choice: Choice, contents: Contents | None = None) -> dict[str, Any]:
     """The row of one sample under one metric."""
+    contents = contents or Contents()
     card, given = choice.card, subject.given
 
     def has(need: str) -> Any:
@@ -157,8 +160,10 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "decoder": decoder(choice.protocol),
         "decoder_name": choice.protocol.decoder,
         **places,
-        **{f"{part}_sha256": place and digest_of(place) for part, place in places.items()},
-        "states": json.dumps({part: place and state_of(place) for part, place in places.items()}),
+        **{f"{part}_sha256": place and contents.digest_of(place) for part, place in places.items()},
+        "states": json.dumps(
+            {part: place and contents.state_of(place) for part, place in places.items()}
+        ),
         "stand_ins": _stand_ins(places, subject.stand_in),
         "fps": given.fps,
         "conditions": json.dumps(_conditions(given)),
@@ -193,16 +198,13 @@ def _lacking(
     return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
 
 
-def changed_part(row: dict[str, Any], state_now: Callable[[str], str | None]) -> str | None:
-    """Which video of a row no longer holds what the row was planned for; None: none of them.
-
-    state_now: ``state_of``, or what it said a moment ago.
-    """
+def changed_part(row: dict[str, Any], now: Contents) -> str | None:
+    """Which video of a row no longer holds what the row was planned for; None: none of them."""
     for part, state in json.loads(row["states"]).items():
-        sha256 = row[f"{part}_sha256"]
+        place, sha256 = row[part], row[f"{part}_sha256"]
         # Another machine has other times for the same bytes.
-        if sha256 and state_now(row[part]) != state and digest_of(row[part]) != sha256:
-            return str(row[part])
+        if sha256 and now.state_of(place) != state and now.digest_of(place) != sha256:
+            return str(place)
     return None
 
 
@@ -225,11 +227,16 @@ def decoder(protocol: Protocol | None = None) -> str:
     name = (protocol or Protocol()).decoder
     package = DECODER_PACKAGES[name]
     try:
-        return f"{name} {version(package)}"
+        return f"{name} {_installed(package)}"
     except PackageNotFoundError as error:
         raise ConfigError(
             f"the decoder {name} is not installed; pip install 'pfp[metrics]', or leave --decoder"
         ) from error
+
+
+@cache  # reading it takes longer than all else about a row
+def _installed(package: str) -> str:
+    return version(package)
 
 
 def missing_weights(card: MetricCard) -> list[str]:
