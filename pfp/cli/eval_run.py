@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pfp.cli.eval_read import warn_of_missing_shards
 from pfp.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ def _score(options: argparse.Namespace) -> int:
                 f"{options.run_directory} came from a manifest; `pfp-eval run` measures, score "
                 "only aggregates"
             )
+        warn_of_missing_shards([options.run_directory])
         _print_table(options.run_directory)
         return 0
     default = [name for name in METRICS if name in ScoreSettings().metrics]

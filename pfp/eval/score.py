@@ -342,9 +342,19 @@ def scored(row: dict[str, Any], found: MetricValue) -> ScoreRecord:
         value=found.value,
         unscored_reason=found.unscored_reason,
         num_frames=found.num_frames,
-        evidence=json.dumps(found.evidence),
+        evidence=json.dumps(_with_numbered_faces(row, found.evidence)),
         verdict=KEPT if found.unscored_reason is None else dropped,
     )
+
+
+def _with_numbered_faces(row: dict[str, Any], evidence: dict[str, Any]) -> dict[str, Any]:
+    """The evidence with reference faces by their number in the manifest: files change names."""
+    likeness = evidence.get("reference")
+    if "conditions" not in row or not isinstance(likeness, dict) or "pictures" not in likeness:
+        return evidence
+    places = json.loads(row["conditions"])["reference_faces"]
+    numbers = [places.index(place) for place in likeness["pictures"]]
+    return {**evidence, "reference": {**likeness, "pictures": numbers}}
 
 
 def _unscored(row: dict[str, Any], reason: str, detail: str) -> ScoreRecord:

@@ -16,8 +16,11 @@ from pfp.cli.eval import main
 from pfp.eval import engine
 from pfp.eval.gallery import retrievals
 from pfp.eval.manifest import FIELDS
+from pfp.eval.metrics import MetricValue
 from pfp.eval.report import load_run
 from pfp.eval.run import RunSettings, prepare, run
+from pfp.eval.score import scored
+from pfp.eval.score_rows import rows_of
 from pfp.io import tables
 from pfp.schema import GenerationRecord, ScoreRecord
 
@@ -315,8 +318,9 @@ def test_missing_shards_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "" == capsys.readouterr().err
     assert 0 == main(["report", places[0], places[3], "--json", str(tmp_path / "x.json")])
     assert "part4 lack shard 2/4, 3/4; what follows is without" in capsys.readouterr().err
-    main(["compare", places[1], "ours", "theirs"])
-    assert "part2 lacks shard 1/4, 3/4, 4/4" in capsys.readouterr().err
+    for command in (["compare", places[1], "ours", "theirs"], ["score", places[1]]):
+        main(command)
+        assert "part2 lacks shard 1/4, 3/4, 4/4" in capsys.readouterr().err
 
 
 def test_shards_of_one_run_are_not_compared(
@@ -411,3 +415,19 @@ def test_a_video_that_is_replaced_under_a_run_has_no_score(
     assert told == {score.metric: score.unscored_reason for score in scores}
     again = contents(measure(tmp_path, lines, "run", **settings))
     assert contents(measure(tmp_path, lines, "fresh", **settings)) == again
+
+
+def test_rows_call_faces_by_their_numbers(tmp_path: Path) -> None:
+    """A face's file may get another name, and its row is reused then."""
+    line = {**make_inputs(tmp_path)[0], "reference_faces": ["past/0.png", "past/1.png"]}
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps(line))
+    settings = RunSettings(manifest=str(manifest), out="o", metrics=("identity.arcface",))
+    prepared = prepare(settings)
+    (row,) = rows_of(prepared.subjects, prepared.choices)
+    likeness = {"pictures": [prepared.entries[0].given.reference_faces[1]], "mean_cosine": 1.0}
+    found = MetricValue(value=1.0, num_frames=1, evidence={"reference": likeness})
+
+    evidence = json.loads(scored(row, found).evidence or "")
+
+    assert {"reference": {"pictures": [1], "mean_cosine": 1.0}} == evidence

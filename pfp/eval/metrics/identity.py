@@ -157,17 +157,17 @@ class _Sightings(Measurement):
         self._fps = sample.fps
         self._seconds = frames_per_sample(sample) / sample.fps
         self._against_reference = against_reference
-        self._references: list[tuple[int, npt.NDArray[np.float32]]] = []  # by their place in a list
+        self._references: list[tuple[str, npt.NDArray[np.float32]]] = []
         self._bad_references: list[str] = []
-        for number, place in enumerate(sample.reference_faces):
-            self._look_up(number, place)
+        for place in sample.reference_faces:
+            self._look_up(place)
         self._num_sampled = 0
         self._faces: list[tuple[int, Face]] = []
 
-    def _look_up(self, number: int, place: str) -> None:
+    def _look_up(self, place: str) -> None:
         """Take a reference picture; a bad one is the end only of what is measured against it."""
         try:
-            self._references.append((number, _reference(place, self._finder)))
+            self._references.append((place, _reference(place, self._finder)))
         except PermanentError as error:
             if self._against_reference:
                 raise
@@ -256,7 +256,7 @@ class _Sightings(Measurement):
             ]
         cosines = np.array([pair["cosine"] for pair in pairs])
         return {
-            "pictures": [number for number, _ in self._references],
+            "pictures": [path for path, _ in self._references],
             "mean_cosine": float(cosines.mean()),
             "fraction_same": float((cosines >= SAME_PERSON).mean()),
             "pairs": pairs,
