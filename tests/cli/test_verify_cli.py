@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,7 +135,9 @@ def test_a_replaced_video_is_a_problem(run: Path, capsys: pytest.CaptureFixture[
     assert "videos: as they were ingested, 1 are not here\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("trouble", [None, "protocols", "judges", "metric", "nothing", "manifests"])
+@pytest.mark.parametrize(
+    "trouble", [None, "protocols", "judges", "metric", "nothing", "manifests", "no samples"]
+)
 @pytest.mark.parametrize("part", ["", "shards/1-of-1/"])
 def test_what_makes_a_report_fail_is_a_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], trouble: str | None, part: str
@@ -156,6 +159,9 @@ def test_what_makes_a_report_fail_is_a_problem(
         Origin(manifest_sha256="1", num_samples=2, shard=None).write(tmp_path / part)
         write_run(tmp_path / "shards/1-of-2", made, scores)
         Origin(manifest_sha256="2", num_samples=2, shard=(1, 2)).write(tmp_path / "shards/1-of-2")
+
+    if trouble == "no samples":
+        shutil.rmtree(tmp_path / part / "generations")
 
     status = main(["verify", str(tmp_path)])
     output = capsys.readouterr().out
