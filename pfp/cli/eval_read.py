@@ -99,7 +99,7 @@ def _compare(options: argparse.Namespace) -> int:
     found = [
         item
         for card in board.metrics
-        for item in compare(board.values, card.metric_id, arm_a, [arm_b], board.bootstrap)
+        if (item := compare(board, card.metric_id, arm_a, arm_b)) is not None
     ]
     print(f"{arm_a} minus {arm_b}")
     print(render_comparison(board, found), end="")

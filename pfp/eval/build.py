@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TypeAlias
 
 from pfp.errors import InputError, NothingUsable
@@ -15,7 +14,6 @@ from pfp.eval.aggregate import (
     Bootstrap,
     Summary,
     clip_means,
-    holm,
     paired_difference,
     summarise,
     summarise_clustered,
@@ -25,7 +23,7 @@ from pfp.eval.arms import ROLES, focus_of, role_of
 from pfp.eval.leaderboard import Arm, Cell, Comparison, Leaderboard, Values
 from pfp.eval.metrics import METRICS, resolve
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.significance import MAX_METHODS, letters
+from pfp.eval.significance import MAX_METHODS, Pairs, all_pairs, letters_of, one_against_all
 from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 
 RETRIEVE = "retrieve"
@@ -82,19 +80,22 @@ def build_leaderboard(
         bootstrap=bootstrap or Bootstrap(),
     )
     arms = _ordered([_arm_of(run, name) for name in _names(made)], run.cards)
-    focus = focus_of([arm.name for arm in arms])
+    names = [arm.name for arm in arms]
+    focus = focus_of(names)
+    pairs = _pairs(run, [arm.name for arm in arms if arm.role == "method"])
     return Leaderboard(
         protocols=_protocols(scores),
         judges=_judges(scores),
         decoders=tuple(sorted({score.decoder for score in scores})),
         metrics=run.cards,
         arms=tuple(arms),
-        comparisons=tuple(_comparisons(run, focus, [arm.name for arm in arms])),
+        comparisons=tuple(_comparisons(run, focus, names, pairs)),
         focus=focus,
         clip_ids=tuple(sorted({record.clip_id for record in made})),
         values=run.values,
         num_videos=_num_videos_of(videos),
-        letters=_letters(run, [arm for arm in arms if arm.role == "method"]),
+        pairs=pairs,
+        letters=_letters(run, arms, pairs),
         is_retrieval=all(record.task == RETRIEVE for record in made),
         num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
         seeds=tuple(sorted({record.seed for record in made})),
@@ -216,19 +217,31 @@ def _arm_of(run: _Run, name: str) -> Arm:
 
 
 def _summary(run: _Run, card: MetricCard, name: str, num_expected: int) -> Summary:
-    """Each video weighs the same, and all of a clip are drawn together.
+    """Each video weighs the same, and all of a clip go together.
 
-    A share of yes has Wilson's interval, as long as each clip has one answer.
+    A share of yes has Wilson's interval, as long as each clip has one answer. No interval leaves
+    the values that the metric can have.
     """
     of_arm = run.values[card.metric_id][name]
     videos = run.videos[card.metric_id][name]
     if len(videos) > len(of_arm):
         found = summarise_clustered(videos, num_expected=num_expected, bootstrap=run.bootstrap)
-        return replace(found, n=len(of_arm))
+        return _within(replace(found, n=len(of_arm)), card)
     if card.is_yes_no and set(of_arm.values()) <= {0.0, 1.0}:
         confidence = run.bootstrap.confidence
         return summarise_yes_no(of_arm, num_expected=num_expected, confidence=confidence)
-    return summarise(of_arm, num_expected=num_expected, bootstrap=run.bootstrap)
+    found = summarise(of_arm, num_expected=num_expected, bootstrap=run.bootstrap)
+    return _within(found, card)
+
+
+def _within(summary: Summary, card: MetricCard) -> Summary:
+    """The summary with its interval cut where the metric's values end."""
+    low, high = summary.low, summary.high
+    if low is None or high is None or summary.mean is None:
+        return summary
+    least = low if card.low is None else max(low, min(card.low, summary.mean))
+    most = high if card.high is None else min(high, max(card.high, summary.mean))
+    return replace(summary, low=least, high=most)
 
 
 def _single(values: Sequence[int | None]) -> int | None:
@@ -293,55 +306,84 @@ def _cost(mean: float | None, card: MetricCard) -> float:
     return -mean if card.direction == "higher" else mean
 
 
-def _comparisons(run: _Run, focus: str | None, names: Sequence[str]) -> list[Comparison]:
-    """The focus against every other arm; p values adjusted within each metric."""
+def _pairs(run: _Run, methods: Sequence[str]) -> dict[str, Pairs]:
+    """All pairs of methods that have values, by metric; none of very many methods."""
+    found = {}
+    for metric_id, of_arm in run.values.items():
+        names = [name for name in methods if of_arm[name]]
+        if 2 <= len(names) <= MAX_METHODS:
+            found[metric_id] = all_pairs(of_arm, names, run.bootstrap)
+    return found
+
+
+def _comparisons(
+    run: _Run, focus: str | None, names: Sequence[str], pairs: Mapping[str, Pairs]
+) -> list[Comparison]:
+    """The focus against every other arm."""
     if focus is None:
         return []
+    others = [name for name in names if name != focus]
     return [
         item
         for card in run.cards
-        for item in compare(
-            run.values, card.metric_id, focus, [n for n in names if n != focus], run.bootstrap
+        for item in _compared(
+            run.values, pairs, run.bootstrap, card.metric_id, focus, others, wanted=others
         )
     ]
 
 
-def _letters(run: _Run, methods: Sequence[Arm]) -> dict[str, dict[str, str]]:
-    """Letters by metric, ``a`` with the best; none of a single method, or of very many."""
+def _letters(
+    run: _Run, arms: Sequence[Arm], pairs: Mapping[str, Pairs]
+) -> dict[str, dict[str, str]]:
+    """Letters by metric, ``a`` with the best."""
     found = {}
     for card in run.cards:
-        of_arm = run.values[card.metric_id]
-        cost = {arm.name: _cost(arm.cells[card.metric_id].summary.mean, card) for arm in methods}
-        names = sorted((name for name in cost if of_arm[name]), key=cost.__getitem__)
-        if not 2 <= len(names) <= MAX_METHODS:
+        if card.metric_id not in pairs:
             continue
-        pairs = list(combinations(names, 2))
-        p_values = holm(
-            [
-                paired_difference(of_arm[a], of_arm[b], bootstrap=run.bootstrap).p_value
-                for a, b in pairs
-            ]
-        )
-        level = 1 - run.bootstrap.confidence
-        different = {
-            frozenset(pair)
-            for pair, p in zip(pairs, p_values, strict=True)
-            if p is not None and p < level
+        compared = {name for pair in pairs[card.metric_id] for name in pair}
+        cost = {
+            arm.name: _cost(arm.cells[card.metric_id].summary.mean, card)
+            for arm in arms
+            if arm.name in compared
         }
-        found[card.metric_id] = letters(names, different)
-    return found
+        names = sorted(cost, key=cost.__getitem__)
+        found[card.metric_id] = letters_of(
+            names, pairs[card.metric_id], level=1 - run.bootstrap.confidence
+        )
+    return {metric_id: of_arm for metric_id, of_arm in found.items() if of_arm}
 
 
-def compare(
-    values: Values, metric_id: str, arm: str, others: Sequence[str], bootstrap: Bootstrap
+def compare(board: Leaderboard, metric_id: str, arm: str, other: str) -> Comparison | None:
+    """``arm`` minus ``other`` under one metric, decided as on the board; None without values."""
+    run = board.values, board.pairs, board.bootstrap
+    others = [each.name for each in board.arms if each.name != arm or other == arm]
+    found = _compared(*run, metric_id, arm, others, wanted=[other])
+    return found[0] if found else None
+
+
+def _compared(
+    values: Values,
+    pairs: Mapping[str, Pairs],
+    bootstrap: Bootstrap,
+    metric_id: str,
+    arm: str,
+    others: Sequence[str],
+    *,
+    wanted: Sequence[str],
 ) -> list[Comparison]:
-    """``arm`` minus each of ``others`` under one metric; none if the arm has no values."""
+    """``arm`` minus each of ``wanted``, adjusted for all ``others``; none if it has no values."""
     of_arm = values[metric_id]
     if not of_arm[arm]:
         return []
-    found = [paired_difference(of_arm[arm], of_arm[other], bootstrap=bootstrap) for other in others]
-    adjusted = holm([difference.p_value for difference in found])
+    adjusted = one_against_all(of_arm, arm, others, bootstrap) | dict(pairs.get(metric_id, {}))
     return [
-        Comparison(metric_id=metric_id, arm=arm, other=other, difference=difference, p_holm=p)
-        for other, difference, p in zip(others, found, adjusted, strict=True)
+        Comparison(
+            metric_id=metric_id,
+            arm=arm,
+            other=other,
+            difference=paired_difference(of_arm[arm], of_arm[other], bootstrap=bootstrap),
+            p_holm=adjusted[frozenset((arm, other))],
+            level=1 - bootstrap.confidence,
+        )
+        for other in wanted
     ]

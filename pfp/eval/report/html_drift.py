@@ -133,7 +133,7 @@ def _change(arm: str, found: Drift, end: float, card: MetricCard) -> list[Markup
     if slope.mean is None:
         return [tag("b", arm), ": too short for a slope"]
     low, high = (None if bound is None else bound * end for bound in (slope.low, slope.high))
-    span = words.bounds(low, high, card) or f"({words.NO_INTERVAL})"
+    span = words.bounds(low, high, card) or f"({words.span(slope, card)})"
     shown = f": {words.signed(slope.mean * end, card)}{words.unit(card)} in {end:g} s {span}"
     return [tag("b", arm), shown.replace("-", "\N{MINUS SIGN}")]
 

@@ -67,7 +67,7 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> str:
     cell = arm.cells[card.metric_id]
     if cell.summary.mean is None:
         return _escape(words.not_measured(cell))
-    span = words.bounds(cell.summary.low, cell.summary.high, card)
+    span = words.span(cell.summary, card)
     letters = board.letters.get(card.metric_id, {}).get(arm.name)
     extent = f"({words.extent(cell.summary)})"
     parts = [words.number(cell.summary.mean, card), letters, span, extent]

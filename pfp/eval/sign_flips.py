@@ -1,0 +1,202 @@
+"""Whether a mean is some value, and between which values it lies: one test and its inversion.
+
+Clusters (prompts) are independent, the videos of one are not. Is the true mean ``m``, the sums over
+clusters of what videos exceed ``m`` by are as likely with either sign if they spread evenly about
+0. So the test compares them with themselves under other signs (Fisher 1935; by clusters, Canay,
+Romano and Shaikh 2017), which is exact at any number of clusters, whatever their sizes. An interval
+holds every ``m`` that the test does not reject, so the two never disagree.
+
+Means of skewed values are missed on one side: a sample that lacks the long tail has its mean and
+its spread too low. So signs are ranked by Student's t times a weight that moves the error allowed
+to the side that the sample's skewness points to, as Johnson's modified t does (1978). Any ranking
+is exact where values spread evenly; how fast the weight fades with clusters was chosen by
+simulation (``benchmarks/statistics.py``), so that it holds for lognormal values, too.
+
+Axes: N clusters, B choices of signs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+MIN_CLUSTERS: Final = 8  # under it nothing that was tried holds for skewed values
+MAX_ENUMERATED: Final = 12  # clusters whose signs are all tried, 2**11 up to the first's
+MAX_FLIPPED: Final = 300  # clusters; above them Student's t is as good and needs no draws
+FADING_CLUSTERS: Final = 56.0  # the weight's steepness is (56 / n)**1.5
+LEAST_WEIGHT: Final = 5e-4  # of either side: no interval is longer than about twice Student's
+ROUNDING: Final = 1e-9  # smaller differences are none
+GROWTH: Final = 1.25  # of the search for an interval's end
+NUM_HALVINGS: Final = 14
+FARTHEST: Final = 1e4  # times Student's end; there is none if the test rejects nothing up to it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clusters:
+    """What the test is made of: the sum and the number of each cluster's values, both (N,)."""
+
+    sum_N: Floats
+    count_N: Floats
+
+    @property
+    def mean(self) -> float:
+        """The mean over values, not over clusters."""
+        return float(self.sum_N.sum() / self.count_N.sum())
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean, by clusters."""
+        off_N, n = self.sum_N - self.mean * self.count_N, len(self.sum_N)
+        return float(np.sqrt((off_N @ off_N) * n / (n - 1)) / self.count_N.sum())
+
+
+def p_value_of(clusters: Clusters, mean: float, *, num_draws: int, seed: int) -> float | None:
+    """How likely values so far from ``mean`` are if it is the true one; None of few clusters."""
+    if len(clusters.sum_N) < MIN_CLUSTERS:
+        return None
+    return _test_of(clusters, num_draws, seed).p_value(mean)
+
+
+def interval_of(
+    clusters: Clusters, *, confidence: float, num_draws: int, seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """The means that the test does not reject; Nones of few clusters, or if it cannot reject."""
+    if len(clusters.sum_N) < MIN_CLUSTERS:
+        return None, None
+    test, level = _test_of(clusters, num_draws, seed), 1 - confidence
+    low, high = test.interval(level)
+    if low is None or high is None:
+        return None, None
+    if test.p_value(0.0) >= level:
+        return min(low, 0.0), max(high, 0.0)
+    # Draws make the ends rough; what the test says of 0 is what is printed beside them.
+    off_zero = float(np.nextafter(0.0, clusters.mean))
+    return (max(low, off_zero), high) if clusters.mean > 0 else (low, min(high, off_zero))
+
+
+def _test_of(clusters: Clusters, num_draws: int, seed: int) -> _SignFlips | _Student:
+    if len(clusters.sum_N) > MAX_FLIPPED:
+        return _Student(clusters)
+    return _SignFlips(clusters, _signs(len(clusters.sum_N), num_draws, seed))
+
+
+@lru_cache(maxsize=4)
+def _signs(num_clusters: int, num_draws: int, seed: int) -> Floats:
+    """Choices of signs (B, N), the first all +1; one of each two that are opposites, if all."""
+    if num_clusters <= MAX_ENUMERATED:
+        return np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=num_clusters - 1)])
+    drawn_BN = np.random.default_rng(seed).integers(2, size=(num_draws, num_clusters))
+    return np.concatenate([np.ones((1, num_clusters)), 1.0 - 2.0 * drawn_BN])
+
+
+class _SignFlips:
+    """The test by signs. Sums under signs are polynomials in the mean, so that any costs O(B)."""
+
+    def __init__(self, clusters: Clusters, signs_BN: Floats) -> None:
+        self._student = _Student(clusters)
+        self._centre, self._error = clusters.mean, clusters.error or 1.0
+        self._num = len(clusters.sum_N)
+        count_N = clusters.count_N / clusters.count_N.mean()
+        sum_N = (clusters.sum_N - self._centre * clusters.count_N) / self._error
+        sum_N = sum_N / clusters.count_N.mean()
+        self._squares = (sum_N @ sum_N, sum_N @ count_N, count_N @ count_N)
+        powers = [sum_N, count_N]
+        powers += [sum_N**3, sum_N**2 * count_N, sum_N * count_N**2, count_N**3]
+        self._sums = (signs_BN @ np.stack(powers, axis=1)).T
+
+    def p_value(self, mean: float) -> float:
+        """The share of signs that are at least as far from 0 as the values are from ``mean``."""
+        d = (mean - self._centre) / self._error
+        s, c, sss, ssc, scc, ccc = self._sums
+        ss, sc, cc = self._squares
+        square = (ss - 2 * d * sc + d * d * cc) / self._num
+        if square <= 0:
+            return 1.0
+        mean_B = (s - d * c) / self._num
+        cube_B = (sss - 3 * d * ssc + 3 * d * d * scc - d**3 * ccc) / self._num
+        far_B = _far(mean_B, square, cube_B, self._num)
+        return float(np.mean(far_B >= far_B[0] - ROUNDING * (1 + abs(far_B[0]))))
+
+
+    def interval(self, level: float) -> tuple[float | None, float | None]:
+        """The means that are not rejected at a level; None for an end that is nowhere."""
+        low, high = self._student.interval(level)
+        return self._end(low, level), self._end(high, level)
+
+    def _end(self, about: float, level: float) -> float | None:
+        """The last mean that is not rejected, on the side where Student's interval ends."""
+        step = about - self._centre
+
+        def is_rejected(reach: float) -> bool:
+            return self.p_value(self._centre + reach * step) < level
+
+        if not step:
+            return about
+        outside = 1.0
+        while not is_rejected(outside):
+            outside *= GROWTH
+            if outside > FARTHEST:
+                return None
+        inside = outside / GROWTH
+        while inside > ROUNDING and is_rejected(inside):
+            inside, outside = inside / GROWTH, inside
+        for _ in range(NUM_HALVINGS):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if is_rejected(middle) else (middle, outside)
+        return self._centre + inside * step
+
+
+def _far(mean_B: Floats, square: float, cube_B: Floats, num: int) -> Floats:
+    """How far from 0 means of ``num`` clusters are: the logarithm of t's density, and the weight's.
+
+    square, cube_B: means of the second and third powers.
+    """
+    variance_B = np.maximum(square - mean_B**2, 1e-15 * square)
+    third_B = cube_B - 3 * mean_B * square + 2 * mean_B**3
+    skewness_B = np.where(variance_B > ROUNDING * square, third_B / variance_B**1.5, 0.0)
+    weight_B = _weight_above(skewness_B * np.sign(mean_B), num)
+    return np.asarray((num - 1) / 2 * np.log(square / variance_B) + np.log(weight_B))
+
+
+def _weight_above(skewness: Floats, num: int) -> Floats:
+    """Which share of the error is allowed to means above the true one: more of right-skewed."""
+    steepness = (FADING_CLUSTERS / num) ** 1.5
+    share = 1 / (1 + np.exp(-np.clip(steepness * skewness, -50, 50)))
+    return np.asarray(LEAST_WEIGHT + (1 - 2 * LEAST_WEIGHT) * share)
+
+
+class _Student:
+    """Student's t with the same weights: what the test by signs comes to for many clusters."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        off_N = clusters.sum_N - clusters.mean * clusters.count_N
+        self._mean, self._error = clusters.mean, clusters.error
+        self._num = len(off_N)
+        spread = np.sqrt(np.mean(off_N**2))
+        skewness = np.mean(off_N**3) / spread**3 if spread > 0 else 0.0
+        self._above = float(_weight_above(np.asarray(skewness), self._num))
+
+    def p_value(self, mean: float) -> float:
+        """The smaller tail over its share of the error."""
+        from scipy.special import stdtr
+
+        if self._error == 0:
+            return float(self._mean == mean)
+        t = (self._mean - mean) / self._error
+        tails = stdtr(self._num - 1, -t) / self._above, stdtr(self._num - 1, t) / (1 - self._above)
+        return float(min(1.0, *tails))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The means that are not rejected at a level."""
+        from scipy.special import stdtrit
+
+        shares = np.array([self._above, 1 - self._above])
+        low, high = stdtrit(self._num - 1, level * shares) * self._error * [1, -1] + self._mean
+        return float(low), float(high)
