@@ -95,9 +95,8 @@ def summarise(
     by_clip: Mapping[str, float], *, num_expected: int, bootstrap: Bootstrap | None = None
 ) -> Summary:
     """The macro mean over clips with its interval."""
-    return summarise_clustered(
-        list(by_clip.items()), num_expected=num_expected, bootstrap=bootstrap
-    )
+    clusters = Clusters.of_one_each([by_clip[clip_id] for clip_id in sorted(by_clip)])
+    return _summary(clusters, num_expected=num_expected, bootstrap=bootstrap)
 
 
 def paired_difference(
@@ -108,8 +107,18 @@ def paired_difference(
     The test is exact where a and b are equally good in that either may have either's value of a
     clip, whatever the values (``pfp.eval.sign_flips``).
     """
-    shared = sorted(a.keys() & b.keys())
-    return _difference([(clip_id, a[clip_id] - b[clip_id]) for clip_id in shared], bootstrap)
+    return _difference(_paired(a, b), bootstrap)
+
+
+def paired_p_value(
+    a: Mapping[str, float], b: Mapping[str, float], *, bootstrap: Bootstrap | None = None
+) -> float | None:
+    """That of ``paired_difference``, at a small part of its cost."""
+    return _p_value(_paired(a, b), bootstrap)
+
+
+def _paired(a: Mapping[str, float], b: Mapping[str, float]) -> Clusters:
+    return Clusters.of_one_each([a[clip_id] - b[clip_id] for clip_id in sorted(a.keys() & b.keys())])
 
 
 def summarise_clustered(
@@ -125,15 +134,20 @@ def summarise_clustered(
     video weighs the same, so that prompts with more videos weigh more. Under eight clusters there
     is no interval.
     """
+    return _summary(_clusters(values), num_expected=num_expected, bootstrap=bootstrap)
+
+
+def _summary(clusters: Clusters, *, num_expected: int, bootstrap: Bootstrap | None) -> Summary:
     settings = bootstrap or Bootstrap()
-    mean = float(np.mean(sorted(value for _, value in values))) if values else None
     low, high = interval_of(
-        _clusters(values),
+        clusters,
         confidence=settings.confidence,
         num_draws=settings.num_draws,
         seed=settings.seed,
     )
-    return Summary(mean=mean, low=low, high=high, n=len(values), num_expected=num_expected)
+    n = int(clusters.count_N.sum())
+    mean = clusters.mean if n else None
+    return Summary(mean=mean, low=low, high=high, n=n, num_expected=num_expected)
 
 
 def clustered_difference(
@@ -149,34 +163,21 @@ def clustered_difference(
     """
     shared = sorted(a.keys() & b.keys())
     deltas = [(cluster_of[clip_id], a[clip_id] - b[clip_id]) for clip_id in shared]
-    return _difference(deltas, bootstrap)
+    return _difference(_clusters(deltas), bootstrap)
 
 
-def paired_p_value(
-    a: Mapping[str, float], b: Mapping[str, float], *, bootstrap: Bootstrap | None = None
-) -> float | None:
-    """That of ``paired_difference``, at a small part of its cost."""
-    shared = sorted(a.keys() & b.keys())
-    return _p_value([(clip_id, a[clip_id] - b[clip_id]) for clip_id in shared], bootstrap)
-
-
-def _difference(deltas: Sequence[tuple[str, float]], bootstrap: Bootstrap | None) -> Difference:
-    """The mean of differences, ``(cluster, a - b)``, and the test of it."""
-    summary = summarise_clustered(deltas, num_expected=len(deltas), bootstrap=bootstrap)
+def _difference(clusters: Clusters, bootstrap: Bootstrap | None) -> Difference:
+    """The mean of differences, ``a - b`` by cluster, and the test of it."""
+    found = _summary(clusters, num_expected=0, bootstrap=bootstrap)
+    p_value = _p_value(clusters, bootstrap)
     return Difference(
-        mean=summary.mean,
-        low=summary.low,
-        high=summary.high,
-        p_value=_p_value(deltas, bootstrap),
-        n=summary.n,
+        mean=found.mean, low=found.low, high=found.high, p_value=p_value, n=found.n
     )
 
 
-def _p_value(deltas: Sequence[tuple[str, float]], bootstrap: Bootstrap | None) -> float | None:
+def _p_value(clusters: Clusters, bootstrap: Bootstrap | None) -> float | None:
     settings = bootstrap or Bootstrap()
-    return p_value_of(
-        _clusters(deltas), 0.0, num_draws=settings.num_draws, seed=settings.seed
-    )
+    return p_value_of(clusters, 0.0, num_draws=settings.num_draws, seed=settings.seed)
 
 
 def _clusters(values: Sequence[tuple[str, float]]) -> Clusters:

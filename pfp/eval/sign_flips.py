@@ -8,7 +8,7 @@ holds every ``m`` that the test does not reject, so the two never disagree.
 
 Means of skewed values are missed on one side: a sample that lacks the long tail has its mean and
 its spread too low. So signs are ranked by Student's t times a weight that moves the error allowed
-to the side that the sample's skewness points to, as Johnson's modified t does (1978). Any ranking
+to the side that the skewness of clusters' means points to, as Johnson's modified t does (1978). Any ranking
 is exact where values spread evenly; how fast the weight fades with clusters was chosen by
 simulation (``benchmarks/statistics.py``), so that it holds for lognormal values, too.
 
@@ -17,6 +17,7 @@ Axes: N clusters, B choices of signs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -31,7 +32,7 @@ MIN_CLUSTERS: Final = 8  # under it nothing that was tried holds for skewed valu
 MAX_ENUMERATED: Final = 12  # clusters whose signs are all tried, 2**11 up to the first's
 MAX_FLIPPED: Final = 300  # clusters; above them Student's t is as good and needs no draws
 FADING_CLUSTERS: Final = 56.0  # the weight's steepness is (56 / n)**1.5
-LEAST_WEIGHT: Final = 5e-4  # of either side: no interval is longer than about twice Student's
+LEAST_WEIGHT: Final = 2e-4  # of either side: no interval is longer than 2.6 times Student's
 ROUNDING: Final = 1e-9  # smaller differences are none
 GROWTH: Final = 1.25  # of the search for an interval's end
 NUM_HALVINGS: Final = 14
@@ -44,6 +45,11 @@ class Clusters:
 
     sum_N: Floats
     count_N: Floats
+
+    @classmethod
+    def of_one_each(cls, values: Sequence[float]) -> Clusters:
+        """Clusters of one value each."""
+        return cls(sum_N=np.array(values, dtype=np.float64), count_N=np.ones(len(values)))
 
     @property
     def mean(self) -> float:
@@ -104,26 +110,31 @@ class _SignFlips:
         self._centre, self._error = clusters.mean, clusters.error or 1.0
         self._num = len(clusters.sum_N)
         count_N = clusters.count_N / clusters.count_N.mean()
-        sum_N = (clusters.sum_N - self._centre * clusters.count_N) / self._error
-        sum_N = sum_N / clusters.count_N.mean()
-        self._squares = (sum_N @ sum_N, sum_N @ count_N, count_N @ count_N)
-        powers = [sum_N, count_N]
-        powers += [sum_N**3, sum_N**2 * count_N, sum_N * count_N**2, count_N**3]
-        self._sums = (signs_BN @ np.stack(powers, axis=1)).T
+        mean_N = (clusters.sum_N / clusters.count_N - self._centre) / self._error
+        sum_N, one_N = mean_N * count_N, np.ones_like(mean_N)
+        self._sum_squares = (sum_N @ sum_N, sum_N @ count_N, count_N @ count_N)
+        self._mean_squares = (mean_N @ mean_N, mean_N.sum(), float(self._num))
+        columns = (sum_N, count_N, one_N, mean_N, mean_N**2, mean_N**3)
+        self._signed = (signs_BN @ np.stack(columns, axis=1)).T
 
     def p_value(self, mean: float) -> float:
         """The share of signs that are at least as far from 0 as the values are from ``mean``."""
         d = (mean - self._centre) / self._error
-        s, c, sss, ssc, scc, ccc = self._sums
-        ss, sc, cc = self._squares
-        square = (ss - 2 * d * sc + d * d * cc) / self._num
+        sum_B, count_B, one_B, first_B, second_B, third_B = self._signed
+        square = _square(self._sum_squares, d)
         if square <= 0:
             return 1.0
-        mean_B = (s - d * c) / self._num
-        cube_B = (sss - 3 * d * ssc + 3 * d * d * scc - d**3 * ccc) / self._num
-        far_B = _far(mean_B, square, cube_B, self._num)
+        total_B = sum_B - d * count_B
+        skewness_B = _skewness(
+            (first_B - d * one_B) / self._num,
+            _square(self._mean_squares, d) / self._num,
+            (third_B - 3 * d * second_B + 3 * d * d * first_B - d**3 * one_B) / self._num,
+        )
+        weight_B = _weight_above(skewness_B * np.sign(total_B), self._num)
+        rest_B = np.maximum(1 - total_B**2 / (self._num * square), 1e-15)
+        # The logarithm of the density of Student's t, turned round, and that of the weight.
+        far_B = np.log(weight_B) - (self._num - 1) / 2 * np.log(rest_B)
         return float(np.mean(far_B >= far_B[0] - ROUNDING * (1 + abs(far_B[0]))))
-
 
     def interval(self, level: float) -> tuple[float | None, float | None]:
         """The means that are not rejected at a level; None for an end that is nowhere."""
@@ -153,22 +164,25 @@ class _SignFlips:
         return self._centre + inside * step
 
 
-def _far(mean_B: Floats, square: float, cube_B: Floats, num: int) -> Floats:
-    """How far from 0 means of ``num`` clusters are: the logarithm of t's density, and the weight's.
+def _square(squares: tuple[float, float, float], d: float) -> float:
+    """The sum of ``(x - d y)**2`` from those of ``x x``, ``x y`` and ``y y``."""
+    xx, xy, yy = squares
+    return float(xx - 2 * d * xy + d * d * yy)
 
-    square, cube_B: means of the second and third powers.
-    """
-    variance_B = np.maximum(square - mean_B**2, 1e-15 * square)
-    third_B = cube_B - 3 * mean_B * square + 2 * mean_B**3
-    skewness_B = np.where(variance_B > ROUNDING * square, third_B / variance_B**1.5, 0.0)
-    weight_B = _weight_above(skewness_B * np.sign(mean_B), num)
-    return np.asarray((num - 1) / 2 * np.log(square / variance_B) + np.log(weight_B))
+
+def _skewness(first: Floats, second: float, third: Floats) -> Floats:
+    """From the means of powers; 0 where only rounding is left of the variance."""
+    variance = second - first**2
+    is_some = variance > ROUNDING * second
+    variance = np.where(is_some, variance, 1.0)
+    skewness = (third - 3 * first * second + 2 * first**3) / (variance * np.sqrt(variance))
+    return np.where(is_some, skewness, 0.0)
 
 
 def _weight_above(skewness: Floats, num: int) -> Floats:
     """Which share of the error is allowed to means above the true one: more of right-skewed."""
     steepness = (FADING_CLUSTERS / num) ** 1.5
-    share = 1 / (1 + np.exp(-np.clip(steepness * skewness, -50, 50)))
+    share = 0.5 + 0.5 * np.tanh(steepness / 2 * skewness)  # the logistic function
     return np.asarray(LEAST_WEIGHT + (1 - 2 * LEAST_WEIGHT) * share)
 
 
@@ -176,12 +190,12 @@ class _Student:
     """Student's t with the same weights: what the test by signs comes to for many clusters."""
 
     def __init__(self, clusters: Clusters) -> None:
-        off_N = clusters.sum_N - clusters.mean * clusters.count_N
         self._mean, self._error = clusters.mean, clusters.error
-        self._num = len(off_N)
-        spread = np.sqrt(np.mean(off_N**2))
-        skewness = np.mean(off_N**3) / spread**3 if spread > 0 else 0.0
-        self._above = float(_weight_above(np.asarray(skewness), self._num))
+        self._num = len(clusters.sum_N)
+        off_N = clusters.sum_N / clusters.count_N
+        off_N = off_N - off_N.mean()
+        skewness = _skewness(np.zeros(1), float(np.mean(off_N**2)), np.mean(off_N**3, keepdims=True))
+        self._above = float(_weight_above(skewness, self._num)[0])
 
     def p_value(self, mean: float) -> float:
         """The smaller tail over its share of the error."""
