@@ -234,15 +234,6 @@ def wilson(
     return low, 1.0 if num_yes == n else centre + half
 
 
-def interval(draws: Floats, bootstrap: Bootstrap) -> tuple[float, float] | tuple[None, None]:
-    """The central share ``confidence`` of the draws, or Nones when there are none."""
-    if not len(draws):
-        return None, None
-    tail = 50 * (1 - bootstrap.confidence)
-    low, high = np.percentile(draws, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment (1979) for comparing several arms at once; None stays None."""
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)

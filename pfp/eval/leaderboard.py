@@ -129,7 +129,7 @@ class Leaderboard:
         for arm in self.arms_of("method"):
             mean = arm.cells[metric_id].summary.mean
             if mean is not None:
-                clips = frozenset(self.values[metric_id][arm.name])
+                clips = frozenset(self.values[metric_id].get(arm.name, ()))
                 groups.setdefault(clips, {})[arm.name] = mean
         most = max(map(len, groups), default=0)
         largest = sorted((g for clips, g in groups.items() if len(clips) == most), key=len)[-2:]

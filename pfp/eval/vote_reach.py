@@ -1,7 +1,4 @@
-"""Ratings of studies with other raters and prompts: a bootstrap of what votes have in common.
-
-Its draws give intervals their shape; how long they are says a jackknife, since draws of few raters
-vary too little, and Student's t for as many raters and prompts as there are.
+"""How far ratings would be elsewhere with other raters and prompts: what votes have in common.
 
 Axes: B draws, M models, R labels (raters, prompts, or both), V votes, K outcomes
 of pairs.
@@ -21,22 +18,23 @@ from pfp.eval.vote_study import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
-    """Ratings of resampled studies (B, M), what was drawn, and the share that the prior mended.
+class Reach:
+    """Half the length of each rating's interval (M,), and what it knows to go together.
 
-    There are none where there is only one vote to draw.
+    ``mended_share`` is the share of draws that were fitted with the prior. There is no interval
+    where there is only one vote.
     """
 
-    elo_BM: Floats
+    half_M: Floats | None
     resampled: tuple[str, ...]
     mended_share: float
 
 
-def draws_of(study: Study) -> Draws:
-    """Ratings of studies with raters and prompts drawn anew, or with votes where none is named.
+def reach_of(study: Study) -> Reach:
+    """Student's intervals by raters and prompts, or by votes where none is named.
 
-    Raters and prompts cross, and drawing either alone misses the other. So deviations by raters
-    and by prompts are added, and stretched to the interval of two crossed sources.
+    Raters and prompts are left out in turn, since draws of few vary too little; votes that share
+    both are drawn, since they may be very many.
     """
     names = {name: [getattr(vote, name) for vote in study.votes] for name in ("rater", "prompt")}
     levels: dict[str, list[Any]] = {
@@ -44,25 +42,18 @@ def draws_of(study: Study) -> Draws:
         for name, labels in names.items()
         if None not in labels and len(set(labels)) > 1
     }
-    levels = levels or {"vote": list(range(len(study.votes)))}
     if len(study.votes) < 2:
-        return Draws(elo_BM=np.empty((0, len(study.models))), resampled=(), mended_share=0.0)
-    found = [_ratings(study, labels, stream) for stream, labels in enumerate(levels.values())]
-    spread = [_Spread.of(study, labels) for labels in levels.values()]
-    off_BM = np.sum([elo_BM - elo_BM.mean(axis=0) for elo_BM, _ in found], axis=0)
-    if len(found) == 2:
-        both = list(zip(*levels.values(), strict=True))
-        found.append(_ratings(study, both, 2))
-        spread = [_crossed(*spread, _Spread.of_draws(found[-1][0], num=len(set(both))))]
-    confidence = study.settings.bootstrap.confidence
-    tails = np.quantile(off_BM, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
-    half_M = np.maximum((tails[1] - tails[0]) / 2, np.finfo(np.float64).tiny)
-    stretch_M = spread[0].half_of_interval(confidence) / half_M
-    centre_M = study.elo(study.strengths(study.counts()[None])[0])[0]
-    return Draws(
-        elo_BM=centre_M + stretch_M * off_BM,
-        resampled=tuple(levels),
-        mended_share=float(np.mean([share for _, share in found])),
+        return Reach(half_M=None, resampled=(), mended_share=0.0)
+    cells = list(zip(*levels.values(), strict=True)) if levels else list(range(len(study.votes)))
+    drawn_BM, mended_share = _drawn(study, cells)
+    spread = _Spread.of_draws(drawn_BM, num=len(set(cells)))
+    left_out = [_Spread.by_jackknife(study, labels) for labels in levels.values()]
+    if left_out:
+        spread = left_out[0] if len(left_out) == 1 else _crossed(*left_out, spread)
+    return Reach(
+        half_M=spread.half_of_interval(study.settings.bootstrap.confidence),
+        resampled=tuple(levels) or ("vote",),
+        mended_share=mended_share,
     )
 
 
@@ -74,8 +65,8 @@ class _Spread:
     freedom_M: Floats
 
     @classmethod
-    def of(cls, study: Study, labels: Sequence[Any]) -> _Spread:
-        """By the jackknife: with each label's votes left out in turn."""
+    def by_jackknife(cls, study: Study, labels: Sequence[Any]) -> _Spread:
+        """With each label's votes left out in turn."""
         number = {label: r for r, label in enumerate(dict.fromkeys(labels))}
         label_V = np.array([number[label] for label in labels])
         num, total_K = len(number), study.counts().reshape(-1)
@@ -127,14 +118,14 @@ def _crossed(by_rater: _Spread, by_prompt: _Spread, by_both: _Spread) -> _Spread
     )
 
 
-def _ratings(study: Study, labels: Sequence[Any], stream: int) -> tuple[Floats, float]:
+def _drawn(study: Study, labels: Sequence[Any]) -> tuple[Floats, float]:
     """Ratings (B, M) with whole labels drawn, and the share of draws that needed the prior."""
     settings = study.settings.bootstrap
     number = {label: r for r, label in enumerate(dict.fromkeys(labels))}
     order_V = np.argsort(study.outcome_V, kind="stable")
     label_V = np.array([number[label] for label in labels])[order_V]
     outcomes, starts = np.unique(study.outcome_V[order_V], return_index=True)
-    rng = np.random.default_rng([settings.seed, stream])
+    rng = np.random.default_rng(settings.seed)
     num_models, num_outcomes = len(study.models), study.num_outcomes
     rows = max(1, MAX_CELLS // max(len(labels), num_outcomes * num_models))  # bounded memory
     elo, num_mended = [], 0
