@@ -48,7 +48,7 @@ OURS, STUDENT, PERCENTILES = "sign flips", "Student's t", "percentile bootstrap"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A figure: per cent unless its name says otherwise."""
+    """A figure in per cent; ``length`` is a ratio to Student's interval, the median."""
 
     figure: str
     of: str
@@ -150,7 +150,7 @@ def power(num: int) -> Iterator[Line]:
             some = DataSets.draw(kind, max(num // 20, 20), n, rng, is_clustered=False).sum_RN
             yield Line(
                 figure="length",
-                of=f"{kind}, median of the ratio to Student's, not per cent",
+                of=kind,
                 method=OURS,
                 num_clusters=n,
                 value=float(np.median([_length_ratio(x) for x in some])),

@@ -118,7 +118,9 @@ def paired_p_value(
 
 
 def _paired(a: Mapping[str, float], b: Mapping[str, float]) -> Clusters:
-    return Clusters.of_one_each([a[clip_id] - b[clip_id] for clip_id in sorted(a.keys() & b.keys())])
+    return Clusters.of_one_each(
+        [a[clip_id] - b[clip_id] for clip_id in sorted(a.keys() & b.keys())]
+    )
 
 
 def summarise_clustered(
@@ -170,9 +172,7 @@ def _difference(clusters: Clusters, bootstrap: Bootstrap | None) -> Difference:
     """The mean of differences, ``a - b`` by cluster, and the test of it."""
     found = _summary(clusters, num_expected=0, bootstrap=bootstrap)
     p_value = _p_value(clusters, bootstrap)
-    return Difference(
-        mean=found.mean, low=found.low, high=found.high, p_value=p_value, n=found.n
-    )
+    return Difference(mean=found.mean, low=found.low, high=found.high, p_value=p_value, n=found.n)
 
 
 def _p_value(clusters: Clusters, bootstrap: Bootstrap | None) -> float | None:

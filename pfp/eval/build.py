@@ -319,17 +319,18 @@ def _pairs(run: _Run, methods: Sequence[str]) -> dict[str, Pairs]:
 def _comparisons(
     run: _Run, focus: str | None, names: Sequence[str], pairs: Mapping[str, Pairs]
 ) -> list[Comparison]:
-    """The focus against every other arm."""
-    if focus is None:
-        return []
+    """The focus against every other arm, under each metric that it has values of."""
     others = [name for name in names if name != focus]
-    return [
-        item
-        for card in run.cards
-        for item in _compared(
-            run.values, pairs, run.bootstrap, card.metric_id, focus, others, wanted=others
-        )
-    ]
+    found: list[Comparison] = []
+    for card in run.cards:
+        values = run.values[card.metric_id]
+        if focus is not None and values[focus]:
+            adjusted = _adjusted(values, pairs.get(card.metric_id), focus, others, run.bootstrap)
+            found += [
+                _comparison(values, card.metric_id, (focus, other), adjusted, run.bootstrap)
+                for other in others
+            ]
+    return found
 
 
 def _letters(
@@ -355,35 +356,38 @@ def _letters(
 
 def compare(board: Leaderboard, metric_id: str, arm: str, other: str) -> Comparison | None:
     """``arm`` minus ``other`` under one metric, decided as on the board; None without values."""
-    run = board.values, board.pairs, board.bootstrap
+    values = board.values[metric_id]
+    if not values[arm]:
+        return None
     others = [each.name for each in board.arms if each.name != arm or other == arm]
-    found = _compared(*run, metric_id, arm, others, wanted=[other])
-    return found[0] if found else None
+    adjusted = _adjusted(values, board.pairs.get(metric_id), arm, others, board.bootstrap)
+    return _comparison(values, metric_id, (arm, other), adjusted, board.bootstrap)
 
 
-def _compared(
-    values: Values,
-    pairs: Mapping[str, Pairs],
-    bootstrap: Bootstrap,
-    metric_id: str,
+def _adjusted(
+    values: Mapping[str, Mapping[str, float]],
+    pairs: Pairs | None,
     arm: str,
     others: Sequence[str],
-    *,
-    wanted: Sequence[str],
-) -> list[Comparison]:
-    """``arm`` minus each of ``wanted``, adjusted for all ``others``; none if it has no values."""
-    of_arm = values[metric_id]
-    if not of_arm[arm]:
-        return []
-    adjusted = one_against_all(of_arm, arm, others, bootstrap) | dict(pairs.get(metric_id, {}))
-    return [
-        Comparison(
-            metric_id=metric_id,
-            arm=arm,
-            other=other,
-            difference=paired_difference(of_arm[arm], of_arm[other], bootstrap=bootstrap),
-            p_holm=adjusted[frozenset((arm, other))],
-            level=1 - bootstrap.confidence,
-        )
-        for other in wanted
-    ]
+    bootstrap: Bootstrap,
+) -> Pairs:
+    """What decides between an arm and each other: the letters' p values where there are any."""
+    return one_against_all(values, arm, others, bootstrap) | dict(pairs or {})
+
+
+def _comparison(
+    values: Mapping[str, Mapping[str, float]],
+    metric_id: str,
+    names: tuple[str, str],
+    adjusted: Pairs,
+    bootstrap: Bootstrap,
+) -> Comparison:
+    arm, other = names
+    return Comparison(
+        metric_id=metric_id,
+        arm=arm,
+        other=other,
+        difference=paired_difference(values[arm], values[other], bootstrap=bootstrap),
+        p_holm=adjusted[frozenset(names)],
+        level=1 - bootstrap.confidence,
+    )

@@ -83,8 +83,9 @@ class EloBoard:
     """Ratings, best first, and everything that a reader must know to believe them.
 
     ``resampled`` is what was left out in turn, or drawn. ``mended_share`` is the share of draws of
-    votes in which some model won or lost all, and that were therefore fitted with the prior. ``tie_weight`` is
-    Davidson's nu: equals tie with probability nu / (2 + nu). ``excluded`` has reasons by model.
+    votes in which some model won or lost all, and that were therefore fitted with the prior.
+    ``tie_weight`` is Davidson's nu: equals tie with probability nu / (2 + nu). ``excluded`` has
+    reasons by model.
     """
 
     ratings: tuple[Rating, ...]
@@ -187,9 +188,7 @@ def _num_known(names: Iterable[str | None]) -> int | None:
     return len(known) or None
 
 
-def _bounds(
-    elo_M: Floats, half_M: Floats | None
-) -> list[tuple[float, float] | tuple[None, None]]:
+def _bounds(elo_M: Floats, half_M: Floats | None) -> list[tuple[float, float] | tuple[None, None]]:
     if half_M is None:
         return [(None, None)] * len(elo_M)
     return [(float(elo - half), float(elo + half)) for elo, half in zip(elo_M, half_M, strict=True)]

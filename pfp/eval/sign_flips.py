@@ -1,16 +1,17 @@
 """Whether a mean is some value, and between which values it lies: one test and its inversion.
 
-Clusters (prompts) are independent, the videos of one are not. Is the true mean ``m``, the sums over
-clusters of what videos exceed ``m`` by are as likely with either sign if they spread evenly about
-0. So the test compares them with themselves under other signs (Fisher 1935; by clusters, Canay,
-Romano and Shaikh 2017), which is exact at any number of clusters, whatever their sizes. An interval
-holds every ``m`` that the test does not reject, so the two never disagree.
+Clusters (prompts) are independent, the videos of one are not. If ``m`` is the true mean and values
+spread evenly about it, the sum of a cluster's values less ``m`` is as likely with either sign. So
+the test compares the sums with themselves under other signs (Fisher 1935; of clusters, Canay,
+Romano and Shaikh 2017). That is exact for any number of clusters of any sizes. An interval holds
+every ``m`` that the test does not reject, so the two never disagree.
 
 Means of skewed values are missed on one side: a sample that lacks the long tail has its mean and
-its spread too low. So signs are ranked by Student's t times a weight that moves the error allowed
-to the side that the skewness of clusters' means points to, as Johnson's modified t does (1978). Any ranking
-is exact where values spread evenly; how fast the weight fades with clusters was chosen by
-simulation (``benchmarks/statistics.py``), so that it holds for lognormal values, too.
+its spread too low. So choices of signs are ranked by Student's t and a weight, which moves the
+error that is allowed to the side that the skewness of the clusters' means points to, as Johnson's
+modified t does (1978). Any ranking is exact where values spread evenly; how fast this weight fades
+with clusters was chosen by simulation (docs/statistics.md), so that it holds for lognormal values,
+too.
 
 Axes: N clusters, B choices of signs.
 """
@@ -192,9 +193,11 @@ class _Student:
     def __init__(self, clusters: Clusters) -> None:
         self._mean, self._error = clusters.mean, clusters.error
         self._num = len(clusters.sum_N)
-        off_N = clusters.sum_N / clusters.count_N
-        off_N = off_N - off_N.mean()
-        skewness = _skewness(np.zeros(1), float(np.mean(off_N**2)), np.mean(off_N**3, keepdims=True))
+        mean_N = clusters.sum_N / clusters.count_N
+        off_N = mean_N - mean_N.mean()
+        skewness = _skewness(
+            np.zeros(1), float(np.mean(off_N**2)), np.mean(off_N**3, keepdims=True)
+        )
         self._above = float(_weight_above(skewness, self._num)[0])
 
     def p_value(self, mean: float) -> float:

@@ -168,8 +168,8 @@ def how_to_read(board: Leaderboard) -> list[str]:
     intervals = (
         f"Mean over {means}; in brackets the {100 * settings.confidence:g} % interval: the means "
         f"that a sign-flip test over {over} does not reject (at most {settings.num_draws} draws, "
-        f"seed {settings.seed}); n counts the {over} with a value, the percentage is their share of the "
-        f"{over} asked for."
+        f"seed {settings.seed}); n counts the {over} with a value, the percentage is their share "
+        f"of the {over} asked for."
     )
     sentences = [intervals]
     if any(card.is_yes_no for card in board.measured):
@@ -182,9 +182,7 @@ def how_to_read(board: Leaderboard) -> list[str]:
         )
     sentences += judges(board)
     if len(board.clip_ids) < MIN_CLUSTERS:
-        sentences.append(
-            f"Fewer than {MIN_CLUSTERS} {over} have no interval and decide nothing."
-        )
+        sentences.append(f"Fewer than {MIN_CLUSTERS} {over} have no interval and decide nothing.")
     return sentences
 
 
