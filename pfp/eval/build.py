@@ -308,7 +308,7 @@ def _cost(mean: float | None, card: MetricCard) -> float:
 
 def _pairs(run: _Run, methods: Sequence[str]) -> dict[str, Pairs]:
     """All pairs of methods that have values, by metric; none of very many methods."""
-    found = {}
+    found: dict[str, Pairs] = {}
     for metric_id, of_arm in run.values.items():
         names = [name for name in methods if of_arm[name]]
         if 2 <= len(names) <= MAX_METHODS:

@@ -113,8 +113,8 @@ class _SignFlips:
         count_N = clusters.count_N / clusters.count_N.mean()
         mean_N = (clusters.sum_N / clusters.count_N - self._centre) / self._error
         sum_N, one_N = mean_N * count_N, np.ones_like(mean_N)
-        self._sum_squares = (sum_N @ sum_N, sum_N @ count_N, count_N @ count_N)
-        self._mean_squares = (mean_N @ mean_N, mean_N.sum(), float(self._num))
+        self._squares_of_sums = _products(sum_N, count_N)
+        self._squares_of_means = _products(mean_N, one_N)
         columns = (sum_N, count_N, one_N, mean_N, mean_N**2, mean_N**3)
         self._signed = (signs_BN @ np.stack(columns, axis=1)).T
 
@@ -122,13 +122,13 @@ class _SignFlips:
         """The share of signs that are at least as far from 0 as the values are from ``mean``."""
         d = (mean - self._centre) / self._error
         sum_B, count_B, one_B, first_B, second_B, third_B = self._signed
-        square = _square(self._sum_squares, d)
+        square = _square(self._squares_of_sums, d)
         if square <= 0:
             return 1.0
         total_B = sum_B - d * count_B
         skewness_B = _skewness(
             (first_B - d * one_B) / self._num,
-            _square(self._mean_squares, d) / self._num,
+            _square(self._squares_of_means, d) / self._num,
             (third_B - 3 * d * second_B + 3 * d * d * first_B - d**3 * one_B) / self._num,
         )
         weight_B = _weight_above(skewness_B * np.sign(total_B), self._num)
@@ -165,8 +165,13 @@ class _SignFlips:
         return self._centre + inside * step
 
 
+def _products(x_N: Floats, y_N: Floats) -> tuple[float, float, float]:
+    """The sums of ``x x``, ``x y`` and ``y y``."""
+    return float(x_N @ x_N), float(x_N @ y_N), float(y_N @ y_N)
+
+
 def _square(squares: tuple[float, float, float], d: float) -> float:
-    """The sum of ``(x - d y)**2`` from those of ``x x``, ``x y`` and ``y y``."""
+    """The sum of ``(x - d y)**2`` from those products."""
     xx, xy, yy = squares
     return float(xx - 2 * d * xy + d * d * yy)
 

@@ -48,8 +48,10 @@ def reach_of(study: Study) -> Reach:
     drawn_BM, mended_share = _drawn(study, cells)
     spread = _Spread.of_draws(drawn_BM, num=len(set(cells)))
     left_out = [_Spread.by_jackknife(study, labels) for labels in levels.values()]
-    if left_out:
-        spread = left_out[0] if len(left_out) == 1 else _crossed(*left_out, spread)
+    if len(left_out) == 1:
+        spread = left_out[0]
+    elif left_out:
+        spread = _crossed(by_rater=left_out[0], by_prompt=left_out[1], by_both=spread)
     return Reach(
         half_M=spread.half_of_interval(study.settings.bootstrap.confidence),
         resampled=tuple(levels) or ("vote",),
@@ -100,7 +102,7 @@ class _Spread:
         return np.asarray(t_M * np.sqrt(self.variance_M))
 
 
-def _crossed(by_rater: _Spread, by_prompt: _Spread, by_both: _Spread) -> _Spread:
+def _crossed(*, by_rater: _Spread, by_prompt: _Spread, by_both: _Spread) -> _Spread:
     """That by raters plus that by prompts, less that by both at once, which each contains.
 
     After Cameron, Gelbach and Miller (2011), never below the larger of the two; degrees of freedom
