@@ -173,7 +173,7 @@ def _length_ratio(sum_N: Floats) -> float:
 def elo(num: int) -> Iterator[Line]:
     """Three models, with and without tastes of raters and prompts."""
     for study in STUDIES:
-        misses = elo_misses(study, max(num // 8, 20))
+        misses = elo_misses(study, max(num // 16, 20))
         names = {"figure": "elo", "of": study.name, "method": "by raters and prompts"}
         by_study = np.mean(misses, axis=1)  # the ratings of one study go together
         yield Line(
