@@ -18,6 +18,7 @@ from pfp.eval.aggregate import (
     summarise,
     summarise_clustered,
     summarise_yes_no,
+    wilson,
 )
 from pfp.eval.arms import ROLES, focus_of, role_of
 from pfp.eval.leaderboard import Arm, Cell, Comparison, Leaderboard, Values
@@ -219,13 +220,18 @@ def _arm_of(run: _Run, name: str) -> Arm:
 def _summary(run: _Run, card: MetricCard, name: str, num_expected: int) -> Summary:
     """Each video weighs the same, and all of a clip go together.
 
-    A share of yes has Wilson's interval, as long as each clip has one answer. No interval leaves
-    the values that the metric can have.
+    A share of yes has Wilson's interval, as long as each clip has one answer, or all have the same.
+    No interval leaves the values that the metric can have.
     """
     of_arm = run.values[card.metric_id][name]
     videos = run.videos[card.metric_id][name]
     if len(videos) > len(of_arm):
         found = summarise_clustered(videos, num_expected=num_expected, bootstrap=run.bootstrap)
+        if card.is_yes_no and found.mean in {0.0, 1.0}:  # equal answers have no spread to go by
+            low, high = wilson(
+                round(found.mean * len(of_arm)), len(of_arm), confidence=run.bootstrap.confidence
+            )
+            found = replace(found, low=low, high=high)
         return _within(replace(found, n=len(of_arm)), card)
     if card.is_yes_no and set(of_arm.values()) <= {0.0, 1.0}:
         confidence = run.bootstrap.confidence

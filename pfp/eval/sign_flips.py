@@ -115,26 +115,29 @@ class _SignFlips:
         sum_N, one_N = mean_N * count_N, np.ones_like(mean_N)
         self._squares_of_sums = _products(sum_N, count_N)
         self._squares_of_means = _products(mean_N, one_N)
-        columns = (sum_N, count_N, one_N, mean_N, mean_N**2, mean_N**3)
+        columns = (sum_N, count_N, sum_N * count_N, count_N**2)
+        columns += (one_N, mean_N, mean_N**2, mean_N**3)
         self._signed = (signs_BN @ np.stack(columns, axis=1)).T
 
     def p_value(self, mean: float) -> float:
         """The share of signs that are at least as far from 0 as the values are from ``mean``."""
         d = (mean - self._centre) / self._error
-        sum_B, count_B, one_B, first_B, second_B, third_B = self._signed
+        sum_B, count_B, by_count_B, square_B, one_B, first_B, second_B, third_B = self._signed
         square = _square(self._squares_of_sums, d)
         if square <= 0:
             return 1.0
-        total_B = sum_B - d * count_B
+        mean_B = (sum_B - d * count_B) / self._num
+        along_B = by_count_B - d * square_B
+        rest_B = square - 2 * mean_B * along_B + mean_B**2 * self._squares_of_sums[2]
+        t2_B = self._num * mean_B**2 / np.maximum(rest_B, 1e-15 * square)  # over n - 1
         skewness_B = _skewness(
             (first_B - d * one_B) / self._num,
             _square(self._squares_of_means, d) / self._num,
             (third_B - 3 * d * second_B + 3 * d * d * first_B - d**3 * one_B) / self._num,
         )
-        weight_B = _weight_above(skewness_B * np.sign(total_B), self._num)
-        rest_B = np.maximum(1 - total_B**2 / (self._num * square), 1e-15)
+        weight_B = _weight_above(skewness_B * np.sign(mean_B), self._num)
         # The logarithm of the density of Student's t, turned round, and that of the weight.
-        far_B = np.log(weight_B) - (self._num - 1) / 2 * np.log(rest_B)
+        far_B = (self._num - 1) / 2 * np.log1p(t2_B) + np.log(weight_B)
         return float(np.mean(far_B >= far_B[0] - ROUNDING * (1 + abs(far_B[0]))))
 
     def interval(self, level: float) -> tuple[float | None, float | None]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pfp.errors import InputError, NothingUsable
-from pfp.eval.aggregate import Bootstrap
+from pfp.eval.aggregate import Bootstrap, wilson
 from pfp.eval.build import build_leaderboard, compare
 from pfp.eval.gate import Gate, broken
 from pfp.eval.report import render_comparison, render_text, words
@@ -381,3 +381,20 @@ def test_intervals_stay_among_the_values_that_a_metric_has() -> None:
     assert summary.low is not None
     assert summary.high is not None
     assert summary.low < (summary.mean or 0) < summary.high <= 1.0
+
+
+def test_answers_that_all_agree_have_wilson_s_interval_over_prompts() -> None:
+    """Two videos of each of nine prompts, all yes: 9 of 9, not an interval of no width."""
+    made = [
+        replace(
+            generation("a", f"c{i}", task="given", memory_clip_id=None),
+            sample_id=f"c{i}/{seed}",
+            seed=seed,
+        )
+        for i in range(9)
+        for seed in range(2)
+    ]
+    board = build_leaderboard(made, [scored(r, 1.0, "dynamics@1") for r in made])
+
+    summary = board.arms[0].cells["dynamics@1"].summary
+    assert (1.0, *wilson(9, 9), 9) == (summary.mean, summary.low, summary.high, summary.n)

@@ -416,7 +416,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(
 
 
 def test_intervals_of_few_raters_hold_the_truth() -> None:
-    """Eight raters with tastes on ten prompts: draws of so few vary too little, and covered 89 %."""
+    """Eight raters with tastes on ten prompts, of whom draws vary too little to cover 90 %."""
     elos = [1150.0, 1200.0, 1250.0]
     truth = truth_of(elos, 150.0)
     hits = []

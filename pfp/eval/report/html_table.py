@@ -11,6 +11,7 @@ from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.markup import Markup, coded, tag
+from pfp.eval.sign_flips import MIN_CLUSTERS
 
 GROUPS: dict[Role, str] = {
     "method": "Methods",
@@ -215,7 +216,7 @@ def differences_section(board: Leaderboard) -> Markup | None:
             "p",
             f"{board.focus} against every other arm on the clips that both have, with the interval "
             "of each difference by itself. What decides is p, Holm-adjusted for all pairs of "
-            f"methods, of {words.MIN_CLUSTERS} clips or more.",
+            f"methods, of {MIN_CLUSTERS} clips or more.",
             class_="lede",
         ),
         (_differences(board, family, titled=titled) for family in families),
