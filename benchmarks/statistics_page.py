@@ -62,7 +62,9 @@ Lengths of intervals over Student's (ratios, medians):
 ELO = """
 ## Ratings of user studies
 
-Ratings outside their 95 % intervals, of three models 50 Elo apart. Goal: 3.5 to 6.5.
+Ratings outside their 95 % intervals, of three models 50 Elo apart. Goal: 3.5 to 6.5. Tastes are the
+standard deviation by which raters, and prompts, differ in how good they find a model; where there
+are none, and votes are few, intervals are a little longer than they need be.
 """
 
 

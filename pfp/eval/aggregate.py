@@ -3,7 +3,7 @@
 Macro means over clips. Intervals and p values are of one test, by signs (``pfp.eval.sign_flips``):
 all samples of a clip change sign together, since frames of one clip are not independent. Where
 several videos answer one prompt, ``summarise_clustered`` takes prompts for clips. Shares of yes
-have Wilson's interval. NumPy, and SciPy's distribution of t for many clips.
+have Wilson's interval. NumPy, and SciPy for the distribution of t.
 """
 
 from __future__ import annotations

@@ -115,9 +115,9 @@ class _SignFlips:
         sum_N, one_N = mean_N * count_N, np.ones_like(mean_N)
         self._squares_of_sums = _products(sum_N, count_N)
         self._squares_of_means = _products(mean_N, one_N)
-        columns = (sum_N, count_N, sum_N * count_N, count_N**2)
-        columns += (one_N, mean_N, mean_N**2, mean_N**3)
-        self._signed = (signs_BN @ np.stack(columns, axis=1)).T
+        of_sums = [sum_N, count_N, sum_N * count_N, count_N**2]
+        of_means = [one_N, mean_N, mean_N**2, mean_N**3]
+        self._signed = (signs_BN @ np.stack(of_sums + of_means, axis=1)).T
 
     def p_value(self, mean: float) -> float:
         """The share of signs that are at least as far from 0 as the values are from ``mean``."""
