@@ -43,8 +43,8 @@ FAMILY = """
 ## Letters
 
 How often any two of several equal methods get different letters, by Holm's adjustment over all
-pairs. Goal: at most 6. With 8 prompts 8 methods never differ: their 28 pairs times the least p
-value, 1/128, are over 0.05.
+pairs; in brackets the Monte-Carlo error. Goal: at most 6. With 8 prompts 8 methods never differ:
+their 28 pairs times the least p value, 1/128, are over 0.05.
 """
 
 POWER = """
@@ -101,7 +101,13 @@ def _table(rows: Sequence[tuple[str, Mapping[str, Any]]], decimals: int, corner:
 
 
 def _cell(line: Mapping[str, Any], decimals: int) -> str:
-    return "says nothing" if line["value"] is None else f"{line['value']:.{decimals}f}"
+    """The value; with its error where cells have fewer data sets."""
+    if line["value"] is None:
+        return "says nothing"
+    shown = f"{line['value']:.{decimals}f}"
+    if line["figure"] in {"family", "power"}:
+        shown += f" (+- {line['error']:.1f})"
+    return shown
 
 
 def _agreement(found: Lines) -> str:
