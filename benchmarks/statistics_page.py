@@ -96,7 +96,7 @@ def _table(rows: Sequence[tuple[str, Mapping[str, Any]]], decimals: int, corner:
     cells = {(name, line["num_clusters"]): _cell(line, decimals) for name, line in rows}
     lines = [[corner, *(f"n = {n}" for n in sizes)], ["---"] * (len(sizes) + 1)]
     names = dict.fromkeys(name for name, _ in rows)
-    lines += [[name, *(cells.get((name, n), "") for n in sizes)] for name in names]
+    lines += [[name, *(cells.get((name, n), "not run") for n in sizes)] for name in names]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
