@@ -117,7 +117,7 @@ def _agreement(found: Lines) -> str:
     worst = max(line["value"] for line in lines)
     return (
         f"\nData sets in which the p value and the interval of one difference say different\n"
-        f"things of 0: {worst:.1f} % at most, over {len(lines)} cells of the first table."
+        f"things of 0: {worst:.1f} % at most, in {len(lines)} of the cells of the first table."
     )
 
 
