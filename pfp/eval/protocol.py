@@ -41,7 +41,8 @@ class Protocol:
     """A way of looking at videos.
 
     ``whole``: every stored frame of the video as one clip, upright and in square pixels.
-    ``vbench``: the same, but frames as they are coded, for VBench's readers know no rotation.
+    ``vbench``: the same frames as VBench's readers give them, decord and OpenCV: turned by quarter
+    turns but never mirrored, pixels as coded, and their colours bit for bit.
     ``vbench-long``: those frames in clips of 2 s, each measured alone, and the mean over clips.
 
     ``cuts`` says whether shots are measured each by itself, before any clips of 2 s within them:
@@ -68,8 +69,8 @@ class Protocol:
             raise ConfigError(f"no policy of cuts is called {self.cuts!r}; use {', '.join(CUTS)}")
         if self.decoder == "decord" and self.is_upright:
             raise ConfigError(
-                "decord gives frames as they are coded; use it with --protocol vbench or "
-                "vbench-long"
+                "decord neither mirrors frames nor makes pixels square, as players do; use it with "
+                "--protocol vbench or vbench-long"
             )
 
     @property
@@ -78,17 +79,24 @@ class Protocol:
         return self.name == "whole"
 
     @property
+    def reading(self) -> Literal["player", "reference"]:
+        """Whose frames they are: players' or those of the reference's readers."""
+        return "player" if self.is_upright else "reference"
+
+    @property
     def fingerprint(self) -> str:
         """Everything that tells two protocols apart, for people and for the score's key."""
         clips = f"{CLIP_SECONDS} s at int(fps)" if self.name == "vbench-long" else "none"
         parts = {
             "decoder": self.decoder,
             "fps": "stored",
-            "size": "upright" if self.is_upright else "coded",
+            "size": "upright" if self.is_upright else "coded, turned",
             "clips": clips,
             "cuts": _CUTS_IN_WORDS[self.cuts],
             "prompt": "as given",
         }
+        if not self.is_upright:
+            parts["pixels"] = "of decord and OpenCV"
         if self.align != "error":  # the default stays out, so that earlier scores keep their key
             parts["align"] = _ALIGNS_IN_WORDS[self.align]
         return f"{self.name} ({', '.join(f'{name} {value}' for name, value in parts.items())})"

@@ -43,7 +43,7 @@ class Given:
 
 def extent_of(source: str, given: Given, protocol: Protocol) -> Extent:
     """The extent of one of a sample's videos as the protocol looks at it."""
-    return media.extent_of(source, upright=protocol.is_upright, picture_fps=given.fps)
+    return media.extent_of(source, reading=protocol.reading, picture_fps=given.fps)
 
 
 def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:
@@ -52,7 +52,7 @@ def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]
         from pfp.io.media.decord_backend import iter_stored_decord
 
         return iter_stored_decord(source)
-    return media.iter_stored(source, upright=protocol.is_upright)
+    return media.iter_stored(source, reading=protocol.reading)
 
 
 class Reference:

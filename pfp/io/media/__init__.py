@@ -17,6 +17,7 @@ from pfp.io.media.source import path_to_uri as path_to_uri
 from pfp.io.media.source import shown_name as shown_name
 from pfp.io.media.source import uri_to_path as uri_to_path
 from pfp.io.media.stored import DEFAULT_PICTURE_FPS as DEFAULT_PICTURE_FPS
+from pfp.io.media.stored import Reading as Reading
 from pfp.io.media.stored import extent_of as extent_of
 from pfp.io.media.stored import has_rate as has_rate
 from pfp.io.media.stored import is_picture as is_picture

@@ -24,7 +24,7 @@ TRANSFER_HLG: Final = 18
 MATRIX_UNSPECIFIED: Final = 2
 RANGE_FULL: Final = 2
 
-_MATRICES: Final = {
+MATRICES: Final = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -92,13 +92,22 @@ def is_hdr(transfer: int) -> bool:
     return transfer in {TRANSFER_PQ, TRANSFER_HLG}
 
 
+def refuse_hdr(frame: av.VideoFrame) -> None:
+    """Raise ``PermanentError`` for a frame whose transfer is PQ or HLG."""
+    if is_hdr(frame.color_trc):
+        message = (
+            "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
+        )
+        raise PermanentError(message)
+
+
 def matrix_of(frame: av.VideoFrame) -> Colorspace:
     """The YUV matrix of a frame; when it is not told, BT.709 for HD sizes and BT.601 below.
 
     That is the players' convention (over 576 lines or at least 1280 columns is HD).
     """
-    if frame.colorspace in _MATRICES:
-        return _MATRICES[frame.colorspace]
+    if frame.colorspace in MATRICES:
+        return MATRICES[frame.colorspace]
     is_hd = frame.height > 576 or frame.width >= 1280
     return Colorspace.ITU709 if is_hd else Colorspace.ITU601
 
@@ -124,16 +133,16 @@ class Converter:
         """``(width, height)`` of the upright picture of this frame, square pixels."""
         return shown_size(frame.width, frame.height, self._sample_aspect, self._orientation)
 
+    def shown(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+        """The upright picture in its own size, square pixels."""
+        return self.scale(frame, *self.shown_size(frame))
+
     def scale(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
         """The upright picture at exactly ``width`` x ``height``: uint8 ``(H, W, 3)`` or ``(H, W)``.
 
         Area averaging where the picture shrinks, bicubic where a side grows.
         """
-        if is_hdr(frame.color_trc):
-            message = (
-                "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
-            )
-            raise PermanentError(message)
+        refuse_hdr(frame)
         coded = (height, width) if self._orientation.transpose else (width, height)
         shrinks = coded[0] <= frame.width and coded[1] <= frame.height
         scaler = Interpolation.AREA if shrinks else Interpolation.BICUBIC

@@ -12,6 +12,7 @@ import av.video.stream
 from pfp.io.media.container import RejectedVideo, open_video
 from pfp.io.media.decode import decode_frames, frame_rate
 from pfp.io.media.picture import is_hdr, orientation_of, shown_size
+from pfp.io.media.reference import quarter_turns_of
 from pfp.io.media.source import Source, shown_name
 
 
@@ -32,6 +33,7 @@ class Probe:
     coded_height: int
     sample_aspect: Fraction  # width over height of a stored pixel
     rotation_degrees: int  # clockwise turn that shows it upright
+    reference_turns: int  # quarter turns, clockwise, that decord and OpenCV give it
     width: int  # of the shown picture, square pixels
     height: int
     fps: float | None
@@ -90,6 +92,7 @@ def describe(
         coded_height=first.height,
         sample_aspect=aspect,
         rotation_degrees=orientation.rotation_degrees,
+        reference_turns=quarter_turns_of(first),
         width=width,
         height=height,
         fps=float(rate) if rate else None,
