@@ -69,15 +69,15 @@ class Look:
         self._fps = extent.fps if extent else 0.0
         self._found = [_findings_of(score, self._fps) for score in scores] if extent else []
         self._strip = middles(self._num_frames, NUM_STRIP_FRAMES) if scores else []
-        self._frames = frames_at(self._place, [*self._strip, *more_frames])
-        wanted: dict[media.Reading, list[int]] = {}
+        # Boxes of faces count the pixels of the frames that their metric saw.
+        wanted: dict[media.Reading, list[int]] = {"player": [*self._strip, *more_frames]}
         for score, found in self._found:
             faces = [face.frame for face in telling(found.faces)]
             wanted.setdefault(reading_of(score), []).extend(faces)
-        # Boxes count the pixels of the frames that the metric saw.
         self._seen = {
-            reading: frames_at(self._place, faces, reading) for reading, faces in wanted.items()
+            reading: frames_at(self._place, indices, reading) for reading, indices in wanted.items()
         }
+        self._frames = self._seen["player"]
 
     def frame(self, index: int) -> Picture | None:
         """One of ``more_frames``; None where the video does not have it."""

@@ -187,7 +187,8 @@ def test_pixels_are_theirs_bit_for_bit(
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(
-    ("degrees", "hflip", "vflip"), list(product((0, 90, 180, 270, 45), (False, True), (False, True)))
+    ("degrees", "hflip", "vflip"),
+    list(product((0, 90, 180, 270, 45), (False, True), (False, True))),
 )
 def test_frames_are_turned_as_theirs(
     parity: Any,
@@ -206,9 +207,7 @@ def test_frames_are_turned_as_theirs(
     extent = media.extent_of(path, reading="reference")
     assert ours.shape == (extent.num_frames, extent.height, extent.width, 3)
     difference = largest(ours, theirs)
-    parity(
-        "protocol vbench", f"turns of {reader}", difference, tolerance=0, unit="code values"
-    )
+    parity("protocol vbench", f"turns of {reader}", difference, tolerance=0, unit="code values")
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
