@@ -88,7 +88,8 @@ def test_one_pass_gets_all_frames(
     """The strip, the faces and the frame beside them are of one decode."""
     record, scores = records
     evidence = {"faces": [{"frame": 9, "box": [10, 10, 30, 40], "cosine": 0.1}]}
-    scores = [replace(scores[0], evidence=json.dumps(evidence)), *scores[1:]]
+    whole = Protocol().fingerprint
+    scores = [replace(scores[0], evidence=json.dumps(evidence), protocol=whole), *scores[1:]]
     passes: list[str] = []
     iter_stored = media.iter_stored
 

@@ -187,20 +187,13 @@ def test_pixels_are_theirs_bit_for_bit(
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(
-    ("degrees", "hflip", "vflip"),
-    list(product((0, 90, 180, 270, 45), (False, True), (False, True))),
+    "turn", list(product((0, 90, 180, 270, 45), (False, True), (False, True))), ids=str
 )
 def test_frames_are_turned_as_theirs(
-    parity: Any,
-    guard: Guard,
-    tmp_path: Path,
-    reader: str,
-    degrees: int,
-    hflip: bool,  # noqa: FBT001
-    vflip: bool,  # noqa: FBT001
+    parity: Any, guard: Guard, tmp_path: Path, reader: str, turn: tuple[int, bool, bool]
 ) -> None:
     """By quarter turns, never mirrored, and the size that is told before is that of the frames."""
-    path = encode(tmp_path / "v.mp4", turn=(degrees, hflip, vflip))
+    path = encode(tmp_path / "v.mp4", turn=turn)
 
     ours, theirs = as_reference(path), guard.call(READ[reader], path)
 
@@ -217,7 +210,7 @@ def test_frames_are_turned_as_theirs(
 def test_both_decoders_give_one_set_of_frames(
     guard: Guard, tmp_path: Path, container: str, turn: tuple[int, bool, bool]
 ) -> None:
-    """decord itself knows no display matrix in Matroska, where OpenCV turns."""
+    """Decord itself knows no display matrix in Matroska, where OpenCV turns."""
     path = encode(tmp_path / f"v.{container}", turn=turn)
 
     assert largest(as_reference(path), guard.call(read_by_backend, path)) == 0
@@ -258,7 +251,7 @@ def first_by_decord(path: Path, count: int) -> Frames:
 def test_another_library_s_bridge_is_borne_and_left(
     guard: Guard, tmp_path: Path, bridge: str
 ) -> None:
-    """decord gives what its bridge says, for the whole process; ours is ours while we read."""
+    """Its bridge says what decord gives, for a whole thread; ours is ours while we read."""
     path = encode(tmp_path / "v.mp4")
 
     frames, between, after, resampled = guard.call(read_with_a_strange_bridge, path, bridge)

@@ -118,7 +118,7 @@ def _turns_by_decord(source: Source, header: Probe) -> int:
 
 
 def _own_bridge() -> AbstractContextManager[None]:
-    """decord's own arrays within it; afterwards what another library had asked for."""
+    """Decord's own arrays within it; afterwards what another library had asked for."""
     from decord import bridge
 
     scope: AbstractContextManager[None] = bridge._BridgeScope("native")  # noqa: SLF001 - no other way
