@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("whole", "vbench", "vbench-long")
 DECODERS = ("pyav", "decord")
-ALIGNS = ("error", "truncate", "resize")
+ALIGNS = ("error", "truncate", "resize", "time")
 CUTS = ("none", "storyboard", "detected")
 MAX_CHANGES = 10  # that are printed
 SUITES = ("table1", "table2", "table3", "magbench", "all")
@@ -76,8 +76,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         "--align",
         choices=ALIGNS,
         default="error",
-        help="a reference of another length or size is an error, cut to the shorter of the two, or "
-        "resized to the video's size; default: error",
+        help="a reference of another length or size is an error, cut to the shorter of the two, "
+        "resized to the video's size, or compared by time, which other frame rates need; default: "
+        "error",
     )
     add(
         "--cuts",

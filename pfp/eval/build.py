@@ -25,6 +25,7 @@ from pfp.eval.arms import ROLES, focus_of, role_of
 from pfp.eval.leaderboard import Arm, Cell, Comparison, Leaderboard, Values
 from pfp.eval.metrics import METRICS, resolve
 from pfp.eval.metrics.base import MetricCard
+from pfp.eval.protocol import BY_TIME
 from pfp.eval.significance import MAX_METHODS, letters
 from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 
@@ -101,7 +102,19 @@ def build_leaderboard(
         not_made=_not_made(generations),
         num_continuations=sum(record.task not in SCORED for record in generations),
         bootstrap=run.bootstrap,
+        num_other_rates=_num_other_rates(scores),
         versions=_measured_with(scores),
+    )
+
+
+def _num_other_rates(scores: Sequence[ScoreRecord]) -> int:
+    """Samples whose frames were compared by number though their reference's rate is another."""
+    return len(
+        {
+            score.sample_id
+            for score in scores
+            if '"reference_fps": ' in (score.evidence or "") and BY_TIME not in score.protocol
+        }
     )
 
 

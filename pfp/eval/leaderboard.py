@@ -72,6 +72,7 @@ class Leaderboard:
     not_made: Mapping[str, int]
     num_continuations: int
     bootstrap: Bootstrap
+    num_other_rates: int  # samples compared frame by frame with a reference of another frame rate
     versions: Mapping[str, str]  # of what the scores were measured with
 
     @property
@@ -149,6 +150,7 @@ class Leaderboard:
             "not_made": dict(self.not_made),
             "num_continuations": self.num_continuations,
             "bootstrap": asdict(self.bootstrap),
+            "num_other_rates": self.num_other_rates,
             "versions": dict(self.versions),
         }
 

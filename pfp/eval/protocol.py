@@ -16,7 +16,7 @@ from pfp.measures import cuts as cut_rule
 
 ProtocolName: TypeAlias = Literal["whole", "vbench", "vbench-long"]
 DecoderName: TypeAlias = Literal["pyav", "decord"]
-AlignName: TypeAlias = Literal["error", "truncate", "resize"]
+AlignName: TypeAlias = Literal["error", "truncate", "resize", "time"]
 CutsName: TypeAlias = Literal["none", "storyboard", "detected"]
 
 PROTOCOLS: Final[tuple[ProtocolName, ...]] = get_args(ProtocolName)
@@ -30,9 +30,11 @@ _CUTS_IN_WORDS: Final[dict[CutsName, str]] = {
     "detected": f"detected by layout {cut_rule.GRID}/{cut_rule.MIN_LEVELS:g}/"
     f"{cut_rule.MAX_CORRELATION:g}/{cut_rule.OVER_NEIGHBOURS:g}",
 }
+BY_TIME: Final = "align by time"  # in the fingerprints of that alignment, and of no other
 _ALIGNS_IN_WORDS: Final[dict[AlignName, str]] = {
     "truncate": "truncate",
     "resize": "resize by Pillow bicubic",
+    "time": "by time, at the lower of both rates",
 }
 
 
@@ -49,7 +51,8 @@ class Protocol:
     ``storyboard``, those of the sample's storyboard; ``detected``, those between detected cuts.
     ``align`` says what becomes of a reference that does not fit, for metrics that compare with
     one: an ``error``; ``truncate``, only as many frames are looked at as both have; ``resize``,
-    its pictures are resized to the video's size. It never changes the video.
+    its pictures are resized to the video's size; ``time``, frames are compared that are shown at
+    the same time, as often as the slower of the two has one. It never changes the video.
     """
 
     name: ProtocolName = "whole"

@@ -57,12 +57,6 @@ def detected_shots(source: str, protocol: Protocol) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(edges)]
 
 
-def cut_to(spans: Sequence[range], num_frames: int) -> list[range]:
-    """What lies of spans within the first so many frames."""
-    short = [range(span.start, min(span.stop, num_frames)) for span in spans]
-    return [span for span in short if span]
-
-
 def shots_within(
     shots: Sequence[Shot], clip: range, fps: float, *, only_with_frames: bool
 ) -> tuple[Shot, ...]:

@@ -221,7 +221,7 @@ def evaluate(
     )
     found: dict[str, dict[str, ScoreRecord]] = {}
     for record in read_run(out).scores:
-        found.setdefault(record.sample_id, {})[record.metric.removesuffix("@1")] = record
+        found.setdefault(record.sample_id, {})[record.metric.partition("@")[0]] = record
     return status, found
 
 

@@ -154,7 +154,7 @@ def test_what_is_lacking_is_a_reason_with_its_cure(tmp_path: Path) -> None:
         "psnr@1": "no reference video, add `reference` to the manifest",
         "clarity@1": "weights missing, `pfp weights fetch musiq-spaq --accept-noncommercial`",
         "cloth.vbench2@1": "no judge, pass --judge (such as gemini:gemini-2.5-pro)",
-        "semantic@1": "weights missing, `pfp weights fetch viclip-internvid-10m-flt`",
+        "semantic@2": "weights missing, `pfp weights fetch viclip-internvid-10m-flt`",
         "lpips_alex@1": "weights missing, `pfp weights fetch lpips-alex`",
     }
 
@@ -165,7 +165,7 @@ def test_a_missing_prompt_is_no_failure(tmp_path: Path, monkeypatch: pytest.Monk
     make_videos(tmp_path, num_groups=1)
     score(write(tmp_path, [{"video": "near0.mp4"}]), tmp_path / "run", ("semantic",))
 
-    record = scores_of(tmp_path / "run")["near0.mp4/semantic@1"]
+    record = scores_of(tmp_path / "run")["near0.mp4/semantic@2"]
     assert record.unscored_reason == "no prompt, add `prompt` to the manifest"
 
 

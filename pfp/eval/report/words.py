@@ -164,6 +164,12 @@ def how_to_read(board: Leaderboard) -> list[str]:
             f"bootstrap, Holm-adjusted over all pairs, level {1 - settings.confidence:.2g})."
         )
     sentences += judges(board)
+    if board.num_other_rates:
+        sentences.append(
+            "Compared frame by frame with a reference of another frame rate, so that frames of one "
+            f"number are of different times: {board.num_other_rates} of the samples; measure them "
+            "with `--align time`."
+        )
     if len(board.clip_ids) < FEW_CLIPS:
         sentences.append(
             f"With fewer than {FEW_CLIPS} {over} such intervals tend to be too narrow."

@@ -23,4 +23,6 @@ from pfp.io.media.stored import has_rate as has_rate
 from pfp.io.media.stored import is_picture as is_picture
 from pfp.io.media.stored import iter_stored as iter_stored
 from pfp.io.media.stored import read_video as read_video
+from pfp.io.media.timing import Times as Times
+from pfp.io.media.timing import frame_times as frame_times
 from pfp.io.media.write import write_video as write_video

@@ -68,6 +68,11 @@ class Clock:
         self._next = Fraction(0)
 
     @property
+    def counts(self) -> bool:
+        """Whether there are no timestamps to go by, so that frames are counted."""
+        return self._counts
+
+    @property
     def tolerance(self) -> Fraction:
         """Half a tick: containers round timestamps (Matroska to whole milliseconds)."""
         return self._time_base / 2
