@@ -94,6 +94,12 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     add(
         "--judge", metavar="SPEC", help="who answers questions: gemini:MODEL, openai:MODEL@URL, ..."
     )
+    add(
+        "--judge-prompts",
+        metavar="PATH",
+        help="a prompt file or a VBench-2.0 checkout, in whose words cloth.vbench2 and instance are "
+        "asked; default: pfp's own words",
+    )
 
 
 def _settings(options: argparse.Namespace) -> RunSettings:
@@ -114,6 +120,7 @@ def _settings(options: argparse.Namespace) -> RunSettings:
         shard=_shard(options.shard),
         device=options.device,
         judge=options.judge,
+        judge_prompts=options.judge_prompts,
     )
 
 

@@ -87,6 +87,7 @@ def build_leaderboard(
     return Leaderboard(
         protocols=_protocols(scores),
         judges=_judges(scores),
+        wordings=_wordings(scores),
         decoders=tuple(sorted({score.decoder for score in scores})),
         metrics=run.cards,
         arms=tuple(arms),
@@ -143,6 +144,16 @@ def _protocols(scores: Sequence[ScoreRecord]) -> dict[str, str]:
                 "cannot stand in one column; score the runs again with one of them"
             )
     return {metric: protocol for metric, (protocol,) in sorted(by_metric.items())}
+
+
+def _wordings(scores: Sequence[ScoreRecord]) -> dict[str, str]:
+    """In whose words each metric's questions were asked: the id of pfp's own, or of given ones."""
+    found = {}
+    for score in scores:
+        params = json.loads(score.params)
+        if params.get("judge") is not None:
+            found[score.metric] = str(params["prompt"])
+    return dict(sorted(found.items()))
 
 
 def _judges(scores: Sequence[ScoreRecord]) -> dict[str, str]:

@@ -57,6 +57,7 @@ class Leaderboard:
 
     protocols: Mapping[str, str]  # by metric id
     judges: Mapping[str, str]  # who was asked, by the ids of metrics that ask
+    wordings: Mapping[str, str]  # whose words they were asked in, by the same ids
     decoders: tuple[str, ...]
     metrics: tuple[MetricCard, ...]
     arms: tuple[Arm, ...]
@@ -129,6 +130,7 @@ class Leaderboard:
             "protocol": self.protocol,
             "protocols": dict(self.protocols),
             "judges": dict(self.judges),
+            "wordings": dict(self.wordings),
             "decoders": list(self.decoders),
             "metrics": [
                 {

@@ -17,7 +17,7 @@ SAME_RATE: Final = 0.01  # 23.976 and 24 are one rate, 24 and 25 are two
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """Pair ``k`` is frame ``video[k]`` and reference frame ``reference[k]``, ``fps`` pairs a second.
+    """Pair ``k`` is frame ``video[k]`` with frame ``reference[k]``; there are ``fps`` a second.
 
     Neither sequence falls.
     """

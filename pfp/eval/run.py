@@ -16,10 +16,20 @@ from typing import Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable, SchemaError
+from pfp.eval.judge_prompts import read_judge_prompts
 from pfp.eval.manifest import Entry, read_manifest
+from pfp.eval.metrics import resolve
 from pfp.eval.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
 from pfp.eval.score import ScoreSettings, score_stage, score_subjects
-from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, choose, compares, rows_of
+from pfp.eval.score_rows import (
+    INPUT_SCHEMA,
+    Choice,
+    Subject,
+    choose,
+    compares,
+    family_of,
+    rows_of,
+)
 from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
@@ -36,7 +46,8 @@ class RunSettings:
     """What ``pfp-eval run`` is told. ``shard`` is ``(i, n)``, the i-th of n from 1.
 
     ``protocol`` and ``cuts`` are for the metrics that are named and for VBench's, ``align`` is for
-    those that compare with a reference.
+    those that compare with a reference. ``judge_prompts`` is the path of a prompt file or of a
+    VBench-2.0 checkout, with the words for the questions of ``cloth.vbench2`` and ``instance``.
     """
 
     manifest: str
@@ -51,6 +62,7 @@ class RunSettings:
     shard: tuple[int, int] | None = None
     device: str = "auto"
     judge: str | None = None
+    judge_prompts: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could choose no sample."""
@@ -97,12 +109,14 @@ def prepare(settings: RunSettings) -> Prepared:
 
     Raises:
         InputError: the manifest has a fault.
-        ConfigError: a metric, suite, protocol, decoder or judge is not there.
+        ConfigError: a metric, suite, protocol, decoder or judge is not there, or ``judge_prompts``
+            hold no words.
         EmptyShard: the shard has no sample.
     """
     chosen = choose_metrics(settings.suite, settings.metrics, settings.protocol)
+    given = None if settings.judge_prompts is None else read_judge_prompts(settings.judge_prompts)
     choices = tuple(
-        choose(name, _protocol_of(name, protocol, settings), judge=settings.judge)
+        choose(name, _protocol_of(name, protocol, settings), judge=settings.judge, prompts=given)
         for name, protocol in chosen.items()
     )
     _check_reach(settings, choices)
@@ -120,6 +134,7 @@ def prepare(settings: RunSettings) -> Prepared:
             device=settings.device,
             judge=settings.judge,
             answers=f"{settings.directory}/{ANSWERS}",
+            prompts=None if given is None else given.to_json(),
             resources=Resources(num_gpus=int(settings.device.startswith("cuda"))),
         ),
         directory=settings.directory,
@@ -142,6 +157,13 @@ def _check_reach(settings: RunSettings, choices: Sequence[Choice]) -> None:
         raise ConfigError(
             f"align {settings.align!r} is for metrics that compare with a reference, and there are "
             "none; leave --align"
+        )
+    if settings.judge_prompts is not None and not any(
+        family_of(resolve(choice.card.name)) for choice in choices
+    ):
+        raise ConfigError(
+            f"the words of {settings.judge_prompts} are for cloth.vbench2, instance and their "
+            "variants, and there are none; leave --judge-prompts"
         )
 
 

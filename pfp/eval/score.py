@@ -22,6 +22,7 @@ from pfp.errors import (
     WeightsError,
 )
 from pfp.eval.engine import Outcome, measure_all
+from pfp.eval.judge_prompts import from_json
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.protocol import Protocol
@@ -32,6 +33,7 @@ from pfp.eval.score_rows import (
     Choice,
     Subject,
     choose,
+    family_of,
     given_of,
     missing_weights,
     rows_of,
@@ -62,7 +64,7 @@ class ScoreSettings:
 
     ``device`` is torch's name of where networks run; ``auto`` takes a GPU if there is one.
     ``judge`` names who answers questions, as ``pfp.vlm.load_judge`` has it, and ``answers`` the
-    file that keeps what it said.
+    file that keeps what it said. ``prompts`` is JSON of words that a user gave for its questions.
     """
 
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips_alex")
@@ -71,6 +73,7 @@ class ScoreSettings:
     device: str = "auto"
     judge: str | None = None
     answers: str | None = None
+    prompts: str | None = None
 
 
 def run_score(
@@ -136,6 +139,7 @@ def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
             "device": settings.device,
             "judge": settings.judge,
             "answers": settings.answers,
+            "prompts": settings.prompts,
         },
         input_key="score_id",
         content_columns=CONTENT_COLUMNS,
@@ -176,10 +180,16 @@ class ScoreSamples:
     """Input rows to ScoreRecords; loads each model once, decodes each sample of a batch once."""
 
     def __init__(
-        self, *, device: str = "auto", judge: str | None = None, answers: str | None = None
+        self,
+        *,
+        device: str = "auto",
+        judge: str | None = None,
+        answers: str | None = None,
+        prompts: str | None = None,
     ) -> None:
         """See ``ScoreSettings``."""
         self._device, self._judge, self._answers = device, judge, answers
+        self._prompts = from_json(prompts)
         self._metrics: dict[str, Metric] = {}
         self._measured_with: dict[tuple[str, str], str] = {}  # by metric and decoder
         self._asked: Judge | None = None  # one for all metrics: it may hold a model
@@ -244,6 +254,8 @@ class ScoreSamples:
             if takes_judge(kind):
                 self._asked = self._asked or self._load_judge()
                 options["judge"] = self._asked
+                if (family := family_of(kind)) in self._prompts:
+                    options["prompts"] = self._prompts[str(family)]
             device = device_of(self._device) if kind.card.weights else "cpu"
             self._metrics[name] = kind(device=device, **options)
         return self._metrics[name]

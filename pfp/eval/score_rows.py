@@ -19,6 +19,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, InputError, WeightsError
+from pfp.eval.judge_prompts import GivenPrompts, digest_of
 from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
 from pfp.eval.metrics.base import lacked, looked_at
@@ -38,6 +39,7 @@ _MAYBE: Final = (
     *("weights_sha256", "video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
     *("reference", "history", "unscored_reason", "unscored_detail"),
 )
+GIVEN_PROMPT: Final = "prompt_sha256"  # of words that a user gave; pfp's own have a version
 INPUT_SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, pa.string(), nullable=False) for name in _TEXTS),
@@ -91,9 +93,14 @@ class Choice:
 
 
 def choose(
-    name: str, protocol: Protocol, *, filed_under: str | None = None, judge: str | None = None
+    name: str,
+    protocol: Protocol,
+    *,
+    filed_under: str | None = None,
+    judge: str | None = None,
+    prompts: GivenPrompts | None = None,
 ) -> Choice:
-    """A metric as this machine could measure it now.
+    """A metric as this machine could measure it now. ``prompts`` are words that a user gave.
 
     Raises ConfigError for an unknown metric and for a judge's name of no known form.
     """
@@ -107,6 +114,8 @@ def choose(
         params["judge"], problem = judge_of(judge)
         params |= sampling_of(judge)
         unscored = unscored or (None if problem is None else ("no_judge", problem))
+        if prompts is not None and (family := family_of(kind)) is not None:
+            unscored = unscored or _in_given_words(params, family, prompts)
     return Choice(
         card=card,
         protocol=protocol,
@@ -261,6 +270,33 @@ def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
     except ConfigError as error:
         return None, f"the judge cannot be asked: {error}"
     return {"model_id": judge.model_id, "fingerprint": judge.fingerprint}, None
+
+
+def family_of(kind: type[Metric]) -> str | None:
+    """Under which name a user may give other words for the metric's questions."""
+    family: str | None = getattr(kind, "prompt_family", None)
+    return family
+
+
+def _in_given_words(
+    params: dict[str, Any], family: str, given: GivenPrompts
+) -> tuple[str, str] | None:
+    """Note in the parameters whose words are asked; or why there are none, and the cure.
+
+    They are part of whom is asked: one column has answers to one question.
+    """
+    words = given.by_family.get(family)
+    if words is None:
+        return "no_question", (
+            f"--judge-prompts has no question for {family}, which the package vbench2 0.1.1 does "
+            "not ask; give a checkout of the repository, or leave --judge-prompts"
+        )
+    digest = digest_of(words)
+    params |= {"prompt": words.prompt_id, GIVEN_PROMPT: digest}
+    if params["judge"] is not None:
+        judge = params["judge"]
+        params["judge"] = judge | {"fingerprint": sha256_json([judge["fingerprint"], digest])}
+    return None
 
 
 def sampling_of(judge: str | None) -> dict[str, Any]:

@@ -13,6 +13,8 @@ BETTER, WORSE = "better", "worse"
 FEW_CLIPS = 20
 MIN_SHARED_CLIPS = 6  # 2 / 2**6 is the first that is under 0.05
 TINY = "tiny"
+VBENCH2 = "Zheng et al., VBench-2.0"  # as cards cite it
+GIVEN = "given-"  # what ids of words begin with that a user gave
 TINY_NOTE = (
     "is trained by this project on generated clips and pans over photographs; "
     "it shows mechanics, not quality."
@@ -127,10 +129,29 @@ def judges(board: Leaderboard) -> list[str]:
         if card.metric_id in board.judges:
             titles.setdefault(board.judges[card.metric_id], []).append(card.title)
     blind = ", which looks at nothing, so that these are no measurements"
-    return [
+    judged = [
         f"{', '.join(names)}: judged by {judge}{blind if is_fake(judge) else ''}."
         for judge, names in titles.items()
     ]
+    return judged + _wordings(board)
+
+
+def _wordings(board: Leaderboard) -> list[str]:
+    """In whose words the questions of VBench-2.0's dimensions were asked."""
+    asked = {
+        board.wordings[card.metric_id]
+        for card in board.metrics
+        if card.metric_id in board.wordings and card.citation.startswith(VBENCH2)
+    }
+    own, given = (
+        [w for w in sorted(asked) if w.startswith(GIVEN) == is_given] for is_given in (False, True)
+    )
+    sentences = []
+    if own:
+        sentences.append(f"Asked in pfp's own words ({', '.join(own)}), not in VBench-2.0's.")
+    if given:
+        sentences.append(f"Asked in words that were given ({', '.join(given)}).")
+    return sentences
 
 
 def is_fake(judge: str) -> bool:
