@@ -97,8 +97,8 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     add(
         "--judge-prompts",
         metavar="PATH",
-        help="a prompt file or a VBench-2.0 checkout, in whose words cloth.vbench2 and instance are "
-        "asked; default: pfp's own words",
+        help="a prompt file or a VBench-2.0 checkout, in whose words cloth.vbench2 and instance "
+        "ask; default: pfp's own words",
     )
 
 

@@ -11,8 +11,8 @@ then, nothing is cut off to whole blocks, and any length will do.
 - ``magbench.matched.*``: each generated frame and the frame of the true rest that is nearest to it
   by LPIPS. This is the benchmark's protocol. It forgives any order and any repetition, so its
   numbers are upper bounds.
-- ``magbench.matched.*.compat``: the same with the truth rounded as MAG's repository rounds it, which
-  keeps it in bfloat16: numbers are a little lower, the better the video the more.
+- ``magbench.matched.*.compat``: the same with the truth rounded to bfloat16, as MAG's repository
+  keeps it: numbers are a little lower, the better the video the more.
 - ``magbench.history.*``: the same among the frames of the true history. The paper reports it
   beside the first; we infer that it means the true history, not what a model makes of it. It is
   the sample's own history, else the reference's first part.
@@ -297,11 +297,11 @@ class _Nearest(Measurement):
                 self._pairs.generated, nearest.index_Q, nearest.distance_Q.tolist(), strict=True
             )
         ]
-        capped = values
+        capped = np.asarray(values)
         if self._quantity == "psnr":
             # The repository caps no frame: one without any error makes the whole video's mean 100.
             is_off = self._form == "matched.compat" and np.isinf(values).any()
-            capped = [CAP_DB] if is_off else np.minimum(values, CAP_DB)
+            capped = np.array([CAP_DB]) if is_off else np.minimum(values, CAP_DB)
         return MetricValue(
             value=float(np.mean(capped)),
             num_frames=len(values),

@@ -70,4 +70,5 @@ class ReferenceConverter:
             interpolation=Interpolation.BICUBIC,
             threads=1,
         )
-        return turned(converted.to_ndarray(), self._quarter_turns)
+        picture_HWC = converted.to_ndarray().astype(np.uint8, copy=False)
+        return turned(picture_HWC, self._quarter_turns)
