@@ -265,6 +265,7 @@ def _instance(work: Path, task: Task) -> list[dict[str, Any]]:
     sys.path.insert(0, str(place))
     os.chdir(work)  # it writes its windows where it stands
     swift = {name: mock.MagicMock() for name in ("swift", "swift.llm", "swift.tuners")}
+    swift["swift.llm"].get_model_tokenizer.return_value = (None, None)
     with mock.patch.dict(sys.modules, swift):
         module = importlib.import_module("Instance_detector.test")
     found = []
