@@ -19,8 +19,11 @@ from pfp.caption.validate import (
 from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.io.digests import sha256_json
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
+from pfp.schema.limits import MAX_NOTES
+from pfp.schema.texts import shortened
 from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
 
+MAX_PROBLEMS: Final = 20  # that a model is told of, when it is asked once more
 # What an answer that is no answer makes of the row: the error's name, and whether to try again.
 FINISH_ERRORS: Final = {
     Finish.BLOCKED: ("Blocked", False),
@@ -146,7 +149,7 @@ class Captioner:
                 return storyboard
             if not may_ask_again:
                 break
-            problems = [violation.detail for violation in violations]
+            problems = [shortened(violation.detail) for violation in violations[:MAX_PROBLEMS]]
             log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
             question = replace(question, prompt=ask_again(question.prompt, problems))
         return _Trouble(verdict=_verdict(violations[0]), final=not backend.generative)
@@ -207,10 +210,16 @@ class Captioner:
             tokens_thought=log.tokens("thought"),
             cost_usd=log.cost_usd(),
             attempts=max(1, sum(a.attempts for a in log.answers if a.finish is not Finish.ABSENT)),
-            repair_ops=log.ops,
+            repair_ops=_bounded(log.ops),
             raw_answer=None if last is None else last.raw_text,
             verdict=verdict,
         )
+
+
+def _bounded(ops: Sequence[str]) -> list[str]:
+    """What was done, however much an answer gave reason for."""
+    kept = [shortened(op) for op in ops[:MAX_NOTES]]
+    return [*kept, f"and {len(ops) - MAX_NOTES} more"] if len(ops) > MAX_NOTES else kept
 
 
 def _no_answer(answer: Answer) -> _Trouble | None:

@@ -7,6 +7,7 @@ repaired, and every repair is named.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,9 +44,10 @@ BOILERPLATE: Final = re.compile(
     r" (?=\S)",
     re.IGNORECASE,
 )
-FENCE: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
+FENCE: Final = "```"
 LOOP_COUNT: Final = 3  # the same sentence this often within a caption is a loop
 REPEAT_COUNT: Final = 3  # fewer captions that are alike may be chance
+MAX_GROUPS_OF_WORD: Final = 8  # that a caption is compared with because of one of its words
 SAME_WORDS: Final = 0.9  # shared words over all words of two captions that count as one
 
 
@@ -136,15 +138,24 @@ def check_storyboard(
 
 
 def _read_json(text: str, notes: _Notes) -> dict[str, Any] | None:
-    fenced = FENCE.fullmatch(text)
-    if fenced is not None:
+    inside = _inside_fence(text)
+    if inside is not None:
         notes.repairs.append("took the JSON out of its code fence")
-        text = fenced[1]
+        text = inside
     try:
         return parse_object(text)
     except ValueError as error:
         notes.reject("not_json", f"the answer is not one JSON object: {error}")
         return None
+
+
+def _inside_fence(text: str) -> str | None:
+    """What stands between the lines of a Markdown code fence, None where there is no fence."""
+    text = text.strip()
+    if len(text) < 2 * len(FENCE) or not (text.startswith(FENCE) and text.endswith(FENCE)):
+        return None
+    language, newline, inside = text.removeprefix(FENCE).removesuffix(FENCE).partition("\n")
+    return inside if newline and language.strip().lower() in {"", "json"} else None
 
 
 def _read_format(
@@ -193,11 +204,11 @@ def _clean(what: str, caption: str, notes: _Notes) -> str:
     text = " ".join(caption.split())
     if text != caption:
         notes.repairs.append(f"{what}: tidied white space")
-    while (start := BOILERPLATE.match(text)) is not None:
+    begin = 0
+    while (start := BOILERPLATE.match(text, begin)) is not None:
         notes.repairs.append(f"{what}: removed {start[0].strip()!r} in front")
-        text = text[start.end() :]
-        text = text[0].upper() + text[1:]
-    return text
+        begin = start.end()
+    return text[begin : begin + 1].upper() + text[begin + 1 :] if begin else text
 
 
 def _within(
@@ -304,18 +315,42 @@ def _check_caption(what: str, caption: str, rules: Rules, notes: _Notes) -> None
 
 
 def _repeated_share(captions: Sequence[str]) -> float:
-    """Share of the captions in the largest group of near copies; 0 for a group of one or two."""
+    """Share of the captions in the largest group of near copies; 0 for a group of one or two.
+
+    A caption joins the first group whose first caption it is like. Only groups are looked at that
+    share one of the caption's rarest words: of two sets of words that have ``SAME_WORDS`` in
+    common, the rarest tenth of the one cannot lie outside of the other (prefix filtering, Chaudhuri
+    et al. 2006). A word leads to ``MAX_GROUPS_OF_WORD`` groups at most, so that the time does not
+    grow with the square of the captions whatever their words.
+    """
+    counted = Counter(frozenset(_words(caption)) for caption in captions)
+    rarity = Counter(word for words in counted for word in words)
     groups: list[tuple[frozenset[str], int]] = []
-    for caption in captions:
-        words = frozenset(_words(caption))
-        for k, (others, count) in enumerate(groups):
-            if len(words & others) >= SAME_WORDS * len(words | others):
-                groups[k] = (others, count + 1)
-                break
-        else:
-            groups.append((words, 1))
+    groups_with: dict[str, list[int]] = {}
+    for words, count in counted.items():
+        telling = sorted(words, key=lambda word: (rarity[word], word))[: _num_telling(words)]
+        candidates = sorted({k for word in telling or [""] for k in groups_with.get(word, ())})
+        alike = next((k for k in candidates if _are_alike(words, groups[k][0])), None)
+        if alike is not None:
+            groups[alike] = (groups[alike][0], groups[alike][1] + count)
+            continue
+        for word in telling or [""]:
+            with_word = groups_with.setdefault(word, [])
+            if len(with_word) < MAX_GROUPS_OF_WORD:
+                with_word.append(len(groups))
+        groups.append((words, count))
     largest = max((count for _, count in groups), default=0)
     return largest / len(captions) if largest >= REPEAT_COUNT else 0.0
+
+
+def _num_telling(words: frozenset[str]) -> int:
+    """How many of the rarest words hold one that each like set has, too."""
+    return len(words) - math.ceil(SAME_WORDS * len(words)) + 1
+
+
+def _are_alike(words: frozenset[str], others: frozenset[str]) -> bool:
+    shared = len(words & others)
+    return shared >= SAME_WORDS * (len(words) + len(others) - shared)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import pyarrow as pa
 
 from pfp.errors import SchemaError
+from pfp.schema.texts import shortened
 from pfp.schema.verdict import Failed, verdict_from_struct, verdict_to_struct
 
 NAME_KEY = b"pfp.record"
@@ -78,8 +79,8 @@ def record_schema(name: str, version: int, columns: list[pa.Field]) -> pa.Schema
 
 
 def failed_verdict(error: BaseException, *, attempts: int = 1, retryable: bool = False) -> Failed:
-    """The ``Failed`` verdict that tells what an exception said."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    """The ``Failed`` verdict that tells what an exception said, at a length that people read."""
+    message = shortened(" ".join(str(error).split()) or type(error).__name__)
     return Failed(
         error=type(error).__name__, message=message, attempts=attempts, retryable=retryable
     )

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from pfp.schema.texts import shortened, storable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -62,7 +64,10 @@ VERDICT_TYPE = pa.struct(
 
 
 def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
-    """The Arrow struct (``VERDICT_TYPE``) of a verdict; fields that do not apply are null."""
+    """The Arrow struct (``VERDICT_TYPE``) of a verdict; fields that do not apply are null.
+
+    Whatever its texts quote from outside, they can be stored: ``pfp.schema.texts`` bounds them.
+    """
     struct: dict[str, object] = dict.fromkeys(field.name for field in VERDICT_TYPE)
     match verdict:
         case Kept():
@@ -70,16 +75,16 @@ def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
         case Dropped():
             struct |= {
                 "kind": "dropped",
-                "reason": verdict.reason,
-                "detail": verdict.detail,
+                "reason": storable(verdict.reason),
+                "detail": shortened(verdict.detail),
                 "score": verdict.score,
                 "threshold": verdict.threshold,
             }
         case Failed():
             struct |= {
                 "kind": "failed",
-                "error": verdict.error,
-                "message": verdict.message,
+                "error": storable(verdict.error),
+                "message": shortened(verdict.message),
                 "attempts": verdict.attempts,
                 "retryable": verdict.retryable,
             }

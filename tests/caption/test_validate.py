@@ -120,6 +120,39 @@ class TestForms:
         assert len(_times(checked)) == 2
         assert checked.repair_ops == ("took the JSON out of its code fence",)
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "```json" + " \n" * 1500 + "x",
+            "```" + "\n" * 100_000 + "`",
+            "`" * 1_000_000,
+            "```json\n" * 100_000,
+            " " * 1_000_000 + "```\n",
+        ],
+        ids=("no end", "newlines", "marks", "beginnings", "spaces"),
+    )
+    def test_a_broken_fence_is_told_in_time(self, text: str) -> None:
+        """Not after a time that grows with a power of the answer's length."""
+        (violation,) = _check(text).violations
+        assert "not_json" == violation.rule
+
+    @pytest.mark.parametrize("language", ["", "json", "JSON", " json "])
+    def test_languages_of_fences(self, language: str) -> None:
+        """JSON is JSON by whatever name, and a fence may stand in blank space."""
+        checked = _check(f"\n ```{language}\n\n{_numbered(WORDS[0], WORDS[1])}```  \n")
+        assert len(_times(checked)) == 2
+
+    def test_more_shots_than_any_storyboard_has(self) -> None:
+        """They are refused by their number, before any is looked at."""
+        (violation,) = _check(_timed(*[_shot(0, 4)] * 20_001)).violations
+        assert "shots has 20001 shots, more than 20000; write fewer" == violation.detail
+
+    def test_a_caption_that_begins_with_nothing_else(self) -> None:
+        """Each beginning is taken off once, however many there are."""
+        checked = _check(_numbered("In this video, " * 20_000 + "a dog runs.", WORDS[1]))
+        assert checked.storyboard is not None
+        assert "A dog runs." == checked.storyboard.shots[0].caption
+
 
 class TestTimes:
     """Times of storyboard files."""
