@@ -252,6 +252,8 @@ def _plan(options: argparse.Namespace) -> int:
         _print_metric(metric)
     for line in plan.unreadable:
         print(f"cannot be opened: {line}")
+    if plan.num_opened < plan.num_videos:
+        print(f"frames, times and costs are estimated from {plan.num_opened} of the videos")
     _print_totals(plan)
     return 0
 

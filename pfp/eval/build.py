@@ -31,6 +31,7 @@ from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 RETRIEVE = "retrieve"
 GIVEN = "given"  # by a manifest: somebody's own videos
 SCORED = (RETRIEVE, GIVEN)
+MAX_ARMS = 1000  # every one costs bootstraps, and nobody reads a longer table
 
 
 # metric id -> arm -> a clip and a value for each video
@@ -41,8 +42,9 @@ Videos: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[str, float]]]]
 class _Run:
     """What the rows of the table are computed from."""
 
-    made: Sequence[GenerationRecord]
-    scores: Sequence[ScoreRecord]
+    made_by: Mapping[str, Sequence[GenerationRecord]]  # by arm
+    num_clips: int
+    score_of: Mapping[tuple[str, str], ScoreRecord]  # by sample and metric
     cards: tuple[MetricCard, ...]
     videos: Videos
     values: Values
@@ -73,15 +75,17 @@ def build_leaderboard(
             "run the generate and score steps first"
         )
     videos = _videos_of(made, scores)
+    clip_ids = tuple(sorted({record.clip_id for record in made}))
     run = _Run(
-        made=made,
-        scores=scores,
+        made_by=_by_arm(made),
+        num_clips=len(clip_ids),
+        score_of={(score.sample_id, score.metric): score for score in scores},
         cards=_cards_of(scores),
         videos=videos,
         values=_values_of(videos),
         bootstrap=bootstrap or Bootstrap(),
     )
-    arms = _ordered([_arm_of(run, name) for name in _names(made)], run.cards)
+    arms = _ordered([_arm_of(run, name) for name in run.made_by], run.cards)
     focus = focus_of([arm.name for arm in arms])
     return Leaderboard(
         protocols=_protocols(scores),
@@ -91,7 +95,7 @@ def build_leaderboard(
         arms=tuple(arms),
         comparisons=tuple(_comparisons(run, focus, [arm.name for arm in arms])),
         focus=focus,
-        clip_ids=tuple(sorted({record.clip_id for record in made})),
+        clip_ids=clip_ids,
         values=run.values,
         num_videos=_num_videos_of(videos),
         letters=_letters(run, [arm for arm in arms if arm.role == "method"]),
@@ -116,6 +120,19 @@ def _measured_with(scores: Sequence[ScoreRecord]) -> dict[str, str]:
 
 def _names(made: Sequence[GenerationRecord]) -> list[str]:
     return sorted({record.arm for record in made})
+
+
+def _by_arm(made: Sequence[GenerationRecord]) -> dict[str, list[GenerationRecord]]:
+    """The samples of each arm, the arms in order of their names."""
+    found: dict[str, list[GenerationRecord]] = {name: [] for name in _names(made)}
+    if len(found) > MAX_ARMS:
+        raise InputError(
+            f"the run has {len(found)} models, more than the {MAX_ARMS} that a table can compare; "
+            "mend `model` in the manifest, or report fewer at a time"
+        )
+    for record in made:
+        found[record.arm].append(record)
+    return found
 
 
 def _protocols(scores: Sequence[ScoreRecord]) -> dict[str, str]:
@@ -164,12 +181,14 @@ def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
 
 def _videos_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Videos:
     """Each video's value, for every metric and every arm, also for arms without any."""
-    pairs: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    arms = _names(made)
+    metrics = sorted({score.metric for score in scores})
+    pairs: dict[str, dict[str, list[tuple[str, float]]]]
+    pairs = {metric: {arm: [] for arm in arms} for metric in metrics}
     for score in scores:
-        of_arm = pairs.setdefault(score.metric, {arm: [] for arm in _names(made)})
         if score.value is not None:
-            of_arm[score.arm].append((score.clip_id, score.value))
-    return dict(sorted(pairs.items()))
+            pairs[score.metric][score.arm].append((score.clip_id, score.value))
+    return pairs
 
 
 def _values_of(videos: Videos) -> Values:
@@ -193,13 +212,12 @@ def _num_videos_of(videos: Videos) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _arm_of(run: _Run, name: str) -> Arm:
-    mine = [record for record in run.made if record.arm == name]
-    num_expected = len({record.clip_id for record in run.made})
+    mine = run.made_by[name]
     cells = {
         card.metric_id: Cell(
-            summary=_summary(run, card, name, num_expected),
+            summary=_summary(run, card, name, run.num_clips),
             num_samples=len(mine),
-            unscored=_unscored(card.metric_id, mine, run.scores),
+            unscored=_unscored(run, card.metric_id, mine),
         )
         for card in run.cards
     }
@@ -236,14 +254,11 @@ def _single(values: Sequence[int | None]) -> int | None:
     return values[0] if len(set(values)) == 1 else None
 
 
-def _unscored(
-    metric_id: str, mine: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
-) -> dict[str, int]:
+def _unscored(run: _Run, metric_id: str, mine: Sequence[GenerationRecord]) -> dict[str, int]:
     """Samples of an arm without a value: not made, not scored yet, or scored in vain."""
-    by_sample = {score.sample_id: score for score in scores if score.metric == metric_id}
     reasons: Counter[str] = Counter()
     for record in mine:
-        score = by_sample.get(record.sample_id)
+        score = run.score_of.get((record.sample_id, metric_id))
         if score is None:
             command = "run" if record.task == GIVEN else "score"
             reasons[_why_not_made(record) or f"not scored yet, `pfp-eval {command}`"] += 1

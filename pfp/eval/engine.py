@@ -25,7 +25,7 @@ from pfp.eval.metrics.base import (
     looked_at,
 )
 from pfp.eval.protocol import Protocol
-from pfp.eval.shots import cut_to, detected_shots, shots_within, storyboard_shots
+from pfp.eval.shots import ShotsByTime, cut_to, detected_shots, shots_within, storyboard_shots
 from pfp.eval.streams import Given, History, Picture, Reference, extent_of, frames_of
 from pfp.io.media import Extent
 
@@ -102,6 +102,7 @@ class _Pass:
             name: looked_at(metric.card, lambda need: getattr(given, need))
             for name, metric in metrics.items()
         }
+        self._shots = ShotsByTime(given.shots)
         self._reference = Reference(given, protocol, extent)
         self._history = History(given, protocol, extent)
         jobs = [job for name in metrics for job in self._jobs_of(name)]
@@ -210,7 +211,8 @@ class _Pass:
         shots = given.shots
         if len(clip) < extent.num_frames:
             has_cuts = self._protocol.cuts != "none"
-            shots = shots_within(shots, clip, extent.fps, only_with_frames=has_cuts)
+            near = self._shots.near(clip.start / extent.fps, clip.stop / extent.fps)
+            shots = shots_within(near, clip, extent.fps, only_with_frames=has_cuts)
         return Sample(
             num_frames=len(clip),
             fps=extent.fps,

@@ -208,10 +208,13 @@ def given_of(row: dict[str, Any]) -> Given:
 
 def decoder(protocol: Protocol | None = None) -> str:
     """What decodes the videos, with its version: other decoders may differ by a level or two."""
-    name = (protocol or Protocol()).decoder
-    package = DECODER_PACKAGES[name]
+    return _decoder((protocol or Protocol()).decoder)
+
+
+@lru_cache(maxsize=len(DECODER_PACKAGES))  # every row asks, and the answer is in a file
+def _decoder(name: str) -> str:
     try:
-        return f"{name} {version(package)}"
+        return f"{name} {version(DECODER_PACKAGES[name])}"
     except PackageNotFoundError as error:
         raise ConfigError(
             f"the decoder {name} is not installed; pip install 'pfp[metrics]', or leave --decoder"
@@ -284,14 +287,20 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
 
 
 def _digest_of(place: str) -> str | None:
-    """The digest of a file or a folder of pictures on this machine; None where there is none."""
+    """The digest of a file or a folder of pictures on this machine.
+
+    None where there is none, and where reading it will tell what is wrong with it.
+    """
     path = local_path(place)
-    if path is not None and path.is_dir():
-        return _digest_of_folder(path)
-    if path is None or not path.is_file():
+    if path is None:
         return None
-    stat = path.stat()
-    return _digest_once(path, stat.st_size, stat.st_mtime_ns)
+    try:
+        if path.is_dir():
+            return _digest_of_folder(path)
+        stat = path.stat()
+        return _digest_once(path, stat.st_size, stat.st_mtime_ns)
+    except (InputError, OSError):
+        return None
 
 
 @lru_cache(maxsize=1 << 16)  # a reference serves many samples
@@ -301,15 +310,12 @@ def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
     return sha256_file(path)
 
 
-def _digest_of_folder(folder: Path) -> str | None:
-    """The digest of the pictures in a folder; None where reading it will tell what is wrong."""
-    try:
-        pictures = tuple(pictures_in(folder))
-        stats = [path.stat() for path in pictures]
-        stamp = sha256_json([(stat.st_size, stat.st_mtime_ns) for stat in stats])
-        return _folder_digest_once(pictures, stamp)
-    except (InputError, OSError):
-        return None
+def _digest_of_folder(folder: Path) -> str:
+    """The digest of the pictures in a folder."""
+    pictures = tuple(pictures_in(folder))
+    stats = [path.stat() for path in pictures]
+    stamp = sha256_json([(stat.st_size, stat.st_mtime_ns) for stat in stats])
+    return _folder_digest_once(pictures, stamp)
 
 
 @lru_cache(maxsize=1 << 8)

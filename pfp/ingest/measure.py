@@ -14,23 +14,23 @@ import av
 import av.container
 import av.video.stream
 
-from pfp.errors import ConfigError, PermanentError, RowError
+from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
+from pfp.io.files import UnusableFile, chunks_of
 from pfp.io.media import Guard, RejectedVideo
 from pfp.io.media.container import open_video
 from pfp.io.media.decode import Clock, decode_frames
 from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
 from pfp.io.media.probe import describe
 from pfp.io.media.source import open_binary, shown_name
+from pfp.schema.limits import MAX_FILE_BYTES
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
 MEASURE_VERSION: Final = 1
-
-_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +59,17 @@ def measure(
 ) -> MeasuredRecord:
     """The record of one file: measured, dropped as no video, or failed.
 
-    Never raises for what the file's content does. Raises ``InputError`` when the file is gone.
+    Never raises for what the file's content does. Raises ``InputError`` when the file is gone or
+    is none, but a pipe.
     """
-    digest = sha256_of(video_uri)
+    if size_bytes > MAX_FILE_BYTES:
+        return _too_large(video_uri, size_bytes)
     timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
+    digest: str | None = None
     fields: dict[str, Any] = {}
     verdict: Verdict = KEPT
     try:
+        digest = guard.call_within(timeout, sha256_of, video_uri)
         fields = guard.call_within(timeout, measure_video, video_uri)
     except RejectedVideo as error:
         verdict = Dropped(reason=error.reason, detail=error.message)
@@ -80,6 +84,19 @@ def measure(
     )
 
 
+def _too_large(video_uri: str, size_bytes: int) -> MeasuredRecord:
+    """The record of a file that nobody reads whole; it may be of holes alone."""
+    verdict = Dropped(
+        reason="bytes_above_max",
+        detail=f"the file has {size_bytes} bytes; cut it into parts of up to {MAX_FILE_BYTES}",
+        score=float(size_bytes),
+        threshold=float(MAX_FILE_BYTES),
+    )
+    return MeasuredRecord(
+        video_uri=video_uri, video_sha256=None, size_bytes=size_bytes, verdict=verdict
+    )
+
+
 def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredRecord:
     """The record of a file that could not even be read."""
     return MeasuredRecord(
@@ -88,11 +105,18 @@ def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredR
 
 
 def sha256_of(video_uri: str) -> str:
-    """The SHA-256 of a video file's bytes, 64 hex digits."""
+    """The SHA-256 of a video file's bytes, 64 hex digits.
+
+    Raises ``RetryableError`` for a file that is being written, and as ``open_binary`` does.
+    """
     digest = hashlib.sha256()
-    with open_binary(video_uri) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+    try:
+        with open_binary(video_uri) as file:
+            for chunk in chunks_of(file, video_uri):
+                digest.update(chunk)
+    except UnusableFile as error:
+        message = f"{shown_name(video_uri)} cannot be read: {error.strerror}; run again"
+        raise RetryableError(message) from error
     return digest.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +15,11 @@ from pfp.ingest.filters import Bound
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.io.clip_names import find_clips, path_of
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
 from pfp.io.tables import read_table
 from pfp.schema.clip import ClipRecord
+from pfp.schema.limits import MAX_LINES_BYTES
 from pfp.schema.verdict import Dropped, Failed, Verdict
 
 MEASURED_TABLE: Final = "clips/_measured"
@@ -113,8 +115,8 @@ def _other_rows(clip_id: str, run: Path) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _data_files(manifest: Path) -> list[str]:
-    listed = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    return [entry["name"] for entry in listed]
+    listed = parse_json(read_file(manifest, MAX_LINES_BYTES).decode(), max_length=MAX_LINES_BYTES)
+    return [entry["name"] for entry in listed["files"]]
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from pfp.errors import ConfigError, InputError
-
-_CHUNK_BYTES = 1 << 20
+from pfp.io.files import chunks_of, open_file
 
 
 def sha256_file(path: str | Path) -> str:
-    """The SHA-256 of a local file's bytes, 64 lower-case hex digits; read in chunks of 1 MiB."""
+    """The SHA-256 of a local file's bytes, 64 lower-case hex digits; read in chunks of 1 MiB.
+
+    ``InputError`` for what cannot be read, is no file, or changes its length while it is read.
+    """
     digest = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
+        with open_file(path) as file:
+            for chunk in chunks_of(file, path):
                 digest.update(chunk)
     except OSError as error:
         message = f"{path} cannot be read ({error.strerror}); check the path and its permissions"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from pfp.schema.limits import MAX_JSON_LENGTH, MAX_JSON_DEPTH
+from pfp.schema.limits import MAX_JSON_DEPTH, MAX_JSON_LENGTH
 from pfp.schema.texts import quoted
 
 
@@ -42,9 +42,9 @@ def parse_json(text: str, *, max_length: int = MAX_JSON_LENGTH) -> Any:
 
 
 def has_half_pairs(value: Any) -> bool:
-    """Whether a string or a key in a parsed value holds half a surrogate pair, as in ``"\\ud83d"``.
+    """Whether a string or a key in a parsed value holds half a surrogate pair.
 
-    Such text has no UTF-8.
+    JSON can write one as an escape, but such text has no UTF-8.
     """
     level = [value]
     while level:

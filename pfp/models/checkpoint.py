@@ -19,10 +19,13 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from pfp.errors import WeightsError
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
 from pfp.models._folders import weights_sha256
 from pfp.models.arm import STANDING, ArmConfig
 from pfp.models.backbones.loading import load_backbone
 from pfp.models.tiny_names import tiny_folder
+from pfp.schema.limits import MAX_JSON_LENGTH
 
 if TYPE_CHECKING:
     from pfp.models.memory_dit import MemoryDiT
@@ -118,11 +121,11 @@ def read_description(folder: Path) -> dict[str, Any]:
     """The config.json of an arm's folder; ``WeightsError`` when there is none."""
     path = folder / CONFIG_FILE
     try:
-        return cast("dict[str, Any]", json.loads(path.read_text()))
+        return cast("dict[str, Any]", parse_json(read_file(path, MAX_JSON_LENGTH).decode()))
     except (FileNotFoundError, NotADirectoryError):
         message = f"{path} does not exist; name a folder that holds a trained arm"
         raise WeightsError(message) from None
-    except json.JSONDecodeError as error:
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is not JSON ({error}); copy the folder again") from error
 
 

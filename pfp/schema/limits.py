@@ -27,4 +27,4 @@ MAX_SHOTS: Final = 20_000
 MAX_RESPONSE_BYTES: Final = 16 << 20  # of one HTTP response
 
 # Files that are digested or decoded whole.
-MAX_FILE_BYTES: Final = 1 << 40
+MAX_FILE_BYTES: Final = 128 << 30

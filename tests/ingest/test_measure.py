@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -160,3 +164,64 @@ def test_limits_must_be_positive(limits: dict[str, int]) -> None:
     """Under these nothing could be measured."""
     with pytest.raises(ConfigError, match="give numbers above 0"):
         MeasureSettings(**limits)  # type: ignore[arg-type]
+
+
+def anamorphic(path: Path, aspect: tuple[int, int]) -> None:
+    """A video of 64x64 whose ``pasp`` box holds any two 32-bit numbers."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("h264", rate=24)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for picture in stripes(8, 64, 64):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    content = path.read_bytes()
+    begin = content.index(b"pasp") + 4
+    path.write_bytes(content[:begin] + struct.pack(">II", *aspect) + content[begin + 8 :])
+
+
+@pytest.mark.parametrize("aspect", [(2**31 - 1, 1), (1, 2**31 - 1), (1000, 1), (17, 1)])
+def test_pixels_of_a_shape_that_nobody_meant(
+    aspect: tuple[int, int], tmp_path: Path, guard: Guard
+) -> None:
+    """The picture as shown would have up to 137 thousand million pixels in a row."""
+    anamorphic(tmp_path / "v.mp4", aspect)
+
+    record = measured(tmp_path / "v.mp4", guard)
+
+    assert isinstance(record.verdict, Dropped)
+    assert "sample_aspect_out_of_range" == record.verdict.reason
+    assert "correct its sample aspect ratio" in record.verdict.detail
+
+
+@pytest.mark.parametrize(("aspect", "width"), [((16, 1), 1024), ((1, 16), 4), ((2**31, 1), 128)])
+def test_pixels_of_a_shape_that_is_shown(
+    aspect: tuple[int, int], width: int, tmp_path: Path, guard: Guard
+) -> None:
+    """Up to 16 to 1; of a number that FFmpeg does not take the codec's own ratio, 2, is left."""
+    anamorphic(tmp_path / "v.mp4", aspect)
+    assert width == measured(tmp_path / "v.mp4", guard).width
+
+
+def test_a_file_that_became_a_pipe(tmp_path: Path, guard: Guard) -> None:
+    """Between listing and reading; it is opened, looked at and left."""
+    os.mkfifo(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match="it is a pipe, not a file"):
+        measure(path_to_uri(tmp_path / "v.mp4"), 1000, guard, SETTINGS)
+
+
+def test_a_file_of_holes_is_dropped_unread(tmp_path: Path, guard: Guard) -> None:
+    """A tebibyte costs nothing to make and would be read for hours."""
+    path = tmp_path / "v.mp4"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+    record = measured(path, guard)
+
+    assert isinstance(record.verdict, Dropped)
+    assert ("bytes_above_max", 2.0**40, 2.0**37) == (
+        record.verdict.reason,
+        record.verdict.score,
+        record.verdict.threshold,
+    )

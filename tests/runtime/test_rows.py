@@ -88,9 +88,7 @@ def test_an_interrupt_goes_through() -> None:
 def captioned(caption: object, **fields: Any) -> StoryboardRecord:
     """A kept record of row b with that caption."""
     shot = {"start_seconds": 0.0, "end_seconds": 1.0, "caption": caption}
-    return StoryboardRecord(
-        clip_id="b", backend="offline", shots=[shot], verdict=KEPT, **fields
-    )
+    return StoryboardRecord(clip_id="b", backend="offline", shots=[shot], verdict=KEPT, **fields)
 
 
 @pytest.mark.parametrize(

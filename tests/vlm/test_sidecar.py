@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,3 +108,87 @@ def test_digest_follows_the_content(tmp_path: Path) -> None:
     after = sidecar_digests(videos)
     assert before[0] == before[1] == after[1]
     assert after[0] != before[0]
+
+
+def a_pipe(path: Path, elsewhere: Path) -> str:
+    """Nobody writes to it."""
+    del elsewhere
+    os.mkfifo(path)
+    return "it is a pipe, not a file"
+
+
+def a_folder(path: Path, elsewhere: Path) -> str:
+    """A folder of that name."""
+    del elsewhere
+    path.mkdir()
+    return "it is a folder, not a file"
+
+
+def a_loop(path: Path, elsewhere: Path) -> str:
+    """A link to itself."""
+    del elsewhere
+    path.symlink_to(path)
+    return "symbolic links"
+
+
+def a_device(path: Path, elsewhere: Path) -> str:
+    """A link to what never ends."""
+    del elsewhere
+    path.symlink_to("/dev/zero")
+    return "is a link out of its folder"
+
+
+def a_link_out(path: Path, elsewhere: Path) -> str:
+    """A link to somebody else's file."""
+    (elsewhere / "secret").write_text(TEXT)
+    path.symlink_to(elsewhere / "secret")
+    return "is a link out of its folder; put a copy beside the video"
+
+
+def a_dangling_link(path: Path, elsewhere: Path) -> str:
+    """A link whose target was not fetched: a storyboard is meant to be there."""
+    del elsewhere
+    path.symlink_to(path.parent / "gone.json")
+    return "there is no file"
+
+
+@pytest.mark.parametrize(
+    "make", [a_pipe, a_folder, a_loop, a_device, a_link_out, a_dangling_link]
+)
+def test_what_is_no_storyboard_is_the_rows_verdict(
+    question: VideoQuestion,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    make: Callable[[Path, Path], str],
+) -> None:
+    """Nobody waits for it, nobody follows it away, and the digests of a folder are taken."""
+    said = make(tmp_path / "clip.storyboard.json", tmp_path_factory.mktemp("elsewhere"))
+    (tmp_path / "other.storyboard.json").write_text(TEXT, encoding="utf-8")
+    source, other = str(tmp_path / "clip.mp4"), str(tmp_path / "other.mp4")
+
+    with pytest.raises(PermanentError, match=said):
+        SidecarBackend().ask(replace(question, path=source))
+
+    assert None not in sidecar_digests([source, other])
+
+
+@pytest.mark.parametrize("video_is_link", [False, True])
+def test_links_within_a_data_set_are_followed(
+    question: VideoQuestion,
+    tmp_path: Path,
+    video_is_link: bool,  # noqa: FBT001
+) -> None:
+    """Beside the video, and where the video itself is a link, as in a cache of downloads."""
+    store = tmp_path / "store"
+    folder = store / "names" if not video_is_link else tmp_path / "names"
+    folder.mkdir(parents=True)
+    target = folder if not video_is_link else store
+    target.mkdir(exist_ok=True)
+    (target / "0123").write_text(TEXT, encoding="utf-8")
+    (target / "4567").write_bytes(b"video")
+    (folder / "clip.storyboard.json").symlink_to(target / "0123")
+    (folder / "clip.mp4").symlink_to(target / "4567")
+
+    answer = SidecarBackend().ask(replace(question, path=str(folder / "clip.mp4")))
+
+    assert TEXT == answer.raw_text

@@ -19,6 +19,10 @@ from pfp.io.media.source import Source, open_binary, shown_name
 # ask for it.
 MAX_PIXELS: Final = 8192 * 4320
 
+# Anamorphic film stores pixels up to twice as wide as high, old video formats somewhat narrower.
+# Beyond this the picture as shown is one that nobody meant, and no memory may hold it.
+MAX_SAMPLE_ASPECT: Final = 16
+
 # What FFmpeg may take a file for. Left out on purpose: playlists (hls, dash, concat), which open
 # other files; text renderers (tty) and picture readers, which make a video out of anything.
 _FORMATS: Final = (
@@ -40,7 +44,7 @@ class RejectedVideo(Rejected):
     """The file was understood and it is not a video that pfp decodes.
 
     ``reason`` is ``empty_file``, ``not_a_video``, ``still_image``, ``no_video_stream``,
-    ``no_frames`` or ``pixels_above_max``.
+    ``no_frames``, ``pixels_above_max`` or ``sample_aspect_out_of_range``.
     """
 
 
@@ -96,7 +100,29 @@ def choose_stream(container: av.container.InputContainer, name: str) -> av.video
             f"{MAX_PIXELS} that are decoded; scale it down first"
         )
         raise RejectedVideo("pixels_above_max", message)
+    _check_shown(chosen, name)
     return chosen
+
+
+def _check_shown(stream: av.video.stream.VideoStream, name: str) -> None:
+    """Refuse pixels of a shape, or a picture in square pixels of a size, that is not to be shown.
+
+    A file of 5 KB can ask for a picture two thousand million times as wide as it is stored.
+    """
+    aspect = stream.sample_aspect_ratio or 1
+    if not 1 <= aspect * MAX_SAMPLE_ASPECT <= MAX_SAMPLE_ASPECT**2:
+        message = (
+            f"{name} says that its pixels are {aspect} times as wide as high, not within "
+            f"1/{MAX_SAMPLE_ASPECT} to {MAX_SAMPLE_ASPECT}; correct its sample aspect ratio"
+        )
+        raise RejectedVideo("sample_aspect_out_of_range", message)
+    num_pixels = round(stream.width * aspect) * stream.height
+    if num_pixels > MAX_PIXELS:
+        message = (
+            f"{name} is shown with {num_pixels} square pixels per frame, more than the "
+            f"{MAX_PIXELS} that are decoded; scale it down first"
+        )
+        raise RejectedVideo("pixels_above_max", message)
 
 
 def _reason(error: BaseException) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pfp.errors import ConfigError, PermanentError
 from pfp.io.media.picture import cover_size
 from pfp.io.media.probe import probe
-from pfp.io.media.source import Source, local_path, shown_name
+from pfp.io.media.source import Source, local_path, open_binary, shown_name
 from pfp.io.media.stored import is_picture
 
 # Forgives rounded timestamps: half a tick of Matroska's clock.
@@ -99,6 +99,7 @@ def _open(path: str, width: int, height: int, name: str) -> Any:
     except ImportError as error:
         message = "decord is not installed; run pip install 'pfp[metrics]', or use read_frames"
         raise ConfigError(message) from error
+    open_binary(path).close()  # no pipe, which decord would wait for
     try:
         reader = decord.VideoReader(path, width=width, height=height, num_threads=1)
     except decord.DECORDError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, TypeAlias
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pfp.errors import InputError
+from pfp.errors import InputError, RetryableError
+from pfp.io.files import is_for_now, open_file
 
 Source: TypeAlias = str | os.PathLike[str]
 
@@ -51,21 +51,35 @@ def local_path(source: Source) -> str:
 
 
 def open_binary(source: Source) -> BinaryIO:
-    """Open a path, a ``file://`` URI or another filesystem's URI for reading bytes.
+    """Open a path, a ``file://`` URI or another filesystem's URI for reading bytes; never waits.
 
-    Raises ``InputError`` when there is no such file or it may not be read.
+    Raises ``InputError`` when there is no such file or it cannot be read, as a pipe cannot, and
+    ``RetryableError`` where that may pass: reads of other machines have to come in time.
     """
     name = os.fspath(source)
     try:
         if "://" not in name or name.startswith(_FILE):
-            return Path(local_path(name)).open("rb")
-        from pfp.io import filesystems
-
-        filesystem, path = filesystems.resolve(name)
-        return cast("BinaryIO", filesystem.open_input_file(path))
+            return open_file(local_path(name))
+        return _open_remote(name)
     except FileNotFoundError as error:
         message = f"there is no file {shown_name(source)}; check the path"
         raise InputError(message) from error
-    except (PermissionError, IsADirectoryError) as error:
+    except OSError as error:
         message = f"{shown_name(source)} cannot be read ({error.strerror}); give a readable file"
+        raise (RetryableError if is_for_now(error) else InputError)(message) from error
+    except InputError:
+        raise
+    except ValueError as error:  # a NUL byte in the name
+        message = f"{shown_name(source)} cannot be a file's name ({error}); mend it"
         raise InputError(message) from error
+
+
+def _open_remote(uri: str) -> BinaryIO:
+    from pfp.io import filesystems, remote
+
+    def open_it() -> object:
+        filesystem, path = filesystems.resolve(uri)
+        with filesystems.explain_store_errors(filesystem, uri):
+            return filesystem.open_input_file(path)
+
+    return remote.buffered(open_it, shown_name(uri))
