@@ -18,9 +18,9 @@ from pfp.caption.validate import (
 )
 from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.io.digests import sha256_json
+from pfp.limits import MAX_NOTES
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
-from pfp.schema.limits import MAX_NOTES
-from pfp.schema.texts import shortened
+from pfp.texts import shortened
 from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
 
 MAX_PROBLEMS: Final = 20  # that a model is told of, when it is asked once more

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from pfp.errors import SchemaError
-from pfp.schema.limits import MAX_SHOTS
-from pfp.schema.texts import listed, quoted
+from pfp.limits import MAX_SHOTS
+from pfp.texts import listed, quoted
 from pfp.vlm import parse_object
 
 SCHEMA_VERSION: Final = 1

@@ -117,7 +117,7 @@ def _read_shots(path: Path) -> list[dict[str, Any]]:
     """The storyboard's shots; whatever is wrong with the file is one sentence with its name."""
     from pfp.caption.storyboard import Storyboard
     from pfp.io.files import read_file
-    from pfp.schema.limits import MAX_ANSWER_LENGTH
+    from pfp.limits import MAX_ANSWER_LENGTH
 
     try:
         text = read_file(path, MAX_ANSWER_LENGTH).decode("utf-8-sig")

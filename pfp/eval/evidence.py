@@ -232,7 +232,9 @@ def _shot(
     else:
         return None
     text = f"shot {number + 1}" + (f": {cosine:.3f}" if cosine is not None else "")
-    return Stretch(start_seconds=start, end_seconds=end, state=_worst(states.get(number, set())), text=text)
+    return Stretch(
+        start_seconds=start, end_seconds=end, state=_worst(states.get(number, set())), text=text
+    )
 
 
 def _worst(states: AbstractSet[State]) -> State:

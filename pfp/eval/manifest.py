@@ -36,8 +36,8 @@ from pfp.io.files import read_file, read_lines
 from pfp.io.json_text import RepeatedKey, parse_json
 from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
-from pfp.schema.limits import MAX_LINE_BYTES, MAX_LINES_BYTES, MAX_SHOTS
-from pfp.schema.texts import listed, quoted
+from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES, MAX_SHOTS
+from pfp.texts import listed, quoted
 
 FIELDS: Final = frozenset(
     {
@@ -134,7 +134,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         ) from error
 
 
-def shown_path(path: str | os.PathLike[str]) -> str:
+def shown_path(path: str | bytes | os.PathLike[str]) -> str:
     """A path for messages and tables: bytes that are not UTF-8 are written in hex digits."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -221,7 +221,7 @@ def _object(line: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise _Problem(f"not JSON ({error}); write one object a line") from error
     if not isinstance(item, dict):
-        raise _Problem(f"{quoted(item)} is no JSON object; write {{...}}")
+        raise _Problem(f"{quoted(shown_path(line.strip()))} is no JSON object; write {{...}}")
     return item
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, get_args
 from pfp.errors import InputError
 from pfp.io.files import read_lines
 from pfp.io.json_text import parse_json
-from pfp.schema.limits import MAX_LINE_BYTES, MAX_LINES_BYTES
-from pfp.schema.texts import quoted
+from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES
+from pfp.texts import quoted
 
 Winner = Literal["a", "b", "tie", "bothbad"]
 Side = Literal["a", "b"]
@@ -70,7 +70,7 @@ def _object(line: bytes, where: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise InputError(f"{where}: not JSON ({error}); write {EXAMPLE}") from error
     if not isinstance(found, dict):
-        raise InputError(f"{where}: {quoted(found)} is no object; write {EXAMPLE}")
+        raise InputError(f"{where}: {quoted(str(found))} is no object; write {EXAMPLE}")
     return found
 
 

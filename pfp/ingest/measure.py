@@ -25,7 +25,7 @@ from pfp.io.media.decode import Clock, decode_frames
 from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
 from pfp.io.media.probe import describe
 from pfp.io.media.source import open_binary, shown_name
-from pfp.schema.limits import MAX_FILE_BYTES
+from pfp.limits import MAX_FILE_BYTES
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 

@@ -14,8 +14,8 @@ from pfp.ingest.near_duplicates import NearDuplicates
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file
 from pfp.io.yaml_text import parse_yaml
-from pfp.schema.limits import MAX_YAML_LENGTH
-from pfp.schema.texts import quoted
+from pfp.limits import MAX_YAML_LENGTH
+from pfp.texts import quoted
 
 _FOLDER: Final = Path(__file__).parent / "recipes"
 _KEYS: Final = ("name", "filters", "near_duplicates")

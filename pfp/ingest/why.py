@@ -18,8 +18,8 @@ from pfp.io.clip_names import find_clips, path_of
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
 from pfp.io.tables import read_table
+from pfp.limits import MAX_LINES_BYTES
 from pfp.schema.clip import ClipRecord
-from pfp.schema.limits import MAX_LINES_BYTES
 from pfp.schema.verdict import Dropped, Failed, Verdict
 
 MEASURED_TABLE: Final = "clips/_measured"

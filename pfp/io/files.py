@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
-from pfp.schema.limits import MAX_FILE_BYTES
+from pfp.limits import MAX_FILE_BYTES
 
 Name: TypeAlias = str | os.PathLike[str]
 
@@ -23,7 +23,6 @@ _KINDS: Final = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
 }
 _FOR_NOW: Final = {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
@@ -38,8 +37,8 @@ class UnusableFile(OSError):  # noqa: N818 - as OSError's own kin is named
 def open_file(path: Name) -> BinaryIO:
     """A regular file of this machine, open for reading; never waits.
 
-    Raises ``UnusableFile`` for pipes, sockets, devices and folders, and ``OSError`` as ``open``
-    does; the ``strerror`` of either can be put into a sentence.
+    Raises ``UnusableFile`` for pipes, sockets and devices, and ``OSError`` as ``open`` does; the
+    ``strerror`` of either can be put into a sentence.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -50,6 +49,8 @@ def open_file(path: Name) -> BinaryIO:
     kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
     if kind != stat.S_IFREG:
         os.close(descriptor)
+        if kind == stat.S_IFDIR:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         raise UnusableFile(f"it is {_KINDS.get(kind, 'something')}, not a file", path)
     return os.fdopen(descriptor, "rb")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from pfp.schema.limits import MAX_JSON_DEPTH, MAX_JSON_LENGTH
-from pfp.schema.texts import quoted
+from pfp.limits import MAX_JSON_DEPTH, MAX_JSON_LENGTH
+from pfp.texts import quoted
 
 
 class RepeatedKey(ValueError):  # noqa: N818 - what it is

@@ -23,7 +23,7 @@ from pfp.io.download import OnProgress, download
 from pfp.io.files import open_file, read_file
 from pfp.io.json_text import parse_json
 from pfp.io.weights_lock import LOCK_PATH, Lock, Weights, read_lock
-from pfp.schema.limits import MAX_JSON_LENGTH
+from pfp.limits import MAX_JSON_LENGTH
 
 __all__ = [
     "LOCK_PATH",

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pfp.schema.limits import MAX_YAML_LENGTH
+from pfp.limits import MAX_YAML_LENGTH
 
 
 def parse_yaml(text: str) -> Any:

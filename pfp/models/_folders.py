@@ -10,7 +10,7 @@ from pfp.errors import WeightsError
 from pfp.io.digests import sha256_file, sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
-from pfp.schema.limits import MAX_JSON_LENGTH
+from pfp.limits import MAX_JSON_LENGTH
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from torch.distributed.tensor import DTensor
 from pfp.errors import WeightsError
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
+from pfp.limits import MAX_JSON_LENGTH
 from pfp.models._folders import weights_sha256
 from pfp.models.arm import STANDING, ArmConfig
 from pfp.models.backbones.loading import load_backbone
 from pfp.models.tiny_names import tiny_folder
-from pfp.schema.limits import MAX_JSON_LENGTH
 
 if TYPE_CHECKING:
     from pfp.models.memory_dit import MemoryDiT

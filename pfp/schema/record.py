@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import pyarrow as pa
 
 from pfp.errors import SchemaError
-from pfp.schema.texts import shortened
 from pfp.schema.verdict import Failed, verdict_from_struct, verdict_to_struct
+from pfp.texts import shortened
 
 NAME_KEY = b"pfp.record"
 VERSION_KEY = b"pfp.schema_version"

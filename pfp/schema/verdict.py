@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from pfp.schema.texts import shortened, storable
+from pfp.texts import shortened, storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ VERDICT_TYPE = pa.struct(
 def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
     """The Arrow struct (``VERDICT_TYPE``) of a verdict; fields that do not apply are null.
 
-    Whatever its texts quote from outside, they can be stored: ``pfp.schema.texts`` bounds them.
+    Whatever its texts quote from outside, they can be stored: ``pfp.texts`` bounds them.
     """
     struct: dict[str, object] = dict.fromkeys(field.name for field in VERDICT_TYPE)
     match verdict:

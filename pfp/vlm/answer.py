@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pfp.io.json_text import has_half_pairs, parse_json
-from pfp.schema.limits import MAX_ANSWER_LENGTH, MAX_NOTES
-from pfp.schema.texts import shortened
+from pfp.limits import MAX_ANSWER_LENGTH, MAX_NOTES
+from pfp.texts import shortened
 
 # What people read of an answer, beside what it says.
 _SHORT_TEXTS: Final = ("model", "model_version", "finish_reason", "problem")

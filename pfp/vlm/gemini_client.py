@@ -12,6 +12,7 @@ from google import genai
 from google.genai import types
 
 from pfp.errors import ConfigError
+from pfp.vlm.bounded_http import bounded_client
 from pfp.vlm.service_errors import RETRY_STATUS
 
 KEY_VARIABLE: Final = "GEMINI_API_KEY"
@@ -57,7 +58,7 @@ class GeminiClient:
             if self._client is None:
                 key = self._read_key()
                 # Our own HTTP client, so that requests can be counted and errors have one type.
-                self._http = httpx.Client(
+                self._http = bounded_client(
                     follow_redirects=True, event_hooks={"request": [self.sent.add]}
                 )
                 self._client = genai.Client(

@@ -14,6 +14,7 @@ import httpx
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
 from pfp.vlm.answer import Answer
+from pfp.vlm.bounded_http import bounded_client
 from pfp.vlm.frames import JPEG_QUALITY
 from pfp.vlm.judge import FramesQuestion, Judgement, read_answer
 from pfp.vlm.openai_answer import Asked, read_completion, read_error
@@ -35,7 +36,7 @@ class OpenAIJudge:
     environment variable that holds the server's key, read when a question is asked; a server
     without keys needs none. A question is repeated up to ``max_attempts`` times, ``retry_seconds``
     (doubling, with jitter, or as long as the server says) apart, when the server is busy, broken
-    or silent for ``timeout_seconds``, and never when it refused.
+    or has not answered within ``timeout_seconds``, and never when it refused.
 
     The server must take as many images as the question has frames (vLLM:
     ``--limit-mm-per-prompt``).
@@ -149,6 +150,6 @@ class OpenAIJudge:
     def _connect(self) -> httpx.Client:
         with self._lock:
             if self._http is None:
-                self._http = httpx.Client()
+                self._http = bounded_client()
                 weakref.finalize(self, self._http.close)  # a run's workers close no judge
             return self._http

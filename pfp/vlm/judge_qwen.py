@@ -18,7 +18,7 @@ from pfp.errors import RetryableError, WeightsError
 from pfp.io.digests import sha256_file, sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
-from pfp.schema.limits import MAX_JSON_LENGTH
+from pfp.limits import MAX_JSON_LENGTH
 from pfp.vlm.answer import Answer, Finish
 from pfp.vlm.frames import Frames
 from pfp.vlm.judge import FramesQuestion, Judgement, read_answer

@@ -13,7 +13,7 @@ from pfp.io.files import leads_out_of
 from pfp.io.filesystems import Folder
 from pfp.io.media import uri_to_path
 from pfp.io.media.source import local_path, open_binary
-from pfp.schema.limits import MAX_ANSWER_LENGTH
+from pfp.limits import MAX_ANSWER_LENGTH
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 
 if TYPE_CHECKING:

@@ -132,7 +132,7 @@ def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
         ({"video": "b.webm", "reference_faces": ["sub"]}, "reference_faces 'sub' is no file in"),
         ({"video": "b.webm", "fps": 0}, "line 2: fps is 0; write frames per second, over 0 and"),
         ({"video": "b.webm", "fps": True}, "line 2: fps is True; write frames per second"),
-        ({"video": "b.webm", "fps": float("nan")}, "line 2: fps is nan; write frames per second"),
+        ({"video": "b.webm", "fps": float("nan")}, "line 2: not JSON (NaN is not JSON)"),
         ({"video": "b.webm", "fps": 24}, "has a rate of its own; leave fps to folders of pictures"),
         ({"video": "b.webm", "reference": "gone.mp4"}, "line 2: reference 'gone.mp4' is no file"),
         ({"video": "b.webm", "reference_faces": ["no.png"]}, "reference_faces 'no.png' is no file"),

@@ -12,9 +12,7 @@ def test_plain_yaml_is_read() -> None:
     assert {"a": [1, 2.5, "x", None]} == parse_yaml("a: [1, 2.5, x, null]")
 
 
-LAUGHS = "a0: &a0 [x, x]\n" + "".join(
-    f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)
-)
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def a_folder(path: Path, elsewhere: Path) -> str:
     """A folder of that name."""
     del elsewhere
     path.mkdir()
-    return "it is a folder, not a file"
+    return "Is a directory"
 
 
 def a_loop(path: Path, elsewhere: Path) -> str:
@@ -152,9 +152,7 @@ def a_dangling_link(path: Path, elsewhere: Path) -> str:
     return "there is no file"
 
 
-@pytest.mark.parametrize(
-    "make", [a_pipe, a_folder, a_loop, a_device, a_link_out, a_dangling_link]
-)
+@pytest.mark.parametrize("make", [a_pipe, a_folder, a_loop, a_device, a_link_out, a_dangling_link])
 def test_what_is_no_storyboard_is_the_rows_verdict(
     question: VideoQuestion,
     tmp_path: Path,

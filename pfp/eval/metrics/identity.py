@@ -275,7 +275,8 @@ def _reference(place: str, finder: FaceFinder) -> npt.NDArray[np.float32]:
         with open_file(path) as file, Image.open(file) as picture:
             rgb_HWC = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PermanentError(f"reference face {place} cannot be read: {error}") from error
+        reason = str(error).partition(" <")[0]  # what follows is how PIL calls an open file
+        raise PermanentError(f"reference face {place} cannot be read: {reason}") from error
     faces = finder.find(rgb_HWC)
     if not faces:
         raise PermanentError(f"reference face {place} shows no face; crop it less or take another")

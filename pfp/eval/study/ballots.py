@@ -19,8 +19,8 @@ from pfp.eval.study.plan import Plan
 from pfp.eval.votes import Winner
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
-from pfp.schema.limits import MAX_LINE_BYTES, MAX_LINES_BYTES
-from pfp.schema.texts import quoted
+from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES
+from pfp.texts import quoted
 
 MAX_RATER_LETTERS: Final = 64
 MAX_REVISION: Final = 9_999

@@ -14,7 +14,7 @@ from pfp.eval.study.ballots import Ballot, ballot_of_line
 from pfp.eval.study.plan import Plan
 from pfp.io.files import read_file
 from pfp.io.filesystems import explain_write_errors
-from pfp.schema.limits import MAX_LINES_BYTES
+from pfp.limits import MAX_LINES_BYTES
 
 
 class BallotLog:

@@ -19,7 +19,7 @@ from pfp.eval.votes import WINNERS, Winner
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
-from pfp.schema.limits import MAX_LINES_BYTES
+from pfp.limits import MAX_LINES_BYTES
 
 SCHEMA_VERSION: Final = 1
 PUBLIC: Final = "public"

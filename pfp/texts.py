@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable
 
-from pfp.schema.limits import MAX_LISTED, MAX_MESSAGE_LENGTH, MAX_QUOTED_LENGTH
+from pfp.limits import MAX_LISTED, MAX_MESSAGE_LENGTH, MAX_QUOTED_LENGTH
 
 _GAP = " ... ({} characters left out) ... "
 

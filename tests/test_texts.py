@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pfp.schema.texts import quoted, shortened, storable
+from pfp.texts import quoted, shortened, storable
 
 
 @pytest.mark.parametrize("text", ["", "plain", "\u4e16\U0001f600", "a\x00b\n"])
