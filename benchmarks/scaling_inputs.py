@@ -80,12 +80,12 @@ def manifest(folder: Path, num_lines: int, *, num_fields: int = 0) -> Path:
     return _write_lines(folder / "manifest.jsonl", rows)
 
 
-def votes(folder: Path, num_votes: int) -> Path:
-    """Votes of a hundred raters on eight models."""
+def votes(folder: Path, num_votes: int, *, num_models: int = 8) -> Path:
+    """Votes of a hundred raters on a few models."""
     rng = random.Random(0)  # noqa: S311 - votes, not secrets
 
     def vote() -> dict[str, str]:
-        first, second = rng.sample([f"model {number}" for number in range(8)], 2)
+        first, second = rng.sample([f"model {number}" for number in range(num_models)], 2)
         return {
             "model_a": first,
             "model_b": second,

@@ -19,7 +19,7 @@ import numpy as np
 
 from pfp.eval.aggregate import Bootstrap, interval, summarise_clustered, wilson
 from pfp.eval.bradley_terry import Floats
-from pfp.eval.vote_checks import check_rateable
+from pfp.eval.vote_checks import check_number, check_rateable
 from pfp.eval.vote_draws import draws_of
 from pfp.eval.vote_study import EloSettings, PairCount, Study, ordered
 from pfp.eval.votes import Vote
@@ -115,13 +115,14 @@ def rate(
     """The ratings of all models but the excluded, whose votes do not count.
 
     Raises:
-        InputError: fewer than two models are left, no chain of votes connects all of them, or some
-            won or lost everything, so that no finite rating is the most likely; the message names
-            them and the cure.
+        InputError: fewer than two models are left or more than 100, no chain of votes connects all
+            of them, or some won or lost everything, so that no finite rating is the most likely;
+            the message names them and the cure.
     """
     settings = settings or EloSettings()
     out = dict(sorted((excluded or {}).items()))
     kept = [vote for vote in votes if not {vote.model_a, vote.model_b} & out.keys()]
+    check_number(kept)
     study = Study(kept, settings)
     check_rateable(study)
     point_BM, tie_B, _ = study.strengths(study.counts()[None])

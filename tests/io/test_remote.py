@@ -88,7 +88,7 @@ def test_what_came_in_time_is_returned() -> None:
 
 
 def test_google_is_not_asked_again_for_a_quarter_of_an_hour() -> None:
-    """pyarrow's own limit; a store that is down is the row's failure long before."""
+    """Pyarrow's own limit; a store that is down is the row's failure long before."""
     filesystem, path = filesystems.resolve("gs://anonymous@bucket/v.mp4")
     options = filesystem.__reduce__()[1][0]
     assert ("bucket/v.mp4", 30.0) == (path, options["retry_time_limit"].total_seconds())
