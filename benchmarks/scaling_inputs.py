@@ -42,7 +42,7 @@ def numbered_shots(num_shots: int) -> str:
         {
             "start_seconds": float(number),
             "end_seconds": number + 1.0,
-            "caption": " ".join(rng.choices(words, k=20)),
+            "caption": " ".join(rng.choices(words, k=10)),
         }
         for number in range(num_shots)
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pfp.limits import MAX_LISTED, MAX_MESSAGE_LENGTH, MAX_QUOTED_LENGTH
 
-_GAP = " ... ({} characters left out) ... "
+_GAP = " ... (of {} characters) ... "
 
 
 def storable(text: str) -> str:
@@ -20,13 +20,13 @@ def storable(text: str) -> str:
 
 
 def shortened(text: str, max_length: int = MAX_MESSAGE_LENGTH) -> str:
-    """The storable text, or its beginning and its end around a word on how much is left out.
+    """The storable text, or its beginning and its end around a word on how long it was.
 
     A message's end is kept because it names the cure.
     """
     if len(text) > max_length:
-        gap = _GAP.format(len(text) - max_length)
-        text = text[: max_length * 3 // 4] + gap + text[-max_length // 4 :]
+        begin, gap = max_length * 3 // 4, _GAP.format(len(text))
+        text = text[:begin] + gap + text[begin + len(gap) - max_length :]
     return storable(text)
 
 

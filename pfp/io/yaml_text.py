@@ -33,10 +33,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """A node of the document, unless it stands for another one."""
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                "aliases are not read; write the value out",
-                self.peek_event().start_mark,
-            )
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            problem = "aliases are not read; write the value out"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
         return super().compose_node(parent, index)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from pfp.errors import WeightsError
-from pfp.io.files import read_file
+from pfp.io.files import UnusableFile, open_file, read_file
 from pfp.io.json_text import parse_json
 from pfp.limits import MAX_JSON_LENGTH
 from pfp.models._folders import weights_sha256
@@ -112,9 +112,12 @@ def _load_part(part: nn.Module, path: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
+        open_file(path).close()  # no pipe, which safetensors would wait for
         return load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist; name a folder that holds the arm") from None
+    except UnusableFile as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); train again") from error
 
 
 def read_description(folder: Path) -> dict[str, Any]:

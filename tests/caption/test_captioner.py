@@ -399,3 +399,25 @@ class TestFingerprint:
 
         routes = [[_sidecar(), other], [other, _sidecar()], [other], [_sidecar()]]
         assert len({self._of(*route) for route in routes}) == 4
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\ud83d"], ids=("escaped", "as it is"))
+def test_half_an_emoji_costs_no_more_than_its_row(half: str) -> None:
+    """The model is asked once more; then the row has failed, and says what both answers cost."""
+    text = _text().replace("A dog", f"A dog {half}")
+    record = _caption(_model(_answer(text), _answer(text)))
+
+    assert isinstance(record.verdict, Failed)
+    assert "half a surrogate pair" in record.verdict.message
+    assert (2000, 0.002) == (record.tokens_in, record.cost_usd)
+    assert 1 == StoryboardRecord.table([record]).num_rows
+
+
+def test_what_an_answer_gives_reason_for_is_bounded() -> None:
+    """Notes on a row are a hundred of 2,000 characters, whatever was wrong with it."""
+    shots = [{"index": k, "caption": "x"} for k in range(3, 3000)]
+    text = json.dumps({"shots": shots, "global_caption": "In this video, " * 5000})
+    record = _caption(_model(_answer(text), _answer(text)))
+
+    assert len(record.repair_ops) <= 101
+    assert max(map(len, record.repair_ops)) <= 2000
