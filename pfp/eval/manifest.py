@@ -207,7 +207,7 @@ def _entry(number: int, line: bytes, folder: Path) -> Entry:
         sample_id=_words(item, "sample_id") or shown_path(video),
         model=_words(item, "model") or DEFAULT_MODEL,
         seed=_seed(item.get("seed", 0)),
-        group=_words(item, "group") or _group_of(given, folder / video, video),
+        group=_words(item, "group") or _group_of(given, folder, video),
         given=given,
     )
 
@@ -314,12 +314,12 @@ def _place(name: str, value: object, folder: Path) -> str:
         ) from error
 
 
-def _group_of(given: Given, place: Path, video: str) -> str:
+def _group_of(given: Given, folder: Path, video: str) -> str:
     """Samples of one prompt belong together, whoever made them."""
     words = [given.prompt, *(shot.caption for shot in given.shots)]
     if any(words):
         return f"{PROMPT_GROUP}{sha256_json(words)[:16]}"
-    return shown_path(given.reference) if given.reference else _stem_of(place, video)
+    return shown_path(given.reference) if given.reference else _stem_of(folder / video, video)
 
 
 def _stem_of(place: Path, video: str) -> str:

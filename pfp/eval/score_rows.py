@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -295,10 +296,10 @@ def _digest_of(place: str) -> str | None:
     if path is None:
         return None
     try:
-        if path.is_dir():
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             return _digest_of_folder(path)
-        stat = path.stat()
-        return _digest_once(path, stat.st_size, stat.st_mtime_ns)
+        return _digest_once(path, status.st_size, status.st_mtime_ns)
     except (InputError, OSError):
         return None
 
@@ -314,7 +315,7 @@ def _digest_of_folder(folder: Path) -> str:
     """The digest of the pictures in a folder."""
     pictures = tuple(pictures_in(folder))
     stats = [path.stat() for path in pictures]
-    stamp = sha256_json([(stat.st_size, stat.st_mtime_ns) for stat in stats])
+    stamp = sha256_json([(each.st_size, each.st_mtime_ns) for each in stats])
     return _folder_digest_once(pictures, stamp)
 
 
