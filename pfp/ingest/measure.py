@@ -11,24 +11,25 @@ from fractions import Fraction
 from typing import Any, Final
 
 import av
-import av.container
-import av.video.stream
 
 from pfp.errors import ConfigError, PermanentError, RowError
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
 from pfp.io.media import Guard, RejectedVideo
-from pfp.io.media.container import open_video
-from pfp.io.media.decode import Clock, decode_frames
-from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
+from pfp.io.media.clock import Clock
+from pfp.io.media.colour import transfer_name
+from pfp.io.media.container import OpenVideo, open_video
+from pfp.io.media.decode import decode_frames
+from pfp.io.media.length import Reach
+from pfp.io.media.picture import Converter, orientation_of
 from pfp.io.media.probe import describe
-from pfp.io.media.source import open_binary, shown_name
+from pfp.io.media.source import open_binary
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
-MEASURE_VERSION: Final = 1
+MEASURE_VERSION: Final = 2
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -101,12 +102,12 @@ def measure_video(video_uri: str) -> dict[str, Any]:
 
     Raises ``RejectedVideo`` and ``PermanentError`` as ``media.probe`` does.
     """
-    with open_video(video_uri) as (container, stream):
-        walk = _Walk(container, stream)
-        for frame in decode_frames(container, stream, walk.on_damage):
+    with open_video(video_uri) as video:
+        walk = _Walk(video)
+        for frame in decode_frames(video, walk.on_damage, clock=walk.clock, reach=walk.reach):
             walk.push(frame)
         if walk.first is None:
-            message = f"{shown_name(video_uri)} holds no frame that can be decoded"
+            message = f"{video.name} holds no frame that can be decoded"
             raise RejectedVideo("no_frames", message)
         return walk.result()
 
@@ -114,12 +115,11 @@ def measure_video(video_uri: str) -> dict[str, Any]:
 class _Walk:
     """What is gathered on the way through a video's frames."""
 
-    def __init__(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
-    ) -> None:
+    def __init__(self, video: OpenVideo) -> None:
         self.first: av.VideoFrame | None = None
-        self._container, self._stream = container, stream
-        self._clock = Clock(container, stream)
+        self.clock, self.reach = Clock(video), Reach(video.stream)
+        self._video = video
+        self._transfer = "sdr"  # of the first frame that is anything else
         self._gauge, self._shots = PictureGauge(), ShotDetector()
         self._converter: Converter | None = None
         self._size = (0, 0)
@@ -134,14 +134,16 @@ class _Walk:
 
     def push(self, frame: av.VideoFrame) -> None:
         """Look at one frame; they come in order of display."""
-        seconds = self._clock.time_of(frame)
+        seconds = self.clock.time_of(frame)
         if self.first is None:
             self._begin(frame)
         self._num_frames += 1
+        if self._transfer == "sdr":
+            self._transfer = transfer_name(frame.color_trc)
         self._num_interlaced += frame.interlaced_frame
         self._num_size_changes += (frame.width, frame.height) != self._size
         self._size = (frame.width, frame.height)
-        self._end = max(self._end, seconds + self._clock.duration_of(frame))
+        self._end = max(self._end, seconds + self.clock.duration_of(frame))
         if seconds < self._last:
             self._num_jumps += 1
         else:
@@ -152,9 +154,9 @@ class _Walk:
     def result(self) -> dict[str, Any]:
         """The fields of ``MeasuredRecord`` that content decides."""
         assert self.first is not None
-        header = describe(self._container, self._stream, self.first)
+        header = describe(self._video, self.first, self.reach)
         duration = float(self._end)
-        pictures = self._gauge.result(duration)
+        pictures = self._gauge.result(duration) if self._transfer == "sdr" else None
         return {
             "container": header.container,
             "codec": header.codec,
@@ -174,7 +176,7 @@ class _Walk:
             "num_size_changes": self._num_size_changes,
             "decode_error_count": self._num_damaged,
             "interlaced_fraction": self._num_interlaced / self._num_frames,
-            "transfer": _transfer(header.color_transfer),
+            "transfer": self._transfer,
             "shots": self._shots.shots(duration) if pictures is not None else [],
             **(asdict(pictures) if pictures is not None else {}),
         }
@@ -182,20 +184,13 @@ class _Walk:
     def _begin(self, frame: av.VideoFrame) -> None:
         self.first = frame
         self._size = (frame.width, frame.height)
-        if not is_hdr(frame.color_trc):
-            aspect = self._stream.sample_aspect_ratio
-            self._converter = Converter(orientation_of(frame), aspect)
+        aspect = self._video.stream.sample_aspect_ratio
+        self._converter = Converter(orientation_of(frame), aspect)
 
     def _look(self, frame: av.VideoFrame, seconds: float) -> None:
-        if self._converter is None or is_hdr(frame.color_trc):
+        if self._converter is None or self._transfer != "sdr":
             return
         picture_HWC = self._converter.scale(frame, SIDE, SIDE)
         self._shots.push(seconds, picture_HWC)
         if self._gauge.wants(seconds):
             self._gauge.push(seconds, picture_HWC)
-
-
-def _transfer(code_point: int) -> str:
-    if not is_hdr(code_point):
-        return "sdr"
-    return "pq" if code_point == TRANSFER_PQ else "hlg"

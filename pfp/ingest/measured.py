@@ -33,7 +33,7 @@ class MeasuredRecord(Record):
     rotation_degrees: int | None = None
     orientation: str | None = None
     duration_seconds: float | None = None  # decoded: first frame's start to last frame's end
-    promised_seconds: float | None = None  # by the header
+    promised_seconds: float | None = None  # by what the file tells of its video stream
     fps: float | None = None  # of the decoded frames, mean
     num_frames: int | None = None  # decoded
     promised_num_frames: int | None = None
@@ -42,7 +42,7 @@ class MeasuredRecord(Record):
     num_size_changes: int | None = None
     decode_error_count: int | None = None  # packets refused or frames marked as corrupt
     interlaced_fraction: float | None = None  # of the frames
-    transfer: str | None = None  # sdr | pq | hlg
+    transfer: str | None = None  # sdr | pq | hlg | linear | log | smpte428; any frame's
     luma_mean: float | None = None
     luma_std: float | None = None
     black_fraction: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, cast
 
 import av
@@ -12,6 +13,8 @@ import av.stream
 import av.video.stream
 
 from pfp.errors import PermanentError, Rejected
+from pfp.io.media.colour import ContainerColour
+from pfp.io.media.dolby_vision import base_transfer
 from pfp.io.media.sniff import SNIFF_BYTES, sniff
 from pfp.io.media.source import Source, open_binary, shown_name
 
@@ -44,10 +47,18 @@ class RejectedVideo(Rejected):
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVideo:
+    """An open file, its chosen stream, and what the container told before anything was decoded."""
+
+    name: str
+    container: av.container.InputContainer
+    stream: av.video.stream.VideoStream
+    colour: ContainerColour
+
+
 @contextmanager
-def open_video(
-    source: Source,
-) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
+def open_video(source: Source) -> Iterator[OpenVideo]:
     """The open container and its chosen video stream, set to decode on one thread.
 
     The container's format is told from the content alone; the file's name plays no part. Raises
@@ -74,7 +85,9 @@ def open_video(
             stream = choose_stream(container, name)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            yield container, stream
+            dolby_vision = base_transfer(file, stream.id, stream.codec_context.codec_tag)
+            colour = ContainerColour.of(stream.codec_context, dolby_vision)
+            yield OpenVideo(name=name, container=container, stream=stream, colour=colour)
 
 
 def choose_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:

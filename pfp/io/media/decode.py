@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
-from typing import Final
+from itertools import chain, islice
 
 import av
-import av.container
-import av.video.stream
 
-_NO_TIMESTAMPS: Final = 0x80  # AVFMT_NOTIMESTAMPS
+from pfp.io.media.clock import HEAD_PACKETS, Clock
+from pfp.io.media.colour import Colourist
+from pfp.io.media.container import OpenVideo
+from pfp.io.media.length import Reach
 
 
 def decode_frames(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
+    video: OpenVideo,
     on_damage: Callable[[str], None],
+    *,
+    clock: Clock | None = None,
+    reach: Reach | None = None,
 ) -> Iterator[av.VideoFrame]:
-    """Every frame that the decoder gives, in order of display.
+    """Every frame that the decoder gives, in order of display, with the colour that it is shown in.
 
     FFmpeg conceals damage: it skips packets, or paints over what is missing. Each packet that it
     refuses and each frame that it marks as corrupt is told to ``on_damage``, which may raise; the
-    frame itself is yielded after that.
+    frame itself is yielded after that. A ``clock`` sees the first packets, ``reach`` all of the
+    file's.
     """
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError as error:
-            on_damage(f"the container is damaged ({error.strerror})")
-            packet = None
-        if packet is None:
-            return
+    colourist = Colourist(video.stream.codec_context.codec.canonical_name, video.colour)
+    packets = _packets(video, on_damage, reach)
+    if clock is not None and clock.wants_head:
+        head = list(islice(packets, HEAD_PACKETS))
+        clock.look_at(head)
+        packets = chain(head, packets)
+    for packet in packets:
         try:
             frames = packet.decode()
         except av.error.EOFError:
@@ -43,52 +44,25 @@ def decode_frames(
         for frame in frames:
             if frame.is_corrupt:
                 on_damage("a frame is corrupt")
+            colourist.complete(frame)
             yield frame
 
 
-def frame_rate(stream: av.video.stream.VideoStream) -> Fraction | None:
-    """The stream's frame rate by FFmpeg's best guess; None when it has none."""
-    return stream.guessed_rate or stream.average_rate or None
-
-
-class Clock:
-    """Times of successive frames, in seconds since the first.
-
-    A frame without a timestamp follows on the one before. In raw streams (``.m2v``, ``.h264``),
-    whose timestamps FFmpeg makes up, every frame does.
-    """
-
-    def __init__(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
-    ) -> None:
-        self._counts = bool(container.format.flags & _NO_TIMESTAMPS)
-        self._time_base = stream.time_base or Fraction(1, 90_000)
-        self._interval = 1 / (frame_rate(stream) or Fraction(25))
-        self._first: Fraction | None = None
-        self._next = Fraction(0)
-
-    @property
-    def tolerance(self) -> Fraction:
-        """Half a tick: containers round timestamps (Matroska to whole milliseconds)."""
-        return self._time_base / 2
-
-    def time_of(self, frame: av.VideoFrame) -> Fraction:
-        """Seconds from the first frame seen to this one; negative after a jump backwards."""
-        if frame.pts is None or self._counts:
-            absolute = self._next
-        else:
-            absolute = frame.pts * (frame.time_base or self._time_base)
-        self._next = absolute + self.duration_of(frame)
-        if self._first is None:
-            self._first = absolute
-        return absolute - self._first
-
-    def duration_of(self, frame: av.VideoFrame) -> Fraction:
-        """How long the frame is shown, from the file, else from the frame rate."""
-        if frame.duration:
-            return frame.duration * (frame.time_base or self._time_base)
-        return self._interval
-
-    def ticks(self, seconds: Fraction) -> int:
-        """The stream timestamp ``seconds`` after the first frame, rounded down."""
-        return int(((self._first or Fraction(0)) + seconds) // self._time_base)
+def _packets(
+    video: OpenVideo, on_damage: Callable[[str], None], reach: Reach | None
+) -> Iterator[av.Packet]:
+    """The stream's packets; damage of the container ends them."""
+    wanted = video.stream.index
+    packets = video.container.demux(video.stream) if reach is None else video.container.demux()
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:
+            on_damage(f"the container is damaged ({error.strerror})")
+            packet = None
+        if packet is None:
+            return
+        if reach is not None:
+            reach.add(packet)
+        if packet.stream.index == wanted:  # the last packet, which is empty, has no index
+            yield packet

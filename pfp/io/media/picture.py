@@ -17,12 +17,8 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from pfp.errors import PermanentError
-
-# ITU-T H.273 code points.
-TRANSFER_PQ: Final = 16
-TRANSFER_HLG: Final = 18
-MATRIX_UNSPECIFIED: Final = 2
-RANGE_FULL: Final = 2
+from pfp.io.media.colour import RANGE_FULL, is_hdr, transfer_name
+from pfp.io.media.container import RejectedVideo
 
 _MATRICES: Final = {
     1: Colorspace.ITU709,
@@ -33,6 +29,17 @@ _MATRICES: Final = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
+# What the scaler cannot turn into RGB.
+_FOREIGN_MATRICES: Final = {
+    8: "YCgCo",
+    11: "YDzDx",
+    13: "chromaticity-derived constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+_CHROMATICITY_DERIVED: Final = 12  # the matrix that belongs to the primaries
 
 # Bit-exact: the same pixels on every CPU, so digests of what follows agree between machines.
 _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
@@ -87,18 +94,15 @@ def cover_size(shown: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, in
     return max(wanted[0], round(shown[0] * factor)), max(wanted[1], round(shown[1] * factor))
 
 
-def is_hdr(transfer: int) -> bool:
-    """Whether a transfer characteristic is PQ or HLG (ITU-R BT.2100)."""
-    return transfer in {TRANSFER_PQ, TRANSFER_HLG}
-
-
 def matrix_of(frame: av.VideoFrame) -> Colorspace:
     """The YUV matrix of a frame; when it is not told, BT.709 for HD sizes and BT.601 below.
 
     That is the players' convention (over 576 lines or at least 1280 columns is HD).
     """
-    if frame.colorspace in _MATRICES:
-        return _MATRICES[frame.colorspace]
+    derived = frame.colorspace == _CHROMATICITY_DERIVED
+    told = frame.color_primaries if derived else frame.colorspace
+    if told in _MATRICES:
+        return _MATRICES[told]
     is_hd = frame.height > 576 or frame.width >= 1280
     return Colorspace.ITU709 if is_hd else Colorspace.ITU601
 
@@ -129,11 +133,7 @@ class Converter:
 
         Area averaging where the picture shrinks, bicubic where a side grows.
         """
-        if is_hdr(frame.color_trc):
-            message = (
-                "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
-            )
-            raise PermanentError(message)
+        _refuse_foreign_colour(frame)
         coded = (height, width) if self._orientation.transpose else (width, height)
         shrinks = coded[0] <= frame.width and coded[1] <= frame.height
         scaler = Interpolation.AREA if shrinks else Interpolation.BICUBIC
@@ -156,6 +156,22 @@ class Converter:
         scaled = self.scale(frame, scaled_width, scaled_height)
         top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
         return scaled[top : top + height, left : left + width]
+
+
+def _refuse_foreign_colour(frame: av.VideoFrame) -> None:
+    """Raise for what would come out in wrong colours. Primaries are not converted: BT.2020's pass."""
+    if is_hdr(frame.color_trc):
+        message = (
+            "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
+        )
+        raise PermanentError(message)
+    if (name := transfer_name(frame.color_trc)) != "sdr":
+        message = f"the video's levels are {name}, which must not be read as SDR"
+        raise PermanentError(f"{message}; convert it to BT.709")
+    if frame.colorspace in _FOREIGN_MATRICES and not frame.format.is_rgb:
+        name = _FOREIGN_MATRICES[frame.colorspace]
+        message = f"the video's colours are coded as {name}, which pfp does not convert"
+        raise RejectedVideo("colour_matrix", f"{message}; convert it to BT.709")
 
 
 def _range_of(frame: av.VideoFrame) -> ColorRange:

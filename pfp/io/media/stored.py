@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pfp.errors import PermanentError
 from pfp.io.media.animation import extent_of_picture, is_animated, iter_picture
+from pfp.io.media.clock import mean_rate
 from pfp.io.media.container import RejectedVideo, open_video
 from pfp.io.media.decode import decode_frames
 from pfp.io.media.extent import Extent
@@ -74,10 +75,10 @@ def _kind_of(source: Source) -> _Kind:
 
 def _extent_of_video(source: Source, *, upright: bool) -> Extent:
     header = probe(source)
-    with open_video(source) as (container, stream):
-        num_frames = _count_packets(container, stream)
-        told = stream.frames
-        rate = stream.average_rate or stream.guessed_rate
+    with open_video(source) as video:
+        num_frames = _count_packets(video.container, video.stream)
+        told = video.stream.frames
+        rate = mean_rate(video)
     return Extent(
         num_frames=num_frames,
         is_agreed=num_frames == told,
@@ -126,12 +127,12 @@ def iter_stored(
 def _iter_video(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.uint8], None, None]:
     name = shown_name(source)
     shape: tuple[int, ...] | None = None
-    with open_video(source) as (container, stream):
+    with open_video(source) as video:
         converter: Converter | None = None
-        for frame in decode_frames(container, stream, refuse_damage(name)):
+        for frame in decode_frames(video, refuse_damage(name)):
             if converter is None:
                 plain = Converter(Orientation(), None)
-                converter = upright_converter(frame, stream) if upright else plain
+                converter = upright_converter(frame, video.stream) if upright else plain
             picture = converter.scale(frame, *converter.shown_size(frame))
             if shape is not None and picture.shape != shape:
                 message = f"{name} changes its size on the way; split it where it changes"
