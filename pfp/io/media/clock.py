@@ -34,9 +34,9 @@ def frame_rate(stream: av.video.stream.VideoStream) -> Fraction | None:
 
 
 def mean_rate(video: OpenVideo) -> Fraction | None:
-    """Frames over time; of raw streams, whose mean FFmpeg makes up, the rate that they are coded at.
+    """Frames over time; None when the file has neither.
 
-    None when the file has none.
+    Of raw streams the rate that they are coded at: their mean FFmpeg makes up.
     """
     stream = video.stream
     if video.container.format.flags & _NO_TIMESTAMPS:

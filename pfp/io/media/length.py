@@ -51,9 +51,9 @@ def promised_seconds(
     reach: of a file that was read to its end. With it the container's length counts as the video's
     when the file ends before that: then it is cut off, whatever was longest.
     """
-    whole = Fraction(container.duration, av.time_base) if container.duration else None
+    whole = _whole_seconds(container)
     own = _own_seconds(container, stream)
-    if own is not None and (whole is None or own <= whole / _REACHED):
+    if own is not None:
         return own
     if whole is None or container.format.name in _MEASURED:
         return None
@@ -66,6 +66,10 @@ def promised_seconds(
     return whole - _start_seconds(stream) if is_reached else whole
 
 
+def _whole_seconds(container: av.container.InputContainer) -> Fraction | None:
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
 def _own_seconds(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream
 ) -> Fraction | None:
@@ -74,6 +78,8 @@ def _own_seconds(
         return _tagged_seconds(container, stream)
     if not container.format.name.startswith(_TELL_STREAMS):
         return None
+    if container.format.name == "avi":  # its duration FFmpeg scales by the size of a cut file
+        return stream.frames * stream.time_base if stream.frames and stream.time_base else None
     if not stream.duration or not stream.time_base:
         return None
     told = stream.duration * stream.time_base
@@ -96,7 +102,10 @@ def _tagged_seconds(
         # FFmpeg counts from zero, mkvmerge from the stream's first frame.
         if container.metadata.get("ENCODER", "").startswith("Lavf"):
             tagged -= _start_seconds(stream)
-        return tagged if tagged > 0 else None
+        whole = _whole_seconds(container)
+        # A tag that was copied from a longer file is left over.
+        is_stale = whole is not None and tagged * _REACHED > whole
+        return tagged if tagged > 0 and not is_stale else None
     return None
 
 

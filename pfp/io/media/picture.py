@@ -159,7 +159,7 @@ class Converter:
 
 
 def _refuse_foreign_colour(frame: av.VideoFrame) -> None:
-    """Raise for what would come out in wrong colours. Primaries are not converted: BT.2020's pass."""
+    """Raise for what would come out in wrong colours. Primaries are taken as they are."""
     if is_hdr(frame.color_trc):
         message = (
             "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
