@@ -134,9 +134,7 @@ def test_a_file_that_is_cut_off_misses_frames(
 def test_mp4_that_is_cut_off_misses_frames(tmp_path: Path) -> None:
     """Its tables come first and list what is not there."""
     options = {"movflags": "faststart"}
-    video = draw(
-        tmp_path / "v", KINDS[3], seconds=4, sound_seconds=6, container_options=options
-    )
+    video = draw(tmp_path / "v", KINDS[3], seconds=4, sound_seconds=6, container_options=options)
     cut(video, 0.6)
 
     assert 0.1 < missing(video)[1]
@@ -174,4 +172,3 @@ def test_an_edit_list_that_shows_a_part_is_no_loss(tmp_path: Path) -> None:
 
     assert 1.0 == pytest.approx(decoded, abs=0.1)
     assert 0.01 > lost
-

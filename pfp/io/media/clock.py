@@ -63,12 +63,13 @@ class Clock:
 
     @property
     def tolerance(self) -> Fraction:
-        """By how much a timestamp may be late: half a tick where the container rounds.
+        """By how much a time may be late: a tick where the container rounds, as Matroska does.
 
-        Matroska rounds to whole milliseconds. AVI's tick is a whole frame, and exact.
+        Half of it is the frame's own rounding, half the first frame's. AVI's tick is a whole frame,
+        and exact.
         """
         rounds = (self._interval / self._time_base).denominator != 1
-        return self._time_base / 2 if rounds else min(self._time_base / 2, _EXACT_SECONDS)
+        return self._time_base if rounds else min(self._time_base, _EXACT_SECONDS)
 
     @property
     def wants_head(self) -> bool:

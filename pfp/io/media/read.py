@@ -71,7 +71,7 @@ def iter_frames(
     """Frames at ``fps``, one after the other, uint8 RGB ``(height, width, 3)``.
 
     Frame ``i`` is the picture shown at ``start_seconds + i / fps`` after the video's first frame:
-    the last one whose timestamp is not later (by more than half a tick of the container's clock).
+    the last one whose timestamp is not later (by more than a tick of the container's clock).
     The span is ``[start_seconds, end_seconds)``, by default to where the last frame stops being
     shown; with ``num_frames`` exactly that many come.
 
