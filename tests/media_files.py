@@ -63,7 +63,7 @@ def video_packets(
 ) -> list[av.Packet[Any]]:
     """Encoded frames of a new stream at 24 a second; its bitstream tells nothing about colour.
 
-    pts: in 1/24 s. matrix: how RGB becomes YUV, by swscale's numbers. context: codec context fields.
+    pts: in 1/24 s. matrix: how RGB becomes YUV, by swscale's numbers. context: of the codec.
     """
     pictures = list(frames)
     stream = container.add_stream(codec, rate=RATE)

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, cast
 
 import av
 import av.codec
 import av.video.stream
+from av.video.codeccontext import VideoCodecContext
 
 from pfp.io.media.container import OpenVideo
 
@@ -81,7 +82,7 @@ class Clock:
         """Whether a time is a place in the file."""
         return not (self._counts or self._by_decoding)
 
-    def look_at(self, head: Sequence[av.Packet]) -> None:
+    def look_at(self, head: Sequence[av.Packet[Any]]) -> None:
         """Decide by the stream's first ``HEAD_PACKETS`` packets, before any is decoded."""
         self._is_settled = True
         stamps = [packet.pts for packet in head if packet.pts is not None]
@@ -120,14 +121,14 @@ def _is_rising(stamps: Iterable[int]) -> bool:
     return all(before <= after for before, after in pairwise(stamps))
 
 
-def _shown_stamps(stream: av.video.stream.VideoStream, head: Sequence[av.Packet]) -> list[int]:
+def _shown_stamps(stream: av.video.stream.VideoStream, head: Sequence[av.Packet[Any]]) -> list[int]:
     """The timestamps of the first packets' frames in order of display, from a decoder of its own.
 
     They rise as the packets' do where nothing is reordered, or where the packets are not believed.
     """
     source = stream.codec_context
-    context = av.codec.CodecContext.create(source.codec.name, "r")
-    context.extradata = source.extradata
+    context = cast("VideoCodecContext", av.codec.CodecContext.create(source.codec.name, "r"))
+    context.extradata, context.options = source.extradata, source.options
     context.thread_count = 1
     stamps: list[int] = []
     for packet in head:

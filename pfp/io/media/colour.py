@@ -119,7 +119,8 @@ class Colourist:
         if chosen not in _UNTOLD:
             return chosen
         if frame.key_frame and not self._has_hdr_metadata:
-            self._has_hdr_metadata = any(one.type in _HDR_METADATA for one in frame.side_data)
+            found = (one.type for one in frame.side_data)  # type: ignore[attr-defined]
+            self._has_hdr_metadata = not _HDR_METADATA.isdisjoint(found)
         return TRANSFER_PQ if self._has_hdr_metadata else chosen
 
     def _range(self, coded: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
+from typing import Any
 
 import av
 
@@ -50,10 +51,11 @@ def decode_frames(
 
 def _packets(
     video: OpenVideo, on_damage: Callable[[str], None], reach: Reach | None
-) -> Iterator[av.Packet]:
+) -> Iterator[av.Packet[Any]]:
     """The stream's packets; damage of the container ends them."""
     wanted = video.stream.index
-    packets = video.container.demux(video.stream) if reach is None else video.container.demux()
+    streams = (video.stream,) if reach is None else tuple(video.container.streams)
+    packets: Iterator[av.Packet[Any]] = video.container.demux(*streams)
     while True:
         try:
             packet = next(packets, None)

@@ -80,9 +80,9 @@ def _record(blocks: _Blocks, track_id: int) -> bytes | None:
 
 def _record_in_mp4(blocks: _Blocks, track_id: int) -> bytes | None:
     for _, *moov in _boxes(blocks, 0, blocks.size, b"moov"):
-        for _, *trak in _boxes(blocks, *moov, b"trak"):
-            if _track_id(blocks, *trak) == track_id:
-                return _record_of_track(blocks, *trak)
+        for _, start, end in _boxes(blocks, moov[0], moov[1], b"trak"):
+            if _track_id(blocks, start, end) == track_id:
+                return _record_of_track(blocks, start, end)
     return None
 
 
@@ -97,7 +97,8 @@ def _track_id(blocks: _Blocks, start: int, end: int) -> int | None:
 def _record_of_track(blocks: _Blocks, start: int, end: int) -> bytes | None:
     spans = [(start, end)]
     for name in (b"mdia", b"minf", b"stbl", b"stsd"):
-        spans = [tuple(found[1:]) for span in spans for found in _boxes(blocks, *span, name)]
+        inner = (_boxes(blocks, *span, name) for span in spans)
+        spans = [(body, stop) for found in inner for _, body, stop in found]
     for start_stsd, end_stsd in spans:
         for _, entry, end_entry in _boxes(blocks, start_stsd + 8, end_stsd):
             for kind, body, _ in _boxes(blocks, entry + 78, end_entry):

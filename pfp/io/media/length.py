@@ -7,7 +7,7 @@ the video stream says of itself counts; the container's length only where nothin
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import av
 import av.container
@@ -29,7 +29,7 @@ class Reach:
         self._index = stream.index
         self.video_seconds = self.others_seconds = Fraction(0)
 
-    def add(self, packet: av.Packet) -> None:
+    def add(self, packet: av.Packet[Any]) -> None:
         """Look at a packet of any stream."""
         begin = packet.dts if packet.pts is None else packet.pts
         if begin is None or not packet.size or packet.time_base is None:
