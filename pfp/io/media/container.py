@@ -13,7 +13,7 @@ import av.stream
 import av.video.stream
 
 from pfp.errors import PermanentError, Rejected
-from pfp.io.media.colour import ContainerColour
+from pfp.io.media.colour import Colourist, ContainerColour
 from pfp.io.media.dolby_vision import base_transfer
 from pfp.io.media.sniff import SNIFF_BYTES, sniff
 from pfp.io.media.source import Source, open_binary, shown_name
@@ -49,12 +49,12 @@ class RejectedVideo(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenVideo:
-    """An open file, its chosen stream, and what the container told before anything was decoded."""
+    """An open file, its chosen stream, and who completes the colour of that stream's frames."""
 
     name: str
     container: av.container.InputContainer
     stream: av.video.stream.VideoStream
-    colour: ContainerColour
+    colourist: Colourist
 
 
 @contextmanager
@@ -85,9 +85,11 @@ def open_video(source: Source) -> Iterator[OpenVideo]:
             stream = choose_stream(container, name)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            dolby_vision = base_transfer(file, stream.id, stream.codec_context.codec_tag)
-            colour = ContainerColour.of(stream.codec_context, dolby_vision)
-            yield OpenVideo(name=name, container=container, stream=stream, colour=colour)
+            context = stream.codec_context
+            dolby_vision = base_transfer(file, stream.id, context.codec_tag)
+            told = ContainerColour.of(context, dolby_vision)
+            colourist = Colourist(context.codec.canonical_name, told)
+            yield OpenVideo(name=name, container=container, stream=stream, colourist=colourist)
 
 
 def choose_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import av
 
+from pfp.errors import PermanentError
 from pfp.io.media.clock import HEAD_PACKETS, Clock
-from pfp.io.media.colour import Colourist
 from pfp.io.media.container import OpenVideo
 from pfp.io.media.length import Reach
 
@@ -28,12 +28,9 @@ def decode_frames(
     frame itself is yielded after that. A ``clock`` sees the first packets, ``reach`` all of the
     file's.
     """
-    colourist = Colourist(video.stream.codec_context.codec.canonical_name, video.colour)
     packets = _packets(video, on_damage, reach)
     if clock is not None and clock.wants_head:
-        head = list(islice(packets, HEAD_PACKETS))
-        clock.look_at(head)
-        packets = chain(head, packets)
+        packets = _shown_to(clock, packets)
     for packet in packets:
         try:
             frames = packet.decode()
@@ -45,8 +42,23 @@ def decode_frames(
         for frame in frames:
             if frame.is_corrupt:
                 on_damage("a frame is corrupt")
-            colourist.complete(frame)
+            video.colourist.complete(frame)
             yield frame
+
+
+def _shown_to(clock: Clock, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+    """The packets, the first of them looked at by the clock; damage is told where it lies."""
+    head: list[av.Packet[Any]] = []
+    refusal: PermanentError | None = None
+    try:
+        head.extend(islice(packets, HEAD_PACKETS))
+    except PermanentError as error:
+        refusal = error
+    clock.look_at(head)
+    yield from head
+    if refusal is not None:
+        raise refusal
+    yield from packets
 
 
 def _packets(

@@ -100,7 +100,7 @@ def _tagged_seconds(
             continue
         tagged = hours * 3600 + minutes * 60 + seconds
         # FFmpeg counts from zero, mkvmerge from the stream's first frame.
-        if container.metadata.get("ENCODER", "").startswith("Lavf"):
+        if "Lavf" in {container.metadata.get(key, "")[:4] for key in ("encoder", "ENCODER")}:
             tagged -= _start_seconds(stream)
         whole = _whole_seconds(container)
         # A tag that was copied from a longer file is left over.
