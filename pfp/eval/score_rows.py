@@ -28,6 +28,7 @@ from pfp.eval.streams import Given
 from pfp.io import weights
 from pfp.io.digests import sha256_file, sha256_files, sha256_json
 from pfp.io.media import pictures_in
+from pfp.io.media.decode import READER_VERSION
 
 _TEXTS: Final = (
     *("score_id", "sample_id", "arm", "clip_id", "name", "metric", "params"),
@@ -207,11 +208,15 @@ def given_of(row: dict[str, Any]) -> Given:
 
 
 def decoder(protocol: Protocol | None = None) -> str:
-    """What decodes the videos, with its version: other decoders may differ by a level or two."""
+    """What decodes the videos, with its version: other decoders may differ by a level or two.
+
+    PyAV's frames also depend on how they are read here: ``pyav 18.1.0 (reader 2)``.
+    """
     name = (protocol or Protocol()).decoder
     package = DECODER_PACKAGES[name]
     try:
-        return f"{name} {version(package)}"
+        reader = f" (reader {READER_VERSION})" if name == "pyav" else ""
+        return f"{name} {version(package)}{reader}"
     except PackageNotFoundError as error:
         raise ConfigError(
             f"the decoder {name} is not installed; pip install 'pfp[metrics]', or leave --decoder"

@@ -64,13 +64,14 @@ class Clock:
 
     @property
     def tolerance(self) -> Fraction:
-        """By how much a time may be late: a tick where the container rounds, as Matroska does.
+        """By how much a time may be late where the container rounds, as Matroska does.
 
-        Half of it is the frame's own rounding, half the first frame's. AVI's tick is a whole frame,
-        and exact.
+        Half a tick for the frame's own rounding, and half for the first frame's unless that is
+        zero. AVI's tick is a whole frame, and exact.
         """
-        rounds = (self._interval / self._time_base).denominator != 1
-        return self._time_base if rounds else min(self._time_base, _EXACT_SECONDS)
+        if (self._interval / self._time_base).denominator == 1:
+            return min(self._time_base, _EXACT_SECONDS)
+        return self._time_base if self._first else self._time_base / 2
 
     @property
     def wants_head(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import av
 
@@ -12,6 +12,10 @@ from pfp.errors import PermanentError
 from pfp.io.media.clock import HEAD_PACKETS, Clock
 from pfp.io.media.container import OpenVideo
 from pfp.io.media.length import Reach
+
+
+# Part of the name of what decoded a score's frames: raise it when the same file gives other frames.
+READER_VERSION: Final = 2
 
 
 def decode_frames(
