@@ -48,6 +48,7 @@ CASES: list[tuple[str, dict[str, float], dict[str, Any], str | None]] = [
     ("hdr", {}, {"transfer": "sdr"}, None),
     ("hdr", {}, {"transfer": "pq"}, "hdr"),
     ("hdr", {}, {"transfer": "hlg"}, "hdr"),
+    ("hdr", {}, {"transfer": "linear"}, "transfer_not_sdr"),
     ("interlaced", {"max_fraction": 0.1}, {"interlaced_fraction": 0.1}, None),
     ("interlaced", {"max_fraction": 0.1}, {"interlaced_fraction": 0.2}, "interlaced"),
     ("decode_errors", {"max_fraction": 0.01}, {"decode_error_count": 1, "num_frames": 100}, None),

@@ -13,7 +13,6 @@ from pfp.io.media.clock import HEAD_PACKETS, Clock
 from pfp.io.media.container import OpenVideo
 from pfp.io.media.length import Reach
 
-
 # Part of the name of what decoded a score's frames: raise it when the same file gives other frames.
 READER_VERSION: Final = 2
 

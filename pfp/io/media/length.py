@@ -19,7 +19,7 @@ import av.video.stream
 _TELL_STREAMS: Final = ("mov", "avi", "mpeg", "mxf", "ogg", "ivf", "dv")
 _MEASURED: Final = ("mpeg", "mpegts")  # their length is read off the packets: no promise of more
 _REACHED: Final = Fraction(49, 50)  # of the container's length: its end, but for rounding
-_INDEX_EDGE: Final = 100_000
+_INDEX_EDGE: Final = 100_000  # samples that an edit list may hide at either end
 
 
 class Reach:
@@ -120,12 +120,12 @@ def _indexed_seconds(
     entries = stream.index_entries
     if not container.format.name.startswith("mov") or stream.frames < 2 or not stream.time_base:
         return None
-    edge = min(len(entries), _INDEX_EDGE)
-    shown = [entries[i] for i in range(edge) if not entries[i].is_discard][:1]
-    last = [entries[-1 - i] for i in range(edge) if not entries[-1 - i].is_discard][:1]
-    if not shown or not last:
+    edge = range(min(len(entries), _INDEX_EDGE))
+    first = next((entries[i] for i in edge if not entries[i].is_discard), None)
+    last = next((entries[-1 - i] for i in edge if not entries[-1 - i].is_discard), None)
+    if first is None or last is None:
         return None
-    span = (last[0].timestamp - shown[0].timestamp) * stream.time_base
+    span = (last.timestamp - first.timestamp) * stream.time_base
     rate = stream.average_rate
     return span + (1 / rate if rate else 0) if span > 0 else None
 
