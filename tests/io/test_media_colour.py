@@ -12,6 +12,7 @@ import pytest
 from pfp.errors import PermanentError
 from pfp.ingest.measure import measure_video
 from pfp.io.media import iter_stored, path_to_uri, probe, read_frames
+from pfp.io.media.decord_backend import iter_stored_decord
 from tests.media_files import (
     HEIGHT,
     PATCHES,
@@ -179,6 +180,26 @@ def test_quicktimes_older_box_counts(tmp_path: Path) -> None:
     assert_patches(video)
 
 
+def test_ingest_measures_the_colours_that_are_shown(tmp_path: Path) -> None:
+    """Levels of a full range that only the container tells are those that the bitstream tells."""
+    spoken = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 2}
+    told = told_by_container(tmp_path, "libx265", "mp4", spoken, matrix=1, full_range=True)
+    coded = draw(tmp_path / "coded", codec="libx265", matrix=1, full_range=True, **spoken)
+
+    wanted, found = (measure_video(path_to_uri(video)) for video in (coded, told))
+
+    assert (wanted["luma_mean"], wanted["luma_std"]) == (found["luma_mean"], found["luma_std"])
+
+
+def test_decord_refuses_hdr_of_the_container(tmp_path: Path) -> None:
+    """It would read it as SDR."""
+    told = {"color_trc": 16, "colorspace": 9, "color_primaries": 9}
+    video = told_by_container(tmp_path, "libx264", "mp4", told)
+
+    with pytest.raises(PermanentError, match="HDR"):
+        next(iter_stored_decord(video))
+
+
 def test_what_nobody_tells_follows_the_size(tmp_path: Path) -> None:
     """BT.601 below 720p, BT.709 from there on."""
     small = draw(tmp_path / "small", matrix=6)
@@ -206,6 +227,18 @@ def test_hdr_metadata_without_a_transfer_is_hdr(tmp_path: Path, which: int) -> N
 
     assert probe(video).is_hdr
     assert "pq" == measure_video(path_to_uri(video))["transfer"]
+
+
+def test_hdr_metadata_of_matroska_counts_too(tmp_path: Path) -> None:
+    """Its MasteringMetadata, read from the middle of the file as well."""
+    plain = draw(tmp_path / "plain", codec="libx265")
+    add_to_sample_entry(plain, b"hev1", light_levels()[0])
+
+    video = copy(plain, tmp_path / "v", "matroska")
+
+    assert probe(video).is_hdr
+    with pytest.raises(PermanentError, match="tone-map"):
+        read_frames(video, fps=24, height=8, width=8, start_seconds=0.4)
 
 
 def test_hdr_metadata_beside_an_sdr_transfer_is_left_over(tmp_path: Path) -> None:

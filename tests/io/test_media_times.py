@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from pfp.errors import PermanentError
 from pfp.ingest.measure import measure_video
 from pfp.io.media import extent_of, path_to_uri, read_frames
-from tests.media_files import HEIGHT, WIDTH, copy, number_in, numbered, write
+from tests.media_files import HEIGHT, WIDTH, change, copy, number_in, numbered, write
 
 NUM_FRAMES = 192  # 8 s: reading from 4 s on seeks, where it may
 B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:keyint=40:scenecut=0"}
@@ -175,6 +177,59 @@ def test_a_shared_timestamp_shows_the_later_picture(tmp_path: Path) -> None:
     wanted = [number // 2 * 2 + 1 for number in range(NUM_FRAMES)]
     assert wanted[:-1] == read_numbers(video)[: NUM_FRAMES - 1]
     assert 0 == measure_video(path_to_uri(video))["num_timestamp_jumps"]
+
+
+def forget_stamps(path: Path, every: int) -> None:
+    """Take the timestamps from every n-th picture of an MPEG-TS file, but for the first one."""
+    content = bytearray(path.read_bytes())
+    count = 0
+    for at in range(0, len(content) - 187, 188):
+        start = at + 4 + (content[at + 4] + 1 if content[at + 3] & 0x20 else 0)
+        begins = content[at + 1] & 0x40 and content[start : start + 4] == b"\0\0\1\xe0"
+        count += bool(begins)
+        if begins and count > 1 and count % every == 0:
+            content[start + 7] &= 0x3F
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("every", [2, 3, 10])
+@pytest.mark.parametrize("name", ["ts h264", "ts mpeg-2"])
+def test_pictures_without_timestamps_follow_those_before(
+    tmp_path: Path, name: str, every: int
+) -> None:
+    """MPEG asks for a timestamp only now and then."""
+    video = draw(tmp_path / "v", *STREAMS[name])
+    forget_stamps(video, every)
+
+    check(video)
+
+
+def test_repeated_pictures_of_avi_take_time(tmp_path: Path) -> None:
+    """An empty chunk shows the picture before it once more."""
+    shown = [*range(20), 23, 24, 30, *range(31, 192)]
+    frames = (numbered(number) for number in shown)
+    video = write(tmp_path / "v", frames, container="avi", codec="mpeg4", pts=shown)
+
+    wanted = [max(at for at in shown if at <= number) for number in range(NUM_FRAMES)]
+    assert wanted == read_numbers(video)
+
+
+def test_video_for_windows_in_matroska(tmp_path: Path) -> None:
+    """Its blocks carry the times of decoding, as the chunks of AVI do."""
+    good = draw(tmp_path / "good", "nut", "mpeg4", {"bf": "2"})
+    with av.open(str(good)) as container:
+        coded = container.streams.video[0].codec_context.extradata or b""
+    size = (WIDTH, HEIGHT, 1, 24, b"XVID", 3 * WIDTH * HEIGHT, 0, 0, 0, 0)
+    header = struct.pack("<IiiHH4sIiiII", 40 + len(coded), *size)
+    index = itertools.count()
+
+    def forget(packet: av.Packet[Any]) -> None:
+        packet.pts = packet.dts = round(Fraction(next(index), 24) / (packet.time_base or 1))
+
+    video = copy(good, tmp_path / "v", "matroska", change=forget, extradata=header + coded)
+    change(video, b"V_MPEG4/ISO/ASP", b"V_MS/VFW/FOURCC")
+
+    check(video)
 
 
 def test_a_real_jump_back_is_told(tmp_path: Path) -> None:
