@@ -15,6 +15,7 @@ import pytest
 from pfp.errors import PermanentError
 from pfp.ingest.measure import measure_video
 from pfp.io.media import extent_of, path_to_uri, read_frames
+from pfp.io.media.decord_backend import read_frames_decord
 from tests.media_files import HEIGHT, WIDTH, change, copy, number_in, numbered, write
 
 NUM_FRAMES = 192  # 8 s: reading from 4 s on seeks, where it may
@@ -248,3 +249,11 @@ def test_numbers_are_read_as_they_are_drawn() -> None:
     """The test's own writing on pictures."""
     assert [0, 1, 191, 4095] == [number_in(numbered(number)) for number in (0, 1, 191, 4095)]
     assert np.uint8 == numbered(3).dtype
+
+
+def test_decord_refuses_times_that_do_not_rise(tmp_path: Path) -> None:
+    """Those of an AVI file with B-frames."""
+    video = draw(tmp_path / "v", *STREAMS["avi h264"])
+
+    with pytest.raises(PermanentError, match="no rising times"):
+        read_frames_decord(video, fps=24, height=HEIGHT, width=WIDTH)

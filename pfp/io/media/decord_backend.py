@@ -37,9 +37,10 @@ def read_frames_decord(
 ) -> npt.NDArray[np.uint8]:
     """``media.read_frames`` through decord: the same frames, uint8 RGB ``(T, height, width, 3)``.
 
-    Pixels differ by its scaler (bicubic) and by a matrix that it does not honour everywhere. Raises
-    ``ConfigError`` when decord is not installed, and ``PermanentError`` for what it would show
-    wrongly (rotation, HDR, pixels that are not square) or cannot decode.
+    Pixels differ by its scaler (bicubic), and by matrix and range where the container alone tells
+    them. Raises ``ConfigError`` when decord is not installed, and ``PermanentError`` for what it
+    would show wrongly (rotation, HDR, pixels that are not square, times that do not rise) or cannot
+    decode.
     """
     header = probe(source)
     if header.rotation_degrees or header.is_hdr or header.sample_aspect != 1:
@@ -51,6 +52,9 @@ def read_frames_decord(
     scaled_width, scaled_height = cover_size((header.width, header.height), (width, height))
     reader = _open(local_path(source), scaled_width, scaled_height, shown_name(source))
     spans = np.asarray(reader.get_frame_timestamp(range(len(reader))), np.float64)
+    if np.any(np.diff(spans[:, 0]) <= 0):
+        message = f"{shown_name(source)} gives decord no rising times; read it with read_frames"
+        raise PermanentError(message)
     begins_T, end = spans[:, 0] - spans[0, 0], float(spans[-1, 1] - spans[0, 0])
     stop = end if end_seconds is None else min(end, end_seconds)
     available = max(0, math.ceil((stop - start_seconds) * fps - _TOLERANCE_SECONDS))
