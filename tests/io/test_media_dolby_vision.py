@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pfp.errors import PermanentError
 from pfp.ingest.measure import measure_video
 from pfp.io.media import path_to_uri
 from pfp.io.media.dolby_vision import base_transfer
@@ -136,6 +137,32 @@ def test_a_descriptor_in_ts_tells_the_base_layer(
 
     assert transfer == base_transfer(io.BytesIO(content), 0, "HEVC")
     assert base_transfer(io.BytesIO(transport_stream(b"\x05\x04HEVC")), 0, "HEVC") is None
+
+
+def checksum(content: bytes) -> bytes:
+    """The CRC of MPEG-2 tables (ISO/IEC 13818-1, annex A)."""
+    register = 0xFFFFFFFF
+    for byte in content:
+        register ^= byte << 24
+        for _ in range(8):
+            register = (register << 1 ^ (0x04C11DB7 if register >> 31 else 0)) & 0xFFFFFFFF
+    return register.to_bytes(4, "big")
+
+
+def test_a_tag_that_is_no_text_is_no_dolby_vision(tmp_path: Path) -> None:
+    """VC-1 in MPEG-TS is number 0xEA; these pictures are no VC-1, so none comes."""
+    frames = [numbered(index) for index in range(12)]
+    video = write(tmp_path / "v", frames, container="mpegts", codec="mpeg2video")
+    content = video.read_bytes()
+    at = content.index(b"\x02\xb0", 188)  # the program map
+    end = at + 3 + (int.from_bytes(content[at + 1 : at + 3], "big") & 0xFFF)
+    before = content[at:end]
+    entry = before.index(b"\x02\xe1\x00")
+    after = before[:entry] + b"\xea" + before[entry + 1 : -4]
+    change(video, before, after + checksum(after))
+
+    with pytest.raises(PermanentError):
+        measure_video(path_to_uri(video))
 
 
 def test_the_chosen_track_counts(tmp_path: Path) -> None:

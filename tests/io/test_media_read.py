@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from fractions import Fraction
@@ -13,8 +14,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from pfp.errors import InputError, PermanentError
+from pfp.ingest.measure import measure_video
 from pfp.io.media import (
     iter_frames,
     path_to_uri,
@@ -214,6 +217,32 @@ def test_a_turned_video_is_portrait(tmp_path: Path) -> None:
         header.height,
         header.orientation,
     )
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_motion_jpeg_with_exif_is_read(tmp_path: Path, orientation: int) -> None:
+    """Cameras write it; PyAV has no name for what FFmpeg makes of it. Its turn counts."""
+    picture_HWC = np.zeros((48, 64, 3), np.uint8)
+    picture_HWC[:24, :32] = 200  # above left
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = orientation, "camera"
+    coded = io.BytesIO()
+    Image.fromarray(picture_HWC).save(coded, "JPEG", exif=exif, quality=95)
+    video = tmp_path / "v.avi"
+    with av.open(str(video), "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for index in range(12):
+            packet = av.Packet(coded.getvalue())
+            packet.stream, packet.pts, packet.dts = stream, index, index
+            container.mux(packet)
+
+    shown = read_video(video)
+
+    wanted = np.rot90(picture_HWC, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
+    assert wanted.shape == shown[0].shape
+    assert 10 >= np.abs(shown[0].astype(int) - wanted)[8:-8:8, 8:-8:8].max()
+    assert 12 == measure_video(path_to_uri(video))["num_frames"]
 
 
 def test_pixels_that_are_not_square_widen_the_picture(tmp_path: Path) -> None:

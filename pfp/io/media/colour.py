@@ -22,6 +22,8 @@ import av
 import av.video.codeccontext
 from av.sidedata.sidedata import Type as SideDataType
 
+from pfp.io.media.side_data import side_data_of
+
 TRANSFER_BT709: Final = 1
 TRANSFER_PQ: Final = 16
 TRANSFER_HLG: Final = 18
@@ -119,7 +121,7 @@ class Colourist:
         if chosen not in _UNTOLD:
             return chosen
         if frame.key_frame and not self._has_hdr_metadata:
-            found = (one.type for one in frame.side_data)  # type: ignore[attr-defined]
+            found = (one.type for one in side_data_of(frame) or ())
             self._has_hdr_metadata = not _HDR_METADATA.isdisjoint(found)
         return TRANSFER_PQ if self._has_hdr_metadata else chosen
 

@@ -11,6 +11,7 @@ import av
 import av.container
 import av.stream
 import av.video.stream
+from av.video.codeccontext import VideoCodecContext
 
 from pfp.errors import PermanentError, Rejected
 from pfp.io.media.colour import Colourist, ContainerColour
@@ -86,7 +87,7 @@ def open_video(source: Source) -> Iterator[OpenVideo]:
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             context = stream.codec_context
-            dolby_vision = base_transfer(file, stream.id, context.codec_tag)
+            dolby_vision = base_transfer(file, stream.id, _tag_of(context))
             told = ContainerColour.of(context, dolby_vision)
             colourist = Colourist(context.codec.canonical_name, told)
             yield OpenVideo(name=name, container=container, stream=stream, colourist=colourist)
@@ -112,6 +113,14 @@ def choose_stream(container: av.container.InputContainer, name: str) -> av.video
         )
         raise RejectedVideo("pixels_above_max", message)
     return chosen
+
+
+def _tag_of(context: VideoCodecContext) -> str:
+    """The codec's tag; empty where it is a number that PyAV cannot say (VC-1 in MPEG-TS, 0xEA)."""
+    try:
+        return context.codec_tag
+    except UnicodeDecodeError:
+        return ""
 
 
 def _reason(error: BaseException) -> str:

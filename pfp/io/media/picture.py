@@ -19,6 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from pfp.errors import PermanentError
 from pfp.io.media.colour import RANGE_FULL, is_hdr, transfer_name
 from pfp.io.media.container import RejectedVideo
+from pfp.io.media.side_data import side_data_of
 
 _MATRICES: Final = {
     1: Colorspace.ITU709,
@@ -66,15 +67,26 @@ class Orientation:
         return turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
+_TURNS: Final = (
+    Orientation(),
+    Orientation(transpose=True, flip_y=True),
+    Orientation(flip_x=True, flip_y=True),
+    Orientation(transpose=True, flip_x=True),
+)
+
+
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation in a frame's display matrix (ISO/IEC 14496-12, 8.3.2), by quarter turns.
 
     The matrix takes coded (x, y) to shown (a x + c y, b x + d y).
     """
-    side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
-    if side_data is None:
+    pieces = side_data_of(frame)
+    if pieces is None:  # PyAV still tells the turn, counter-clockwise, though not a mirror image
+        return _TURNS[round(frame.rotation / 90) % 4]
+    matrix = next((one for one in pieces if one.type == SideDataType.DISPLAYMATRIX), None)
+    if matrix is None:
         return Orientation()
-    a, b, _, c, d = struct.unpack("<5i", bytes(side_data)[:20])
+    a, b, _, c, d = struct.unpack("<5i", bytes(matrix)[:20])
     if abs(a) >= abs(b):
         return Orientation(flip_x=a < 0, flip_y=d < 0)
     return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)

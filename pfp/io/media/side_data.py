@@ -1,0 +1,19 @@
+"""What a decoder attaches to a frame beside its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import av
+from av.sidedata.sidedata import SideData
+
+
+def side_data_of(frame: av.VideoFrame) -> Sequence[SideData] | None:
+    """The pieces; None where one is of a kind that PyAV has no name for, and gives none of them.
+
+    Such are Exif (in Motion JPEG of cameras), and the views of spatial video.
+    """
+    try:
+        return [frame.side_data[index] for index in range(len(frame.side_data))]  # type: ignore[index]
+    except ValueError:
+        return None
