@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import av
 from av.sidedata.sidedata import SideData
@@ -14,6 +15,7 @@ def side_data_of(frame: av.VideoFrame) -> Sequence[SideData] | None:
     Such are Exif (in Motion JPEG of cameras), and the views of spatial video.
     """
     try:
-        return [frame.side_data[index] for index in range(len(frame.side_data))]  # type: ignore[index]
+        pieces: Any = frame.side_data  # its stub says that it maps one name
     except ValueError:
         return None
+    return list(pieces)
