@@ -96,6 +96,14 @@ def test_without_tags_matroska_tells_nothing_about_pictures(tmp_path: Path) -> N
     assert probe(video).duration_seconds is None
 
 
+def test_a_tag_left_over_from_a_longer_file_does_not_count(tmp_path: Path) -> None:
+    """No stream can be longer than the file."""
+    video = draw(tmp_path / "v", KINDS[0], seconds=2, sound_seconds=6)
+    change(video, b"00:00:02.0", b"01:00:02.0")
+
+    assert 0.01 > missing(video)[1]
+
+
 def test_a_cover_is_no_other_stream(tmp_path: Path) -> None:
     """Beside the picture of a cover a video is alone: the container's length is its own."""
     video = tmp_path / "v"

@@ -67,7 +67,8 @@ def promised_seconds(
 
 
 def _whole_seconds(container: av.container.InputContainer) -> Fraction | None:
-    return Fraction(container.duration, av.time_base) if container.duration else None
+    microseconds = container.duration or 0
+    return Fraction(microseconds, av.time_base) if microseconds > 0 else None
 
 
 def _own_seconds(
@@ -80,7 +81,7 @@ def _own_seconds(
         return None
     if container.format.name == "avi":  # its duration FFmpeg scales by the size of a cut file
         return stream.frames * stream.time_base if stream.frames and stream.time_base else None
-    if not stream.duration or not stream.time_base:
+    if not stream.duration or stream.duration < 0 or not stream.time_base:
         return None
     told = stream.duration * stream.time_base
     indexed = _indexed_seconds(container, stream)
