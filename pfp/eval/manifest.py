@@ -35,6 +35,7 @@ from pfp.eval.streams import Given
 from pfp.io.digests import sha256_json
 from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
+from pfp.io.media.links import missing_target
 
 FIELDS: Final = frozenset(
     {
@@ -131,7 +132,12 @@ def shown_path(path: str | os.PathLike[str]) -> str:
 
 def _of_folder(folder: Path) -> list[Entry]:
     below = list(folder.rglob("*"))
-    files = [path for path in below if path.suffix.lower() in SUFFIXES and path.is_file()]
+    # A link whose target is not here is a video that was not fetched: its rows say so.
+    files = [
+        path
+        for path in below
+        if path.suffix.lower() in SUFFIXES and (path.is_file() or missing_target(path) is not None)
+    ]
     beside_videos = {path.parent for path in files}
     folders = [
         path
@@ -291,6 +297,9 @@ def _place(name: str, value: object, folder: Path) -> str:
         return value
     try:
         path = folder / value
+        link = missing_target(path)
+        if link is not None:
+            raise _Problem(f"{name} {shown_path(value)!r} is {link}")
         if not path.is_file():
             raise _Problem(
                 f"{name} {shown_path(value)!r} is no file in {shown_path(folder.absolute())}; "

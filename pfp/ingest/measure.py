@@ -23,7 +23,7 @@ from pfp.io.media.container import open_video
 from pfp.io.media.decode import Clock, decode_frames
 from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
 from pfp.io.media.probe import describe
-from pfp.io.media.source import open_binary, shown_name
+from pfp.io.media.source import missing_link, open_binary, shown_name
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
@@ -61,6 +61,9 @@ def measure(
 
     Never raises for what the file's content does. Raises ``InputError`` when the file is gone.
     """
+    link = missing_link(video_uri)
+    if link is not None:
+        return _unread_record(video_uri, None, Dropped(reason="link_without_target", detail=link))
     digest = sha256_of(video_uri)
     timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
     fields: dict[str, Any] = {}
@@ -82,6 +85,10 @@ def measure(
 
 def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredRecord:
     """The record of a file that could not even be read."""
+    return _unread_record(video_uri, size_bytes, verdict)
+
+
+def _unread_record(video_uri: str, size_bytes: int | None, verdict: Verdict) -> MeasuredRecord:
     return MeasuredRecord(
         video_uri=video_uri, video_sha256=None, size_bytes=size_bytes, verdict=verdict
     )

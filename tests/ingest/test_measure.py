@@ -96,7 +96,7 @@ def test_what_is_no_video_is_dropped_with_its_digest(tmp_path: Path, guard: Guar
 def test_what_cannot_be_decoded_has_failed_for_good(tmp_path: Path, guard: Guard) -> None:
     """Its digest is known all the same: it was taken outside the decoder."""
     path = tmp_path / "v.mp4"
-    path.write_bytes(np.random.default_rng(0).bytes(50_000))
+    path.write_bytes(b"\0\0\0\x18ftypisom" + np.random.default_rng(0).bytes(50_000))
 
     record = measured(path, guard)
 
@@ -122,6 +122,19 @@ def test_a_missing_file_is_not_a_verdict(tmp_path: Path, guard: Guard) -> None:
     """The row's file went away: the runtime tells, with the path."""
     with pytest.raises(InputError, match="there is no file"):
         measure(path_to_uri(tmp_path / "none.mp4"), 0, guard, SETTINGS)
+
+
+def test_a_link_that_was_not_fetched_is_dropped_with_the_cure(tmp_path: Path, guard: Guard) -> None:
+    """Its size is not known: the link's own is not the video's."""
+    link = tmp_path / "a.mp4"
+    link.symlink_to("../.git/annex/objects/x")
+
+    record = measure(path_to_uri(link), 23, guard, MeasureSettings())
+
+    detail = f"{link} is a link whose target is not here (../.git/annex/objects/x): git annex get it"
+    assert Dropped(reason="link_without_target", detail=detail) == record.verdict
+    assert record.size_bytes is None
+    assert record.video_sha256 is None
 
 
 def test_a_file_that_could_not_be_read_has_a_record() -> None:

@@ -12,7 +12,7 @@ import av.stream
 import av.video.stream
 
 from pfp.errors import PermanentError, Rejected
-from pfp.io.media.sniff import SNIFF_BYTES, sniff
+from pfp.io.media.sniff import SNIFF_BYTES, is_media, is_partial_download, sniff
 from pfp.io.media.source import Source, open_binary, shown_name
 
 # 8K with some room (8192 x 4320): a frame above it costs over 50 MB decoded, and a 20 KB file can
@@ -55,10 +55,11 @@ def open_video(
     """
     name = shown_name(source)
     with open_binary(source) as file:
-        found = sniff(file.read(SNIFF_BYTES))
+        head = file.read(SNIFF_BYTES)
+        found = sniff(head)
         if found is not None:
             reason, what = found
-            raise RejectedVideo(reason, f"{name} is {what}, not a video")
+            raise RejectedVideo(reason, f"{name} is {_no_video(what)}")
         file.seek(0)
         try:
             container = av.open(
@@ -68,6 +69,9 @@ def open_video(
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            unknown = _unknown_kind(name, head)
+            if unknown is not None:
+                raise RejectedVideo("not_a_video", f"{name} is {unknown}") from error
             message = f"{name} cannot be read as a video ({_reason(error)}); the file is damaged"
             raise PermanentError(message) from error
         with container:
@@ -97,6 +101,20 @@ def choose_stream(container: av.container.InputContainer, name: str) -> av.video
         )
         raise RejectedVideo("pixels_above_max", message)
     return chosen
+
+
+def _no_video(what: str) -> str:
+    """``an HTML page, not a video``, or ``no video but a tar archive: unpack it``."""
+    return f"no video but {what}" if ": " in what else f"{what}, not a video"
+
+
+def _unknown_kind(name: str, head: bytes) -> str | None:
+    """What a file is that FFmpeg does not read, if it is no damaged video."""
+    if is_partial_download(name):
+        return "a part of a download: let it finish, or fetch the file again"
+    if not is_media(head):
+        return "in no format that pfp knows, so it is not a video, or its beginning is lost"
+    return None
 
 
 def _reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from typing import BinaryIO, TypeAlias, cast
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pfp.errors import InputError
+from pfp.io.media.links import missing_target
 
 Source: TypeAlias = str | os.PathLike[str]
 
@@ -50,6 +51,13 @@ def local_path(source: Source) -> str:
     return name
 
 
+def missing_link(source: Source) -> str | None:
+    """A sentence for a local link whose target is not here; None for any other source."""
+    name = os.fspath(source)
+    what = missing_target(local_path(name)) if name.startswith(_FILE) or "://" not in name else None
+    return None if what is None else f"{shown_name(source)} is {what}"
+
+
 def open_binary(source: Source) -> BinaryIO:
     """Open a path, a ``file://`` URI or another filesystem's URI for reading bytes.
 
@@ -64,8 +72,14 @@ def open_binary(source: Source) -> BinaryIO:
         filesystem, path = filesystems.resolve(name)
         return cast("BinaryIO", filesystem.open_input_file(path))
     except FileNotFoundError as error:
-        message = f"there is no file {shown_name(source)}; check the path"
+        link = missing_link(source)
+        message = link or f"there is no file {shown_name(source)}; check the path"
         raise InputError(message) from error
     except (PermissionError, IsADirectoryError) as error:
         message = f"{shown_name(source)} cannot be read ({error.strerror}); give a readable file"
         raise InputError(message) from error
+    except OSError as error:
+        link = missing_link(source)
+        if link is None:
+            raise
+        raise InputError(link) from error  # a link that leads in a circle
