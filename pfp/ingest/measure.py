@@ -8,29 +8,34 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import av
 import av.container
 import av.video.stream
 
 from pfp.errors import ConfigError, PermanentError, RowError
+from pfp.ingest.combing import CombGauge
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
 from pfp.io.media import Guard, RejectedVideo
+from pfp.io.media.aperture import hidden_fraction
 from pfp.io.media.container import open_video
 from pfp.io.media.decode import Clock, decode_frames
-from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
+from pfp.io.media.picture import TRANSFER_PQ, Converter, Orientation, is_hdr, orientation_of
 from pfp.io.media.probe import describe
 from pfp.io.media.source import missing_link, open_binary, shown_name
+from pfp.io.media.views import projection_of, stereo_layout_of
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
-MEASURE_VERSION: Final = 1
+MEASURE_VERSION: Final = 2
 
 _CHUNK_BYTES: Final = 1 << 20
+
+Shape: TypeAlias = tuple[int, int, Fraction, Orientation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +120,7 @@ def measure_video(video_uri: str) -> dict[str, Any]:
         if walk.first is None:
             message = f"{shown_name(video_uri)} holds no frame that can be decoded"
             raise RejectedVideo("no_frames", message)
-        return walk.result()
+        return walk.result() | {"hidden_fraction": hidden_fraction(video_uri, container, stream)}
 
 
 class _Walk:
@@ -127,9 +132,10 @@ class _Walk:
         self.first: av.VideoFrame | None = None
         self._container, self._stream = container, stream
         self._clock = Clock(container, stream)
-        self._gauge, self._shots = PictureGauge(), ShotDetector()
+        self._gauge, self._shots, self._combs = PictureGauge(), ShotDetector(), CombGauge()
         self._converter: Converter | None = None
-        self._size = (0, 0)
+        self._shape: Shape | None = None
+        self._stereo_layout, self._projection = "mono", "flat"
         self._last = self._end = Fraction(0)
         self._max_gap = Fraction(0)
         self._num_frames = self._num_interlaced = self._num_damaged = 0
@@ -146,8 +152,12 @@ class _Walk:
             self._begin(frame)
         self._num_frames += 1
         self._num_interlaced += frame.interlaced_frame
-        self._num_size_changes += (frame.width, frame.height) != self._size
-        self._size = (frame.width, frame.height)
+        self._combs.push(frame)
+        shape = _shape_of(frame, self._stream)
+        self._num_size_changes += shape != self._shape
+        self._shape = shape
+        self._stereo_layout = stereo_layout_of(frame) or self._stereo_layout
+        self._projection = projection_of(frame) or self._projection
         self._end = max(self._end, seconds + self._clock.duration_of(frame))
         if seconds < self._last:
             self._num_jumps += 1
@@ -181,6 +191,9 @@ class _Walk:
             "num_size_changes": self._num_size_changes,
             "decode_error_count": self._num_damaged,
             "interlaced_fraction": self._num_interlaced / self._num_frames,
+            "combed_fraction": self._combs.result(),
+            "stereo_layout": self._stereo_layout,
+            "projection": self._projection,
             "transfer": _transfer(header.color_transfer),
             "shots": self._shots.shots(duration) if pictures is not None else [],
             **(asdict(pictures) if pictures is not None else {}),
@@ -188,7 +201,7 @@ class _Walk:
 
     def _begin(self, frame: av.VideoFrame) -> None:
         self.first = frame
-        self._size = (frame.width, frame.height)
+        self._shape = _shape_of(frame, self._stream)
         if not is_hdr(frame.color_trc):
             aspect = self._stream.sample_aspect_ratio
             self._converter = Converter(orientation_of(frame), aspect)
@@ -200,6 +213,12 @@ class _Walk:
         self._shots.push(seconds, picture_HWC)
         if self._gauge.wants(seconds):
             self._gauge.push(seconds, picture_HWC)
+
+
+def _shape_of(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Shape:
+    """What must not change on the way. The decoder's aspect is that of the frames of now."""
+    aspect = stream.codec_context.sample_aspect_ratio or Fraction(1)
+    return frame.width, frame.height, aspect, orientation_of(frame)
 
 
 def _transfer(code_point: int) -> str:

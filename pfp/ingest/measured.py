@@ -39,9 +39,13 @@ class MeasuredRecord(Record):
     promised_num_frames: int | None = None
     max_gap_seconds: float | None = None  # between two frames
     num_timestamp_jumps: int | None = None  # frames earlier than the one before
-    num_size_changes: int | None = None
+    num_size_changes: int | None = None  # of the coded size, the pixels' shape, or the turn
     decode_error_count: int | None = None  # packets refused or frames marked as corrupt
-    interlaced_fraction: float | None = None  # of the frames
+    interlaced_fraction: float | None = None  # of the frames, as the stream flags them
+    combed_fraction: float | None = None  # of the moving pictures that were looked at
+    stereo_layout: str | None = None  # mono | side_by_side | top_bottom | ..., as the file says
+    projection: str | None = None  # flat | equirectangular | ..., as the file says
+    hidden_fraction: float | None = None  # of the coded area, outside the clean aperture
     transfer: str | None = None  # sdr | pq | hlg
     luma_mean: float | None = None
     luma_std: float | None = None
@@ -57,11 +61,11 @@ class MeasuredRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "measured"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "measured",
-        1,
+        2,
         [
             pa.field("video_uri", pa.string(), nullable=False),
             pa.field("video_sha256", pa.string()),
@@ -84,6 +88,10 @@ class MeasuredRecord(Record):
             pa.field("num_size_changes", pa.int64()),
             pa.field("decode_error_count", pa.int64()),
             pa.field("interlaced_fraction", pa.float64()),
+            pa.field("combed_fraction", pa.float64()),
+            pa.field("stereo_layout", pa.string()),
+            pa.field("projection", pa.string()),
+            pa.field("hidden_fraction", pa.float64()),
             pa.field("transfer", pa.string()),
             pa.field("luma_mean", pa.float64()),
             pa.field("luma_std", pa.float64()),
