@@ -20,7 +20,7 @@ from pfp.io.media.container import open_video
 from pfp.io.media.decode import Clock, decode_frames
 from pfp.io.media.picture import Converter
 from pfp.io.media.source import Source, shown_name
-from pfp.io.media.stored import no_frames, refuse_damage, upright_converter
+from pfp.io.media.stored import SteadyAspect, no_frames, refuse_damage, upright_converter
 
 # Decoding this much is cheaper than the risk and the cost of a seek.
 _SEEK_FROM_SECONDS: Final = 4
@@ -111,8 +111,10 @@ def _frames_at(
         clock = Clock(container, stream)
         converter: Converter | None = None
         time = start
+        aspect = SteadyAspect(stream, name)
         for end, frame in _shown_frames(container, stream, clock, start, name):
             converter = converter or upright_converter(frame, stream)
+            aspect.check()
             picture: npt.NDArray[np.uint8] | None = None
             while time < end - clock.tolerance:
                 if picture is None:

@@ -6,6 +6,7 @@ Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
 import av
@@ -128,10 +129,13 @@ def _iter_video(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.ui
     shape: tuple[int, ...] | None = None
     with open_video(source) as (container, stream):
         converter: Converter | None = None
+        aspect = SteadyAspect(stream, name)
         for frame in decode_frames(container, stream, refuse_damage(name)):
             if converter is None:
                 plain = Converter(Orientation(), None)
                 converter = upright_converter(frame, stream) if upright else plain
+            if upright:
+                aspect.check()
             picture = converter.scale(frame, *converter.shown_size(frame))
             if shape is not None and picture.shape != shape:
                 message = f"{name} changes its size on the way; split it where it changes"
@@ -153,6 +157,25 @@ def read_video(source: Source) -> npt.NDArray[np.uint8]:
 def upright_converter(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Converter:
     """What turns this stream's frames as players do."""
     return Converter(orientation_of(frame), stream.sample_aspect_ratio)
+
+
+class SteadyAspect:
+    """Refuses a stream whose pixels change their shape on the way; pictures are read by one."""
+
+    def __init__(self, stream: av.video.stream.VideoStream, name: str) -> None:
+        self._stream, self._name = stream, name
+        self._first: Fraction | None = None
+
+    def check(self) -> None:
+        """To be called after each frame: the decoder tells the shape of the newest one."""
+        aspect = self._stream.codec_context.sample_aspect_ratio or Fraction(1)
+        self._first = self._first or aspect
+        if aspect != self._first:
+            message = (
+                f"{self._name} changes its pixels' aspect from {self._first} to {aspect} on the "
+                "way; split it where it changes"
+            )
+            raise PermanentError(message)
 
 
 def refuse_damage(name: str) -> Callable[[str], None]:
