@@ -10,6 +10,8 @@ import av
 import av.container
 import av.video.stream
 
+from pfp.io.media.alpha import alpha_decoder
+
 _NO_TIMESTAMPS: Final = 0x80  # AVFMT_NOTIMESTAMPS
 
 
@@ -24,6 +26,7 @@ def decode_frames(
     refuses and each frame that it marks as corrupt is told to ``on_damage``, which may raise; the
     frame itself is yielded after that.
     """
+    decoder = alpha_decoder(stream) or stream.codec_context
     packets = container.demux(stream)
     while True:
         try:
@@ -34,7 +37,7 @@ def decode_frames(
         if packet is None:
             return
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:

@@ -39,13 +39,14 @@ def read_frames_decord(
 
     Pixels differ by its scaler (bicubic) and by a matrix that it does not honour everywhere. Raises
     ``ConfigError`` when decord is not installed, and ``PermanentError`` for what it would show
-    wrongly (rotation, HDR, pixels that are not square) or cannot decode.
+    wrongly (rotation, HDR, alpha, pixels that are not square) or cannot decode.
     """
     header = probe(source)
-    if header.rotation_degrees or header.is_hdr or header.sample_aspect != 1:
+    is_plain = not (header.rotation_degrees or header.is_hdr or header.has_alpha)
+    if not is_plain or header.sample_aspect != 1:
         message = (
-            f"{shown_name(source)} is rotated, HDR or has pixels that are not square, which decord "
-            "ignores; read it with read_frames"
+            f"{shown_name(source)} is rotated, HDR, transparent or has pixels that are not square, "
+            "which decord ignores; read it with read_frames"
         )
         raise PermanentError(message)
     scaled_width, scaled_height = cover_size((header.width, header.height), (width, height))
@@ -71,15 +72,19 @@ def read_frames_decord(
 def iter_stored_decord(source: Source) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Every frame as decord gives it, uint8 RGB ``(H, W, 3)`` as coded, one after the other.
 
-    Raises ``ConfigError`` when decord is not installed and ``PermanentError`` for HDR, for pictures
-    and for what it cannot decode.
+    Raises ``ConfigError`` when decord is not installed and ``PermanentError`` for HDR, for alpha,
+    for pictures and for what it cannot decode.
     """
     name = shown_name(source)
     if is_picture(source):
         message = f"{name} is made of pictures, which decord does not read; use the decoder pyav"
         raise PermanentError(message)
-    if probe(source).is_hdr:
+    header = probe(source)
+    if header.is_hdr:
         raise PermanentError(f"{name} is HDR, which decord reads as SDR; tone-map it to BT.709")
+    if header.has_alpha:
+        message = f"{name} is transparent, and decord shows what lies under it"
+        raise PermanentError(f"{message}; use the decoder pyav")
     reader = _open(local_path(source), -1, -1, name)
     try:
         for _ in range(len(reader)):

@@ -1,4 +1,4 @@
-"""From a decoded frame to upright 8-bit RGB: rotation, sample aspect, matrix, range, scaling.
+"""From a decoded frame to upright 8-bit RGB: alpha, rotation, sample aspect, matrix, range, scaling.
 
 Axes: T time, H height, W width, C colour (R, G, B).
 """
@@ -17,6 +17,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from pfp.errors import PermanentError
+from pfp.io.media.alpha import has_alpha, over_black
 
 # ITU-T H.273 code points.
 TRANSFER_PQ: Final = 16
@@ -127,13 +128,18 @@ class Converter:
     def scale(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
         """The upright picture at exactly ``width`` x ``height``: uint8 ``(H, W, 3)`` or ``(H, W)``.
 
-        Area averaging where the picture shrinks, bicubic where a side grows.
+        Area averaging where the picture shrinks, bicubic where a side grows. Transparent parts are
+        black.
         """
         if is_hdr(frame.color_trc):
             message = (
                 "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
             )
             raise PermanentError(message)
+        matrix, color_range = matrix_of(frame), _range_of(frame)
+        if has_alpha(frame.format):
+            frame = over_black(frame, self._reformatter, matrix, color_range)
+            color_range = ColorRange.JPEG
         coded = (height, width) if self._orientation.transpose else (width, height)
         shrinks = coded[0] <= frame.width and coded[1] <= frame.height
         scaler = Interpolation.AREA if shrinks else Interpolation.BICUBIC
@@ -142,8 +148,8 @@ class Converter:
             width=coded[0],
             height=coded[1],
             format=self._pixel_format,
-            src_colorspace=matrix_of(frame),
-            src_color_range=_range_of(frame),
+            src_colorspace=matrix,
+            src_color_range=color_range,
             dst_color_range=ColorRange.JPEG,
             interpolation=(scaler | _EXACT) if self._exact else scaler,
             threads=1,

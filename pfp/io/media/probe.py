@@ -9,6 +9,7 @@ import av
 import av.container
 import av.video.stream
 
+from pfp.io.media.alpha import has_alpha
 from pfp.io.media.container import RejectedVideo, open_video
 from pfp.io.media.decode import decode_frames, frame_rate
 from pfp.io.media.picture import is_hdr, orientation_of, shown_size
@@ -42,6 +43,7 @@ class Probe:
     color_primaries: int
     full_range: bool
     is_hdr: bool
+    has_alpha: bool  # frames can be transparent; they are read over black
     interlaced: bool
 
     @property
@@ -100,6 +102,7 @@ def describe(
         color_primaries=first.color_primaries,
         full_range=first.color_range == 2 or first.format.name.startswith("yuvj"),
         is_hdr=is_hdr(first.color_trc),
+        has_alpha=has_alpha(first.format),
         interlaced=first.interlaced_frame,
     )
 
