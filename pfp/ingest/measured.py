@@ -51,7 +51,8 @@ class MeasuredRecord(Record):
     luma_std: float | None = None
     black_fraction: float | None = None
     uniform_fraction: float | None = None  # one colour all over, black included
-    bar_fraction: float | None = None  # of the picture's area, black bars at its edges
+    bar_fraction: float | None = None  # of the area, under bars for a third of the time or more
+    backdrop_fraction: float | None = None  # likewise, of a blurred copy behind the picture
     motion: float | None = None
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None
@@ -98,6 +99,7 @@ class MeasuredRecord(Record):
             pa.field("black_fraction", pa.float64()),
             pa.field("uniform_fraction", pa.float64()),
             pa.field("bar_fraction", pa.float64()),
+            pa.field("backdrop_fraction", pa.float64()),
             pa.field("motion", pa.float64()),
             pa.field("frozen_fraction", pa.float64()),
             pa.field("frozen_tail_seconds", pa.float64()),

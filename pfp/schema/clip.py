@@ -49,7 +49,7 @@ class ClipRecord(Record):
     luma_std: float | None = None  # mean within-frame standard deviation, [0, 255]
     motion: float | None = None  # mean absolute luma change between samples, levels per second
     frozen_fraction: float | None = None  # share of the span without any change, [0, 1]
-    bar_fraction: float | None = None  # share of the picture taken by black bars, [0, 1]
+    bar_fraction: float | None = None  # share of the area under bars, [0, 1]
     decode_error_count: int | None = None
     phash: str | None = None  # 64-bit perceptual hash of the middle frame, 16 hex digits
     duplicate_of: str | None = None  # clip_id of the copy that was kept

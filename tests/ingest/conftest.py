@@ -50,6 +50,7 @@ def make_clip() -> MakeClip:
             "black_fraction": 0.0,
             "uniform_fraction": 0.0,
             "bar_fraction": 0.0,
+            "backdrop_fraction": 0.0,
             "motion": 20.0,
             "frozen_fraction": 0.0,
             "frozen_tail_seconds": 0.0,

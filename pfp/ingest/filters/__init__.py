@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from pfp.ingest.filters.aspect import Aspect
+from pfp.ingest.filters.backdrop import Backdrop
 from pfp.ingest.filters.bars import Bars
 from pfp.ingest.filters.black import Black
 from pfp.ingest.filters.bound import Bound as Bound
@@ -39,6 +40,7 @@ class Filter(Protocol):
 
 FILTERS: Final[dict[str, type[Filter]]] = {
     "aspect": Aspect,
+    "backdrop": Backdrop,
     "bars": Bars,
     "black": Black,
     "clean_aperture": CleanAperture,
