@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE_SECONDS: Final = 0.5
+SAMPLE_SECONDS: Final = 1.0
 SHARE_OF_TIME: Final = 1 / 3  # as long must the same backdrop be seen to count
 
 MIN_EDGE_CELLS: Final = 4  # of each side
@@ -95,13 +95,12 @@ def backdrop_cells(picture_HWC: Floats) -> int:
 def _seams(steps_W: npt.NDArray[np.floating]) -> tuple[int, float]:
     """The most likely width of the sides in cells, and how much the seams stand out."""
     num = len(steps_W)
-    widths = np.arange(MIN_EDGE_CELLS, int(MAX_EDGE_SHARE * (num + 1)) + 1)
+    widths, is_side = _sides(num)
     weaker = np.minimum(steps_W[widths - 1], steps_W[num - widths])
-    around = [
-        np.percentile(np.concatenate([steps_W[: width - 2], steps_W[num - width + 2 :]]), 90)
-        for width in widths
-    ]
-    stands_out = weaker / (np.array(around) + 0.7)
+    # Of each row the sides only, in order, so that nine in ten of them lie below the one taken.
+    ordered = np.sort(np.where(is_side, steps_W, np.inf), axis=1)
+    around = ordered[np.arange(len(widths)), (0.9 * is_side.sum(axis=1)).astype(int)]
+    stands_out = weaker / (around + 0.7)
     best = int(stands_out.argmax())
     return int(widths[best]), float(stands_out[best])
 
@@ -114,9 +113,8 @@ def _likeness(picture_HWC: Floats, cells: int, *, stretches: bool) -> tuple[floa
     side = len(picture_HWC)
     middle = picture_HWC[:, cells : side - cells]
     rows = _enlarging(side, 0 if stretches else cells)
-    columns = _enlarging(side, cells)
-    copy_HWC = np.einsum("hy,yxc->hxc", rows, middle if stretches else middle[cells : side - cells])
-    copy_HWC = np.einsum("wx,hxc->hwc", columns, copy_HWC)
+    enlarged = np.tensordot(rows, middle if stretches else middle[cells : side - cells], 1)
+    copy_HWC = np.tensordot(enlarged, _enlarging(side, cells), (1, 1)).swapaxes(1, 2)
     # Without the columns at the seams, into which the middle leaks.
     sides = np.concatenate([np.arange(cells - 1), np.arange(side - cells + 1, side)])
     found, expected = _blocks(picture_HWC[:, sides]), _blocks(copy_HWC[:, sides])
@@ -137,6 +135,15 @@ def _blocks(sides_HSC: Floats) -> Floats:
 def _correlation(one: Floats, other: Floats) -> float:
     scale = float(np.sqrt(np.square(one).sum() * np.square(other).sum()))
     return float((one * other).sum()) / (scale + 1e-6)
+
+
+@cache
+def _sides(num: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The widths that sides may have, and for each which of ``num`` steps lie within them."""
+    widths = np.arange(MIN_EDGE_CELLS, int(MAX_EDGE_SHARE * (num + 1)) + 1)
+    steps = np.arange(num)
+    is_side = (steps < widths[:, None] - 2) | (steps >= num - widths[:, None] + 2)
+    return widths, is_side
 
 
 @cache

@@ -124,7 +124,9 @@ def _pair(low: Floats, high: Floats, flat_levels: float) -> slice | None:
     both = min(first.cells, last.cells) > 0 and min(first.sharp, last.sharp) >= EDGE_CELLS
     alike = both and bool(np.abs(first.colour_C - last.colour_C).max() <= FLAT_LEVELS)
     is_pair = alike and abs(first.cells - last.cells) <= MAX_UNEVEN
-    before, after = (edge.cells if is_pair or _may_stand_alone(edge) else 0 for edge in (first, last))
+    before, after = (
+        edge.cells if is_pair or _may_stand_alone(edge) else 0 for edge in (first, last)
+    )
     return slice(before, len(low) - after)
 
 
@@ -135,10 +137,17 @@ def _may_stand_alone(edge: _Edge) -> bool:
 def _edge(low: Floats, high: Floats, flat_levels: float) -> _Edge:
     """The bar before the first line that is not of the outermost line's colour."""
     colour_C = np.median((low[0] + high[0]) / 2, axis=0)
+    outermost = np.maximum(high[0] - colour_C, colour_C - low[0]).max(axis=1)
+    if (outermost <= flat_levels).mean() < FLAT_CELLS:
+        return _Edge(cells=0, colour_C=colour_C, sharp=0.0)  # as most pictures are
     differs = np.maximum(high - colour_C, colour_C - low).max(axis=2)
     is_bar = (differs <= flat_levels).mean(axis=1) >= FLAT_CELLS
     cells = len(low) if is_bar.all() else int(is_bar.argmin())
     # The line that follows may lie half on the bar: the one after it counts, too.
     after = differs[cells : cells + 2]
-    sharp = float((after > EDGE_LEVELS + flat_levels - FLAT_LEVELS).any(axis=0).mean()) if len(after) else 0.0
+    sharp = (
+        float((after > EDGE_LEVELS + flat_levels - FLAT_LEVELS).any(axis=0).mean())
+        if len(after)
+        else 0.0
+    )
     return _Edge(cells=cells, colour_C=colour_C, sharp=sharp)

@@ -134,7 +134,7 @@ class _Walk:
         self._clock = Clock(container, stream)
         self._gauge, self._shots, self._combs = PictureGauge(), ShotDetector(), CombGauge()
         self._converter: Converter | None = None
-        self._shape: Shape | None = None
+        self._shape: Shape = (0, 0, Fraction(1), Orientation())
         self._stereo_layout, self._projection = "mono", "flat"
         self._last = self._end = Fraction(0)
         self._max_gap = Fraction(0)
@@ -153,11 +153,8 @@ class _Walk:
         self._num_frames += 1
         self._num_interlaced += frame.interlaced_frame
         self._combs.push(frame)
-        shape = _shape_of(frame, self._stream)
-        self._num_size_changes += shape != self._shape
-        self._shape = shape
-        self._stereo_layout = stereo_layout_of(frame) or self._stereo_layout
-        self._projection = projection_of(frame) or self._projection
+        if frame.key_frame or (frame.width, frame.height) != self._shape[:2]:
+            self._look_at_shape(frame)
         self._end = max(self._end, seconds + self._clock.duration_of(frame))
         if seconds < self._last:
             self._num_jumps += 1
@@ -165,6 +162,14 @@ class _Walk:
             self._max_gap = max(self._max_gap, seconds - self._last)
             self._look(frame, float(seconds))
         self._last = seconds
+
+    def _look_at_shape(self, frame: av.VideoFrame) -> None:
+        """What streams say at key frames only."""
+        shape = _shape_of(frame, self._stream)
+        self._num_size_changes += shape != self._shape
+        self._shape = shape
+        self._stereo_layout = stereo_layout_of(frame) or self._stereo_layout
+        self._projection = projection_of(frame) or self._projection
 
     def result(self) -> dict[str, Any]:
         """The fields of ``MeasuredRecord`` that content decides."""

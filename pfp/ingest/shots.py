@@ -25,7 +25,7 @@ from typing import Final, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from pfp.ingest.wipes import correlation, find_wipe
+from pfp.ingest.wipes import correlation, find_wipe, may_be_wiped
 
 GRID: Final = 16  # pictures are averaged to GRID x GRID cells: noise and small motion vanish
 
@@ -54,7 +54,7 @@ GRADUAL_SAMPLE_SECONDS: Final = 0.08
 # Samples on each side, and every which one is taken: from 0.16 s to 2.4 s on each side.
 GRADUAL_WINDOWS: Final = ((2, 1), (3, 1), (5, 1), (7, 1), (12, 1), (9, 2), (12, 2), (10, 3))
 WIPE_WINDOWS: Final = ((13, 1), (25, 1), (23, 2))  # samples in all, and every which one
-WIPE_EVERY_SAMPLES: Final = 3
+WIPE_EVERY_SAMPLES: Final = 4
 GRADUAL_LEVELS: Final = 32.0  # from picture to picture
 FADE_LEVELS: Final = 12.0  # from or to black or white: dark scenes fade too
 # Mean distance from the line as a share of its length, on the way and in the still pictures around.
@@ -125,34 +125,40 @@ class ShotDetector:
         self._last_N: npt.NDArray[np.float32] | None = None
         self._num_repeats = 0
         size = max(2 * half * stride + 1 for half, stride in GRADUAL_WINDOWS)
-        self._window: deque[tuple[float, npt.NDArray[np.float32]]] = deque(maxlen=size)
+        # Time, picture, and whether it is flat.
+        self._window: deque[tuple[float, npt.NDArray[np.float32], bool]] = deque(maxlen=size)
         self._num_samples = 0
         self._gradual: list[Boundary] = []
         self._wipes: list[Boundary] = []
         self._flashes = _Flashes()
         self._first_lit: float | None = None
-        self._empty_since: float | None = None
+        self._last_lit = 0.0
         self._last_seconds = 0.0
 
     def push(self, seconds: float, picture_HWC: npt.NDArray[np.uint8]) -> None:
         """Add the picture shown from ``seconds`` on: uint8 RGB, H and W multiples of ``GRID``."""
         picture_N = _cells(picture_HWC)
-        self._note_light(seconds, picture_N)
         self._last_seconds = seconds
         if self._last_N is None:
             self._last_N = picture_N
         else:
             self._step(seconds, self._last_N, picture_N)
         if not self._window or seconds - self._window[-1][0] >= GRADUAL_SAMPLE_SECONDS - 1e-3:
-            self._window.append((seconds, picture_N))
+            is_flat = float(picture_N.std()) < FLAT_LEVELS
+            self._window.append((seconds, picture_N, is_flat))
             self._num_samples += 1
+            if not is_flat:
+                self._first_lit = seconds if self._first_lit is None else self._first_lit
+                self._last_lit = seconds
             self._look_for_gradual()
             if self._num_samples % WIPE_EVERY_SAMPLES == 0:
                 self._look_for_wipes()
 
     def boundaries(self) -> list[Boundary]:
         """All boundaries so far, in order, at least ``MIN_SHOT_SECONDS`` apart."""
-        cuts = [cut for cut in find_cuts(self._flashes.without(self._steps)) if self._is_inside(cut)]
+        cuts = [
+            cut for cut in find_cuts(self._flashes.without(self._steps)) if self._is_inside(cut)
+        ]
         fades = [fade for fade in self._gradual if self._is_inside(fade)]
         gradual = _strongest([*_join_fades(_strongest(fades)), *_strongest(self._wipes)])
         gradual = [
@@ -200,15 +206,6 @@ class ShotDetector:
             self._flashes.watch(seconds, last_N, picture_N)
         self._last_N = picture_N
 
-    def _note_light(self, seconds: float, picture_N: npt.NDArray[np.float32]) -> None:
-        """Remember when the first picture came that is not of one colour, and when the last went."""
-        if float(picture_N.std()) < FLAT_LEVELS:
-            self._empty_since = seconds if self._empty_since is None else self._empty_since
-            return
-        self._empty_since = None
-        if self._first_lit is None:
-            self._first_lit = seconds
-
     def _is_inside(self, boundary: Boundary) -> bool:
         """Whether there are pictures on both sides of a boundary.
 
@@ -217,11 +214,11 @@ class ShotDetector:
         reach = MAX_FADE_SECONDS if boundary.kind == "dissolve" else 0.0
         begin = min(boundary.seconds, boundary.begin_seconds) - reach
         end = max(boundary.seconds, boundary.end_seconds) + reach
-        first, last = self._first_lit or 0.0, self._empty_since
+        first, last = self._first_lit or 0.0, self._last_lit
         if 0 < first <= MAX_EMPTY_SECONDS and begin <= first:
             return False
-        is_short = last is not None and self._last_seconds - last <= MAX_EMPTY_SECONDS
-        return last is None or not is_short or end < last
+        empty_seconds = self._last_seconds - last
+        return not GRADUAL_SAMPLE_SECONDS < empty_seconds <= MAX_EMPTY_SECONDS or end < last
 
     def _samples(
         self, num: int, stride: int
@@ -236,15 +233,24 @@ class ShotDetector:
         taken = [self._window[index] for index in range(-reach, 0, stride)]
         if taken[-1][0] - taken[0][0] > 2 * reach * GRADUAL_SAMPLE_SECONDS:
             return None
-        return np.array([at for at, _ in taken]), np.stack([picture_N for _, picture_N in taken])
+        return np.array([one[0] for one in taken]), np.stack([one[1] for one in taken])
 
     def _look_for_gradual(self) -> None:
-        for half, stride in GRADUAL_WINDOWS:
-            reach = 2 * half * stride + 1
-            if len(self._window) < reach or self._num_samples % stride:
-                continue
-            # Most windows end here, before anything is stacked.
-            if not _may_be_mixed(self._window[-reach][1], self._window[-1][1]):
+        windows = [
+            (half, stride)
+            for half, stride in GRADUAL_WINDOWS
+            if 2 * half * stride < len(self._window)
+            and self._num_samples % _every(half, stride) == 0
+        ]
+        if not windows:
+            return
+        firsts = [self._window[-2 * half * stride - 1] for half, stride in windows]
+        _, last_N, is_flat = self._window[-1]
+        least = np.array([FADE_LEVELS if is_flat or one[2] else GRADUAL_LEVELS for one in firsts])
+        # Most windows end here, before anything is stacked.
+        are_far = _are_far([one[1] for one in firsts], last_N, least)
+        for (half, stride), is_far in zip(windows, are_far, strict=True):
+            if not is_far:
                 continue
             samples = self._samples(2 * half + 1, stride)
             boundary = None if samples is None else find_mixture(*samples)
@@ -253,6 +259,11 @@ class ShotDetector:
 
     def _look_for_wipes(self) -> None:
         for num, stride in WIPE_WINDOWS:
+            reach = (num - 1) * stride + 1
+            if len(self._window) < reach:
+                return
+            if not may_be_wiped(self._window[-reach][1], self._window[-1][1]):
+                continue
             samples = self._samples(num, stride)
             middle = None if samples is None else find_wipe(*samples)
             if samples is not None and middle is not None:
@@ -472,8 +483,26 @@ def _bend(seconds_T: npt.NDArray[np.float64], share_T: npt.NDArray[np.float32]) 
     """The largest distance of shares from the straight line in time that fits them best."""
     if len(share_T) < 3:
         return 0.0
-    line = np.polynomial.Polynomial.fit(seconds_T, share_T, 1)
-    return float(np.abs(line(seconds_T) - share_T).max())
+    time, share = seconds_T - seconds_T.mean(), share_T - share_T.mean()
+    slope = float(time @ share) / float(time @ time)
+    return float(np.abs(slope * time - share).max())
+
+
+def _every(half: int, stride: int) -> int:
+    """How many samples pass between two looks through a window: long ones see much the same."""
+    return 3 if stride > 1 else 2 if half >= 7 else 1
+
+
+def _are_far(
+    firsts: list[npt.NDArray[np.float32]],
+    last_N: npt.NDArray[np.float32],
+    least_levels: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Whether pictures differ from the last one by so much, and all over."""
+    ways = np.abs(np.stack(firsts) - last_N)
+    lengths = ways.mean(axis=1)
+    squares = np.einsum("wn,wn->w", ways, ways) / last_N.size
+    return (lengths >= least_levels) & (lengths >= GRADUAL_MIN_SPREAD * np.sqrt(squares))
 
 
 def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:

@@ -38,11 +38,11 @@ Floats = npt.NDArray[np.float32]
 def find_wipe(seconds_T: npt.NDArray[np.float64], pictures_TN: Floats) -> float | None:
     """When half of the picture has been wiped, if the first picture is wiped by the last.
 
+    To be asked where ``may_be_wiped`` holds.
+
     pictures_TN: cells of a square grid, flat: row by row, in each its colours, in each its cells.
     """
     old_N, new_N = pictures_TN[0], pictures_TN[-1]
-    if not _may_be_wiped(old_N, new_N):
-        return None
     change_N = new_N - old_N
     done_TK = _by_cell((pictures_TN - old_N) * change_N)
     whole_K = _by_cell(np.square(change_N)[None])[0]
@@ -54,7 +54,7 @@ def find_wipe(seconds_T: npt.NDArray[np.float64], pictures_TN: Floats) -> float 
     return None
 
 
-def _may_be_wiped(old_N: Floats, new_N: Floats) -> bool:
+def may_be_wiped(old_N: Floats, new_N: Floats) -> bool:
     """Whether two pictures differ all over, as two shots do."""
     change_N = np.abs(new_N - old_N)
     if float(change_N.mean()) < MIN_LEVELS:

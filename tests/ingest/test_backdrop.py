@@ -19,11 +19,11 @@ CLIPS = ("dog_leash_play.mp4", "tears_of_steel_battle_40s.mp4", "highway_dashcam
 
 
 def backdrop_fraction(pictures: list[Image.Image]) -> float:
-    """What the gauge makes of pictures that come twice a second."""
+    """What the gauge makes of pictures that come once a second."""
     gauge = BackdropGauge()
     for index, picture in enumerate(pictures):
         small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
-        gauge.push(index / 2, np.asarray(small.convert("RGB")))
+        gauge.push(index, np.asarray(small.convert("RGB")))
     return gauge.result()
 
 
@@ -45,9 +45,7 @@ def pasted(
 def frames(shared_clips: Path) -> list[npt.NDArray[np.uint8]]:
     """Six frames of each of three real clips."""
     return [
-        read_frames(
-            shared_clips / "dev" / name, fps=2, height=HEIGHT, width=WIDTH, num_frames=6
-        )
+        read_frames(shared_clips / "dev" / name, fps=2, height=HEIGHT, width=WIDTH, num_frames=6)
         for name in CLIPS
     ]
 

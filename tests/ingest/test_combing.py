@@ -88,7 +88,9 @@ def test_every_pixel_format_is_looked_at(form: str) -> None:
     assert [1, 0] == [combed(fields(frames), form), combed(frames[:80], form)]
 
 
-@pytest.mark.parametrize("size", [(1080, 1920), (480, 720), (241, 427), (96, 160), (24, 14), (3, 5)])
+@pytest.mark.parametrize(
+    "size", [(1080, 1920), (480, 720), (241, 427), (96, 160), (24, 14), (3, 5)]
+)
 def test_whole_pictures_of_any_size_are_not_combed(size: tuple[int, int]) -> None:
     """Nor does a size break anything."""
     assert 0 == combed(moving(36, *size))
@@ -228,7 +230,8 @@ def test_real_and_drawn_clips_are_told(shared_clips: Path) -> None:
         ("hostile/interlaced_bff_mpeg2.mpg", True),
     )
     found = {
-        name: measure_video(path_to_uri(shared_clips / name))["combed_fraction"] for name, _ in names
+        name: measure_video(path_to_uri(shared_clips / name))["combed_fraction"]
+        for name, _ in names
     }
 
     assert dict(names) == {name: share > 0.1 for name, share in found.items()}

@@ -131,7 +131,9 @@ def test_a_link_that_was_not_fetched_is_dropped_with_the_cure(tmp_path: Path, gu
 
     record = measure(path_to_uri(link), 23, guard, MeasureSettings())
 
-    detail = f"{link} is a link whose target is not here (../.git/annex/objects/x): git annex get it"
+    detail = (
+        f"{link} is a link whose target is not here (../.git/annex/objects/x): git annex get it"
+    )
     assert Dropped(reason="link_without_target", detail=detail) == record.verdict
     assert record.size_bytes is None
     assert record.video_sha256 is None

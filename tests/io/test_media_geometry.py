@@ -180,9 +180,7 @@ def test_mp4_tells_its_projection(tmp_path: Path, kind: bytes, name: str) -> Non
 
 def test_matroska_tells_its_projection(tmp_path: Path) -> None:
     """Its Projection element."""
-    path = with_element(
-        drawn(tmp_path / "a.mkv"), element(0x7670, element(0x7671, b"\x01"))
-    )
+    path = with_element(drawn(tmp_path / "a.mkv"), element(0x7670, element(0x7671, b"\x01")))
 
     assert "equirectangular" == measured(path, "projection")
 

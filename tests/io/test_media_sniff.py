@@ -110,7 +110,10 @@ TEXTS = {
     "coloured by a terminal": b"\x1b[31merror\x1b[0m: 404\n",
 }
 OTHERS: dict[str, tuple[bytes, str]] = {
-    "a JSON object": (json.dumps({"caption": "né"}, ensure_ascii=False).encode(), "text file (JSON"),
+    "a JSON object": (
+        json.dumps({"caption": "né"}, ensure_ascii=False).encode(),
+        "text file (JSON",
+    ),
     "a JSON list": (b"[1, 2]", "a text file (JSON"),
     "JSON in UTF-16": (json.dumps({"a": 1}).encode("utf-16"), "a text file (JSON"),
     "tar, ustar": (tar(tarfile.USTAR_FORMAT), "a tar archive: unpack it"),
@@ -151,9 +154,15 @@ OTHERS: dict[str, tuple[bytes, str]] = {
     "SubRip": ("\ufeff1\r\n00:00:01,000 --> 00:00:04,000\r\nÄh\r\n".encode(), "a subtitle file"),
     "ASS": (b"[Script Info]\nTitle: x\n", "a subtitle file"),
     "MicroDVD": (b"{10}{50}Hello\n", "a subtitle file"),
-    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        "git lfs pull",
+    ),
     "git-annex": (b"/annex/objects/SHA256E-s123--abc.mp4\n", "git annex get"),
-    "git-annex link as a file": (b"../.git/annex/objects/k/v/SHA256E-s1--a/SHA256E-s1--a", "annex get"),
+    "git-annex link as a file": (
+        b"../.git/annex/objects/k/v/SHA256E-s1--a/SHA256E-s1--a",
+        "annex get",
+    ),
     "DVC": (b"outs:\n- md5: 1f\n  size: 12\n  path: a.mp4\n", "a DVC pointer: run dvc pull"),
     "DVC with a digest first": (b"md5: 1f\nframe: 1\nouts:\n- path: a.mp4\n", "run dvc pull"),
     "zeros": (bytes(20_000), "a file of zeros"),
@@ -165,7 +174,12 @@ OTHERS: dict[str, tuple[bytes, str]] = {
     "a few random bytes": (RANDOM[:50], "no format that pfp knows"),
 }
 for number in range(2, 6):
-    for kind, value in (("dict", {"a": 1}), ("list", [1, 2]), ("array", np.zeros(3)), ("text", "x")):
+    for kind, value in (
+        ("dict", {"a": 1}),
+        ("list", [1, 2]),
+        ("array", np.zeros(3)),
+        ("text", "x"),
+    ):
         OTHERS[f"pickle {number} of a {kind}"] = (pickle.dumps(value, number), "a Python pickle")
 PICTURES = {
     **{form: picture(form) for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO")},

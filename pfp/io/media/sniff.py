@@ -143,10 +143,15 @@ _PICKLE: Final = re.compile(
 _NETPBM: Final = re.compile(rb"P[1-7Ff]\s+(#[^\n]*\s+|WIDTH )?\d")
 _SAFETENSORS: Final = re.compile(rb'.{6}\x00\x00\{\s*"', re.DOTALL)
 _ICON: Final = re.compile(rb"\x00\x00[\x01\x02]\x00[\x01-\x40]\x00..[\x00-\x10]\x00", re.DOTALL)
-_BMP: Final = re.compile(rb"BM.{4}\x00\x00\x00\x00.{2}\x00\x00[\x0c\x28\x38\x40\x6c\x7c]", re.DOTALL)
+_BMP: Final = re.compile(
+    rb"BM.{4}\x00\x00\x00\x00.{2}\x00\x00[\x0c\x28\x38\x40\x6c\x7c]", re.DOTALL
+)
 _ZIPPED: Final = (
     (re.compile(rb"mimetype\s*application/epub|mimetypeapplication/epub"), "an e-book"),
-    (re.compile(rb"\[Content_Types\]\.xml|_rels/|word/|xl/|ppt/|docProps/|mimetype"), "an Office document"),
+    (
+        re.compile(rb"\[Content_Types\]\.xml|_rels/|word/|xl/|ppt/|docProps/|mimetype"),
+        "an Office document",
+    ),
     (re.compile(rb"[^/]*\.npy"), "a NumPy archive (npz): write its frames as a video"),
     (re.compile(rb"[^/]+/(data\.pkl|byteorder|version)|data\.pkl"), "a PyTorch file"),
 )
