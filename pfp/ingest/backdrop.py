@@ -1,7 +1,6 @@
-"""A picture pasted over an enlarged, blurred copy of itself, as upright videos are put into wide
-ones: the sides are filler, though no bar of one colour.
+"""A picture over an enlarged, blurred copy of itself, as upright videos are put into wide ones.
 
-Such a picture has two straight seams at the same distance from both edges, sides without detail,
+The sides are filler, though no bar of one colour. Such a picture has two straight seams at the same distance from both edges, sides without detail,
 and sides that look like the middle enlarged. A subject in front of a background out of focus has
 no seams, and its sides are another part of the scene.
 

@@ -322,16 +322,6 @@ def test_a_strobe_is_no_boundary() -> None:
     assert [] == boundaries(frames)
 
 
-def test_a_flash_does_not_hide_a_cut() -> None:
-    """Another scene comes after it."""
-    frames = np.concatenate([scene(1), np.full((2, 64, 64, 3), 250, np.uint8), scene(2)])
-
-    ((found, kind),) = boundaries(frames)
-
-    assert "cut" == kind
-    assert found == pytest.approx(2.05, abs=0.05)
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

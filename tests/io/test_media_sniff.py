@@ -19,18 +19,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.feather as feather
-import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pyarrow import feather, orc
 
 from pfp.errors import PermanentError
 from pfp.io.media import RejectedVideo, iter_stored, probe, read_frames
 from pfp.io.media.sniff import SNIFF_BYTES, sniff
 
 FRENCH = "Un œuf à la coque, très chaud ; déjà vu. Ça va ?\n"
-CHINESE = "一只猫坐在窗边。外面下着雨，\n"
+CHINESE = "一只猫坐在窗边。外面下着雨。\n"
 
 
 def tar(form: int, *, old: bool = False) -> bytes:
@@ -87,7 +86,7 @@ def windows_program() -> bytes:
 
 
 TABLE = pa.table({"name": ["a", "b"], "seconds": [1.0, 2.0]})
-RANDOM = random.Random(7).randbytes(100_000)  # noqa: S311 - bytes of no meaning
+RANDOM = random.Random(7).randbytes(100_000)
 
 TEXTS = {
     "ascii": b"hello there\n",
@@ -285,7 +284,7 @@ def test_every_reader_says_the_same(tmp_path: Path) -> None:
 
 def test_random_bytes_are_no_known_format() -> None:
     """Of 2,000 files none is taken for something that it is not."""
-    rng = random.Random(0)  # noqa: S311
+    rng = random.Random(0)
     found = [sniff(rng.randbytes(rng.choice((64, 512, SNIFF_BYTES)))) for _ in range(2000)]
 
     assert [None] * 2000 == found

@@ -19,7 +19,7 @@ _CURES: Final = (
 def missing_target(path: str | os.PathLike[str]) -> str | None:
     """What a link is whose target is not here, and the cure; None for whatever else it may be."""
     try:
-        target = os.readlink(path)
+        target = os.readlink(path)  # noqa: PTH115 - a path may hold what Path refuses
     except (OSError, ValueError):
         return None  # no link
     try:
