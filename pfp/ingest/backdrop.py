@@ -1,8 +1,9 @@
 """A picture over an enlarged, blurred copy of itself, as upright videos are put into wide ones.
 
-The sides are filler, though no bar of one colour. Such a picture has two straight seams at the same distance from both edges, sides without detail,
-and sides that look like the middle enlarged. A subject in front of a background out of focus has
-no seams, and its sides are another part of the scene.
+The sides are filler, though no bar of one colour. Such a picture has two straight seams at the same
+distance from both edges, sides without detail, and sides that look like the middle enlarged. A
+subject in front of a background out of focus has no seams, and its sides are another part of the
+scene.
 
 Axes: H height, W width, C colour, S columns of the sides. Pictures are square, SIDE cells a side.
 """
@@ -156,4 +157,5 @@ def _enlarging(side: int, cells: int) -> Floats:
     enlarging[np.arange(side), below + 1] = at - below
     places = np.arange(side)
     blur = np.exp(-np.square((places[:, None] - places) / _BLUR_CELLS) / 2)
-    return (blur / blur.sum(axis=1, keepdims=True) @ enlarging).astype(np.float32)
+    both = blur / blur.sum(axis=1, keepdims=True) @ enlarging
+    return np.asarray(both, np.float32)

@@ -109,7 +109,7 @@ def bar_share(
         return None
     rows = _pair(low[:, columns], high[:, columns], flat_levels) or rows
     height, width = low.shape[:2]
-    return 1 - (rows.stop - rows.start) / height * (columns.stop - columns.start) / width
+    return float(1 - (rows.stop - rows.start) / height * (columns.stop - columns.start) / width)
 
 
 def _turned(picture_HWC: Floats) -> Floats:

@@ -502,7 +502,8 @@ def _are_far(
     ways = np.abs(np.stack(firsts) - last_N)
     lengths = ways.mean(axis=1)
     squares = np.einsum("wn,wn->w", ways, ways) / last_N.size
-    return (lengths >= least_levels) & (lengths >= GRADUAL_MIN_SPREAD * np.sqrt(squares))
+    is_spread = lengths >= GRADUAL_MIN_SPREAD * np.sqrt(squares)
+    return np.asarray((lengths >= least_levels) & is_spread, np.bool_)
 
 
 def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:

@@ -1,4 +1,4 @@
-"""From a decoded frame to upright 8-bit RGB: alpha, rotation, sample aspect, matrix, range, scaling.
+"""From a decoded frame to upright 8-bit RGB: alpha, turn, sample aspect, matrix, range, size.
 
 Axes: T time, H height, W width, C colour (R, G, B).
 """
