@@ -83,12 +83,14 @@ class CombGauge:
     def _luma_of(self, frame: av.VideoFrame) -> tuple[npt.NDArray[np.unsignedinteger], int]:
         """The luma plane as it lies in memory, (H, W), and by how many bits it exceeds eight."""
         bits = frame.format.components[0].bits
-        is_planar = frame.format.is_planar and not frame.format.is_rgb and len(frame.planes) > 1
-        if not (is_planar or frame.format.name.startswith("gray")) or frame.format.is_big_endian:
+        # Of these names the first plane is luma, in the low bits.
+        is_plain = frame.format.name.startswith(("yuv", "nv", "gray"))
+        is_packed = frame.format.name.startswith("yuv") and not frame.format.is_planar
+        if not is_plain or is_packed or frame.format.is_big_endian:
             frame, bits = self._grey.reformat(frame, format="gray"), 8
         plane = frame.planes[0]
-        kind = np.uint8 if bits == 8 else np.dtype("<u2")
-        stored = np.frombuffer(plane, kind).reshape(plane.height, -1)
+        kind: np.dtype[np.unsignedinteger] = np.dtype("u1" if bits == 8 else "<u2")
+        stored = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
         return stored[:, : frame.width], bits - 8
 
 
@@ -129,4 +131,4 @@ def _misfit(
 ) -> npt.NDArray[np.float64]:
     """How badly lines fit between others, summed over moving pixels; one number per parity."""
     misfit = np.abs(around - 2 * lines[:, 1:3])
-    return (misfit * moving).sum(axis=(0, 2), dtype=np.float64)
+    return np.asarray((misfit * moving).sum(axis=(0, 2)), np.float64)

@@ -38,14 +38,15 @@ def over_black(
 
     matrix, color_range: of ``frame``.
     """
-    rgba_HWC: npt.NDArray[np.uint8] = reformatter.reformat(
+    rgba = reformatter.reformat(
         frame,
         format="rgba",
         src_colorspace=matrix,
         src_color_range=color_range,
         dst_color_range=ColorRange.JPEG,
         threads=1,
-    ).to_ndarray()
+    )
+    rgba_HWC: npt.NDArray[np.uint8] = rgba.to_ndarray().astype(np.uint8, copy=False)
     alpha_HW1 = rgba_HWC[:, :, 3:].astype(np.uint32)
     # Division by 255, rounded, as PIL's alpha_composite does it.
     product_HWC = rgba_HWC[:, :, :3] * alpha_HW1 + 128
