@@ -23,7 +23,7 @@ MAX_CORRELATION: Final = 0.75
 MIN_CHANGED: Final = 0.6  # of the cells, by CHANGED_LEVELS
 CHANGED_LEVELS: Final = 8.0
 
-MIN_STEADY: Final = 0.9  # correlation of the moments with the strips' places
+MIN_STEADY: Final = 0.95  # correlation of the moments with the strips' places
 MIN_SECONDS: Final = 0.2  # from the first strip to the last; less is a cut
 MIN_MOMENTS: Final = 4  # at which strips turn
 # Mean distance of the strips' shares from 0 before their moment and from 1 after it.
