@@ -241,6 +241,20 @@ class TestGemini:
         assert (first.kept, first.failed, first.reasons) == (2, 1, {"RetryableError": 1})
         assert (second.kept, second.reused, second.computed) == (3, 2, 1)
 
+    def test_answer_without_a_word_is_no_failure_for_good(
+        self, run_directory: Path, server: GeminiServer
+    ) -> None:
+        """An empty answer with STOP costs its row now; the next run asks again."""
+        good = server.replies[0]
+        server.script(good, answer("", tokens={"TEXT": 300, "VIDEO": 4 * 70}), good)
+        config = self._config(server, max_concurrency=1)
+
+        first = _run(run_directory, config)
+        second = _run(run_directory, config)
+
+        assert (first.kept, first.failed, first.reasons) == (2, 1, {"Unfinished": 1})
+        assert (second.kept, second.reused, second.computed) == (3, 2, 1)
+
     def test_missing_key_stops_the_stage_before_any_work(
         self, run_directory: Path, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
