@@ -1,0 +1,48 @@
+"""Whether a caption stops in the middle of a sentence: told from how it ends, in many languages.
+
+A missing full stop says nothing: many good captions have none. A last word that needs another one
+("towards the") says that the rest was cut off; a comma or an open bracket at the end suggests it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final
+
+from pfp.caption.word_files import lines_of
+
+_LAST_WORD: Final = re.compile(r"(?:^|(?<=[\s\u2019'(\u201c\"]))([^\W\d_]+)(?:\s*(?:\.\.\.|\u2026|-|\u2013|\u2014|,))?\s*\Z")
+_OPEN_END: Final = re.compile(r"[,:;(\[{\u3001\uff0c\uff1a\uff1b\u060c\u2013\u2014]\s*\Z|\s-\s*\Z")
+_WEAK: Final = re.compile(
+    r"\b(?:a|with|of|from|into|towards?|between|beneath|beside|onto|upon|while|his|their|its|my|your"
+    r"|which|who|than|is|are|was|were|has|very|mit|von|f\u00fcr|avec|pour|con|para|di|per|\u0441\u043e)\Z"
+)
+_NO_SPACES: Final = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]([\u3092\u3078])\s*\Z")
+_PAIRS: Final = ("()", "[]", "\u300c\u300d", "\uff08\uff09")
+
+
+def cut_off_word(text: str) -> str | None:
+    """The last word of a caption that cannot be the last word of a sentence, or None."""
+    match = _LAST_WORD.search(text[-80:])
+    if match is not None and match[1].islower() and match[1] in _words():
+        return match[1]
+    match = _NO_SPACES.search(text[-10:])
+    return None if match is None else match[1]
+
+
+def open_end(text: str) -> str | None:
+    """What suggests that a caption was cut off, in words, or None."""
+    if match := _OPEN_END.search(text[-20:]):
+        return f"it ends with {match[0].strip()!r}"
+    if match := _WEAK.search(text[-20:]):
+        return f"its last word is {match[0]!r}"
+    for begin, end in _PAIRS:
+        if text.count(begin) > text.count(end):
+            return f"a {begin!r} stays open"
+    return None
+
+
+@cache
+def _words() -> frozenset[str]:
+    return frozenset(word for line in lines_of("endings") for word in line.split())
