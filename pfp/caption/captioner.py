@@ -16,7 +16,7 @@ from pfp.caption.validate import (
     Violation,
     check_storyboard,
 )
-from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.io.digests import sha256_json
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
 from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
@@ -27,6 +27,7 @@ FINISH_ERRORS: Final = {
     Finish.UNFINISHED: ("Unfinished", True),
     Finish.UNSEEN: ("VideoNotSeen", False),
 }
+NOTICE: Final = ": notice: "  # in ``repair_ops``: nothing was repaired, but a person should look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,9 @@ class Captioner:
         for may_ask_again in (backend.generative, False):
             try:
                 answer = backend.ask(question)
+            except Rejected as error:  # understood, and no other backend may stand in for it
+                verdict = Dropped(reason=error.reason, detail=error.message)
+                return _Trouble(verdict=verdict, final=True)
             except PermanentError as error:
                 return _Trouble(
                     verdict=failed_verdict(error, retryable=False), final=not backend.generative
@@ -169,6 +173,7 @@ class Captioner:
             rules=rules,
         )
         if checked.storyboard is not None:
+            log.ops += [f"{backend.name}{NOTICE}{notice}" for notice in checked.notices]
             log.ops += [f"{backend.name}: {op}" for op in checked.repair_ops]
         return checked.storyboard, checked.violations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.genai import types
 
-from pfp.errors import RetryableError
+from pfp.errors import AccountError
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 from pfp.vlm.prices import cost_usd
 from pfp.vlm.tokens import tokens_per_frame, video_token_problem
@@ -142,7 +142,7 @@ def _answer(
 def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None, str | None]:
     """How the response ended: our word, the server's word, and a sentence when it went wrong.
 
-    Raises RetryableError where it is the account that was refused.
+    Raises AccountError where it is the account that was refused.
     """
     block = None if response.prompt_feedback is None else response.prompt_feedback.block_reason
     if block is not None and block != types.BlockedReason.BLOCKED_REASON_UNSPECIFIED:
@@ -159,7 +159,7 @@ def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None
     if reason in BLOCKED:
         return Finish.BLOCKED, word, f"Gemini refused to answer ({word})"
     if reason == Reason.PUP_LIMITED_DISABLED:
-        raise RetryableError(f"Gemini has limited the account ({word}); look at it, then run again")
+        raise AccountError(f"Gemini has limited the account ({word}); look at it, then run again")
     return Finish.UNFINISHED, word, f"Gemini stopped early ({word or 'no reason given'}); run again"
 
 

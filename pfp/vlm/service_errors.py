@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pfp.errors import PermanentError, RetryableError, RowError
+from pfp.errors import AccountError, PermanentError, RetryableError, RowError
 
 # A request is repeated for these and for connections that fail or time out, and for nothing else:
 # a request that was refused stays refused. From 520 on they are those of proxies.
@@ -34,7 +34,7 @@ def error_of_status(
     fills again.
     """
     if is_used_up and status in QUOTA_STATUS:
-        return RetryableError(
+        return AccountError(
             f"{service}'s quota is used up ({what}: {said}); raise it, or run again when it is full"
         )
     if status in RETRY_STATUS or status >= 500:
@@ -43,9 +43,9 @@ def error_of_status(
         return unreadable_response(service, f"{what}: {said}")
     if status in KEY_STATUS or is_key_refused:
         # Not the row's fault, and it is well again once the key is.
-        return RetryableError(f"{service} refused the key ({what}: {said}); {key_cure}")
+        return AccountError(f"{service} refused the key ({what}: {said}); {key_cure}")
     if status in ACCOUNT_STATUS or is_account_refused:
-        return RetryableError(
+        return AccountError(
             f"{service} refused the account ({what}: {said}); mend its settings, then run again"
         )
     return PermanentError(f"{service} refused the request ({what}: {said})")

@@ -1,4 +1,9 @@
-"""Storyboards that people (or other tools) left beside the videos: ``NAME.storyboard.json``."""
+"""Storyboards that people (or other tools) left beside the videos.
+
+``clip.mp4.storyboard.json`` belongs to ``clip.mp4`` by its name. ``clip.storyboard.json`` belongs
+to the one video called ``clip``; where there are two, ``clip.mp4`` and ``clip.webm``, nobody can
+tell whose it is, and neither gets it.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +12,33 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pfp.errors import InputError, PermanentError
+from pyarrow.fs import FileType
+
+from pfp.errors import InputError, PermanentError, Rejected
 from pfp.io.digests import sha256_json
-from pfp.io.filesystems import Folder
+from pfp.io.filesystems import Folder, explain_store_errors, resolve
 from pfp.io.media import uri_to_path
 from pfp.io.media.source import open_binary
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pfp.vlm.question import VideoQuestion
 
 SUFFIX: Final = ".storyboard.json"
+# What other files called like a video may be besides pictures, sound and text about it.
+VIDEO_SUFFIXES: Final = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v", ".ts"),
+    *(".mts", ".m2ts", ".m2t", ".ogv", ".ogm", ".flv", ".f4v", ".wmv", ".asf", ".y4m", ".ivf", ".obu"),
+    *(".gif", ".apng", ".3gp", ".3g2", ".mxf", ".vob", ".divx", ".dv", ".rm", ".rmvb", ".nut", ".mjpeg"),
+    *(".h264", ".264", ".h265", ".265", ".hevc", ".av1"),
+)
 MAX_SIZE_BYTES: Final = 4 << 20  # a storyboard of hours stays far below
 
 
 class SidecarBackend:
-    """Answers with the content of ``NAME.storyboard.json`` beside ``NAME.mp4``.
+    """Answers with the content of ``NAME.mp4.storyboard.json``, else ``NAME.storyboard.json``.
 
     The file is JSON: ``{"schema_version": 1, "global_caption": TEXT or null, "shots":
     [{"start_seconds": 0.0, "end_seconds": 2.5, "caption": TEXT}, ...]}``, with times counted from
@@ -42,10 +56,17 @@ class SidecarBackend:
     def ask(self, question: VideoQuestion) -> Answer:
         """The file's text, or ``Finish.ABSENT`` when there is none.
 
-        Raises PermanentError for a file that cannot be read as text.
+        Raises PermanentError for a file that cannot be read as text, and Rejected for one that
+        may as well belong to another video.
         """
-        uri = sidecar_uri(question.path)
-        content = _read(uri)
+        uri, content = named_sidecar_uri(question.path), None
+        if uri != sidecar_uri(question.path):
+            content = _read(uri)
+        if content is None:
+            uri = sidecar_uri(question.path)
+            content = _read(uri)
+            if content is not None:
+                _check_whose(question.path, _there(question.path))
         if content is None:
             problem = f"there is no {_shown(uri)}"
             return Answer(backend=self.name, model=None, finish=Finish.ABSENT, problem=problem)
@@ -64,8 +85,12 @@ class SidecarBackend:
 def sidecar_uri(video_uri: str) -> str:
     """Where the storyboard of a video lies: ``a/b.mp4`` -> ``a/b.storyboard.json``."""
     folder, slash, name = video_uri.rpartition("/")
-    stem, dot, _ = name.rpartition(".")
-    return f"{folder}{slash}{stem if dot and stem else name}{SUFFIX}"
+    return f"{folder}{slash}{_stem(name)}{SUFFIX}"
+
+
+def named_sidecar_uri(video_uri: str) -> str:
+    """Where a storyboard lies that names its video: ``a/b.mp4`` -> ``a/b.mp4.storyboard.json``."""
+    return f"{video_uri}{SUFFIX}"
 
 
 def sidecar_digests(video_uris: Iterable[str]) -> list[str | None]:
@@ -77,20 +102,91 @@ def sidecar_digests(video_uris: Iterable[str]) -> list[str | None]:
     present: dict[str, frozenset[str]] = {}
     digests: list[str | None] = []
     for video_uri in video_uris:
-        uri = sidecar_uri(video_uri)
-        folder, name = _folder_and_name(uri)
+        folder, name = _folder_and_name(named_sidecar_uri(video_uri))
         if folder not in present:
             present[folder] = _names_in(folder)
-        digests.append(_digest(uri) if name in present[folder] else None)
+        uri = sidecar_uri(video_uri)
+        if name in present[folder] and uri != named_sidecar_uri(video_uri):
+            digests.append(_digest(named_sidecar_uri(video_uri)))
+            continue
+        _, name = _folder_and_name(uri)
+        digests.append(
+            _digest(uri, whose=(video_uri, present[folder])) if name in present[folder] else None
+        )
     return digests
 
 
-def _digest(uri: str) -> str | None:
+def _digest(uri: str, whose: tuple[str, frozenset[str]] | None = None) -> str | None:
     try:
         content = _read(uri)
+        if whose is not None:
+            _check_whose(*whose)
     except PermanentError as error:
         content = str(error).encode("utf-8", "backslashreplace")
     return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _check_whose(video_uri: str, names: Collection[str]) -> None:
+    """Raise Rejected when another video beside this one has as good a claim to its storyboard.
+
+    names: of files beside the video; more than those of videos do no harm.
+    """
+    _, own = _folder_and_name(video_uri)
+    others = [
+        name
+        for name in _claimants(own)
+        if name in names and f"{name}{SUFFIX}" not in names and not _is_same(video_uri, name)
+    ]
+    stem = _stem(own)
+    if stem != own and stem in names and Path(stem).suffix.lower() in {"", *VIDEO_SUFFIXES}:
+        others.append(stem)  # the storyboard of clip.mp4.mkv names clip.mp4
+    if others:
+        both = _printable(" and ".join(sorted([own, *others])[:3]))
+        raise Rejected(
+            "storyboard_ambiguous",
+            f"{_printable(stem)}{SUFFIX} may belong to {both}; name its video in it: "
+            f"{_printable(own)}{SUFFIX}",
+        )
+
+
+def _claimants(own: str) -> list[str]:
+    """The names of other videos that a storyboard with this video's stem may belong to."""
+    stem = _stem(own)
+    cases = [(one, one.upper(), one.title()) for one in VIDEO_SUFFIXES]
+    return [name for case in cases for suffix in case if (name := f"{stem}{suffix}") != own]
+
+
+def _there(video_uri: str) -> frozenset[str]:
+    """Which of the names that decide whose a storyboard is are there, without a listing.
+
+    A folder may hold millions of files, and this is asked for each of its storyboards.
+    """
+    folder, own = _folder_and_name(video_uri)
+    names = _claimants(own)
+    names += [_stem(own), *(f"{name}{SUFFIX}" for name in names)]
+    if "://" not in folder:
+        return frozenset(name for name in names if Path(folder, name).is_file())
+    filesystem, path = resolve(folder)
+    with explain_store_errors(filesystem, folder):
+        infos = filesystem.get_file_info([f"{path}/{name}" for name in names])
+    found = zip(names, infos, strict=True)
+    return frozenset(name for name, info in found if info.type == FileType.File)
+
+
+def _is_same(video_uri: str, name: str) -> bool:
+    """Whether a name beside a local video is another one of the same file."""
+    folder, own = _folder_and_name(video_uri)
+    if "://" in folder:
+        return False
+    try:
+        return os.path.samefile(Path(folder, own), Path(folder, name))
+    except OSError:
+        return False
+
+
+def _stem(name: str) -> str:
+    stem, dot, _ = name.rpartition(".")
+    return stem if dot and stem else name
 
 
 def _folder_and_name(uri: str) -> tuple[str, str]:
@@ -127,4 +223,8 @@ def _read(uri: str) -> bytes | None:
 
 
 def _shown(uri: str) -> str:
-    return uri.rpartition("/")[2].encode("utf-8", "backslashreplace").decode()
+    return _printable(uri.rpartition("/")[2])
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pfp.caption import Captioner, caption_clip, load_prompt
+from pfp.caption import NOTICE, Captioner, caption_clip, load_prompt
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
+from pfp.io.tables import read_table
 from pfp.runtime import Resources, Stage, map_rows
 from pfp.schema import Failed, StoryboardRecord
 from pfp.vlm import BACKENDS, Backend, load_backend
@@ -39,6 +41,7 @@ def caption_stage(config: CaptionConfig) -> Stage:
         fingerprint=sha256_json([captioner.fingerprint, config.max_span_seconds]),
         resources=Resources(batch_size=config.batch_size, num_workers=config.num_workers),
         on_error=failed_storyboard,
+        count_noticed=count_noticed,
     )
 
 
@@ -75,6 +78,15 @@ class CaptionWorker:
     def _caption(self, row: Mapping[str, Any]) -> StoryboardRecord:
         clip = caption_clip(row, max_span_seconds=self._config.max_span_seconds)
         return self._captioner.caption(clip)
+
+
+def count_noticed(directory: str) -> int:
+    """The kept rows of a storyboards table that have a notice among their ``repair_ops``."""
+    kept = pc.field("verdict", "kind") == "kept"
+    table = read_table(directory, StoryboardRecord, columns=["repair_ops"], filter=kept)
+    ops = table["repair_ops"]
+    has_notice = pc.match_substring(pc.list_flatten(ops), NOTICE)
+    return len(pc.unique(pc.list_parent_indices(ops).filter(has_notice)))
 
 
 def failed_storyboard(row: Mapping[str, Any], verdict: Failed) -> StoryboardRecord:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pfp.cli.main import main as pfp_main
 from pfp.cli.settings import with_settings
 from pfp.errors import ConfigError, NothingUsable
 from pfp.io.media import path_to_uri, write_video
@@ -146,6 +147,41 @@ class TestDemo:
             threshold=0.5,
         )
 
+    def test_storyboard_of_two_videos_costs_their_rows(self, run_directory: Path) -> None:
+        """Neither gets it, nobody else is asked, and both say what to call it; naming it cures."""
+        _write_storyboard(run_directory, "green", "A lawn.")
+        folder = run_directory.parent / "videos"
+        shutil.copy(folder / "green.mp4", folder / "green.mkv")
+
+        report = _run(run_directory, demo())
+
+        assert report.reasons == {"storyboard_ambiguous": 1}
+        verdict = _rows(run_directory)["green"].verdict
+        assert verdict == Dropped(
+            reason="storyboard_ambiguous",
+            detail="green.storyboard.json may belong to green.mkv and green.mp4; name its video "
+            "in it: green.mp4.storyboard.json",
+        )
+        (folder / "green.storyboard.json").rename(folder / "green.mp4.storyboard.json")
+        assert _run(run_directory, demo()).kept == 3
+        assert _rows(run_directory)["green"].shots[0]["caption"] == "A lawn."
+
+    def test_notice_is_in_the_row_and_counted(
+        self, run_directory: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What may be cut off is kept, and said in the report, the summary and the clip's story."""
+        _write_storyboard(run_directory, "green", "A lawn, and behind it,")
+
+        report = _run(run_directory, demo())
+
+        assert (report.kept, report.noticed) == (3, 1)
+        assert "3 kept, 0 dropped, 0 failed, 1 kept with a notice (pfp why)" in report.line()
+        summary = json.loads((run_directory / "summary.json").read_text())
+        assert summary["stages"]["caption"]["noticed"] == 1
+        assert pfp_main(["why", "green", "--run", str(run_directory)]) == 0
+        told = "sidecar: notice: caption 1 may be cut off: it ends with ','"
+        assert told in capsys.readouterr().out
+
     def test_video_that_is_gone_costs_its_row_only(self, run_directory: Path) -> None:
         """The reason is in the row."""
         (run_directory.parent / "videos/red.mp4").unlink()
@@ -254,6 +290,20 @@ class TestGemini:
 
         assert (first.kept, first.failed, first.reasons) == (2, 1, {"Unfinished": 1})
         assert (second.kept, second.reused, second.computed) == (3, 2, 1)
+
+    def test_quota_of_the_day_is_tried_again_by_any_later_run(
+        self, run_directory: Path, server: GeminiServer
+    ) -> None:
+        """However many runs it takes: the rows were not tried, so no attempt counts."""
+        good = server.replies[0]
+        server.script(error(429, "RESOURCE_EXHAUSTED", "Quota exceeded: 20 requests per day"))
+        config = self._config(server, max_concurrency=1)
+
+        reports = [_run(run_directory, config) for _ in range(4)]
+        server.script(good)
+
+        assert [report.reasons for report in reports] == [{"AccountError": 3}] * 4
+        assert _run(run_directory, config).kept == 3
 
     def test_missing_key_stops_the_stage_before_any_work(
         self, run_directory: Path, server: GeminiServer, monkeypatch: pytest.MonkeyPatch

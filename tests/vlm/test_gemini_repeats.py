@@ -189,7 +189,7 @@ REASONS = {
         *("UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
         *("IMAGE_OTHER", "NO_IMAGE"),
     ],
-    ("RetryableError", 1): ["PUP_LIMITED_DISABLED"],  # the account, not the row
+    ("AccountError", 1): ["PUP_LIMITED_DISABLED"],  # the account, not the row
 }
 
 
@@ -229,9 +229,9 @@ def test_refused_prompt_is_blocked(trial: Trial, block: str, candidates: Any) ->
         *((error(status, "W", "m"), ("RetryableError", 3)) for status in (408, 429, 500, 502, 503)),
         *((error(status, "W", "m"), ("RetryableError", 3)) for status in (504, 520, 524, 529)),
         (error(501, "UNIMPLEMENTED", "m"), ("RetryableError", 1)),
-        (error(429, "RESOURCE_EXHAUSTED", "m", details=[OF_THE_DAY]), ("RetryableError", 1)),
-        *((error(status, "W", "m"), ("RetryableError", 1)) for status in (401, 402, 403, 407)),
-        (error(400, "FAILED_PRECONDITION", "no billing"), ("RetryableError", 1)),
+        (error(429, "RESOURCE_EXHAUSTED", "m", details=[OF_THE_DAY]), ("AccountError", 1)),
+        *((error(status, "W", "m"), ("AccountError", 1)) for status in (401, 402, 403, 407)),
+        (error(400, "FAILED_PRECONDITION", "no billing"), ("AccountError", 1)),
         *((error(status, "W", "m"), ("PermanentError", 1)) for status in (400, 404, 413, 422)),
         (Reply(hangs_up=True, body={"candidates": []}), ("RetryableError", 3)),
         (Reply(body=b"<html>log in</html>"), ("RetryableError", 1)),

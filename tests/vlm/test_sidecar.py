@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pfp.errors import PermanentError
+from pfp.errors import PermanentError, Rejected
 from pfp.io.media import path_to_uri
 from pfp.vlm import Finish, VideoQuestion
 from pfp.vlm.sidecar import MAX_SIZE_BYTES, SidecarBackend, sidecar_digests, sidecar_uri
@@ -106,3 +106,107 @@ def test_digest_follows_the_content(tmp_path: Path) -> None:
     after = sidecar_digests(videos)
     assert before[0] == before[1] == after[1]
     assert after[0] != before[0]
+
+
+def _files(folder: Path, *names: str) -> None:
+    for name in names:
+        text = TEXT if name.endswith(".json") else name
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+class TestWhose:
+    """Whose a storyboard is where several videos lie side by side."""
+
+    @pytest.mark.parametrize(
+        ("video", "others"),
+        [
+            ("clip.mp4", ["clip.webm"]),
+            ("clip.mp4", ["clip.MOV"]),
+            ("clip.MP4", ["clip.mp4"]),
+            ("clip.webm", ["clip.mp4", "clip.mkv"]),
+            ("clip", ["clip.mp4"]),
+            ("clip.mp4", ["clip"]),
+            ("clip.bin", ["clip.mp4"]),
+            ("clip.v2.mp4", ["clip.v2.gif"]),
+            ("\u540d 'x'.mp4", ["\u540d 'x'.m2ts"]),
+            ("clip.mp4.mkv", ["clip.mp4", "clip.webm", "clip.webm.storyboard.json"]),
+        ],
+    )
+    @pytest.mark.parametrize("as_uri", [False, True])
+    def test_storyboard_of_two_videos_belongs_to_neither(
+        self,
+        question: VideoQuestion,
+        tmp_path: Path,
+        video: str,
+        others: list[str],
+        *,
+        as_uri: bool,
+    ) -> None:
+        """The row says which videos, and what to call the file."""
+        stem = video.rpartition(".")[0] or video
+        _files(tmp_path, video, *others, f"{stem}.storyboard.json")
+        path = tmp_path / video
+        source = path_to_uri(path) if as_uri else str(path)
+
+        with pytest.raises(Rejected) as caught:
+            SidecarBackend().ask(replace(question, path=source))
+
+        assert caught.value.reason == "storyboard_ambiguous"
+        assert f"{stem}.storyboard.json may belong to " in str(caught.value)
+        assert f"name its video in it: {video}.storyboard.json" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "others",
+        [
+            [],
+            ["clip.jpg", "clip.wav", "clip.srt", "clip.json", "clip.truth.json", "clip.txt"],
+            ["clips.webm", "clip.1.webm", "CLIP.webm", "other.mp4", "other.webm"],
+            ["clip.webm", "clip.webm.storyboard.json"],
+        ],
+    )
+    def test_storyboard_of_one_video_is_its_own(
+        self, question: VideoQuestion, tmp_path: Path, others: list[str]
+    ) -> None:
+        """Pictures, sound and text beside it are no videos; one with its own file wants no other."""
+        _files(tmp_path, "clip.mp4", "clip.storyboard.json", *others)
+        source = str(tmp_path / "clip.mp4")
+
+        assert SidecarBackend().ask(replace(question, path=source)).raw_text == TEXT
+        assert sidecar_digests([source]) == [hashlib.sha256(TEXT.encode()).hexdigest()]
+
+    @pytest.mark.parametrize("video", ["clip.mp4", "clip.MP4", "clip.webm"])
+    def test_storyboard_that_names_its_video_is_the_one(
+        self, question: VideoQuestion, tmp_path: Path, video: str
+    ) -> None:
+        """Whatever else lies beside it."""
+        _files(tmp_path, "clip.mp4", "clip.MP4", "clip.webm", "clip.storyboard.json")
+        (tmp_path / f"{video}.storyboard.json").write_text('{"mine": 1}', encoding="utf-8")
+        source = str(tmp_path / video)
+
+        assert SidecarBackend().ask(replace(question, path=source)).parsed == {"mine": 1}
+        assert sidecar_digests([source]) == [hashlib.sha256(b'{"mine": 1}').hexdigest()]
+
+    def test_second_name_of_one_file_is_no_second_video(
+        self, question: VideoQuestion, tmp_path: Path
+    ) -> None:
+        """A link beside the video is the video."""
+        _files(tmp_path, "clip.mp4", "clip.storyboard.json")
+        (tmp_path / "clip.mov").symlink_to("clip.mp4")
+
+        answer = SidecarBackend().ask(replace(question, path=str(tmp_path / "clip.mp4")))
+
+        assert answer.raw_text == TEXT
+
+    def test_second_video_changes_the_digest_of_both(self, tmp_path: Path) -> None:
+        """So that rows are computed anew when it comes and when it goes."""
+        _files(tmp_path, "clip.mp4", "clip.storyboard.json")
+        videos = [str(tmp_path / "clip.mp4"), str(tmp_path / "clip.webm")]
+        before = sidecar_digests(videos[:1])
+        _files(tmp_path, "clip.webm")
+
+        both = sidecar_digests(videos)
+        (tmp_path / "clip.webm").unlink()
+
+        assert both[0] != before[0]
+        assert None not in both
+        assert sidecar_digests(videos[:1]) == before
