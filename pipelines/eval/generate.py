@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable
+from pfp.generate.plan import find_lost_shot
 from pfp.io.digests import sha256_json
 from pfp.io.filesystems import Folder
 from pfp.io.prompts import Prompts
@@ -136,6 +138,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
             "omega": omega,
             "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
             "seed": config.seed,
+            "lost_shot": None,
         }
         for checkpoint in checkpoints:
             rows.append({**row, **_of_checkpoint(checkpoint)})
@@ -145,14 +148,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
                 shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
                 rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
         if number < config.num_continued:
-            ahead = [
-                prompts.at(
-                    clip["clip_id"],
-                    clip["seconds_of"](config.history_frames + k * config.section_latents),
-                )
-                for k in range(config.num_sections)
-            ]
-            story = {"task": "continue", "omega": [], "prompts": ahead}
+            story = {"task": "continue", "omega": [], **_ahead(prompts, clip, config)}
             pretrained = [each for each in checkpoints if each.arm == REFERENCE_ARM]
             rows.extend(
                 {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
@@ -163,6 +159,37 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
     for row in rows:
         row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
     return pa.Table.from_pylist(rows)
+
+
+def _ahead(prompts: Prompts, clip: Mapping[str, Any], config: GenerateConfig) -> dict[str, Any]:
+    """The prompts of a continuation's sections, or which shot of the storyboard none is made from.
+
+    A row without prompts says so instead of being generated.
+    """
+    clip_id, rate = clip["clip_id"], clip["latents_per_second"]
+    start = config.history_frames
+    stop = start + config.num_sections * config.section_latents
+    firsts = range(start, stop, config.section_latents)
+    ahead = [prompts.at(clip_id, clip["seconds_of"](first)) for first in firsts]
+    origin = clip["seconds_of"](0)
+    shots = [
+        {
+            "start_seconds": shot["start_seconds"] - origin,
+            "end_seconds": shot["end_seconds"] - origin,
+        }
+        for shot in prompts.shots(clip_id)
+        if shot["end_seconds"] - origin > start / rate
+    ]
+    number = find_lost_shot(shots, firsts, num_frames=stop, fps=rate, is_cut=True)
+    if number is None:
+        return {"prompts": ahead, "lost_shot": None}
+    lost = (
+        f"the storyboard's shot from {shots[number]['start_seconds'] + origin:g} to "
+        f"{shots[number]['end_seconds'] + origin:g} s has no section of {config.section_latents} "
+        f"latent frames ({config.section_latents / rate:.3g} s) of its own, so its prompt would "
+        "not be used; make it longer, or give smaller section_latents"
+    )
+    return {"prompts": [], "lost_shot": lost}
 
 
 def _finetuned(run_directory: str) -> list[CheckpointRecord]:
@@ -224,6 +251,7 @@ def _held_out(
             "latent_key": latents[clip["clip_id"]]["result_key"],
             "size": tuple(latents[clip["clip_id"]]["hr_shape"][1:]),
             "seconds_of": partial(_latent_seconds, latents[clip["clip_id"]]),
+            "latents_per_second": _latents_per_second(latents[clip["clip_id"]]),
         }
         for clip in sorted(clips, key=lambda clip: str(clip["clip_id"]))
         if clip["verdict"]["kind"] == "kept"
@@ -241,6 +269,10 @@ def _held_out(
 
 def _latent_seconds(latents: dict[str, Any], index: int) -> float:
     return float(latents["start_seconds"] + index * latents["temporal_stride"] / latents["fps"])
+
+
+def _latents_per_second(latents: dict[str, Any]) -> float:
+    return float(latents["fps"] / latents["temporal_stride"])
 
 
 def _another_clip(clips: dict[str, dict[str, Any]]) -> dict[str, str | None]:

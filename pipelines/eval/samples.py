@@ -77,6 +77,9 @@ class GenerateSamples:
                     detail="no other held-out clip has this size, so there is no other memory",
                 ),
             )
+        if row["lost_shot"] is not None:
+            verdict = Dropped(reason="shot_without_section", detail=row["lost_shot"])
+            return _record(row, verdict=verdict)
         history_FHWC = self._history(row)
         folder = f"{VIDEO_FOLDER}/{row['clip_id']}"
         fps = self._latents.load(row["clip_id"]).record.fps or 0.0

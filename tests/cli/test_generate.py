@@ -25,6 +25,14 @@ STORYBOARD = {
         {"start_seconds": 2.0, "end_seconds": 4.0, "caption": "It falls to the floor."},
     ],
 }
+
+
+def shots(*spans: tuple[float, float], caption: str = "A ball.") -> str:
+    """A storyboard's text."""
+    rows = [{"start_seconds": a, "end_seconds": b, "caption": caption} for a, b in spans]
+    return json.dumps({"schema_version": 1, "shots": rows})
+
+
 QUICK = ("--size", "32x64", "--steps", "2")
 
 
@@ -177,6 +185,24 @@ def test_what_cannot_be_is_one_sentence_and_status_2(
             ),
             "shot 0 of the storyboard lasts from 1 to 1 s; give times from 0 on",
         ),
+        (
+            shots((0, 2), (2.1, 2.3), (2.3, 4)),
+            "shot 1 of the storyboard, 2.1 to 2.3 s, is too short for a section of its own, so its "
+            "prompt would not be used; let it last 0.75 s or more (9 frames at 12 fps",
+        ),
+        (
+            shots((0, 2), (2, 3), (3, 3.3), (5, 6)),
+            "shot 2 of the storyboard, 3 to 3.3 s, is too short for a section of its own, so its "
+            "prompt would not be used; let it last 0.667 s or more (8 frames at 12 fps",
+        ),
+        (shots((0, 0.03), (0.03, 0.06)), "shot 1 of the storyboard, 0.03 to 0.06 s, is too short"),
+        (shots((0, 4), (4, 4.1)), "shot 1 of the storyboard, 4 to 4.1 s, is too short"),
+        (shots((0, 4), (2, 3)), "shot 1 of the storyboard, 2 to 3 s, begins before the one in"),
+        (shots((2, 4), (0, 3)), "shot 0 of the storyboard, 2 to 4 s, begins before the one in"),
+        (shots((0, 2), (2, 2)), "shot 1 of the storyboard lasts from 2 to 2 s; give times from"),
+        (shots((-1, 2)), "shot 0 of the storyboard lasts from -1 to 2 s; give times from 0 on"),
+        (shots((0, 3000), (3000, 6000)), "the storyboard ends at 6000, and times are in seconds"),
+        (shots((0, 2), caption=" "), "shot 0 of the storyboard, 0 to 2 s, has no caption; write"),
         ("\xff", "s.json is not UTF-8 text; give a storyboard's JSON file"),
     ],
 )
