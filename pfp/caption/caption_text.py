@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pfp.caption import markup
 from pfp.caption.encoding import drop_invisible, encoding_fault, repair_encoding
 from pfp.caption.endings import cut_off_word, open_end
-from pfp.caption.loops import find_letter_loop, find_loop
+from pfp.caption.loops import Loop, find_letter_loop, find_loop
 from pfp.caption.nothing import find_echo, says_nothing
 from pfp.caption.refusals import find_refusal
 from pfp.caption.times import drop_time_in_front, find_time
@@ -98,8 +98,7 @@ def caption_fault(text: str, *, duration_seconds: float, max_length: int) -> Fau
     if (found := markup.markup_fault(start)) is not None:
         return Fault("caption_markup", f"has {found} in it; leave only words")
     if (loop := find_loop(start)) is not None:
-        what = f"says the same {loop.count} times ({loop.phrase[:40]!r})"
-        return Fault("caption_loop", what, loop.count, loop.limit - 1)
+        return _loop_fault(loop)
     if len(text) > max_length:
         return Fault("caption_too_long", f"has {len(text)} characters", len(text), max_length)
     return _fault_of_letters(start, duration_seconds)
@@ -108,8 +107,7 @@ def caption_fault(text: str, *, duration_seconds: float, max_length: int) -> Fau
 def _fault_of_letters(text: str, duration_seconds: float) -> Fault | None:
     """What is left when a caption is none of the things that a whole text may be."""
     if (loop := find_letter_loop(text)) is not None:
-        what = f"says the same {loop.count} times ({loop.phrase[:40]!r})"
-        return Fault("caption_loop", what, loop.count, loop.limit - 1)
+        return _loop_fault(loop)
     if (echo := find_echo(text)) is not None:
         return Fault("caption_empty", f"repeats the prompt: {echo!r}")
     if (found := find_time(text, duration_seconds)) is not None:
@@ -119,6 +117,11 @@ def _fault_of_letters(text: str, duration_seconds: float) -> Fault | None:
     if (word := cut_off_word(text)) is not None:
         return Fault("caption_cut_off", f"stops in the middle of a sentence, after {word!r}")
     return None
+
+
+def _loop_fault(loop: Loop) -> Fault:
+    what = f"says the same {loop.times:.3g} times ({loop.phrase[:40]!r}); {loop.limit:g} is a loop"
+    return Fault("caption_loop", what, loop.times, loop.limit)
 
 
 def caption_notice(text: str) -> str | None:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
+MAX_MISREADINGS: Final = 3
 _REPLACEMENT: Final = "\ufffd"
 # The 32 characters of Windows-1252 between 0x80 and 0x9F, and what Latin-1 has there.
 _CP1252: Final = {
@@ -20,12 +21,15 @@ _CP1252: Final = {
         if (character := bytes([byte]).decode("cp1252", "ignore"))
     },
 }
-_TAIL: Final = "[" + re.escape("".join(c for c, byte in _CP1252.items() if 0x80 <= byte < 0xC0)) + "]"
+_TAIL: Final = (
+    "[" + re.escape("".join(c for c, byte in _CP1252.items() if 0x80 <= byte < 0xC0)) + "]"
+)
 # What only misread UTF-8 has: a capital with a tilde or a hat inside of a small word, and so on.
 _CLEAR: Final = re.compile(
     rf"(?<![A-Z\u00c0-\u00de])[\u00c2\u00c3]{_TAIL}"
     rf"|\u00e2[\u20ac\u0080]{_TAIL}|\u00ef\u00bf\u00bd|\u00f0[\u0178\u009f]{_TAIL}{{2}}"
-    r"|\u221a[\u00a9\u00ae\u00ba\u00b6\u00a7\u00a8\u2264\u00df\u00bb\u00b4]|\u201a\u00c4[\u00f4\u00fa\u00f9\u00ec]"
+    r"|\u221a[\u00a9\u00ae\u00ba\u00b6\u00a7\u00a8\u2264\u00df\u00bb\u00b4]"
+    r"|\u201a\u00c4[\u00f4\u00fa\u00f9\u00ec]"
     r"|[\u251c\u252c][\u2500-\u257f\u00a0-\u00ff]"
 )
 _EAST_ASIAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -34,7 +38,8 @@ _HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 # marks, and tags. Zero-width (non-)joiners have a meaning within emoji, Persian and Hindi.
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b"
-    "\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+    "\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ufffe"
+    "\uffff\U000e0000-\U000e007f]"
     r"|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
 # The flags of England, Scotland and Wales are a black flag and tags.
@@ -74,15 +79,22 @@ def encoding_fault(text: str) -> str | None:
 
 
 def _from_cp1252(text: str) -> str | None:
-    """The text that was meant if it is UTF-8 read as Windows-1252 or Latin-1, or None."""
-    try:
-        meant = bytes(_CP1252[character] for character in text).decode()
-    except (KeyError, UnicodeDecodeError):
-        return None
-    if not _is_printable(meant):
+    """The text that was meant if it is UTF-8 read as Windows-1252 or Latin-1, or None.
+
+    What was misread twice has characters for control between the two.
+    """
+    meant = text
+    for _ in range(MAX_MISREADINGS):
+        try:
+            meant = bytes(_CP1252[character] for character in meant).decode()
+        except (KeyError, UnicodeDecodeError):
+            return None
+        if _is_printable(meant):
+            break
+    else:
         return None
     decoded = [character for character in meant if not character.isascii()]
-    # Two bytes may be an accident ("CAFE'..." in capitals); three in a row, or a clear pair, are not.
+    # Two bytes may be an accident (an accented capital and an ellipsis); three in a row are none.
     is_clear = any(ord(character) > 0x7FF for character in decoded) or _CLEAR.search(text)
     return meant if is_clear or len(decoded) >= 3 else None
 

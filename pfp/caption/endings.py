@@ -12,7 +12,9 @@ from typing import Final
 
 from pfp.caption.word_files import lines_of
 
-_LAST_WORD: Final = re.compile(r"(?:^|(?<=[\s\u2019'(\u201c\"]))([^\W\d_]+)(?:\s*(?:\.\.\.|\u2026|-|\u2013|\u2014|,))?\s*\Z")
+_LAST_WORD: Final = re.compile(
+    r"(?:^|(?<=[\s\u2019'(\u201c\"]))([^\W\d_]+)(?:\s*(?:\.\.\.|\u2026|-|\u2013|\u2014|,))?\s*\Z"
+)
 _OPEN_END: Final = re.compile(r"[,:;(\[{\u3001\uff0c\uff1a\uff1b\u060c\u2013\u2014]\s*\Z|\s-\s*\Z")
 _WEAK: Final = re.compile(
     r"\b(?:a|with|of|from|into|towards?|between|beneath|beside|onto|upon|while|his|their|its|my|your"

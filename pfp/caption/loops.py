@@ -33,8 +33,8 @@ class Loop(NamedTuple):
     """A phrase, how often it comes, and how often is too often."""
 
     phrase: str
-    count: int
-    limit: int
+    times: float
+    limit: float
 
 
 def tokens_of(text: str) -> list[str]:
@@ -68,10 +68,11 @@ def find_letter_loop(text: str) -> Loop | None:
     return None
 
 
-def runs(items: Sequence[Hashable], max_period: int) -> Iterator[tuple[int, int, int]]:
+def runs(items: Sequence[Hashable], max_period: int) -> Iterator[tuple[int, int, float]]:
     """``(start, period, count)`` for the longest run of each period that comes twice or more.
 
-    A run are items that follow on themselves: the first ``period`` of them, ``count`` times.
+    A run are items that follow on themselves: the first ``period`` of them, ``count`` times, which
+    is no whole number where the last time is not complete.
     """
     for period in range(1, min(max_period, len(items) // 2) + 1):
         best = start = length = 0
@@ -80,15 +81,15 @@ def runs(items: Sequence[Hashable], max_period: int) -> Iterator[tuple[int, int,
             if length > best:
                 best, start = length, k - length + 1
         if best >= period:
-            yield start, period, best // period + 1
+            yield start, period, (best + period) / period
 
 
-def _limit(phrase: Sequence[str]) -> int:
+def _limit(phrase: Sequence[str]) -> float:
     """How often a phrase may not follow on itself: short ones may oftener than long ones."""
     size = len(phrase)
     if _are_letters(phrase):
         return {1: 8, 2: 6, 3: 5, 4: 4, 5: 4}.get(size, 3)
-    return {1: 6, 2: 5, 3: 4}.get(size, 3)
+    return {1: 6, 2: 5, 3: 4, 4: 3}.get(size, 2.6)
 
 
 def _repeated_phrase(tokens: Sequence[str]) -> Loop | None:
@@ -103,7 +104,7 @@ def _counted_phrase(numbered: Sequence[str]) -> Loop | None:
     """A phrase that comes back with other numbers in it ("1. A man walks 2. A man walks")."""
     for start, period, count in runs(numbered, MAX_PERIOD):
         phrase = numbered[start : start + period]
-        if len([token for token in phrase if token != "0"]) < 2:
+        if sum(1 for word in phrase if word != "0") < 2:
             continue
         if count >= (limit := _limit(phrase)):
             return Loop(" ".join(phrase), count, limit)
@@ -129,5 +130,5 @@ def _few_words(tokens: Sequence[str]) -> Loop | None:
     counts = Counter(tokens)
     if len(tokens) < size or len(counts) >= share * len(tokens):
         return None
-    token, count = counts.most_common(1)[0]
-    return Loop(token, count, round(share * len(tokens)))
+    word, count = counts.most_common(1)[0]
+    return Loop(word, count, round(share * len(tokens)))

@@ -17,11 +17,13 @@ _THOUGHT_NAMES: Final = (
     r"|inner_?monologue|seed:think|budget:thinking|plan(?:ning)?)"
 )
 _THOUGHT_OPEN: Final = re.compile(
-    rf"[<\[]\s*{_THOUGHT_NAMES}(?:\s[^<>\[\]]{{0,80}})?\s*[>\]]|\u25c1think\u25b7|<\|begin_of_thought\|>",
+    rf"<\s*{_THOUGHT_NAMES}(?:\s[^<>]{{0,80}})?\s*>|(?-i:\[THINK\])|\u25c1think\u25b7"
+    r"|<\|begin_of_thought\|>",
     re.IGNORECASE,
 )
 _THOUGHT_CLOSE: Final = re.compile(
-    rf"[<\[]\s*/\s*{_THOUGHT_NAMES}\s*[>\]]|\u25c1/think\u25b7|<\|end_of_thought\|>", re.IGNORECASE
+    rf"<\s*/\s*{_THOUGHT_NAMES}\s*>|(?-i:\[/THINK\])|\u25c1/think\u25b7|<\|end_of_thought\|>",
+    re.IGNORECASE,
 )
 _ANSWER_TAG: Final = re.compile(
     r"</?\s*(?:answer|caption|global_caption|output|response|final(?:_answer)?|result|description"
@@ -38,27 +40,42 @@ _END_TOKEN: Final = re.compile(
 )
 _ROLE: Final = re.compile(r"\s*(?:assistant|model|final|ASSISTANT)\b\s*:?\s*")
 _START_TOKEN: Final = re.compile(
-    r"(?:\s*(?:<[|\uff5c]\s*(?:im_start|start_header_id|begin_of_text|start|assistant|begin[_\u2581]of"
+    r"(?:\s*(?:<[|\uff5c]\s*(?:im_start|start_header_id|begin_of_text|start|assistant"
+    r"|begin[_\u2581]of"
     r"[_\u2581]sentence)\s*[|\uff5c]>|<s>|<bos>|<start_of_turn>|\[gMASK\]|<sop>))+",
     re.IGNORECASE,
 )
 _ANY_TOKEN: Final = re.compile(
-    r"<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|</?(?:s|unk|pad|bos|eos|mask|sep|cls)>|\[/?INST\]|<<?/?SYS>>?"
-    r"|<(?:end|start)_of_\w{1,20}>|<0x[0-9A-F]{2}>|<(?:image|video|audio)(?:_\w{1,10})?>|\[gMASK\]",
+    r"<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|</?(?:s|unk|pad|bos|eos|mask|sep|cls)>|\[/?INST\]"
+    r"|<<?/?SYS>>?"
+    r"|<[|\uff5c][a-z_]{3,}|<(?:end|start)_of_\w{1,20}>|<0x[0-9A-F]{2}>|<(?:image|video"
+    r"|audio)(?:_\w{1,10})?>|\[gMASK\]",
     re.IGNORECASE,
 )
-_TAG: Final = re.compile(rf"</?{_THOUGHT_NAMES}\b|</?\w{{1,20}}_?(?:caption|answer|output)>", re.IGNORECASE)
+_TAG: Final = re.compile(
+    rf"</?{_THOUGHT_NAMES}\b|</?\w{{1,20}}_?(?:caption|answer|output)>", re.IGNORECASE
+)
 _FENCE: Final = re.compile(r"```[ \t]*[\w+-]{0,20}[ \t]*\n?")
 _LOOKS_LIKE_JSON: Final = re.compile(r"[{\[,]\s*[\"'][\w ]{1,40}[\"']\s*:\s*|^\s*[{\[]\s*[\"'{\[]")
 _CAPTION_KEYS: Final = (
-    *("caption", "global_caption", "description", "text", "content", "answer", "output", "response"),
+    *(
+        "caption",
+        "global_caption",
+        "description",
+        "text",
+        "content",
+        "answer",
+        "output",
+        "response",
+    ),
     *("summary", "result", "value"),
 )
 _WRAPPERS: Final = frozenset({"shots", "captions", "scenes", "items", "data"})
 _PREFACE: Final = re.compile(
     r"(?:(?:sure|certainly|of course|absolutely|okay|ok|alright|great|got it|understood|no problem)"
     r"\b[,.!]{0,3}\s*(?:i['\u2019]d be (?:happy|glad) to (?:help|assist)[^:.!\n]{0,40}[.!]\s*)?)?"
-    r"(?:(?:here(?:['\u2019]s| is| are| you go)|below is|this is|the following is|i(?:['\u2019]ve| have)"
+    r"(?:(?:here(?:['\u2019]s| is| are| you go)|below is|this is|the following is|i(?:['\u2019]ve"
+    r"| have)"
     r" written|let me)\b[^:\n]{0,60}\b(?:captions?|descriptions?|storyboard|answer|json|response"
     r"|results?|summary|output|version|rewrite)\b[^:\n]{0,40}:"
     r"|\**(?:(?:shot|global|video|scene|final|revised|short|detailed|image|clip)[ _-]?)?(?:caption"
@@ -72,12 +89,19 @@ _AGREEMENT: Final = re.compile(
     re.IGNORECASE,
 )
 _OTHER_PREFACE: Final = re.compile(
-    "(?:\u597d\u7684|\u5f53\u7136(?:\u53ef\u4ee5)?|\u7576\u7136|\u6ca1\u95ee\u9898|\u4ee5\u4e0b\u662f|\u8fd9\u662f|\u306f\u3044|\u3082\u3061\u308d\u3093|\u4ee5\u4e0b|claro|por supuesto|aqu\u00ed"
-    "|bien s\u00fbr|voici|nat\u00fcrlich|gerne|hier ist|certo|ecco)[^:\uff1a\n]{0,40}[:\uff1a]\\s*",
+    "(?:\u597d\u7684|\u5f53\u7136|\u7576\u7136|\u6ca1\u95ee\u9898|\u4ee5\u4e0b|\u8fd9\u662f"
+    "|\u306f\u3044|\u3082\u3061\u308d\u3093|claro|por supuesto|aqu\u00ed|bien s\u00fbr|voici"
+    "|nat\u00fcrlich|gerne|hier|certo|ecco)[^:\uff1a\n]{0,50}"
+    "(?:\u63cf\u8ff0|\u5b57\u5e55|\u8bf4\u660e|\u6807\u9898|\u8aac\u660e"
+    "|\u30ad\u30e3\u30d7\u30b7\u30e7\u30f3|descripci[o\u00f3]n|leyenda|subt[i\u00ed]tulo|respuesta"
+    "|descri[c\u00e7][a\u00e3]o|legenda|resposta|description|l[e\u00e9]gende|r[e\u00e9]ponse"
+    "|beschreibung|bildunterschrift|antwort|descrizione|didascalia|risposta)"
+    "[^:\uff1a\n]{0,30}[:\uff1a]\\s*",
     re.IGNORECASE,
 )
 _OFFER: Final = re.compile(
-    r"\s+(?:let me know|i hope (?:this|that)|feel free|would you like|is there anything|please let"
+    r"(?<=[.!?\u3002\"\u201d])\s+(?:let me know|i hope (?:this|that)|feel free|would you like"
+    r"|is there anything|please let"
     r" me know|if you need|if you['\u2019]d like|do you want me)\b[^\n]{0,200}$",
     re.IGNORECASE,
 )
@@ -86,10 +110,11 @@ _MAX_LITERAL: Final = 8000  # characters of JSON, or of a Python literal, that a
 
 
 def drop_reasoning(text: str) -> str:
-    """Without closed blocks of reasoning; of a block whose beginning is missing, what follows it."""
+    """Without closed blocks of reasoning; where only the end of one is there, what follows it."""
     if "<|message|>" in text and "final" in text:  # the channels of gpt-oss: the last is the answer
         return text.rpartition("<|message|>")[2]
-    pieces, position = [], 0
+    pieces: list[str] = []
+    position = 0
     for close in _THOUGHT_CLOSE.finditer(text):
         opened = _THOUGHT_OPEN.search(text, position, close.start())
         pieces = [*pieces, text[position : opened.start()]] if opened is not None else []

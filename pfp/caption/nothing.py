@@ -11,7 +11,6 @@ from typing import Final
 from pfp.caption.loops import tokens_of
 from pfp.caption.word_files import lines_of
 
-_AROUND: Final = " \t\r\n.,:;!?-_*~'\"`()[]{}<>/\\|$%#=+&@\u2026\u3002\u3001\uff0c\uff1a\uff01\uff1f\u2013\u2014\u201c\u201d\u2018\u2019\u300c\u300d\u3010\u3011\u00ab\u00bb\u00a0"
 _NUMBER: Final = re.compile(r"\d+|(?<=shot )[a-z]\b")
 _PLACEHOLDER: Final = re.compile(
     r"[<\[{(]{1,2}\s*(?:insert|your|add|enter|write|fill|caption|description|text|shot|placeholder"
@@ -29,8 +28,15 @@ def says_nothing(text: str) -> bool:
         return True
     if _PLACEHOLDER.fullmatch(text.strip(" .")) is not None:
         return True
-    words = " ".join(text.casefold().strip(_AROUND).split())
-    return words in _nothing() or _NUMBER.sub("#", words) in _nothing()
+    words = " ".join(_bare(text.casefold()).split())
+    numbered = _NUMBER.sub("#", words).replace("##", "#")
+    return words in _nothing() or numbered in _nothing()
+
+
+def _bare(text: str) -> str:
+    """The text without punctuation, symbols and spaces around it."""
+    inside = [k for k, one in enumerate(text) if unicodedata.category(one)[0] in "LMN"]
+    return text[inside[0] : inside[-1] + 1] if inside else ""
 
 
 def find_echo(text: str) -> str | None:

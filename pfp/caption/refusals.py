@@ -30,11 +30,13 @@ _SPOKEN: Final = re.compile(
 )
 _LOOK: Final = (
     r"(?:see|view|watch|access|open|play|load|read|process|describe|analy[sz]e|caption|summari[sz]e"
-    r"|interpret|recogni[sz]e|identify|determine|look at|make out|display|transcribe|write|give|provide"
+    r"|interpret|recogni[sz]e|identify|determine|look at|make out|display|transcribe|write|give"
+    r"|provide"
     r"|generate|create|produce|comment on|discuss)"
 )
 _SERVE: Final = (
-    r"(?:help(?! but\b| him\b| her\b| them\b| us\b| it\b| my)|assist|comply|fulfil+|provide|generate"
+    r"(?:help(?! but\b| him\b| her\b| them\b| us\b| it\b| my)|assist|comply|fulfil+|provide"
+    r"|generate"
     r"|create|answer|respond|discuss|engage|continue|complete|perform|produce|do (?:that|this))\b"
 )
 # What is looked at, as the object itself: "cannot see his face in the clip" is about a face.
@@ -47,7 +49,8 @@ _VIDEO: Final = (
 _CANNOT: Final = (
     r"(?:(?:am |are |was |were |['\u2019]m |['\u2019]re )(?:(?:really|very|currently|so|sorry,?"
     r"|afraid|unfortunately) ){0,3}(?:but )?(?:i )?(?:unable to|not able to|cannot|can['\u2019]t)"
-    r"|cannot|can not|can['\u2019]?t|could not|couldn['\u2019]t|(?:won['\u2019]t|will not)(?: be able"
+    r"|cannot|can not|can['\u2019]?t|could not|couldn['\u2019]t|(?:won['\u2019]t"
+    r"|will not)(?: be able"
     r" to)?"
     r"|must decline to|(?:do not|don['\u2019]t) have the ability to)"
 )
@@ -90,8 +93,10 @@ _ANYWHERE: Final = (
     r"|\b(?:content|response|request|output|prompt|answer) (?:was|has been|is|were) "
     r"(?:blocked|filtered|flagged|rejected|refused|withheld)\b"
     r"|\b(?:rejected|blocked) (?:as a result of|by) (?:our|the) (?:safety|content|moderation)"
-    r"|\bthe (?:video|clip|file|image)(?: (?:that )?(?:you|i|was)[^.!?\n]{1,20})? (?:could not|cannot"
-    r"|can['\u2019]t|failed to) (?:be )?(?:load(?:ed)?|played|processed|accessed|opened|viewed|analy[sz]ed)\b"
+    r"|\bthe (?:video|clip|file|image)(?: (?:that )?(?:you|i|was)[^.!?\n]{1,20})? (?:could not"
+    r"|cannot"
+    r"|can['\u2019]t|failed to) (?:be )?(?:load(?:ed)?|played|processed|accessed|opened|viewed"
+    r"|analy[sz]ed)\b"
     r"|\bif you (?:can |could |would |['\u2019]d like to )?(?:provide|share|upload|send) "
     r"|\bplease (?:provide|upload|share|attach|resend) (?:the|a|an|your|me|more|it)\b"
 )

@@ -278,9 +278,7 @@ def _check_coverage(
         notes.reject("coverage_below_min", detail, covered, rules.min_coverage)
 
 
-def _check_words(
-    shots: Sequence[StoryShot], duration: float, rules: Rules, notes: _Notes
-) -> None:
+def _check_words(shots: Sequence[StoryShot], duration: float, rules: Rules, notes: _Notes) -> None:
     for k, shot in enumerate(shots, 1):
         _check_caption(f"caption {k}", shot.caption, duration, rules, notes)
     captions = [shot.caption for shot in shots]
@@ -291,9 +289,9 @@ def _check_words(
     elif share > NOTICED_SHARE:
         notes.notices.append(f"{share:.0%} of the captions say the same")
     elif (loop := _shot_loop(captions)) is not None:
-        detail = f"the captions of {loop[0]} shots come {loop[1]} times, one after the other"
+        detail = f"the captions of {loop[0]} shots come {loop[1]:.3g} times, one after the other"
         if rules.max_repeated_share < 1:
-            notes.reject("captions_repeat", detail, loop[1], SHOT_LOOP_COUNT - 1)
+            notes.reject("captions_repeat", detail, loop[1], SHOT_LOOP_COUNT)
         else:
             notes.notices.append(detail)
 
@@ -313,16 +311,14 @@ def _clean_whole(caption: str | None, duration: float, rules: Rules, notes: _Not
 
 
 def _check_caption(what: str, caption: str, duration: float, rules: Rules, notes: _Notes) -> None:
-    fault = caption_fault(
-        caption, duration_seconds=duration, max_length=rules.max_caption_length
-    )
+    fault = caption_fault(caption, duration_seconds=duration, max_length=rules.max_caption_length)
     if fault is not None:
         notes.reject(fault.rule, f"{what} {fault.what}", fault.score, fault.threshold)
     elif (notice := caption_notice(caption)) is not None:
         notes.notices.append(f"{what} {notice}")
 
 
-def _shot_loop(captions: Sequence[str]) -> tuple[int, int] | None:
+def _shot_loop(captions: Sequence[str]) -> tuple[int, float] | None:
     """``(shots, times)`` of captions that come back in the same order, most of them, or None."""
     words = [_words(caption) for caption in captions]
     for _, period, count in runs(words, MAX_SHOT_PERIOD):

@@ -261,7 +261,7 @@ def _num_frames(shots: Sequence[Mapping[str, Any]], seconds: float | None, fps: 
     length = max(shot["end_seconds"] for shot in shots) if seconds is None else seconds
     if seconds is None and length > MAX_IMPLIED_SECONDS:
         raise InputError(
-            f"the storyboard ends at {length:g}, and times are in seconds: mend them if they are in "
+            f"the storyboard ends at {length:g}, and times are in seconds: mend them if they are "
             f"milliseconds or frames, or give the length (seconds) if {length:g} s are meant"
         )
     num_frames = round(length * fps)

@@ -103,7 +103,8 @@ def _answer(
     on: date,
 ) -> Answer:
     finish, reason, problem = _finish(response)
-    text, notes = _text(response), ()
+    text = _text(response)
+    notes: tuple[str, ...] = ()
     if finish in {Finish.ANSWERED, Finish.TRUNCATED}:
         if not seen.is_known:
             notes = (UNCHECKED,)
@@ -146,8 +147,8 @@ def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None
     """
     block = None if response.prompt_feedback is None else response.prompt_feedback.block_reason
     if block is not None and block != types.BlockedReason.BLOCKED_REASON_UNSPECIFIED:
-        word = str(block.value)
-        return Finish.BLOCKED, word, f"Gemini refused the video or the prompt ({word})"
+        why = str(block.value)
+        return Finish.BLOCKED, why, f"Gemini refused the video or the prompt ({why})"
     if not response.candidates:
         return Finish.UNFINISHED, None, "Gemini sent no answer and no reason; run again"
     reason = response.candidates[0].finish_reason

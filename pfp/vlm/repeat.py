@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pfp.errors import ConfigError, RowError
 from pfp.vlm.answer import Answer, Finish
@@ -70,7 +70,7 @@ def is_silent(answer: Answer) -> bool:
 def _with_cost_of_all(answers: Sequence[Answer]) -> Answer:
     """The last answer, with the sums of all; a sum with an unknown part is unknown."""
     last = answers[-1]
-    sums = {}
+    sums: dict[str, Any] = {}
     for name in (*COUNTS, "cost_usd"):
         counts = [getattr(answer, name) for answer in answers]
         sums[name] = None if None in counts else sum(counts)

@@ -29,9 +29,48 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".storyboard.json"
 # What other files called like a video may be besides pictures, sound and text about it.
 VIDEO_SUFFIXES: Final = (
-    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v", ".ts"),
-    *(".mts", ".m2ts", ".m2t", ".ogv", ".ogm", ".flv", ".f4v", ".wmv", ".asf", ".y4m", ".ivf", ".obu"),
-    *(".gif", ".apng", ".3gp", ".3g2", ".mxf", ".vob", ".divx", ".dv", ".rm", ".rmvb", ".nut", ".mjpeg"),
+    *(
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".qt",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".mpe",
+        ".m2v",
+        ".ts",
+    ),
+    *(
+        ".mts",
+        ".m2ts",
+        ".m2t",
+        ".ogv",
+        ".ogm",
+        ".flv",
+        ".f4v",
+        ".wmv",
+        ".asf",
+        ".y4m",
+        ".ivf",
+        ".obu",
+    ),
+    *(
+        ".gif",
+        ".apng",
+        ".3gp",
+        ".3g2",
+        ".mxf",
+        ".vob",
+        ".divx",
+        ".dv",
+        ".rm",
+        ".rmvb",
+        ".nut",
+        ".mjpeg",
+    ),
     *(".h264", ".264", ".h265", ".265", ".hevc", ".av1"),
 )
 MAX_SIZE_BYTES: Final = 4 << 20  # a storyboard of hours stays far below
@@ -179,7 +218,7 @@ def _is_same(video_uri: str, name: str) -> bool:
     if "://" in folder:
         return False
     try:
-        return os.path.samefile(Path(folder, own), Path(folder, name))
+        return Path(folder, own).samefile(Path(folder, name))
     except OSError:
         return False
 
