@@ -40,7 +40,7 @@ NUMBERED_KEYS: Final = frozenset({"shots", "global_caption"})
 NUMBERED_SHOT_KEYS: Final = frozenset({"index", "caption"})
 
 # What is left of a code fence when the JSON in it is taken out.
-FENCE: Final = re.compile(r"```(json)?\s*```", re.IGNORECASE)
+FENCE: Final = re.compile(r"```\s*(json)?\s*```", re.IGNORECASE)
 NOTICED_SHARE: Final = 0.5  # of captions that are alike, where people may write what they like
 SHOT_LOOP_COUNT: Final = 3
 MAX_SHOT_PERIOD: Final = 50
