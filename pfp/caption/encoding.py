@@ -30,10 +30,12 @@ _CLEAR: Final = re.compile(
     rf"|\u00e2[\u20ac\u0080]{_TAIL}|\u00ef\u00bf\u00bd|\u00f0[\u0178\u009f]{_TAIL}{{2}}"
     r"|\u221a[\u00a9\u00ae\u00ba\u00b6\u00a7\u00a8\u2264\u00df\u00bb\u00b4]"
     r"|\u201a\u00c4[\u00f4\u00fa\u00f9\u00ec]"
+    r"|(?i:\b(?:don|can|won|doesn|isn|aren|didn|wasn|couldn)[\u00e2?]t\b|\b(?:it|that|he|she)[\u00e2?]s\b)"
     r"|[\u251c\u252c][\u2500-\u257f\u00a0-\u00ff]"
 )
 _EAST_ASIAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+_COLOUR: Final = re.compile("\x1b\\[[0-9;?]{0,20}[A-Za-z]")  # of a terminal
 # Control characters but white space, soft hyphens, marks of direction, word joiners, byte order
 # marks, and tags. Zero-width (non-)joiners have a meaning within emoji, Persian and Hindi.
 _INVISIBLE: Final = re.compile(
@@ -64,7 +66,7 @@ def drop_invisible(text: str) -> str:
     """The text without characters that cannot be seen, and without halves of characters."""
     if text.isascii() and text.isprintable():
         return text
-    text = _HALF_A_CHARACTER.sub("", text)
+    text = _HALF_A_CHARACTER.sub("", _COLOUR.sub("", text))
     parts = _FLAG.split(text)
     return "".join(part if k % 2 else _INVISIBLE.sub("", part) for k, part in enumerate(parts))
 

@@ -15,9 +15,14 @@ from pfp.caption.word_files import lines_of
 _LAST_WORD: Final = re.compile(
     r"(?:^|(?<=[\s\u2019'(\u201c\"]))([^\W\d_]+)(?:\s*(?:\.\.\.|\u2026|-|\u2013|\u2014|,))?\s*\Z"
 )
-_OPEN_END: Final = re.compile(r"[,:;(\[{\u3001\uff0c\uff1a\uff1b\u060c\u2013\u2014]\s*\Z|\s-\s*\Z")
+_INFINITIVE: Final = re.compile(
+    r"\b(?:begins?|starts?|continues?|seems?|appears?|about|ready|tries|trying) (to)"
+    r"(?:\s*(?:\.\.\.|\u2026))?\s*\Z"
+)
+_NO_END: Final = re.compile(r"[.!?]\s+[A-Z][^.!?]*[^\W_]\Z")
+_OPEN_END: Final = re.compile(r"[,:;(\[{\u3001\uff0c\uff1a\uff1b\u060c\u2013\u2014]\s*\Z|-\s*\Z")
 _WEAK: Final = re.compile(
-    r"\b(?:a|with|of|from|into|towards?|between|beneath|beside|onto|upon|while|his|their|its|my|your"
+    r"\b(?:a|to|for|as|with|of|from|into|towards?|between|beneath|beside|onto|upon|while|his|their|its|my|your"
     r"|which|who|than|is|are|was|were|has|very|mit|von|f\u00fcr|avec|pour|con|para|di|per|\u0441\u043e)\Z"
 )
 _NO_SPACES: Final = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]([\u3092\u3078])\s*\Z")
@@ -29,7 +34,7 @@ def cut_off_word(text: str) -> str | None:
     match = _LAST_WORD.search(text[-80:])
     if match is not None and match[1].islower() and match[1] in _words():
         return match[1]
-    match = _NO_SPACES.search(text[-10:])
+    match = _INFINITIVE.search(text[-40:]) or _NO_SPACES.search(text[-10:])
     return None if match is None else match[1]
 
 
@@ -39,6 +44,8 @@ def open_end(text: str) -> str | None:
         return f"it ends with {match[0].strip()!r}"
     if match := _WEAK.search(text[-20:]):
         return f"its last word is {match[0]!r}"
+    if _NO_END.search(text[-400:]):
+        return "its last sentence has no end"
     for begin, end in _PAIRS:
         if text.count(begin) > text.count(end):
             return f"a {begin!r} stays open"

@@ -53,10 +53,19 @@ _ANY_TOKEN: Final = re.compile(
     re.IGNORECASE,
 )
 _TAG: Final = re.compile(
-    rf"</?{_THOUGHT_NAMES}\b|</?\w{{1,20}}_?(?:caption|answer|output)>", re.IGNORECASE
+    rf"<!--|</?{_THOUGHT_NAMES}\b|</?\w{{1,20}}_?(?:caption|answer|output)>", re.IGNORECASE
+)
+# Reasoning without tags, which speaks of the user or to itself.
+_BARE_THOUGHT: Final = re.compile(
+    r"\bthe user (?:wants|asks|asked|is asking|has asked|has provided|needs me)\b"
+    r"|\A(?:okay|ok|hmm+|alright|so|first|now|wait),? (?:let me|let['\u2019]s|i need to|i should"
+    r"|i will|i['\u2019]ll|i have to)\b",
+    re.IGNORECASE,
 )
 _FENCE: Final = re.compile(r"```[ \t]*[\w+-]{0,20}[ \t]*\n?")
-_LOOKS_LIKE_JSON: Final = re.compile(r"[{\[,]\s*[\"'][\w ]{1,40}[\"']\s*:\s*|^\s*[{\[]\s*[\"'{\[]")
+_LOOKS_LIKE_JSON: Final = re.compile(
+    r"[{\[,]\s*[\"'][\w ]{1,40}[\"']\s*:\s*|\A\s*[{\[]\s*[\"'{\[]|\A\s*\{\s*\w{1,40}\s*:"
+)
 _CAPTION_KEYS: Final = (
     *(
         "caption",
@@ -81,7 +90,7 @@ _PREFACE: Final = re.compile(
     r"|\**(?:(?:shot|global|video|scene|final|revised|short|detailed|image|clip)[ _-]?)?(?:caption"
     r"|description|answer|output|response|assistant|result|summary)\b(?: (?:for|of) [^:\n]{0,40})?"
     r"(?:\s*#?\d{1,3})?\s*\**\s*:\**"
-    r"|\**(?:shot|scene|clip)\s*#?\d{1,3}(?:\s*\([^()\n]{1,40}\))?\s*\**\s*:\**)\s*",
+    r"|\**(?:shot|scene|clip|segment|part|frame)\s*#?\d{1,3}(?:\s*\([^()\n]{1,40}\))?\s*\**\s*:\**)\s*",
     re.IGNORECASE,
 )
 _AGREEMENT: Final = re.compile(
@@ -211,6 +220,7 @@ def markup_fault(text: str) -> str | None:
     for what, pattern in (
         ("reasoning", _THOUGHT_OPEN),
         ("reasoning", _THOUGHT_CLOSE),
+        ("reasoning", _BARE_THOUGHT),
         ("a token of a chat", _ANY_TOKEN),
         ("a tag", _TAG),
         ("JSON", _LOOKS_LIKE_JSON),

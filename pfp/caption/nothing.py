@@ -14,12 +14,13 @@ from pfp.caption.word_files import lines_of
 _NUMBER: Final = re.compile(r"\d+|(?<=shot )[a-z]\b")
 _PLACEHOLDER: Final = re.compile(
     r"[<\[{(]{1,2}\s*(?:insert|your|add|enter|write|fill|caption|description|text|shot|placeholder"
-    r"|todo|tbd)\b[^<>\[\]{}()]{0,60}[>\]})]{1,2}"
+    r"|todo|tbd)\b[^<>\[\]{}()\"':]{0,60}[>\]})]{1,2}"
     r"|(?:todo|tbd|fixme|placeholder)\b.{0,40}|lorem ipsum\b.*"
+    r"|(?:https?|file|s3|gs)://\S+|\S+\.(?:mp4|mov|mkv|webm|avi|jpe?g|png|json|txt)"
     r"|(?:the |your |insert |add )?(?:caption|description|text) (?:goes |will go )?here",
     re.IGNORECASE,
 )
-_ECHO_WORDS: Final = 8  # so many of the prompt's words in a row are the prompt's
+_ECHO_WORDS: Final = 6  # so many of the prompt's words in a row are the prompt's
 
 
 def says_nothing(text: str) -> bool:

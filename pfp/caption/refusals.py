@@ -41,10 +41,10 @@ _SERVE: Final = (
 )
 # What is looked at, as the object itself: "cannot see his face in the clip" is about a face.
 _VIDEO: Final = (
-    r"(?: (?:the|this|that|these|those|any|an?|your|provided|attached|uploaded|linked|actual|whole"
-    r"|entire|full|rest|remainder|specific|visual|of|in|content|contents|video|image|details)){0,5}"
+    r"(?: (?:the|this|that|these|those|any|an?|your|more|further|additional|detailed|provided"
+    r"|attached|uploaded|linked|actual|whole|entire|full|rest|remainder|specific|visual|of|in|content|contents|video|image|details)){0,5}"
     r" (?:videos?|clips?|footage|images?|files?|links?|urls?|contents?|requests?|attachments?|media"
-    r"|uploads?|captions?|descriptions?)\b"
+    r"|uploads?|captions?|descriptions?|details|information)\b"
 )
 _CANNOT: Final = (
     r"(?:(?:am |are |was |were |['\u2019]m |['\u2019]re )(?:(?:really|very|currently|so|sorry,?"
@@ -62,7 +62,7 @@ _AT_START: Final = (
     r"|sorry\b\s*(?:[,.:;-]|$|but\b|i\b|we\b|no\b|this\b|that\b|for\b|about\b)"
     r"|(?:my )?apologies\b|i apologi[sz]e\b"
     rf"|{_I}{_CANNOT} (?:{_LOOK}{_VIDEO}|{_SERVE}|access|process|describe|analy[sz]e)"
-    rf"|(?:unable|not able) to {_LOOK}{_VIDEO}"
+    rf"|(?:unable to|not able to|cannot|can['\u2019]t|could not) {_LOOK}{_VIDEO}"
     r"|(?:no|there is no|there['\u2019]s no) (?:video|clip|image|footage)s? (?:was |is |has been )?"
     r"(?:provided|attached|given|uploaded|found|available|here|to (?:describe|caption|see))\b"
     r"|please (?:provide|upload|share|attach|send|resend)\b"
@@ -92,6 +92,9 @@ _ANYWHERE: Final = (
     r"(?:content|usage|safety|community|use) (?:polic\w+|guidelines?|terms)"
     r"|\b(?:content|response|request|output|prompt|answer) (?:was|has been|is|were) "
     r"(?:blocked|filtered|flagged|rejected|refused|withheld)\b"
+    r"|\bcontent (?:may |might |could )?violat|\bno (?:captions?|descriptions?) (?:can|could) be "
+    rf"|\b(?:it is|it['\u2019]s) (?:not possible|impossible) (?:for me )?to {_LOOK}{_VIDEO}"
+    r"|\btrained by (?:google|openai|anthropic|alibaba|meta)\b"
     r"|\b(?:rejected|blocked) (?:as a result of|by) (?:our|the) (?:safety|content|moderation)"
     r"|\bthe (?:video|clip|file|image)(?: (?:that )?(?:you|i|was)[^.!?\n]{1,20})? (?:could not"
     r"|cannot"

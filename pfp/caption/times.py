@@ -15,7 +15,7 @@ _TO: Final = (
 _IN_FRONT: Final = re.compile(
     rf"\s*(?:[\[(<{{]\s*(?:t\s*=\s*)?{_TIME}(?:{_TO}{_TIME})?\s*[\])>}}]"
     rf"|{_TIME}{_TO}{_TIME}(?=\s*[:|\uff1a\u2013-]|\s+[A-Z])"
-    rf"|{_CLOCK}(?=\s*[:|\uff1a\u2013-]\s))\s*[:|\uff1a\u2013\u2014-]?\s*",
+    rf"|{_TIME}(?=\s*[:|\uff1a\u2013-]\s))\s*[:|\uff1a\u2013\u2014-]?\s*",
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(
@@ -45,7 +45,15 @@ _RANGE_BEFORE: Final = re.compile(
     r"|a las|\u00e0|dal|alle|from the)\s*|[\[(<]|\u4ece|\u5728|\u65bc|\u4e8e)(?:about |the )?$",
     re.IGNORECASE,
 )
+_N: Final = (
+    r"(?:\d{1,4}(?:\.\d+)?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty"
+    r"|thirty|forty|fifty|sixty)"
+)
 _POINT: Final = re.compile(
+    rf"\b(?:at|around|until) (?:the )?{_N}[ -](?:seconds?|minutes?)(?: mark\b| point\b|(?=[,.;]|$))"
+    rf"|\b(?:{_N}|half|quarter)[ -](?:seconds?|minutes?) (?:mark|point)\b"
+    r"|\b\d{1,2}\s?m\s?\d{1,2}\s?s\b|\b(?:at|by|until|from) minute \d{1,3}\b"
+    r"|\b(?:at|by|until|from|in|during) the \d{1,4}(?:st|nd|rd|th) (?:second|minute)\b|"
     # at 5 seconds, at the 5-second mark, at 5s, between the 3s and 7s mark, 5 seconds in
     r"(?:\b(?:at|around|until|till|starting at)|@)\s+(?:the\s+|about\s+|approximately\s+"
     r"|around\s+)*"
@@ -80,7 +88,7 @@ _POINT: Final = re.compile(
     re.IGNORECASE,
 )
 _STAMP: Final = re.compile(r"\btime ?(?:stamp|code)s?(?:\s*[:=]\s*|\s+)\d", re.IGNORECASE)
-_DECADE: Final = re.compile(r"\d0s\b")
+_DECADE: Final = re.compile(r"(?<![\d.m])\d0s\b")
 
 
 def drop_time_in_front(text: str) -> str:

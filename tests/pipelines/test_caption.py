@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ from tests.vlm.gemini_server import GeminiServer, answer, error
 
 COLOURS = {"blue": (40, 70, 200), "green": (40, 160, 60), "red": (200, 30, 30)}
 SECONDS = 4.0
+REPO = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -315,6 +317,17 @@ class TestGemini:
             _run(run_directory, self._config(server))
 
         assert not (run_directory / "storyboards").exists()
+
+
+def test_every_rule_about_words_is_explained() -> None:
+    """Each reason that a storyboard can be dropped for because of its words is in the README."""
+    sources = ("caption_text", "validate")
+    text = "".join((REPO / f"pfp/caption/{name}.py").read_text() for name in sources)
+    rules = set(re.findall(r'"(captions?_[a-z_]+)"', text))
+
+    readme = (REPO / "pipelines/caption/README.md").read_text()
+    assert sorted(rule for rule in rules if f"| `{rule}` |" not in readme) == []
+    assert len(rules) >= 9
 
 
 class TestCommandLine:
