@@ -29,49 +29,10 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".storyboard.json"
 # What other files called like a video may be besides pictures, sound and text about it.
 VIDEO_SUFFIXES: Final = (
-    *(
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".qt",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".mpe",
-        ".m2v",
-        ".ts",
-    ),
-    *(
-        ".mts",
-        ".m2ts",
-        ".m2t",
-        ".ogv",
-        ".ogm",
-        ".flv",
-        ".f4v",
-        ".wmv",
-        ".asf",
-        ".y4m",
-        ".ivf",
-        ".obu",
-    ),
-    *(
-        ".gif",
-        ".apng",
-        ".3gp",
-        ".3g2",
-        ".mxf",
-        ".vob",
-        ".divx",
-        ".dv",
-        ".rm",
-        ".rmvb",
-        ".nut",
-        ".mjpeg",
-    ),
-    *(".h264", ".264", ".h265", ".265", ".hevc", ".av1"),
+    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v"),
+    *(".ts", ".mts", ".m2ts", ".m2t", ".ogv", ".ogm", ".flv", ".f4v", ".wmv", ".asf", ".y4m"),
+    *(".ivf", ".obu", ".gif", ".apng", ".3gp", ".3g2", ".mxf", ".vob", ".divx", ".dv", ".rm"),
+    *(".rmvb", ".nut", ".mjpeg", ".h264", ".264", ".h265", ".265", ".hevc", ".av1"),
 )
 MAX_SIZE_BYTES: Final = 4 << 20  # a storyboard of hours stays far below
 
@@ -191,8 +152,8 @@ def _check_whose(video_uri: str, names: Collection[str]) -> None:
 def _claimants(own: str) -> list[str]:
     """The names of other videos that a storyboard with this video's stem may belong to."""
     stem = _stem(own)
-    cases = [(one, one.upper(), one.title()) for one in VIDEO_SUFFIXES]
-    return [name for case in cases for suffix in case if (name := f"{stem}{suffix}") != own]
+    suffixes = dict.fromkeys(case for one in VIDEO_SUFFIXES for case in (one, one.upper()))
+    return [name for suffix in suffixes if (name := f"{stem}{suffix}") != own]
 
 
 def _there(video_uri: str) -> frozenset[str]:
@@ -201,8 +162,12 @@ def _there(video_uri: str) -> frozenset[str]:
     A folder may hold millions of files, and this is asked for each of its storyboards.
     """
     folder, own = _folder_and_name(video_uri)
-    names = _claimants(own)
-    names += [_stem(own), *(f"{name}{SUFFIX}" for name in names)]
+    videos = _files_of(folder, [_stem(own), *_claimants(own)])
+    return videos | _files_of(folder, [f"{name}{SUFFIX}" for name in videos])
+
+
+def _files_of(folder: str, names: Collection[str]) -> frozenset[str]:
+    """Those of the names that are files in the folder."""
     if "://" not in folder:
         return frozenset(name for name in names if Path(folder, name).is_file())
     filesystem, path = resolve(folder)

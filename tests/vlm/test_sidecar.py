@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from pfp.errors import PermanentError, Rejected
 from pfp.io.media import path_to_uri
-from pfp.vlm import Finish, VideoQuestion
+from pfp.vlm import Finish, Sampling, VideoQuestion, sidecar
 from pfp.vlm.sidecar import MAX_SIZE_BYTES, SidecarBackend, sidecar_digests, sidecar_uri
 
 TEXT = '{"schema_version": 1, "shots": []}'
@@ -196,6 +197,38 @@ class TestWhose:
         answer = SidecarBackend().ask(replace(question, path=str(tmp_path / "clip.mp4")))
 
         assert answer.raw_text == TEXT
+
+    def test_object_store_is_asked_for_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without a listing, and with the same answer."""
+        _files(tmp_path, "clip.webm", "clip.storyboard.json", "other.storyboard.json")
+        asked: list[str] = []
+
+        def resolve(uri: str) -> tuple[LocalFileSystem, str]:
+            asked.append(uri)
+            return LocalFileSystem(), str(tmp_path)
+
+        def read(uri: str) -> bytes | None:
+            path = tmp_path / uri.rpartition("/")[2]
+            return path.read_bytes() if path.exists() else None
+
+        monkeypatch.setattr(sidecar, "resolve", resolve)
+        monkeypatch.setattr(sidecar, "_read", read)
+        question = VideoQuestion(
+            path="s3://bucket/x/other.mp4",
+            start_seconds=0.0,
+            end_seconds=1.0,
+            shots=(),
+            prompt="",
+            json_schema={},
+            sampling=Sampling(),
+        )
+
+        assert SidecarBackend().ask(question).raw_text == TEXT
+        with pytest.raises(Rejected, match=r"clip.storyboard.json may belong to clip.mp4 and clip"):
+            SidecarBackend().ask(replace(question, path="s3://bucket/x/clip.mp4"))
+        assert set(asked) == {"s3://bucket/x"}
 
     def test_second_video_changes_the_digest_of_both(self, tmp_path: Path) -> None:
         """So that rows are computed anew when it comes and when it goes."""
