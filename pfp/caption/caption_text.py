@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from pfp.caption import markup
 from pfp.caption.encoding import drop_invisible, encoding_fault, repair_encoding
@@ -24,8 +24,10 @@ BOILERPLATE: Final = re.compile(
     re.IGNORECASE,
 )
 
+Repairs: TypeAlias = tuple[tuple[str, Callable[[str], str]], ...]
+
 # What each repair is called in ``repair_ops``, in the order in which they are tried.
-REPAIRS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
+REPAIRS: Final[Repairs] = (
     ("read text that was UTF-8 as UTF-8", repair_encoding),
     ("took off reasoning", markup.drop_reasoning),
     ("took off a chat's tokens", markup.drop_chat_tokens),
@@ -38,6 +40,8 @@ REPAIRS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("took off quotes", markup.unquote),
     ("removed a time in front", drop_time_in_front),
 )
+# Halves of characters cannot be stored, however long a caption may be.
+REPAIRS_OF_LONG_TEXT: Final[Repairs] = (("removed characters that cannot be seen", drop_invisible),)
 
 
 class Fault(NamedTuple):
@@ -61,16 +65,16 @@ def clean_caption(text: str) -> tuple[str, list[str]]:
         # Runs of white space would make the patterns slow; ends of lines tell code fences.
         lines = (" ".join(line.split()) for line in cleaned.split("\n"))
         cleaned = "\n".join(line for line in lines if line)
-        if len(cleaned) <= MAX_LOOKED_AT:
-            cleaned = _repaired(cleaned, done)
+        repairs = REPAIRS if len(cleaned) <= MAX_LOOKED_AT else REPAIRS_OF_LONG_TEXT
+        cleaned = _repaired(cleaned, repairs, done)
         cleaned = _without_boilerplate(" ".join(cleaned.split()), done)
         if cleaned == before:
             break
     return cleaned, done
 
 
-def _repaired(text: str, done: list[str]) -> str:
-    for name, repair in REPAIRS:
+def _repaired(text: str, repairs: Repairs, done: list[str]) -> str:
+    for name, repair in repairs:
         repaired = repair(text)
         if repaired != text and name not in done:
             done.append(name)
@@ -79,7 +83,10 @@ def _repaired(text: str, done: list[str]) -> str:
 
 
 def _without_boilerplate(text: str, done: list[str]) -> str:
-    while (start := BOILERPLATE.match(text)) is not None:
+    for _ in range(MAX_ROUNDS):
+        start = BOILERPLATE.match(text)
+        if start is None:
+            break
         done.append(f"removed {start[0].strip()!r} in front")
         text = text[start.end() :]
         text = text[0].upper() + text[1:]

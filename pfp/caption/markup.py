@@ -237,7 +237,9 @@ def _literal(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        if "\\" in text:  # an escape that Python does not know is a warning, which threads share
+        # Strings that stand beside each other are one in Python, and an escape that it does not
+        # know is a warning, which threads share.
+        if text[0] not in "{[" or "\\" in text:
             return None
     try:
         return ast.literal_eval(text)

@@ -161,6 +161,15 @@ def test_time_within_the_clip_is_its_time(
     assert _rule(caption, seconds) == expected
 
 
+def test_caption_of_any_length_can_be_stored() -> None:
+    """Half an emoji goes, also where a caption is too long for the other repairs."""
+    for text in ("A dog \ud83d runs.", "A dog \ud83d runs. " * 1000):
+        cleaned, done = clean_caption(text)
+
+        cleaned.encode()
+        assert "removed characters that cannot be seen" in done
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_cleaned_once(text: str) -> None:
     """Whatever it is; and what is kept has letters in it."""
