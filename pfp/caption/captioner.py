@@ -153,7 +153,8 @@ class Captioner:
             problems = [violation.detail for violation in violations]
             log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
             question = replace(question, prompt=ask_again(question.prompt, problems))
-        return _Trouble(verdict=_verdict(violations[0]), final=not backend.generative)
+        verdict = _verdict(violations[0], is_models=backend.generative)
+        return _Trouble(verdict=verdict, final=not backend.generative)
 
     def _check(
         self, backend: Backend, clip: CaptionClip, answer: Answer, log: _Log
@@ -233,11 +234,16 @@ def _no_answer(answer: Answer) -> _Trouble | None:
     )
 
 
-def _verdict(violation: Violation) -> Dropped | Failed:
-    """Unreadable text is a fault; text that was understood and breaks a rule is rejected by it."""
-    if violation.rule in UNREADABLE or violation.rule == "truncated":
-        error = "Truncated" if violation.rule == "truncated" else "UnreadableStoryboard"
-        return Failed(error=error, message=violation.detail)
+def _verdict(violation: Violation, *, is_models: bool) -> Dropped | Failed:
+    """Unreadable text is a fault; text that was understood and breaks a rule is rejected by it.
+
+    A model's next answer may well be JSON again; a file stays as it is until somebody mends it,
+    and an output limit cuts off the same again.
+    """
+    if violation.rule == "truncated":
+        return Failed(error="Truncated", message=violation.detail)
+    if violation.rule in UNREADABLE:
+        return Failed(error="UnreadableStoryboard", message=violation.detail, retryable=is_models)
     return Dropped(
         reason=violation.rule,
         detail=violation.detail,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pfp.caption import CaptionClip, Captioner, Prompt, Rules, load_prompt
-from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord
 from pfp.vlm import Answer, Backend, Finish, Sampling, Span, VideoQuestion
 
@@ -233,6 +233,28 @@ def test_rule_broken_twice_at_the_end_of_the_route_is_dropped_by_that_rule() -> 
         threshold=0.8,
     )
     assert (record.shots, record.raw_answer) == ([], text)
+
+
+def test_answer_that_is_no_json_may_be_one_the_next_time() -> None:
+    """A model is asked again by a later run; what lies in a file is read once."""
+    half = _text()[:-10]
+
+    by_model = _caption(_model(_answer(half), _answer(half))).verdict
+    by_people = _caption(_sidecar(Answer(backend="", model=None, raw_text=half))).verdict
+
+    for verdict, expected in ((by_model, True), (by_people, False)):
+        assert isinstance(verdict, Failed)
+        assert (verdict.error, verdict.retryable) == ("UnreadableStoryboard", expected)
+
+
+def test_storyboard_of_another_video_is_not_stood_in_for() -> None:
+    """A rejected file is the row's verdict; measured captions would hide it."""
+    offline = _offline()
+
+    record = _caption(_sidecar(Rejected("storyboard_ambiguous", "whose is it")), offline)
+
+    assert record.verdict == Dropped(reason="storyboard_ambiguous", detail="whose is it")
+    assert offline.asked == []
 
 
 def test_truncated_answer_is_asked_for_again_in_fewer_words() -> None:
