@@ -130,8 +130,8 @@ class Captioner:
             try:
                 answer = backend.ask(question)
             except Rejected as error:  # understood, and no other backend may stand in for it
-                verdict = Dropped(reason=error.reason, detail=error.message)
-                return _Trouble(verdict=verdict, final=True)
+                rejected = Dropped(reason=error.reason, detail=error.message)
+                return _Trouble(verdict=rejected, final=True)
             except PermanentError as error:
                 return _Trouble(
                     verdict=failed_verdict(error, retryable=False), final=not backend.generative
