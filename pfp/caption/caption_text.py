@@ -26,9 +26,9 @@ BOILERPLATE: Final = re.compile(
 
 Repairs: TypeAlias = tuple[tuple[str, Callable[[str], str]], ...]
 
+DECODING: Final = ("read text that was UTF-8 as UTF-8", repair_encoding)
 # What each repair is called in ``repair_ops``, in the order in which they are tried.
 REPAIRS: Final[Repairs] = (
-    ("read text that was UTF-8 as UTF-8", repair_encoding),
     ("took off reasoning", markup.drop_reasoning),
     ("took off a chat's tokens", markup.drop_chat_tokens),
     ("took the caption out of JSON", markup.unpack),
@@ -62,6 +62,8 @@ def clean_caption(text: str) -> tuple[str, list[str]]:
     cleaned = text
     for _ in range(MAX_ROUNDS):
         before = cleaned
+        # First, because a no-break space may be half of a letter.
+        cleaned = _repaired(cleaned, (DECODING,), done)
         # Runs of white space would make the patterns slow; ends of lines tell code fences.
         lines = (" ".join(line.split()) for line in cleaned.split("\n"))
         cleaned = "\n".join(line for line in lines if line)

@@ -30,7 +30,9 @@ _CLEAR: Final = re.compile(
     rf"|\u00e2[\u20ac\u0080]{_TAIL}|\u00ef\u00bf\u00bd|\u00f0[\u0178\u009f]{_TAIL}{{2}}"
     r"|\u221a[\u00a9\u00ae\u00ba\u00b6\u00a7\u00a8\u2264\u00df\u00bb\u00b4]"
     r"|\u201a\u00c4[\u00f4\u00fa\u00f9\u00ec]"
-    r"|(?i:\b(?:don|can|won|doesn|isn|aren|didn|wasn|couldn)[\u00e2?]t\b|\b(?:it|that|he|she)[\u00e2?]s\b)"
+    r"|(?i:\b(?:don|can|won|doesn|isn|aren|didn|wasn|couldn)[\u00e2?]t\b|\b(?:it|that|he"
+    r"|she)[\u00e2?]s\b)"
+    r"|(?:[\u00d0\u00d1][\u0080-\u00bf]){2,}|[\u00e3-\u00e9][\u0080-\u00bf]{2}"
     r"|[\u251c\u252c][\u2500-\u257f\u00a0-\u00ff]"
 )
 _EAST_ASIAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")

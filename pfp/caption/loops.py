@@ -88,8 +88,8 @@ def _limit(phrase: Sequence[str]) -> float:
     """How often a phrase may not follow on itself: short ones may oftener than long ones."""
     size = len(phrase)
     if _are_letters(phrase):
-        return {1: 8, 2: 6, 3: 5, 4: 4, 5: 4}.get(size, 3)
-    return {1: 6, 2: 5, 3: 4, 4: 3}.get(size, 2.6)
+        return {1: 8, 2: 6, 3: 4, 4: 4, 5: 4}.get(size, 3)
+    return {1: 5, 2: 5, 3: 4, 4: 3}.get(size, 2.6)
 
 
 def _repeated_phrase(tokens: Sequence[str]) -> Loop | None:

@@ -62,10 +62,18 @@ _BARE_THOUGHT: Final = re.compile(
     r"|i will|i['\u2019]ll|i have to)\b",
     re.IGNORECASE,
 )
-_FENCE: Final = re.compile(r"```[ \t]*[\w+-]{0,20}[ \t]*\n?")
+# The beginning of a chat that was written on, or handed over whole.
+_TURN: Final = re.compile(
+    r"\A(?:human|user|system)\s*:|\b(?:human|user)\s*:.{0,400}\bassistant\s*:",
+    re.IGNORECASE,
+)
+_FENCE: Final = re.compile(
+    r"```[ \t]*(?:(?:json5?|python|py|text|txt|plaintext|ya?ml|md|markdown|html|xml)\b)?\s?"
+)
 _LOOKS_LIKE_JSON: Final = re.compile(
     r"[{\[,]\s*[\"'][\w ]{1,40}[\"']\s*:\s*|\A\s*[{\[]\s*[\"'{\[]|\A\s*\{\s*\w{1,40}\s*:"
 )
+_ITEM: Final = re.compile(r"[\"']\w{1,40}[\"']\s*:\s*[\"']")  # of a JSON object, without its braces
 _CAPTION_KEYS: Final = (
     *(
         "caption",
@@ -81,16 +89,19 @@ _CAPTION_KEYS: Final = (
 )
 _WRAPPERS: Final = frozenset({"shots", "captions", "scenes", "items", "data"})
 _PREFACE: Final = re.compile(
-    r"(?:(?:sure|certainly|of course|absolutely|okay|ok|alright|great|got it|understood|no problem)"
+    r"(?:based on [^,:\n]{1,60}, ?)?(?:(?:sure|certainly|of course|absolutely|okay|ok|alright"
+    r"|great|got it|understood|no problem)"
     r"\b[,.!]{0,3}\s*(?:i['\u2019]d be (?:happy|glad) to (?:help|assist)[^:.!\n]{0,40}[.!]\s*)?)?"
     r"(?:(?:here(?:['\u2019]s| is| are| you go)|below is|this is|the following is|i(?:['\u2019]ve"
     r"| have)"
     r" written|let me)\b[^:\n]{0,60}\b(?:captions?|descriptions?|storyboard|answer|json|response"
-    r"|results?|summary|output|version|rewrite)\b[^:\n]{0,40}:"
+    r"|results?|attempt|summary|output|version|rewrite)\b[^:\n]{0,40}:"
     r"|\**(?:(?:shot|global|video|scene|final|revised|short|detailed|image|clip)[ _-]?)?(?:caption"
     r"|description|answer|output|response|assistant|result|summary)\b(?: (?:for|of) [^:\n]{0,40})?"
     r"(?:\s*#?\d{1,3})?\s*\**\s*:\**"
-    r"|\**(?:shot|scene|clip|segment|part|frame)\s*#?\d{1,3}(?:\s*\([^()\n]{1,40}\))?\s*\**\s*:\**)\s*",
+    r"|(?:ai|model|bot|gpt|gemini|qwen|assistant)(?: response)?\s*:"
+    r"|\**(?:shot|scene|clip|segment|part"
+    r"|frame)\s*#?\d{1,3}(?:\s*\([^()\n]{1,40}\))?\s*\**\s*:\**)\s*",
     re.IGNORECASE,
 )
 _AGREEMENT: Final = re.compile(
@@ -178,7 +189,8 @@ def unpack(text: str) -> str:
     stripped = text.strip()
     if stripped.startswith("```") or stripped.endswith("```"):
         stripped = _FENCE.sub(" ", stripped).strip()
-    caption = _caption_in(_literal(stripped))
+    is_item = _ITEM.match(stripped) is not None
+    caption = _caption_in(_literal(f"{{{stripped.rstrip(', ')}}}" if is_item else stripped))
     if caption is not None:
         return caption
     begin, end = stripped.find("{"), stripped.rfind("}")
@@ -221,6 +233,7 @@ def markup_fault(text: str) -> str | None:
         ("reasoning", _THOUGHT_OPEN),
         ("reasoning", _THOUGHT_CLOSE),
         ("reasoning", _BARE_THOUGHT),
+        ("a chat", _TURN),
         ("a token of a chat", _ANY_TOKEN),
         ("a tag", _TAG),
         ("JSON", _LOOKS_LIKE_JSON),

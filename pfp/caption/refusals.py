@@ -29,7 +29,8 @@ _SPOKEN: Final = re.compile(
     re.IGNORECASE,
 )
 _LOOK: Final = (
-    r"(?:see|view|watch|access|open|play|load|read|process|describe|analy[sz]e|caption|summari[sz]e"
+    r"(?:(?:directly|actually|currently|fully|accurately|reliably|really) )?(?:see|view|watch"
+    r"|access|open|play|load|read|process|describe|analy[sz]e|caption|summari[sz]e"
     r"|interpret|recogni[sz]e|identify|determine|look at|make out|display|transcribe|write|give"
     r"|provide"
     r"|generate|create|produce|comment on|discuss)"
@@ -42,7 +43,8 @@ _SERVE: Final = (
 # What is looked at, as the object itself: "cannot see his face in the clip" is about a face.
 _VIDEO: Final = (
     r"(?: (?:the|this|that|these|those|any|an?|your|more|further|additional|detailed|provided"
-    r"|attached|uploaded|linked|actual|whole|entire|full|rest|remainder|specific|visual|of|in|content|contents|video|image|details)){0,5}"
+    r"|attached|uploaded|linked|actual|whole|entire|full|rest|remainder|specific|visual|of|in"
+    r"|content|contents|video|image|details)){0,5}"
     r" (?:videos?|clips?|footage|images?|files?|links?|urls?|contents?|requests?|attachments?|media"
     r"|uploads?|captions?|descriptions?|details|information)\b"
 )
@@ -52,7 +54,8 @@ _CANNOT: Final = (
     r"|cannot|can not|can['\u2019]?t|could not|couldn['\u2019]t|(?:won['\u2019]t"
     r"|will not)(?: be able"
     r" to)?"
-    r"|must decline to|(?:do not|don['\u2019]t) have the ability to)"
+    r"|must decline to|(?:do not|don['\u2019]t) have the (?:ability|capability|capacity|tools"
+    r"|means|permission) to)"
 )
 _I: Final = r"(?:i|we)(?: |(?=['\u2019]))"
 # At the beginning of a caption, where nobody in the picture has been named yet.
@@ -63,7 +66,8 @@ _AT_START: Final = (
     r"|(?:my )?apologies\b|i apologi[sz]e\b"
     rf"|{_I}{_CANNOT} (?:{_LOOK}{_VIDEO}|{_SERVE}|access|process|describe|analy[sz]e)"
     rf"|(?:unable to|not able to|cannot|can['\u2019]t|could not) {_LOOK}{_VIDEO}"
-    r"|(?:no|there is no|there['\u2019]s no) (?:video|clip|image|footage)s? (?:was |is |has been )?"
+    r"|(?:no|there is no|there['\u2019]s no) (?:video|clip|image|footage|frame|visual content"
+    r"|visual)s? (?:was |is |are |were |has been )?"
     r"(?:provided|attached|given|uploaded|found|available|here|to (?:describe|caption|see))\b"
     r"|please (?:provide|upload|share|attach|send|resend)\b"
     r"|(?:http )?error\s*[:#]?\s*\d{3}\b|error:|traceback \("
@@ -85,7 +89,7 @@ _ANYWHERE: Final = (
     r"|\bi need (?:you to (?:upload|send|provide|share)|to see the (?:video|clip))"
     r"|\b(?:i|we) (?:do not|don['\u2019]t|did not|didn['\u2019]t) (?:see|have|find|detect|receive"
     rf"|have access to){_VIDEO}"
-    r"|\bas an? (?:large |multimodal |text-based )?(?:ai|a\.i\.|artificial intelligence|language"
+    r"|\bas an? (?:[\w-]{1,20} ){0,2}(?:ai|a\.i\.|artificial intelligence|language"
     r" model|assistant)\b[^.!?\n]{0,60}\b(?:i|my)\b"
     r"|\bi(?:['\u2019]m| am) (?:just |only )?an? (?:large )?(?:ai\b|language model|text-based)"
     r"|\b(?:violates?|against|breach(?:es)? of) (?:our|the|my|openai['\u2019]s|google['\u2019]s)? ?"
@@ -100,7 +104,16 @@ _ANYWHERE: Final = (
     r"|cannot"
     r"|can['\u2019]t|failed to) (?:be )?(?:load(?:ed)?|played|processed|accessed|opened|viewed"
     r"|analy[sz]ed)\b"
-    r"|\bif you (?:can |could |would |['\u2019]d like to )?(?:provide|share|upload|send) "
+    r"|\bif you (?:can |could |would |['\u2019]d like to )?(?:provide|share|upload|send|describe) "
+    r"|\bdue to (?:content|safety|policy|privacy|copyright) (?:restrictions?|guidelines?|reasons?"
+    r"|polic\w+|concerns?)\b|\bi can only (?:see|view|process|read) (?:still |static )?(?:images?"
+    r"|text|pictures?)\b|\bi need more (?:information|context|details)\b"
+    r"|\bmy capabilities (?:do not|don['\u2019]t)\b"
+    rf"|\b{_I}{_CANNOT} (?:determine|tell|say|identify|describe)[^.!?\n]{{0,60}}\b(?:the|this"
+    rf"|that) "
+    r"(?:video|clip|footage|frames?)\b"
+    r"|\b(?:the|this|that|your) (?:video|clip|content|image|scene|request) (?:cannot|can['\u2019]t"
+    r"|could not) be (?:described|processed|displayed|captioned|fulfilled|completed|shared)\b"
     r"|\bplease (?:provide|upload|share|attach|resend) (?:the|a|an|your|me|more|it)\b"
 )
 _START_PATTERN: Final = re.compile(_AT_START, re.IGNORECASE)

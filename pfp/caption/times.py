@@ -14,6 +14,7 @@ _TO: Final = (
 )
 _IN_FRONT: Final = re.compile(
     rf"\s*(?:[\[(<{{]\s*(?:t\s*=\s*)?{_TIME}(?:{_TO}{_TIME})?\s*[\])>}}]"
+    rf"|[\[(]\s*\d{{1,4}}\.\d{{1,3}}\s*(?:-|\u2013|to|,)\s*\d{{1,4}}(?:\.\d{{1,3}})?\s*[\])]"
     rf"|{_TIME}{_TO}{_TIME}(?=\s*[:|\uff1a\u2013-]|\s+[A-Z])"
     rf"|{_TIME}(?=\s*[:|\uff1a\u2013-]\s))\s*[:|\uff1a\u2013\u2014-]?\s*",
     re.IGNORECASE,
@@ -80,6 +81,8 @@ _POINT: Final = re.compile(
     r"|\b(?:bei|ab)\s+\d{1,4}(?:[.,]\d+)?\s?sekunden\b|\ba los \d{1,4} segundos\b"
     r"|\b\u00e0 \d{1,4} secondes?\b|\b(?:aos|ai) \d{1,4} (?:segundos|secondi)\b"
     r"|\b\u043d\u0430 \d{1,4}(?:-\u0439|-\u043e\u0439)? \u0441\u0435\u043a\u0443\u043d\u0434"
+    r"|^\s*\d{1,4}\s?\u79d2(?:\u5f8c|\u540e|\u949f\u540e|\u4e4b\u540e)"
+    r"|\b\d{1,4}(?:e|\u00e8me|\u00ba|\u00aa|\.) (?:secondes?|segundos?|sekunden?|secondo)\b"
     r"|\u7b2c\s?\d{1,4}(?:\.\d+)?\s?\u79d2"
     r"|\d{1,4}(?:\.\d+)?\s?\u79d2?\s?[\u5230\u81f3~\u2013-]\s?\u7b2c?\d{1,4}(?:\.\d+)?\s?\u79d2"
     r"|\u5728\s?\d{1,4}(?:\.\d+)?\s?\u79d2|\d{1,4}\s?\u79d2(?:\u5904|\u65f6|\u8655|\u6642|\u76ee"
