@@ -133,7 +133,7 @@ def test_text_that_stays_misread_is_rejected(caption: str) -> None:
         ("A dog, a cat,", "may be cut off: it ends with ','"),
         ("A dog (which is", "may be cut off: its last word is 'is'"),
         ("A dog (brown", "may be cut off: a '(' stays open"),
-        ("A dog runs towards a", "may be cut off: its last word is 'a'"),
+        ("A dog runs, then a", "may be cut off: its last word is 'a'"),
         ("\u4e00\u53ea\u72d7\uff0c", "may be cut off: it ends with '\uff0c'"),
         ("A dog", None),
         ("A dog runs.", None),
