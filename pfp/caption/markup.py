@@ -27,7 +27,7 @@ _THOUGHT_CLOSE: Final = re.compile(
 )
 _ANSWER_TAG: Final = re.compile(
     r"</?\s*(?:answer|caption|global_caption|output|response|final(?:_answer)?|result|description"
-    r"|text|assistant|begin_of_box|p|br|b|i|em|strong|div|span)(?:\s[^<>]{0,80})?\s*/?>"
+    r"|text|assistant|begin_of_box|br|em|strong|div|span|(?-i:[bip]))(?:\s[^<>]{0,80})?\s*/?>"
     r"|<\|(?:begin|end)_of_(?:solution|box)\|>",
     re.IGNORECASE,
 )
@@ -59,7 +59,8 @@ _TAG: Final = re.compile(
 _BARE_THOUGHT: Final = re.compile(
     r"\bthe user (?:wants|asks|asked|is asking|has asked|has provided|needs me)\b"
     r"|\A(?:okay|ok|hmm+|alright|so|first|now|wait),? (?:let me|let['\u2019]s|i need to|i should"
-    r"|i will|i['\u2019]ll|i have to)\b",
+    r"|i will|i['\u2019]ll|i have to) (?:see|think|look|analy[sz]e|describe|write|start|break"
+    r"|consider|focus|figure|check|watch|identify|go through|create|draft|caption)\b",
     re.IGNORECASE,
 )
 # The beginning of a chat that was written on, or handed over whole.
@@ -75,17 +76,8 @@ _LOOKS_LIKE_JSON: Final = re.compile(
 )
 _ITEM: Final = re.compile(r"[\"']\w{1,40}[\"']\s*:\s*[\"']")  # of a JSON object, without its braces
 _CAPTION_KEYS: Final = (
-    *(
-        "caption",
-        "global_caption",
-        "description",
-        "text",
-        "content",
-        "answer",
-        "output",
-        "response",
-    ),
-    *("summary", "result", "value"),
+    *("caption", "global_caption", "description", "text", "content", "answer", "output"),
+    *("response", "summary", "result", "value"),
 )
 _WRAPPERS: Final = frozenset({"shots", "captions", "scenes", "items", "data"})
 _PREFACE: Final = re.compile(
