@@ -25,7 +25,8 @@ _SPOKEN: Final = re.compile(
     r"|ask(s|ed|ing)|repl(y|ies|ied|ying)|answers|titled|label\w*|signs?|text|captions?|subtitles?"
     r"|banner|words?|lyrics|message|screen|sing(s|ing)|writ(es?|ing|ten)|tell(s|ing)|explain\w*"
     r"|think(s|ing)|apologi\w+|mutter\w*|murmur\w*|scream\w*|dialog\w*|narrat\w*|voice\w*|letter"
-    r"|note|poster|board|card|shirt|display\w*)\b",
+    r"|note|poster|board|card|shirt|display\w*|computer|laptop|monitor|phone|tablet|page|website"
+    r"|pop-?up)\b",
     re.IGNORECASE,
 )
 _LOOK: Final = (
@@ -94,19 +95,22 @@ _ANYWHERE: Final = (
     r"|\bi(?:['\u2019]m| am) (?:just |only )?an? (?:large )?(?:ai\b|language model|text-based)"
     r"|\b(?:violates?|against|breach(?:es)? of) (?:our|the|my|openai['\u2019]s|google['\u2019]s)? ?"
     r"(?:content|usage|safety|community|use) (?:polic\w+|guidelines?|terms)"
-    r"|\b(?:content|response|request|output|prompt|answer) (?:was|has been|is|were) "
-    r"(?:blocked|filtered|flagged|rejected|refused|withheld)\b"
+    r"|\b(?:(?:your|this|the) (?:response|output|prompt|generated content)|(?:your|this) (?:request"
+    r"|content)) (?:was|has been|is) (?:blocked|filtered|flagged|rejected|refused|withheld)\b"
     r"|\bcontent (?:may |might |could )?violat|\bno (?:captions?|descriptions?) (?:can|could) be "
     rf"|\b(?:it is|it['\u2019]s) (?:not possible|impossible) (?:for me )?to {_LOOK}{_VIDEO}"
     r"|\btrained by (?:google|openai|anthropic|alibaba|meta)\b"
-    r"|\b(?:rejected|blocked) (?:as a result of|by) (?:our|the) (?:safety|content|moderation)"
+    r"|\b(?:rejected|blocked) (?:as a result of|by) (?:our\b|the (?:safety (?:system|filter"
+    r"|settings)"
+    r"|content (?:filter|policy)|moderation))"
     r"|\bthe (?:video|clip|file|image)(?: (?:that )?(?:you|i|was)[^.!?\n]{1,20})? (?:could not"
     r"|cannot"
     r"|can['\u2019]t|failed to) (?:be )?(?:load(?:ed)?|played|processed|accessed|opened|viewed"
     r"|analy[sz]ed)\b"
     r"|\bif you (?:can |could |would |['\u2019]d like to )?(?:provide|share|upload|send|describe) "
-    r"|\bdue to (?:content|safety|policy|privacy|copyright) (?:restrictions?|guidelines?|reasons?"
-    r"|polic\w+|concerns?)\b|\bi can only (?:see|view|process|read) (?:still |static )?(?:images?"
+    r"|\bdue to content (?:restrictions?|guidelines?|polic\w+)\b"
+    r"|\bdue to (?:safety|policy|privacy|copyright)[^.!?\n]{1,40}, (?:i|we) \w"
+    r"|\bi can only (?:see|view|process|read) (?:still |static )?(?:images?"
     r"|text|pictures?)\b|\bi need more (?:information|context|details)\b"
     r"|\bmy capabilities (?:do not|don['\u2019]t)\b"
     rf"|\b{_I}{_CANNOT} (?:determine|tell|say|identify|describe)[^.!?\n]{{0,60}}\b(?:the|this"
