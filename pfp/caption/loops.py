@@ -59,9 +59,10 @@ def find_letter_loop(text: str) -> Loop | None:
     """A run of one letter, or a piece of text that follows on itself, in whatever script."""
     if match := _SAME_LETTERS.search(text):
         return Loop(match[1], len(match[0]), 20)
-    # Six pieces of four letters have twenty runs of four letters that were there before.
+    # Six pieces of p letters have 6 p - 3 runs of four letters, and p of them differ: 17 of four do
+    # not, and more of longer ones.
     num_runs = len(text) - 3
-    if num_runs - len({text[k : k + 4] for k in range(num_runs)}) < 20:
+    if num_runs - len({text[k : k + 4] for k in range(num_runs)}) < 17:
         return None
     if match := _SAME_PIECE.search(text):
         return Loop(match[1].strip(), len(match[0]) // len(match[1]), 6)
