@@ -66,8 +66,7 @@ def read_completion(body: Any, asked: Asked) -> Answer:
     reason = choice.get("finish_reason")
     refusal = message.get("refusal")
     finish = Finish.BLOCKED if refusal else _FINISHES.get(reason, Finish.UNFINISHED)
-    content = message.get("content")
-    text = content if isinstance(content, str) else None
+    text = _text(message.get("content"))
     problem = _PROBLEMS.get(finish)
     if finish is Finish.ANSWERED and not (text or "").strip():
         finish, problem = Finish.UNFINISHED, "the server ended without a word ({}); run again"
@@ -84,6 +83,14 @@ def read_completion(body: Any, asked: Asked) -> Answer:
         sampling=asked.sampling,
         **_usage(body.get("usage") or {}, asked.model),
     )
+
+
+def _text(content: Any) -> str | None:
+    """The words of a message: text, or the text parts of a list, as some servers send them."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else None
 
 
 def read_error(

@@ -152,6 +152,15 @@ class TestAnswer:
         assert said.answer.cost_usd is None
         assert "qwen-test-001" == said.answer.model_version
 
+    def test_answer_may_come_in_parts(
+        self, server: OpenAIServer, make: Make, question: FramesQuestion
+    ) -> None:
+        """The words of a list's text parts are one answer."""
+        parts: Any = [{"type": "text", "text": "y"}, {"type": "x"}, {"type": "text", "text": "es"}]
+        server.script(completion(parts))
+
+        assert Verdict.YES is make().ask(question).verdict
+
     def test_server_that_counts_nothing_leaves_counts_open(
         self, server: OpenAIServer, make: Make, question: FramesQuestion
     ) -> None:
