@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from benchmarks.figures import print_figure
 from benchmarks.latent_reads import made_up
+from pfp.io.digests import sha256_file
 from pfp.io.media import write_video
 from pfp.io.tables import write_table
 from pfp.latents.preprocess import PreprocessSettings
@@ -52,7 +53,7 @@ def _clip(number: int, video: Path) -> ClipRecord:
     return ClipRecord(
         clip_id=f"{number:06d}",
         video_uri=str(video),
-        video_sha256="0" * 64,
+        video_sha256=sha256_file(video),
         size_bytes=video.stat().st_size,
         start_seconds=0.0,
         end_seconds=1.0,

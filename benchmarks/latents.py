@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks import latent_memory, latent_reads, latent_sizes
 from benchmarks.figures import print_figure
+from pfp.io.digests import sha256_file
 from pfp.io.media import read_frames, write_video
 from pfp.io.tables import write_table
 from pfp.latents.preprocess import downscale
@@ -94,7 +95,7 @@ def make_run(out: Path, num_clips: int) -> list[ClipRecord]:
             ClipRecord(
                 clip_id=f"{index:04d}",
                 video_uri=str(path),
-                video_sha256=f"{index:064d}",
+                video_sha256=sha256_file(path),
                 size_bytes=path.stat().st_size,
                 start_seconds=0.0,
                 end_seconds=NUM_FRAMES / 12,

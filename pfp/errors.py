@@ -8,6 +8,7 @@
      +-- NothingUsable     a stage ended well but kept no row, so the next has nothing to do
      +-- RowError          one row could not be processed; becomes ``Failed`` in its verdict
           +-- RetryableError   trying again may help (a busy server, a lost worker)
+          |    +-- AccountError     a service's key, account or quota: nothing about the row
           +-- PermanentError   trying again cannot help (damaged bytes, a refused request)
                +-- Rejected         understood, and not what can be used; becomes ``Dropped``
                     +-- Unmeasurable     a metric is not defined on the sample
@@ -52,6 +53,10 @@ class RowError(PfpError):
 
 class RetryableError(RowError):
     """Trying the row again may help."""
+
+
+class AccountError(RetryableError):
+    """A service serves nobody with this key now; the row was not tried, so no attempt counts."""
 
 
 class PermanentError(RowError):

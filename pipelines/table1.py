@@ -26,6 +26,7 @@ import torch
 
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import ConfigError
+from pfp.io.digests import sha256_file
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 from pipelines.eval.table1_page import write_page
@@ -124,6 +125,8 @@ def arms_named(names: Sequence[str]) -> tuple[Arm, ...]:
 def run(work: Path, settings: Settings, videos: Path | None) -> None:
     """Windows, latents, trainings and scores, each unless it is there."""
     check_settings(work, settings)
+    if videos is not None:
+        check_videos(work, videos)
     rates, data = settings.rates, settings.data
     for orientation in SIZES:
         bank = work / "bank" / f"{orientation}.npz"
@@ -267,6 +270,16 @@ def check_settings(work: Path, settings: Settings) -> None:
     if path.exists() and path.read_text() != text:
         raise ConfigError(f"{path} holds other settings than this run's; name another folder")
     work.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def check_videos(work: Path, videos: Path) -> None:
+    """Refuse other videos than the folder's scores are of; where they lie does not count."""
+    path = work / "videos.json"
+    files = [file for file in sorted(videos.iterdir()) if file.is_file()]
+    text = json.dumps({file.name: sha256_file(file) for file in files}, indent=2) + "\n"
+    if path.exists() and path.read_text() != text:
+        raise ConfigError(f"{work} has scores of other videos than {videos}; name another folder")
     path.write_text(text)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.parity import Parity
+from tests.parity import Parity, section_of, with_section
 from tests.parity import page as parity_page
 
 REPO = Path(__file__).resolve().parent.parent
@@ -53,7 +53,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the page if it was asked for and something was measured."""
     target, found = session.config.getoption("--parity"), session.config.stash[PARITY]
     if target is not None and found:
-        target.write_text(parity_page(found), encoding="utf-8")
+        page, written = parity_page(found), ""
+        if target.is_file():  # another run's part of it, which takes packages that are not here
+            written = section_of(target.read_text(encoding="utf-8"))
+        page = with_section(page, written) if written else page
+        target.write_text(page, encoding="utf-8")
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ in the test), with the same inputs and, for networks, the same seeded random wei
 |---|---|---|---|---|---|
 """
 
+BESIDE = "## Beside the original packages"  # what `benchmarks.vbench_parity` writes, up to the end
+
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class Parity:
@@ -50,3 +52,14 @@ def page(found: Iterable[Parity]) -> str:
         key = row.metric, row.reference, row.test
         worst[key] = max(worst.get(key, row), row, key=lambda each: each.difference)
     return HEAD + "\n".join(row.line() for row in sorted(worst.values())) + "\n"
+
+
+def with_section(page: str, section: str) -> str:
+    """The page with another section about the original packages, which stands last."""
+    return f"{page.partition(BESIDE)[0].rstrip()}\n\n{section}"
+
+
+def section_of(page: str) -> str:
+    """The page's section about the original packages; empty if it has none."""
+    _, heading, rest = page.partition(BESIDE)
+    return heading + rest

@@ -25,7 +25,8 @@ LEVELS = (
     ("runtime", "measures", "models", "vlm"),
     ("io",),
     ("schema",),
-    ("errors",),
+    ("redaction", "texts"),
+    ("errors", "limits"),
 )
 PIPELINES = ("ingest", "caption", "latents", "train", "eval")
 # The half of eval that must work on a laptop without torch.

@@ -1,5 +1,6 @@
 """Clips to storyboards: what to ask, how to check an answer, and whom to ask next."""
 
+from pfp.caption.captioner import NOTICE as NOTICE
 from pfp.caption.captioner import Captioner as Captioner
 from pfp.caption.clip import CaptionClip as CaptionClip
 from pfp.caption.clip import caption_clip as caption_clip

@@ -16,17 +16,21 @@ from pfp.caption.validate import (
     Violation,
     check_storyboard,
 )
-from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.io.digests import sha256_json
+from pfp.limits import MAX_NOTES
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
+from pfp.texts import shortened
 from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
 
+MAX_PROBLEMS: Final = 20  # that a model is told of, when it is asked once more
 # What an answer that is no answer makes of the row: the error's name, and whether to try again.
 FINISH_ERRORS: Final = {
     Finish.BLOCKED: ("Blocked", False),
     Finish.UNFINISHED: ("Unfinished", True),
     Finish.UNSEEN: ("VideoNotSeen", False),
 }
+NOTICE: Final = ": notice: "  # in ``repair_ops``: nothing was repaired, but a person should look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +132,9 @@ class Captioner:
         for may_ask_again in (backend.generative, False):
             try:
                 answer = backend.ask(question)
+            except Rejected as error:  # understood, and no other backend may stand in for it
+                rejected = Dropped(reason=error.reason, detail=error.message)
+                return _Trouble(verdict=rejected, final=True)
             except PermanentError as error:
                 return _Trouble(
                     verdict=failed_verdict(error, retryable=False), final=not backend.generative
@@ -146,10 +153,11 @@ class Captioner:
                 return storyboard
             if not may_ask_again:
                 break
-            problems = [violation.detail for violation in violations]
+            problems = [shortened(violation.detail) for violation in violations[:MAX_PROBLEMS]]
             log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
             question = replace(question, prompt=ask_again(question.prompt, problems))
-        return _Trouble(verdict=_verdict(violations[0]), final=not backend.generative)
+        verdict = _verdict(violations[0], is_models=backend.generative)
+        return _Trouble(verdict=verdict, final=not backend.generative)
 
     def _check(
         self, backend: Backend, clip: CaptionClip, answer: Answer, log: _Log
@@ -169,6 +177,7 @@ class Captioner:
             rules=rules,
         )
         if checked.storyboard is not None:
+            log.ops += [f"{backend.name}{NOTICE}{notice}" for notice in checked.notices]
             log.ops += [f"{backend.name}: {op}" for op in checked.repair_ops]
         return checked.storyboard, checked.violations
 
@@ -207,10 +216,16 @@ class Captioner:
             tokens_thought=log.tokens("thought"),
             cost_usd=log.cost_usd(),
             attempts=max(1, sum(a.attempts for a in log.answers if a.finish is not Finish.ABSENT)),
-            repair_ops=log.ops,
+            repair_ops=_bounded(log.ops),
             raw_answer=None if last is None else last.raw_text,
             verdict=verdict,
         )
+
+
+def _bounded(ops: Sequence[str]) -> list[str]:
+    """What was done, however much an answer gave reason for."""
+    kept = [shortened(op) for op in ops[:MAX_NOTES]]
+    return [*kept, f"and {len(ops) - MAX_NOTES} more"] if len(ops) > MAX_NOTES else kept
 
 
 def _no_answer(answer: Answer) -> _Trouble | None:
@@ -228,11 +243,16 @@ def _no_answer(answer: Answer) -> _Trouble | None:
     )
 
 
-def _verdict(violation: Violation) -> Dropped | Failed:
-    """Unreadable text is a fault; text that was understood and breaks a rule is rejected by it."""
-    if violation.rule in UNREADABLE or violation.rule == "truncated":
-        error = "Truncated" if violation.rule == "truncated" else "UnreadableStoryboard"
-        return Failed(error=error, message=violation.detail)
+def _verdict(violation: Violation, *, is_models: bool) -> Dropped | Failed:
+    """Unreadable text is a fault; text that was understood and breaks a rule is rejected by it.
+
+    A model's next answer may well be JSON again; a file stays as it is until somebody mends it,
+    and an output limit cuts off the same again.
+    """
+    if violation.rule == "truncated":
+        return Failed(error="Truncated", message=violation.detail)
+    if violation.rule in UNREADABLE:
+        return Failed(error="UnreadableStoryboard", message=violation.detail, retryable=is_models)
     return Dropped(
         reason=violation.rule,
         detail=violation.detail,

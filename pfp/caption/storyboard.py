@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from pfp.errors import SchemaError
+from pfp.limits import MAX_SHOTS
+from pfp.texts import listed, quoted
 from pfp.vlm import parse_object
 
 SCHEMA_VERSION: Final = 1
@@ -51,13 +53,13 @@ class Storyboard:
         version = value.get("schema_version")
         if version != SCHEMA_VERSION or isinstance(version, bool):
             raise SchemaError(
-                f"schema_version is {version!r}; this pfp reads storyboards of version "
+                f"schema_version is {quoted(version)}; this pfp reads storyboards of version "
                 f"{SCHEMA_VERSION}"
             )
         require_keys("the storyboard", value, KEYS, optional=frozenset({"global_caption"}))
         global_caption = value.get("global_caption")
         if global_caption is not None and not isinstance(global_caption, str):
-            raise SchemaError(f"global_caption is {global_caption!r}; write text or null")
+            raise SchemaError(f"global_caption is {quoted(global_caption)}; write text or null")
         shots = tuple(_shot(k, shot) for k, shot in enumerate(require_shots(value)))
         return cls(shots=shots, global_caption=global_caption)
 
@@ -81,14 +83,16 @@ def require_keys(
     if missing := sorted(keys - optional - value.keys()):
         raise SchemaError(f"{what} has no {', '.join(missing)}")
     if unknown := sorted(value.keys() - keys):
-        raise SchemaError(f"{what} has unknown keys {', '.join(map(repr, unknown))}; remove them")
+        raise SchemaError(f"{what} has unknown keys {listed(unknown)}; remove them")
 
 
 def require_shots(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The list under "shots"; SchemaError when it is not a list of one or more objects."""
+    """The list under "shots"; SchemaError when it is not a list of 1 to ``MAX_SHOTS`` objects."""
     shots = value.get("shots")
     if not isinstance(shots, list) or not shots:
         raise SchemaError("shots is not a list of one or more shots")
+    if len(shots) > MAX_SHOTS:
+        raise SchemaError(f"shots has {len(shots)} shots, more than {MAX_SHOTS}; write fewer")
     for k, shot in enumerate(shots):
         if not isinstance(shot, Mapping):
             raise SchemaError(f"shots[{k}] is a {type(shot).__name__}, not an object")
@@ -99,7 +103,7 @@ def require_caption(k: int, shot: Mapping[str, Any]) -> str:
     """The caption of shot ``k``; SchemaError when it is not text."""
     caption = shot["caption"]
     if not isinstance(caption, str):
-        raise SchemaError(f"shots[{k}].caption is {caption!r}; write text")
+        raise SchemaError(f"shots[{k}].caption is {quoted(caption)}; write text")
     return caption
 
 
@@ -117,5 +121,5 @@ def _seconds(k: int, shot: Mapping[str, Any], key: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # 1e999 is valid JSON, and so is an integer that no float can hold.
     if not is_number or abs(value) > 1e9 or not math.isfinite(value):
-        raise SchemaError(f"shots[{k}].{key} is {value!r}; write seconds as a number")
+        raise SchemaError(f"shots[{k}].{key} is {quoted(value)}; write seconds as a number")
     return float(value)

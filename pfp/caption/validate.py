@@ -7,6 +7,8 @@ repaired, and every repair is named.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,16 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
 
+from pfp.caption.caption_text import (
+    MAX_LOOKED_AT,
+    caption_fault,
+    caption_notice,
+    clean_caption,
+)
+from pfp.caption.loops import runs
+from pfp.caption.markup import drop_reasoning
+from pfp.caption.nothing import says_nothing
+from pfp.caption.refusals import find_refusal
 from pfp.caption.storyboard import (
     Storyboard,
     StoryShot,
@@ -24,28 +36,18 @@ from pfp.caption.storyboard import (
 from pfp.errors import InvariantError, SchemaError
 from pfp.vlm import Span, parse_object
 
-LADDER_VERSION: Final = 1
+LADDER_VERSION: Final = 2
 UNREADABLE: Final = frozenset({"not_json", "wrong_format"})  # rules about text, not about content
 NUMBERED_KEYS: Final = frozenset({"shots", "global_caption"})
 NUMBERED_SHOT_KEYS: Final = frozenset({"index", "caption"})
 
-REFUSAL: Final = re.compile(
-    r"(i['\u2019]?m|i am|we are) (sorry|unable|not able)|sorry\b|as an? (ai|language model)\b"
-    r"|(i|we) (cannot|can['\u2019]?t|could not|couldn['\u2019]?t) (see|view|watch|access|process"
-    r"|describe|help|assist|provide|analy[sz]e)|unable to (see|view|watch|access|process|describe)"
-    r"|no video (was|is|has been) (provided|attached|given)",
-    re.IGNORECASE,
-)
-BOILERPLATE: Final = re.compile(
-    r"(in (the|this) (video|clip|shot|scene|footage)( clip)?,( we( can)? see)?"
-    r"|(the|this) (video|clip|shot|scene|footage)( clip)?"
-    r" (shows|depicts|features|captures|presents|begins with|opens with|starts with)( us)?)"
-    r" (?=\S)",
-    re.IGNORECASE,
-)
-FENCE: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
-LOOP_COUNT: Final = 3  # the same sentence this often within a caption is a loop
+# What is left of a code fence when the JSON in it is taken out.
+FENCE: Final = re.compile(r"```\s*(json)?\s*```", re.IGNORECASE)
+NOTICED_SHARE: Final = 0.5  # of captions that are alike, where people may write what they like
+SHOT_LOOP_COUNT: Final = 3
+MAX_SHOT_PERIOD: Final = 50
 REPEAT_COUNT: Final = 3  # fewer captions that are alike may be chance
+MAX_GROUPS_OF_WORD: Final = 8  # that a caption is compared with because of one of its words
 SAME_WORDS: Final = 0.9  # shared words over all words of two captions that count as one
 
 
@@ -78,17 +80,22 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """``storyboard`` is there exactly when there are no violations."""
+    """``storyboard`` is there exactly when there are no violations.
+
+    ``notices`` are what a person should look at in a storyboard that is kept all the same.
+    """
 
     storyboard: Storyboard | None
     violations: tuple[Violation, ...]
     repair_ops: tuple[str, ...]
+    notices: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(slots=True)
 class _Notes:
     violations: list[Violation] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def reject(
         self, rule: str, detail: str, score: float | None = None, threshold: float | None = None
@@ -122,8 +129,8 @@ def check_storyboard(
     shots = _in_order(shots, notes)
     shots = _apart(shots, rules, notes)
     _check_coverage(shots, end_seconds - start_seconds, rules, notes)
-    _check_words(shots, rules, notes)
-    whole = _clean_whole(board.global_caption, rules, notes)
+    _check_words(shots, end_seconds - start_seconds, rules, notes)
+    whole = _clean_whole(board.global_caption, end_seconds - start_seconds, rules, notes)
     storyboard = None
     if not notes.violations:
         storyboard = Storyboard(shots=tuple(shots), global_caption=whole)
@@ -132,19 +139,31 @@ def check_storyboard(
         storyboard=storyboard,
         violations=tuple(notes.violations),
         repair_ops=tuple(notes.repairs),
+        notices=tuple(notes.notices),
     )
 
 
 def _read_json(text: str, notes: _Notes) -> dict[str, Any] | None:
-    fenced = FENCE.fullmatch(text)
-    if fenced is not None:
-        notes.repairs.append("took the JSON out of its code fence")
-        text = fenced[1]
+    """The object in an answer; what may stand around it is taken off, and that is noted."""
     try:
         return parse_object(text)
     except ValueError as error:
-        notes.reject("not_json", f"the answer is not one JSON object: {error}")
-        return None
+        problem = error
+    begin, end = text.find("{"), text.rfind("}") + 1
+    if 0 <= begin < end:
+        inner = drop_reasoning(text) if len(text) <= MAX_LOOKED_AT else text
+        begin, end = inner.find("{"), inner.rfind("}") + 1
+        around = (inner[:begin] + inner[end:]).strip()
+        with contextlib.suppress(ValueError):
+            value = parse_object(inner[begin:end])
+            what = "its code fence" if FENCE.fullmatch(around) else "the words around it"
+            notes.repairs.append(f"took the JSON out of {what}")
+            return value
+    if find_refusal(text[:MAX_LOOKED_AT]) is not None:
+        notes.reject("caption_refusal", f"the answer is a refusal: {text[:80]!r}")
+    else:
+        notes.reject("not_json", f"the answer is not one JSON object: {problem}")
+    return None
 
 
 def _read_format(
@@ -189,14 +208,9 @@ def _by_number(value: Mapping[str, Any], spans: Sequence[Span], notes: _Notes) -
 
 
 def _clean(what: str, caption: str, notes: _Notes) -> str:
-    """The caption on one line and without a "The video shows" in front."""
-    text = " ".join(caption.split())
-    if text != caption:
-        notes.repairs.append(f"{what}: tidied white space")
-    while (start := BOILERPLATE.match(text)) is not None:
-        notes.repairs.append(f"{what}: removed {start[0].strip()!r} in front")
-        text = text[start.end() :]
-        text = text[0].upper() + text[1:]
+    """The caption on one line and with nothing around it; what was done is noted."""
+    text, done = clean_caption(caption)
+    notes.repairs += [f"{what}: {each}" for each in done]
     return text
 
 
@@ -267,55 +281,92 @@ def _check_coverage(
         notes.reject("coverage_below_min", detail, covered, rules.min_coverage)
 
 
-def _check_words(shots: Sequence[StoryShot], rules: Rules, notes: _Notes) -> None:
+def _check_words(shots: Sequence[StoryShot], duration: float, rules: Rules, notes: _Notes) -> None:
     for k, shot in enumerate(shots, 1):
-        _check_caption(f"caption {k}", shot.caption, rules, notes)
-    share = _repeated_share([shot.caption for shot in shots])
+        _check_caption(f"caption {k}", shot.caption, duration, rules, notes)
+    captions = [shot.caption for shot in shots]
+    share = _repeated_share(captions)
     if share > rules.max_repeated_share:
         detail = f"{share:.0%} of the captions say the same"
         notes.reject("captions_repeat", detail, share, rules.max_repeated_share)
+    elif share > NOTICED_SHARE:
+        notes.notices.append(f"{share:.0%} of the captions say the same")
+    elif (loop := _shot_loop(captions)) is not None:
+        detail = f"the captions of {loop[0]} shots come {loop[1]:.3g} times, one after the other"
+        if rules.max_repeated_share < 1:
+            notes.reject("captions_repeat", detail, loop[1], SHOT_LOOP_COUNT)
+        else:
+            notes.notices.append(detail)
 
 
-def _clean_whole(caption: str | None, rules: Rules, notes: _Notes) -> str | None:
+def _clean_whole(caption: str | None, duration: float, rules: Rules, notes: _Notes) -> str | None:
     if caption is None:
         return None
     text = _clean("global caption", caption, notes)
-    if text:
-        _check_caption("the global caption", text, rules, notes)
-        return text
-    notes.repairs.append("global caption: it was empty")
+    if not text:
+        notes.repairs.append("global caption: it was empty")
+        return None
+    if says_nothing(text[:MAX_LOOKED_AT]):
+        notes.repairs.append(f"global caption: removed {text[:40]!r}, which says nothing")
+        return None
+    _check_caption("the global caption", text, duration, rules, notes)
+    return text
+
+
+def _check_caption(what: str, caption: str, duration: float, rules: Rules, notes: _Notes) -> None:
+    fault = caption_fault(caption, duration_seconds=duration, max_length=rules.max_caption_length)
+    if fault is not None:
+        notes.reject(fault.rule, f"{what} {fault.what}", fault.score, fault.threshold)
+    elif (notice := caption_notice(caption)) is not None:
+        notes.notices.append(f"{what} {notice}")
+
+
+def _shot_loop(captions: Sequence[str]) -> tuple[int, float] | None:
+    """``(shots, times)`` of captions that come back in the same order, most of them, or None."""
+    words = [_words(caption) for caption in captions]
+    for _, period, count in runs(words, MAX_SHOT_PERIOD):
+        if count >= SHOT_LOOP_COUNT and 2 * period * count > len(captions):
+            return period, count
     return None
 
 
-def _check_caption(what: str, caption: str, rules: Rules, notes: _Notes) -> None:
-    if not caption:
-        notes.reject("caption_empty", f"{what} is empty")
-    elif REFUSAL.match(caption):
-        notes.reject("caption_refusal", f"{what} is a refusal: {caption[:80]!r}")
-    elif len(caption) > rules.max_caption_length:
-        detail = f"{what} has {len(caption)} characters"
-        notes.reject("caption_too_long", detail, len(caption), rules.max_caption_length)
-    else:
-        sentences = Counter(_words(sentence) for sentence in re.split(r"[.!?;]", caption))
-        sentences.pop((), None)
-        if sentences and max(sentences.values()) >= LOOP_COUNT:
-            detail = f"{what} says the same sentence {max(sentences.values())} times"
-            notes.reject("caption_loop", detail, max(sentences.values()), LOOP_COUNT - 1)
-
-
 def _repeated_share(captions: Sequence[str]) -> float:
-    """Share of the captions in the largest group of near copies; 0 for a group of one or two."""
+    """Share of the captions in the largest group of near copies; 0 for a group of one or two.
+
+    A caption joins the first group whose first caption it is like. Only groups are looked at that
+    share one of the caption's rarest words: of two sets of words that have ``SAME_WORDS`` in
+    common, the rarest tenth of the one cannot lie outside of the other (prefix filtering, Chaudhuri
+    et al. 2006). A word leads to ``MAX_GROUPS_OF_WORD`` groups at most, so that the time does not
+    grow with the square of the captions whatever their words.
+    """
+    counted = Counter(frozenset(_words(caption)) for caption in captions)
+    rarity = Counter(word for words in counted for word in words)
     groups: list[tuple[frozenset[str], int]] = []
-    for caption in captions:
-        words = frozenset(_words(caption))
-        for k, (others, count) in enumerate(groups):
-            if len(words & others) >= SAME_WORDS * len(words | others):
-                groups[k] = (others, count + 1)
-                break
-        else:
-            groups.append((words, 1))
+    groups_with: dict[str, list[int]] = {}
+    for words, count in counted.items():
+        telling = sorted(words, key=lambda word: (rarity[word], word))[: _num_telling(words)]
+        candidates = sorted({k for word in telling or [""] for k in groups_with.get(word, ())})
+        alike = next((k for k in candidates if _are_alike(words, groups[k][0])), None)
+        if alike is not None:
+            groups[alike] = (groups[alike][0], groups[alike][1] + count)
+            continue
+        for word in telling or [""]:
+            with_word = groups_with.setdefault(word, [])
+            if len(with_word) < MAX_GROUPS_OF_WORD:
+                with_word.append(len(groups))
+        groups.append((words, count))
     largest = max((count for _, count in groups), default=0)
     return largest / len(captions) if largest >= REPEAT_COUNT else 0.0
+
+
+def _num_telling(words: frozenset[str]) -> int:
+    """How many of the rarest words hold one that each like set has, too."""
+    return len(words) - math.ceil(SAME_WORDS * len(words)) + 1
+
+
+def _are_alike(words: frozenset[str], others: frozenset[str]) -> bool:
+    shared = len(words & others)
+    return shared >= SAME_WORDS * (len(words) + len(others) - shared)
 
 
 def _words(text: str) -> tuple[str, ...]:

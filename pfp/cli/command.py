@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 from pfp.errors import InvariantError, PfpError
-from pfp.schema.redaction import printable, redact
+from pfp.redaction import printable, redact
 
 CLOSED_PIPE_STATUS = 141  # what a shell reports for a process that SIGPIPE ended
 GOES_ON = "stopped; the same command goes on from here"

@@ -41,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="MODEL=REASON",
         help="leave a model and its votes out and say why; may be repeated",
     )
-    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap; default 1000")
+    parser.add_argument("--draws", type=int, default=1000, help="of votes; default 1000")
     parser.add_argument("--confidence", type=float, default=0.95, help="default 0.95")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", metavar="FILE", help="write the ratings as JSON, too")

@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from typing import TYPE_CHECKING, Any
 
+from pfp.cli.doctor import state_in_words, tell
 from pfp.errors import WeightsError
 
 if TYPE_CHECKING:
     from pfp.eval.metrics import MetricCard
-    from pfp.io.weights import Status
-
-# What an installed package is for, and the extra that brings it.
-PACKAGES = {
-    "av": ("decoding", ""),
-    "decord": ("decoding, for --decoder decord", "metrics"),
-    "torch": ("networks", "train"),
-    "torchvision": ("dynamics, flow_warp", "train"),
-    "lpips": ("lpips_alex, lpips_vgg, magbench", "metrics"),
-    "pyiqa": ("clarity", "metrics"),
-    "open_clip_torch": ("aesthetic, semantic", "metrics"),
-    "insightface": ("identity.arcface", "metrics"),
-    "onnxruntime": ("identity.arcface", "metrics"),
-    "transformers": ("a local judge, qwen:DIRECTORY", "train"),
-    "google-genai": ("the judge gemini:MODEL", "caption"),
-    "httpx": ("the judge openai:MODEL@URL", "caption"),
-    "ray": ("--engine ray", "ray"),
-}
-KEYS = {
-    "GEMINI_API_KEY": "the judge gemini:MODEL",
-    "OPENAI_API_KEY": "the judge openai:MODEL@URL, where the server wants one",
-}
 
 
 def add_parsers(commands: Any) -> None:
@@ -49,7 +26,7 @@ def add_parsers(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor", help="what is installed, which weights and keys are here"
     )
-    doctor.set_defaults(run=_doctor)
+    doctor.set_defaults(run=tell)
 
 
 def _ls(options: argparse.Namespace) -> int:
@@ -69,7 +46,7 @@ def _ls_metrics() -> None:
     from pfp.eval.metrics import METRICS, resolve
     from pfp.io import weights
 
-    states = {status.weights.name: _state_in_words(status) for status in weights.ls()}
+    states = {status.weights.name: state_in_words(status) for status in weights.ls()}
     width = 4 + max(map(len, METRICS))
     for name in METRICS:
         kind = resolve(name)
@@ -92,20 +69,7 @@ def _ls_suites() -> None:
 def _weights_state(name: str) -> str:
     from pfp.io import weights
 
-    return _state_in_words(next(each for each in weights.ls() if each.weights.name == name))
-
-
-def _state_in_words(status: Status) -> str:
-    """``ready``, or what is the matter and the command that mends it."""
-    name = status.weights.name
-    if status.state == "present":
-        return "ready"
-    if status.state == "not pinned":
-        return f"weights not pinned, `pfp weights import {name} {status.path}`"
-    verb = "fetch" if status.weights.urls else "import"
-    file = "" if status.weights.urls else " FILE"
-    accept = " --accept-noncommercial" if status.weights.non_commercial else ""
-    return f"weights {status.state}, `pfp weights {verb} {name}{file}{accept}`"
+    return state_in_words(next(each for each in weights.ls() if each.weights.name == name))
 
 
 def _needs_of(card: MetricCard) -> str:
@@ -146,38 +110,3 @@ def _show(options: argparse.Namespace) -> int:
     for name, value in lines:
         print(f"{name:<12}{value}")
     return 0
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    del options
-    from importlib.metadata import PackageNotFoundError, version
-
-    from pfp import __version__
-    from pfp.io import weights
-
-    print(f"pfp {__version__}, Python {platform.python_version()}, {platform.machine()}")
-    print("packages")
-    for name, (purpose, extra) in PACKAGES.items():
-        cure = f", pip install 'pfp[{extra}]'" if extra else ""
-        try:
-            state = version(name)
-        except PackageNotFoundError:
-            state = f"missing{cure}"
-        print(f"  {name:<18}{state:<32}{purpose}")
-    print("GPU")
-    print(f"  {_gpu()}")
-    print("keys (only whether they are set)")
-    for name, purpose in KEYS.items():
-        print(f"  {name:<18}{'set' if os.environ.get(name) else 'not set':<32}{purpose}")
-    print(f"weights in {weights.directory()}")
-    for status in weights.ls():
-        print(f"  {status.weights.name:<26}{_weights_state(status.weights.name)}")
-    return 0
-
-
-def _gpu() -> str:
-    from pfp.eval.score import device_of
-
-    if device_of("auto") == "cpu":
-        return "none that torch can use; --device auto is the CPU"
-    return "torch finds one; --device auto is cuda"

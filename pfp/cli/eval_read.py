@@ -68,7 +68,7 @@ def _report(options: argparse.Namespace) -> int:
     if files == ReportFiles():
         files = ReportFiles.in_run(options.runs[0])
     tables = [published(name) for name in names_of(options.published)]
-    _warn_of_missing_shards(options.runs)
+    warn_of_missing_shards(options.runs)
     board = write_report(*options.runs, files=files, published=tables)
     print(render_text(board), end="")
     for file in (files.html, files.markdown, files.text, files.json, files.csv, files.latex):
@@ -77,15 +77,17 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _warn_of_missing_shards(runs: Sequence[str]) -> None:
-    from pfp.eval.runs import missing_shards
+def warn_of_missing_shards(runs: Sequence[str]) -> None:
+    """Say which shards of a run are in none of its directories."""
+    from pfp.eval.runs import missing_shards, shards_together
 
-    for run in runs:
-        missing, total = missing_shards(run)
+    for shards in shards_together(runs):
+        missing, total = missing_shards(shards)
         if missing:
+            numbers = ", ".join(f"{index}/{total}" for index in missing)
             say(
-                f"pfp-eval: {run} has {total - missing} of {total} shards; report again when all "
-                "are there"
+                f"pfp-eval: {' and '.join(shards)} {'lacks' if len(shards) == 1 else 'lack'} shard "
+                f"{numbers}; what follows is without it, repeat it when all are there"
             )
 
 
@@ -95,11 +97,12 @@ def _compare(options: argparse.Namespace) -> int:
     from pfp.eval.report import render_comparison
 
     gates = [Gate.parse(text) for text in options.fail_if]
+    warn_of_missing_shards(_runs_of(options.sides))
     board, arm_a, arm_b = _sides(options.sides)
     found = [
         item
         for card in board.metrics
-        for item in compare(board.values, card.metric_id, arm_a, [arm_b], board.bootstrap)
+        if (item := compare(board, card.metric_id, arm_a, arm_b)) is not None
     ]
     print(f"{arm_a} minus {arm_b}")
     print(render_comparison(board, found), end="")
@@ -107,6 +110,12 @@ def _compare(options: argparse.Namespace) -> int:
     for failure in failures:
         say(f"pfp-eval: failed: {failure}")
     return 1 if failures else 0
+
+
+def _runs_of(sides: Sequence[str]) -> list[str]:
+    """The run directories of a comparison, each once."""
+    runs = sides[:1] if len(sides) == 3 else [_run_and_arm(side)[0] for side in sides]
+    return list(dict.fromkeys(runs))
 
 
 def _sides(sides: Sequence[str]) -> tuple[Leaderboard, str, str]:
@@ -145,6 +154,7 @@ def _export(options: argparse.Namespace) -> int:
     from pfp.eval.runs import read_run
     from pfp.io.filesystems import explain_write_errors
 
+    warn_of_missing_shards([options.run_directory])
     results = vbench_results(read_run(options.run_directory), options.arm)
     with explain_write_errors(options.vbench_json):
         Path(options.vbench_json).write_text(to_text(results), encoding="utf-8")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pfp.cli.eval_read import warn_of_missing_shards
 from pfp.cli.settings import names_of
 from pfp.errors import ConfigError, InputError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("whole", "vbench", "vbench-long")
 DECODERS = ("pyav", "decord")
-ALIGNS = ("error", "truncate", "resize")
+ALIGNS = ("error", "truncate", "resize", "time")
 CUTS = ("none", "storyboard", "detected")
 MAX_CHANGES = 10  # that are printed
 SUITES = ("table1", "table2", "table3", "magbench", "all")
@@ -77,8 +79,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         "--align",
         choices=ALIGNS,
         default="error",
-        help="a reference of another length or size is an error, cut to the shorter of the two, or "
-        "resized to the video's size; default: error",
+        help="a reference of another length or size is an error, cut to the shorter of the two, "
+        "resized to the video's size, or compared by time, which other frame rates need; default: "
+        "error",
     )
     add(
         "--cuts",
@@ -93,6 +96,12 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu or cuda; default: auto")
     add(
         "--judge", metavar="SPEC", help="who answers questions: gemini:MODEL, openai:MODEL@URL, ..."
+    )
+    add(
+        "--judge-prompts",
+        metavar="PATH",
+        help="a prompt file or a VBench-2.0 checkout, in whose words cloth.vbench2 and instance "
+        "ask; default: pfp's own words",
     )
 
 
@@ -114,6 +123,7 @@ def _settings(options: argparse.Namespace) -> RunSettings:
         shard=_shard(options.shard),
         device=options.device,
         judge=options.judge,
+        judge_prompts=options.judge_prompts,
     )
 
 
@@ -137,9 +147,10 @@ def _run(options: argparse.Namespace) -> int:
     try:
         prepared = prepare(settings)
     except EmptyShard as error:  # no fault of an array of jobs
-        leave_empty(settings)
+        leave_empty(settings, error.origin)
         print(f"nothing to do: {error}")
         return 0
+    _warn_of_older_scores(f"{settings.directory}/scores")
     with runtime.connect(options.engine):
         run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())
     if settings.shard is None:
@@ -149,6 +160,26 @@ def _run(options: argparse.Namespace) -> int:
         print(f"shard {options.shard} is in {settings.directory}")
     print(f"`pfp-eval report {settings.out}` writes the page")
     return 0
+
+
+def _warn_of_older_scores(directory: str) -> None:
+    """Scores of another version of the table cannot be kept; say so before they are gone."""
+    from pfp.errors import SchemaError
+    from pfp.io.filesystems import Folder
+    from pfp.io.manifest import MANIFEST_NAME, read_manifest
+    from pfp.schema import ScoreRecord
+
+    folder = Folder.at(directory)
+    if not folder.has(MANIFEST_NAME):
+        return
+    try:
+        read_manifest(folder, ScoreRecord)
+    except SchemaError as error:
+        reason = str(error).partition(";")[0]
+        print(
+            f"pfp-eval: {reason}; what this run asks for is measured again, the rest is left out",
+            file=sys.stderr,
+        )
 
 
 def _print_unscored(directory: str) -> None:
@@ -177,6 +208,7 @@ def _score(options: argparse.Namespace) -> int:
                 f"{options.run_directory} came from a manifest; `pfp-eval run` measures, score "
                 "only aggregates"
             )
+        warn_of_missing_shards([options.run_directory])
         _print_table(options.run_directory)
         return 0
     default = [name for name in METRICS if name in ScoreSettings().metrics]
@@ -253,6 +285,8 @@ def _plan(options: argparse.Namespace) -> int:
         _print_metric(metric)
     for line in plan.unreadable:
         print(f"cannot be opened: {line}")
+    if plan.num_opened < plan.num_videos:
+        print(f"frames, times and costs are estimated from {plan.num_opened} of the videos")
     _print_totals(plan)
     return 0
 

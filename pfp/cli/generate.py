@@ -116,9 +116,11 @@ def _size(text: str) -> tuple[int, int]:
 def _read_shots(path: Path) -> list[dict[str, Any]]:
     """The storyboard's shots; whatever is wrong with the file is one sentence with its name."""
     from pfp.caption.storyboard import Storyboard
+    from pfp.io.files import read_file
+    from pfp.limits import MAX_ANSWER_LENGTH
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, MAX_ANSWER_LENGTH).decode("utf-8-sig")
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give a storyboard's JSON file"

@@ -41,8 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("clip", metavar="CLIP", help="clip id, its beginning, or part of a path")
     why.add_argument("--run", dest="directory", default="runs/demo", help="run directory")
     why.set_defaults(run=_why)
-    from pfp.cli import generate, latents, tokens, verify, weights
+    from pfp.cli import doctor, generate, latents, tokens, verify, weights
 
+    doctor.add_parser(commands)
     generate.add_parser(commands)
     latents.add_parser(commands)
     tokens.add_parser(commands)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
 from pfp.errors import ConfigError
+from pfp.io.yaml_text import parse_yaml
 
 C = TypeVar("C")
 
@@ -56,8 +55,8 @@ def _value(owner: type, name: str, text: str, key: str) -> Any:
         for kind in ((hint,) if get_origin(hint) in _WHOLE else get_args(hint) or (hint,))
     }
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except ValueError:
         value = text
     if type(value) in kinds:
         return value

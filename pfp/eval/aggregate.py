@@ -1,9 +1,9 @@
 """Scores to numbers that may stand in a table: a mean with its interval, its n and its coverage.
 
-Macro means over clips and percentile bootstraps over clips (Efron and Tibshirani 1993, chapter 13):
-all samples of a clip are drawn together, since frames of one clip are not independent. Where
-several videos answer one prompt, ``summarise_clustered`` draws prompts. Shares of yes have Wilson's
-interval. NumPy only.
+Macro means over clips. Intervals and p values are of one test, by signs (``pfp.eval.sign_flips``):
+all samples of a clip change sign together, since frames of one clip are not independent. Where
+several videos answer one prompt, ``summarise_clustered`` takes prompts for clips. Shares of yes
+have Wilson's interval. NumPy, and SciPy for the distribution of t.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import ConfigError
+from pfp.eval.sign_flips import Clusters, interval_of, p_value_of
 
 Floats = npt.NDArray[np.float64]
-MAX_CELLS = 1 << 22  # of the index matrix drawn at once: 32 MiB
+MAX_CELLS = 1 << 22  # of a matrix of draws at once: 32 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
-    """How intervals are made. The same seed gives the same interval on every machine."""
+    """How intervals are made. The same seed gives the same interval on every machine.
+
+    num_draws: of votes drawn anew for ratings; of signs for means, where not all can be tried.
+    """
 
     num_draws: int = 2000
     seed: int = 0
@@ -42,8 +46,8 @@ class Bootstrap:
 class Summary:
     """The mean over clips, its interval, how many clips it rests on and how many there should be.
 
-    ``mean`` is None when no clip has a value; ``low`` and ``high`` are None under two clips, which
-    have no spread to draw from.
+    ``mean`` is None when no clip has a value; ``low`` and ``high`` are None under eight clips (a
+    share of yes needs one): nothing that was tried holds for so few (docs/statistics.md).
     """
 
     mean: float | None
@@ -60,7 +64,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The mean over shared clips of a minus b; ``p_value`` is that of ``paired_difference``."""
+    """The mean over shared clips of a minus b, and the test of it; under eight it says nothing.
+
+    ``p_value`` is under 1 - confidence exactly if the interval leaves 0 out.
+    """
 
     mean: float | None
     low: float | None
@@ -87,32 +94,33 @@ def clip_means(values: Sequence[tuple[str, float]]) -> dict[str, float]:
 def summarise(
     by_clip: Mapping[str, float], *, num_expected: int, bootstrap: Bootstrap | None = None
 ) -> Summary:
-    """The macro mean over clips with its percentile bootstrap interval."""
-    values = _sorted_values(by_clip)
-    mean = float(values.mean()) if len(values) else None
-    low, high = interval(
-        bootstrap_means(values, bootstrap or Bootstrap()), bootstrap or Bootstrap()
-    )
-    return Summary(mean=mean, low=low, high=high, n=len(values), num_expected=num_expected)
+    """The macro mean over clips with its interval."""
+    clusters = Clusters.of_one_each([by_clip[clip_id] for clip_id in sorted(by_clip)])
+    return _summary(clusters, num_expected=num_expected, bootstrap=bootstrap)
 
 
 def paired_difference(
     a: Mapping[str, float], b: Mapping[str, float], *, bootstrap: Bootstrap | None = None
 ) -> Difference:
-    """The mean of a - b over the clips that both have, with a paired bootstrap interval.
+    """The mean of a - b over the clips that both have, and whether it is surely not 0.
 
-    ``p_value`` inverts the bootstrap: twice the smaller share of draws on one side of 0, never
-    under ``1 / num_draws``, which is all that so many draws can tell, nor under ``2 / 2**n``, how
-    often n fair coins fall alike.
+    The test is exact where a and b are equally good in that either may have either's value of a
+    clip, whatever the values (``pfp.eval.sign_flips``).
     """
-    settings = bootstrap or Bootstrap()
-    shared = sorted(a.keys() & b.keys())
-    deltas = np.array([a[clip_id] - b[clip_id] for clip_id in shared], dtype=np.float64)
-    draws = bootstrap_means(deltas, settings)
-    low, high = interval(draws, settings)
-    p_value = _p_value(draws, settings, num_drawn_from=len(deltas))
-    mean = float(deltas.mean()) if len(deltas) else None
-    return Difference(mean=mean, low=low, high=high, p_value=p_value, n=len(deltas))
+    return _difference(_paired(a, b), bootstrap)
+
+
+def paired_p_value(
+    a: Mapping[str, float], b: Mapping[str, float], *, bootstrap: Bootstrap | None = None
+) -> float | None:
+    """That of ``paired_difference``, at a small part of its cost."""
+    return _p_value(_paired(a, b), bootstrap)
+
+
+def _paired(a: Mapping[str, float], b: Mapping[str, float]) -> Clusters:
+    return Clusters.of_one_each(
+        [a[clip_id] - b[clip_id] for clip_id in sorted(a.keys() & b.keys())]
+    )
 
 
 def summarise_clustered(
@@ -121,17 +129,27 @@ def summarise_clustered(
     num_expected: int,
     bootstrap: Bootstrap | None = None,
 ) -> Summary:
-    """The macro mean over videos, with an interval that draws whole clusters of them.
+    """The macro mean over videos, with an interval over clusters of them.
 
     values: ``(cluster, value)``, one per video, in any order; the cluster is the prompt that the
-    video answers. Videos of one prompt share its difficulty, so they are drawn together; each video
-    weighs the same, so that prompts with more videos weigh more. Under two clusters there is no
-    interval.
+    video answers. Videos of one prompt share its difficulty, so they change sign together; each
+    video weighs the same, so that prompts with more videos weigh more. Under eight clusters there
+    is no interval.
     """
+    return _summary(_clusters(values), num_expected=num_expected, bootstrap=bootstrap)
+
+
+def _summary(clusters: Clusters, *, num_expected: int, bootstrap: Bootstrap | None) -> Summary:
     settings = bootstrap or Bootstrap()
-    low, high = interval(clustered_means(values, settings), settings)
-    mean = float(np.mean(sorted(value for _, value in values))) if values else None
-    return Summary(mean=mean, low=low, high=high, n=len(values), num_expected=num_expected)
+    low, high = interval_of(
+        clusters,
+        confidence=settings.confidence,
+        num_draws=settings.num_draws,
+        seed=settings.seed,
+    )
+    n = int(clusters.count_N.sum())
+    mean = clusters.mean if n else None
+    return Summary(mean=mean, low=low, high=high, n=n, num_expected=num_expected)
 
 
 def clustered_difference(
@@ -141,24 +159,35 @@ def clustered_difference(
     cluster_of: Mapping[str, str],
     bootstrap: Bootstrap | None = None,
 ) -> Difference:
-    """As ``paired_difference``, but clips of one cluster are drawn together.
+    """As ``paired_difference``, but clips of one cluster change sign together.
 
     cluster_of: the prompt of each clip that both have; a KeyError for one that is not there.
     """
-    settings = bootstrap or Bootstrap()
     shared = sorted(a.keys() & b.keys())
     deltas = [(cluster_of[clip_id], a[clip_id] - b[clip_id]) for clip_id in shared]
-    summary = summarise_clustered(deltas, num_expected=len(deltas), bootstrap=settings)
-    return Difference(
-        mean=summary.mean,
-        low=summary.low,
-        high=summary.high,
-        p_value=_p_value(
-            clustered_means(deltas, settings),
-            settings,
-            num_drawn_from=len({cluster for cluster, _ in deltas}),
-        ),
-        n=summary.n,
+    return _difference(_clusters(deltas), bootstrap)
+
+
+def _difference(clusters: Clusters, bootstrap: Bootstrap | None) -> Difference:
+    """The mean of differences, ``a - b`` by cluster, and the test of it."""
+    found = _summary(clusters, num_expected=0, bootstrap=bootstrap)
+    p_value = _p_value(clusters, bootstrap)
+    return Difference(mean=found.mean, low=found.low, high=found.high, p_value=p_value, n=found.n)
+
+
+def _p_value(clusters: Clusters, bootstrap: Bootstrap | None) -> float | None:
+    settings = bootstrap or Bootstrap()
+    return p_value_of(clusters, 0.0, num_draws=settings.num_draws, seed=settings.seed)
+
+
+def _clusters(values: Sequence[tuple[str, float]]) -> Clusters:
+    """Sums and counts by cluster, the same for any order of the values."""
+    members: dict[str, list[float]] = {}
+    for cluster, value in sorted(values):
+        members.setdefault(cluster, []).append(value)
+    return Clusters(
+        sum_N=np.array([sum(group) for group in members.values()], dtype=np.float64),
+        count_N=np.array([len(group) for group in members.values()], dtype=np.float64),
     )
 
 
@@ -205,40 +234,6 @@ def wilson(
     return low, 1.0 if num_yes == n else centre + half
 
 
-def clustered_means(values: Sequence[tuple[str, float]], bootstrap: Bootstrap) -> Floats:
-    """The means of ``num_draws`` resamples of whole clusters; empty for fewer than two clusters."""
-    members: dict[str, list[float]] = {}
-    for cluster, value in sorted(values):
-        members.setdefault(cluster, []).append(value)
-    sums = np.array([sum(group) for group in members.values()], dtype=np.float64)
-    counts = np.array([len(group) for group in members.values()], dtype=np.float64)
-    # Means of sums over means of counts, both with the same draws.
-    sums_of_draws = bootstrap_means(sums, bootstrap)
-    return np.asarray(sums_of_draws / bootstrap_means(counts, bootstrap))
-
-
-def bootstrap_means(values: Floats, bootstrap: Bootstrap) -> Floats:
-    """The means of ``num_draws`` resamples with replacement; empty for fewer than two values."""
-    n = len(values)
-    if n < 2:
-        return np.empty(0)
-    rng = np.random.default_rng(bootstrap.seed)
-    rows = max(1, MAX_CELLS // n)  # bounded memory: 5M scores times 2000 draws do not fit
-    starts = range(0, bootstrap.num_draws, rows)
-    counts = [min(rows, bootstrap.num_draws - start) for start in starts]
-    means = [values[rng.integers(n, size=(count, n))].mean(axis=1) for count in counts]
-    return np.concatenate(means)
-
-
-def interval(draws: Floats, bootstrap: Bootstrap) -> tuple[float, float] | tuple[None, None]:
-    """The central share ``confidence`` of the draws, or Nones when there are none."""
-    if not len(draws):
-        return None, None
-    tail = 50 * (1 - bootstrap.confidence)
-    low, high = np.percentile(draws, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment (1979) for comparing several arms at once; None stays None."""
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
@@ -248,16 +243,3 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         running = max(running, min(1.0, p * (len(known) - rank)))
         adjusted[i] = running
     return adjusted
-
-
-def _p_value(draws: Floats, bootstrap: Bootstrap, *, num_drawn_from: int) -> float | None:
-    """Of few values a bootstrap is too sure: two that agree would never be told from a rule."""
-    if not len(draws):
-        return None
-    tail = min(np.mean(draws <= 0), np.mean(draws >= 0))
-    least = max(1 / bootstrap.num_draws, 2.0 ** (1 - num_drawn_from))
-    return float(np.clip(2 * tail, least, 1.0))
-
-
-def _sorted_values(by_clip: Mapping[str, float]) -> Floats:
-    return np.array([by_clip[clip_id] for clip_id in sorted(by_clip)], dtype=np.float64)

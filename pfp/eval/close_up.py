@@ -68,10 +68,16 @@ class Look:
         self._num_frames = extent.num_frames if extent else 0
         self._fps = extent.fps if extent else 0.0
         self._found = [_findings_of(score, self._fps) for score in scores] if extent else []
-        strip = middles(self._num_frames, NUM_STRIP_FRAMES)
-        faces = [face.frame for _, found in self._found for face in telling(found.faces)]
-        self._strip = strip if scores else []
-        self._frames = frames_at(self._place, [*self._strip, *faces, *more_frames])
+        self._strip = middles(self._num_frames, NUM_STRIP_FRAMES) if scores else []
+        # Boxes of faces count the pixels of the frames that their metric saw.
+        wanted: dict[media.Reading, list[int]] = {"player": [*self._strip, *more_frames]}
+        for score, found in self._found:
+            faces = [face.frame for face in telling(found.faces)]
+            wanted.setdefault(reading_of(score), []).extend(faces)
+        self._seen = {
+            reading: frames_at(self._place, indices, reading) for reading, indices in wanted.items()
+        }
+        self._frames = self._seen["player"]
 
     def frame(self, index: int) -> Picture | None:
         """One of ``more_frames``; None where the video does not have it."""
@@ -89,16 +95,17 @@ class Look:
             ),
             duration_seconds=self._num_frames / self._fps,
             found=tuple(
-                Found(score=score, findings=found, faces=tuple(self._faces(found)))
+                Found(score=score, findings=found, faces=tuple(self._faces(score, found)))
                 for score, found in self._found
             ),
         )
 
-    def _faces(self, found: Findings) -> list[tuple[SeenFace, Picture]]:
+    def _faces(self, score: ScoreRecord, found: Findings) -> list[tuple[SeenFace, Picture]]:
+        frames = self._seen[reading_of(score)]
         crops = [
-            (face, crop_of(self._frames[face.frame], face))
+            (face, crop_of(frames[face.frame], face))
             for face in telling(found.faces)
-            if face.frame in self._frames
+            if face.frame in frames
         ]
         return [(face, shrunk(crop, FACE_SIDE)) for face, crop in crops if crop.size]
 
@@ -128,13 +135,20 @@ def middles(length: int, count: int) -> list[int]:
     return [int((part + 0.5) * length / count) for part in range(count)]
 
 
-def frames_at(place: str, indices: Sequence[int]) -> Mapping[int, Picture]:
+def reading_of(score: ScoreRecord) -> media.Reading:
+    """How the video was read for a score: VBench's protocols have frames of their own."""
+    return "reference" if score.protocol.startswith("vbench") else "player"
+
+
+def frames_at(
+    place: str, indices: Sequence[int], reading: media.Reading = "player"
+) -> Mapping[int, Picture]:
     """Some frames of a video of any length, as far as they are there."""
     wanted, found = set(indices), dict[int, Picture]()
     if not wanted:
         return found
     try:
-        with closing(media.iter_stored(place)) as frames:
+        with closing(media.iter_stored(place, reading=reading)) as frames:
             for index, frame in enumerate(frames):
                 if index in wanted:
                     found[index] = frame

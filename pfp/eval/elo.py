@@ -17,10 +17,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from pfp.eval.aggregate import Bootstrap, interval, summarise_clustered, wilson
+from pfp.eval.aggregate import Bootstrap, summarise_clustered, wilson
 from pfp.eval.bradley_terry import Floats
-from pfp.eval.vote_checks import check_rateable, concerns
-from pfp.eval.vote_draws import draws_of
+from pfp.eval.sign_flips import MIN_CLUSTERS
+from pfp.eval.vote_checks import check_number, check_rateable, concerns
+from pfp.eval.vote_reach import reach_of
 from pfp.eval.vote_study import EloSettings, PairCount, Study, ordered
 from pfp.eval.votes import Vote
 
@@ -81,10 +82,10 @@ class PositionBias:
 class EloBoard:
     """Ratings, best first, and everything that a reader must know to believe them.
 
-    ``resampled`` is what the bootstrap drew. ``mended_share`` is the share of its draws in which
-    some model won or lost all, and that were therefore fitted with the prior. ``tie_weight`` is
-    Davidson's nu: equals tie with probability nu / (2 + nu). ``excluded`` has reasons by model,
-    ``concerns`` are sentences on votes that weigh less than they seem to.
+    ``resampled`` is what was left out in turn, or drawn. ``mended_share`` is the share of draws of
+    votes in which some model won or lost all, and that were therefore fitted with the prior.
+    ``tie_weight`` is Davidson's nu: equals tie with probability nu / (2 + nu). ``excluded`` has
+    reasons by model, ``concerns`` are sentences on votes that weigh less than they seem to.
     """
 
     ratings: tuple[Rating, ...]
@@ -117,23 +118,20 @@ def rate(
     """The ratings of all models but the excluded, whose votes do not count.
 
     Raises:
-        InputError: fewer than two models are left, no chain of votes connects all of them, or some
-            won or lost everything, so that no finite rating is the most likely; the message names
-            them and the cure.
+        InputError: fewer than two models are left or more than 100, no chain of votes connects all
+            of them, or some won or lost everything, so that no finite rating is the most likely;
+            the message names them and the cure.
     """
     settings = settings or EloSettings()
     out = dict(sorted((excluded or {}).items()))
     kept = [vote for vote in votes if not {vote.model_a, vote.model_b} & out.keys()]
+    check_number(kept)
     study = Study(kept, settings)
     check_rateable(study)
     point_BM, tie_B, _ = study.strengths(study.counts()[None])
     elo_M = study.elo(point_BM)[0]
-    draws = draws_of(study)
-    bounds = [
-        interval(draws.elo_BM[:, m], settings.bootstrap) if len(draws.elo_BM) else (None, None)
-        for m in range(len(study.models))
-    ]
-    ratings = _ratings(study, elo_M, bounds)
+    reach = reach_of(study)
+    ratings = _ratings(study, elo_M, _bounds(elo_M, reach.half_M))
     return EloBoard(
         ratings=ratings,
         excluded=out,
@@ -146,8 +144,8 @@ def rate(
         num_both_bad=sum(vote.winner == "bothbad" for vote in kept),
         num_raters=_num_known(vote.rater for vote in kept),
         num_prompts=_num_known(vote.prompt for vote in kept),
-        resampled=draws.resampled,
-        mended_share=draws.mended_share,
+        resampled=reach.resampled,
+        mended_share=reach.mended_share,
         concerns=concerns(kept),
         settings=settings,
     )
@@ -168,16 +166,17 @@ def votes_needed(points: float, *, scale: float = 400.0, confidence: float = 0.9
 
 
 def position_bias(votes: Sequence[Vote], bootstrap: Bootstrap) -> PositionBias | None:
-    """How often the left video won; drawn by rater where there are two or more, else Wilson's.
+    """How often the left video won; by rater where there are enough, else Wilson's.
 
-    None if no decided vote says which video was on the left.
+    None if no decided vote says which video was on the left. Wilson's holds where there is no bias,
+    which is what is asked: sides that were drawn make votes of one rater independent.
     """
     decided = [vote for vote in votes if vote.left and vote.winner in {"a", "b"}]
     if not decided:
         return None
     left = [float(vote.winner == vote.left) for vote in decided]
     raters = [vote.rater for vote in decided if vote.rater is not None]
-    if len(raters) == len(decided) and len(set(raters)) > 1:
+    if len(raters) == len(decided) and len(set(raters)) >= MIN_CLUSTERS:
         pairs = list(zip(raters, left, strict=True))
         summary = summarise_clustered(pairs, num_expected=len(pairs), bootstrap=bootstrap)
         low, high = summary.low, summary.high
@@ -190,6 +189,12 @@ def _num_known(names: Iterable[str | None]) -> int | None:
     """How many names there are; None if none is known."""
     known = {name for name in names if name is not None}
     return len(known) or None
+
+
+def _bounds(elo_M: Floats, half_M: Floats | None) -> list[tuple[float, float] | tuple[None, None]]:
+    if half_M is None:
+        return [(None, None)] * len(elo_M)
+    return [(float(elo - half), float(elo + half)) for elo, half in zip(elo_M, half_M, strict=True)]
 
 
 def _ratings(

@@ -6,7 +6,7 @@ from pfp.eval.elo import EloBoard, Gap, Rating
 
 HALF_SENTENCE = "A tie, both bad included, counts as half a win for both sides."
 DROP_SENTENCE = "Ties, both bad included, are left out of the fit."
-MANY_MENDED = 0.005  # with a share of 0.025 a limit of a 95 % interval rests on the prior alone
+MANY_MENDED = 0.005  # of the draws; the prior pulls them together
 
 
 def elo(rating: Rating) -> str:
@@ -73,16 +73,16 @@ def _intervals(board: EloBoard) -> str:
     if not board.resampled:
         return "One vote has no interval."
     bootstrap = board.settings.bootstrap
-    drawn = {
-        ("rater", "prompt"): "raters and prompts",
-        ("rater",): "raters",
-        ("prompt",): "prompts",
-        ("vote",): "votes, since none names its rater or prompt",
+    apart = {
+        ("rater", "prompt"): "each rater and each prompt left out in turn",
+        ("rater",): "each rater left out in turn",
+        ("prompt",): "each prompt left out in turn",
+        ("vote",): "votes drawn anew, since none names its rater or prompt",
     }[board.resampled]
     return (
-        f"Intervals hold {bootstrap.confidence:.0%} of {bootstrap.num_draws:,} studies with "
-        f"{drawn} drawn anew (seed {bootstrap.seed}). A model's best rank is 1 and the number of "
-        "models whose interval lies wholly above its own."
+        f"Intervals are Student's, {bootstrap.confidence:.0%}, of ratings with {apart} "
+        f"({bootstrap.num_draws:,} draws of votes, seed {bootstrap.seed}). A model's best rank is "
+        "1 and the number of models whose interval lies wholly above its own."
     )
 
 
@@ -90,8 +90,8 @@ def _position(board: EloBoard) -> str:
     bias = board.position
     if bias is None:
         return "Position bias is unknown: no vote says which video was on the left."
-    assert bias.low is not None
-    assert bias.high is not None
+    if bias.low is None or bias.high is None:  # at a confidence that so few raters cannot give
+        return f"The left video won {bias.left_share:.1%} of {bias.num_votes:,} decided votes."
     verdict = (
         "more than chance explains, so check that the sides were drawn at random"
         if bias.is_biased

@@ -24,8 +24,9 @@ from pfp.eval.metrics.base import (
     Sample,
     looked_at,
 )
+from pfp.eval.pairing import Pairs, frame_by_frame
 from pfp.eval.protocol import Protocol
-from pfp.eval.shots import cut_to, detected_shots, shots_within, storyboard_shots
+from pfp.eval.shots import ShotsByTime, detected_shots, shots_within, storyboard_shots
 from pfp.eval.streams import Given, History, Picture, Reference, extent_of, frames_of
 from pfp.io.media import Extent
 
@@ -69,15 +70,23 @@ def measure_all(
 class _Job:
     """One metric on one clip. ``asked`` are the clip's frames still to be seen, the next last.
 
-    ``remembered`` are those of the history, which come before them.
+    ``remembered`` are those of the history, which come before them. ``clip`` counts ``pairs``,
+    which for a metric that does not ``compare`` are the video's frames, each alone.
     """
 
     name: str
     clip: range
+    pairs: Pairs
+    compares: bool
     measurement: Measurement | None = None
     remembered: list[int] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     outcome: Outcome | None = None
+
+    @property
+    def first_frame(self) -> int:
+        """The frame of the video with which it begins."""
+        return self.pairs.video[self.clip.start] if self.clip else 0
 
     def fail(self, error: Exception) -> None:
         """Give up; what was measured so far is not a value."""
@@ -102,33 +111,40 @@ class _Pass:
             name: looked_at(metric.card, lambda need: getattr(given, need))
             for name, metric in metrics.items()
         }
+        self._shots = ShotsByTime(given.shots)
         self._reference = Reference(given, protocol, extent)
         self._history = History(given, protocol, extent)
+        self._alone = frame_by_frame(extent.num_frames, extent.fps)
         jobs = [job for name in metrics for job in self._jobs_of(name)]
-        self._jobs = sorted(jobs, key=lambda job: (job.clip.start, job.clip.stop))
+        self._jobs = sorted(jobs, key=lambda job: (job.first_frame, job.clip.start, job.clip.stop))
         # The next one last, by the first frame of their clip.
         self._waiting = [job for job in reversed(self._jobs) if job.outcome is None]
         self._active: list[_Job] = []
 
     def _jobs_of(self, name: str) -> list[_Job]:
         """One job for each clip that a metric is measured on, or one that has failed."""
+        compares = "reference" in self._looks_at[name]
         try:
-            return [_Job(name=name, clip=clip) for clip in self._clips_of(name)]
+            pairs = self._reference.pairs() if compares else self._alone
+            return [
+                _Job(name=name, clip=clip, pairs=pairs, compares=compares)
+                for clip in self._clips_of(pairs)
+            ]
         except InvariantError:
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
-            return [_Job(name=name, clip=range(self._extent.num_frames), outcome=error)]
+            whole = range(self._extent.num_frames)
+            return [
+                _Job(name=name, clip=whole, pairs=self._alone, compares=compares, outcome=error)
+            ]
 
-    def _clips_of(self, name: str) -> list[range]:
-        num_frames, fps = self._extent.num_frames, self._extent.fps
-        if self._protocol.align == "truncate" and "reference" in self._looks_at[name]:
-            num_frames = self._reference.num_shared()
+    def _clips_of(self, pairs: Pairs) -> list[range]:
         shots: Sequence[range] = ()
         if self._protocol.cuts == "storyboard":
-            shots = storyboard_shots(self._given.shots, num_frames, fps)
+            shots = storyboard_shots(self._given.shots, len(pairs), pairs.fps)
         elif self._detected is not None:
-            shots = cut_to(self._detected, num_frames)
-        return self._protocol.clips(num_frames, fps, shots)
+            shots = [found for shot in self._detected if (found := pairs.within(shot))]
+        return self._protocol.clips(len(pairs), pairs.fps, shots)
 
     def run(self) -> dict[str, Outcome]:
         """Each metric's outcome.
@@ -171,7 +187,7 @@ class _Pass:
     def _begin(self, index: int) -> None:
         """Begin the jobs whose clip starts at this frame."""
         begun: list[_Job] = []
-        while self._waiting and self._waiting[-1].clip.start == index:
+        while self._waiting and self._waiting[-1].first_frame == index:
             begun.append(self._waiting.pop())
             self._do(begun[-1], self._start)
         if any(job.remembered for job in begun):
@@ -193,8 +209,6 @@ class _Pass:
     def _start(self, job: _Job) -> None:
         metric = self._metrics[job.name]
         sample = self._sample(job)
-        if "reference" in self._looks_at[job.name]:
-            self._reference.check()
         asked = metric.frames_of(sample)
         job.asked = _last_first(
             job.name, range(len(job.clip)) if asked is None else asked, job.clip
@@ -210,10 +224,12 @@ class _Pass:
         shots = given.shots
         if len(clip) < extent.num_frames:
             has_cuts = self._protocol.cuts != "none"
-            shots = shots_within(shots, clip, extent.fps, only_with_frames=has_cuts)
+            rate = job.pairs.fps
+            near = self._shots.near(clip.start / rate, clip.stop / rate)
+            shots = shots_within(near, clip, rate, only_with_frames=has_cuts)
         return Sample(
             num_frames=len(clip),
-            fps=extent.fps,
+            fps=job.pairs.fps,
             height=extent.height,
             width=extent.width,
             prompt=given.prompt,
@@ -245,29 +261,43 @@ class _Pass:
                     return
         raise PermanentError("the history ends before its last frame; remux it")
 
-    def _reference_at(self, index: int) -> Picture | Exception | None:
-        """The reference's frame of that number; why there is none; None when nobody wants it."""
-        if not any("reference" in self._looks_at[job.name] for job in self._active):
-            return None
+    def _reference_at(self, number: int) -> Picture | Exception:
+        """The reference's frame of that number, or why there is none."""
         try:
-            return self._reference.at(index)
+            return self._reference.at(number)
         except Exception as error:  # noqa: BLE001 - it becomes the verdict of the rows that need it
             return error
 
     def _show(self, index: int, picture: Picture) -> None:
-        """Let every active job see the frame if it asked for it."""
-        shown: dict[int, Frame] = {}
-        reference = self._reference_at(index)
-        true_HWC = None if isinstance(reference, Exception) else reference
-        for job in self._active:
-            number = index - job.clip.start
-            if isinstance(reference, Exception) and "reference" in self._looks_at[job.name]:
+        """Let every active job see the frame if it asked for it, with its reference or alone."""
+        shown: dict[tuple[int, int], Frame] = {}
+        comparing = [job for job in self._active if job.compares]
+        if comparing:
+            pairs = comparing[0].pairs
+            for pair in pairs.of_frame(index):
+                reference = self._reference_at(pairs.reference[pair])
+                self._show_to(comparing, pair, picture, reference, shown)
+        alone = [job for job in self._active if not job.compares]
+        self._show_to(alone, index, picture, None, shown)
+        self._active = [job for job in self._active if job.asked]
+
+    def _show_to(
+        self,
+        jobs: Sequence[_Job],
+        pair: int,
+        picture: Picture,
+        reference: Picture | Exception | None,
+        shown: dict[tuple[int, int], Frame],
+    ) -> None:
+        """Let jobs see a pair; ``shown`` are the frames of this picture, to be shared by all."""
+        for job in jobs:
+            if isinstance(reference, Exception):
                 job.fail(reference)
                 continue
-            if number not in shown:
-                shown[number] = Frame(number, picture, true_HWC)
-            self._do(job, partial(self._see, frame=shown[number]))
-        self._active = [job for job in self._active if job.asked]
+            number = pair - job.clip.start
+            if (number, pair) not in shown:
+                shown[number, pair] = Frame(number, picture, reference)
+            self._do(job, partial(self._see, frame=shown[number, pair]))
 
     def _see(self, job: _Job, frame: Frame) -> None:
         assert job.measurement is not None
@@ -281,7 +311,7 @@ class _Pass:
         assert job.measurement is not None
         found = _checked(job.name, job.measurement.finish())
         if "per_frame" in found.evidence:  # what it takes to draw them over time
-            found = replace(found, evidence={"fps": self._extent.fps, **found.evidence})
+            found = replace(found, evidence={"fps": job.pairs.fps, **found.evidence})
         job.outcome = found
         job.measurement = None
 
@@ -291,14 +321,22 @@ class _Pass:
         if len(outcomes) != len(jobs):
             raise InvariantError(f"{name} did not see all the frames that it asked for; report it")
         if len(outcomes) == 1 and outcomes[0][0].start == 0:
-            return outcomes[0][1]
+            return self._noted(jobs[0], outcomes[0][1])
         found: list[tuple[range, MetricValue]] = []
         for clip, outcome in outcomes:
             if isinstance(outcome, Exception):
                 return outcome  # a clip that failed fails the video
             found.append((clip, outcome))
         joined = mean_over_clips(found)  # with what it takes to draw the clips over time
-        return replace(joined, evidence={"fps": self._extent.fps, **joined.evidence})
+        joined = replace(joined, evidence={"fps": jobs[0].pairs.fps, **joined.evidence})
+        return self._noted(jobs[0], joined)
+
+    def _noted(self, job: _Job, outcome: Outcome) -> Outcome:
+        """A comparison with another frame rate says so in its evidence."""
+        other_fps = self._reference.other_fps() if job.compares else None
+        if other_fps is None or isinstance(outcome, Exception):
+            return outcome
+        return replace(outcome, evidence={**outcome.evidence, "reference_fps": other_fps})
 
 
 def _last_first(name: str, asked: Sequence[int], there: range) -> list[int]:

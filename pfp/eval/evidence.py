@@ -210,13 +210,19 @@ def _stretches(evidence: Evidence, fps: float) -> list[Stretch]:
         for each in asked
         if "start_seconds" in each
     ]
+    states: dict[int, set[State]] = {}
+    for each in asked:
+        for number in each.get("shots", ()):
+            states.setdefault(number, set()).add(_state(each))
     shots = [
-        _shot(number, shot, asked, fps) for number, shot in enumerate(evidence.get("shots", ()))
+        _shot(number, shot, states, fps) for number, shot in enumerate(evidence.get("shots", ()))
     ]
     return windows + [shot for shot in shots if shot is not None]
 
 
-def _shot(number: int, shot: Evidence, asked: Sequence[Evidence], fps: float) -> Stretch | None:
+def _shot(
+    number: int, shot: Evidence, states: Mapping[int, AbstractSet[State]], fps: float
+) -> Stretch | None:
     """A shot of the storyboard, None if none of its frames was looked at."""
     cosine, number = shot.get("cosine"), shot.get("shot", number)
     if "start_seconds" in shot:
@@ -225,9 +231,10 @@ def _shot(number: int, shot: Evidence, asked: Sequence[Evidence], fps: float) ->
         start, end = shot["frames"][0] / fps, (shot["frames"][-1] + 1) / fps
     else:
         return None
-    states = {_state(each) for each in asked if number in each.get("shots", ())}
     text = f"shot {number + 1}" + (f": {cosine:.3f}" if cosine is not None else "")
-    return Stretch(start_seconds=start, end_seconds=end, state=_worst(states), text=text)
+    return Stretch(
+        start_seconds=start, end_seconds=end, state=_worst(states.get(number, set())), text=text
+    )
 
 
 def _worst(states: AbstractSet[State]) -> State:

@@ -32,17 +32,17 @@ def vbench_results(stored: Stored, arm: str | None = None) -> dict[str, Any]:
         known = ", ".join(arms)
         raise InputError(f"VBench's file is of one model, not {arm!r}; name one of {known}")
     chosen = arm or arms[0]
-    places = {made.sample_id: made.video_uri for made in stored.generations}
+    places = {made.sample_id: made.video_uri for made in stored.generations if made.arm == chosen}
     results: dict[str, Any] = {}
     for metric, (dimension, divisor) in DIMENSIONS.items():
         found = [
             {
-                "video_path": places.get(score.sample_id),
+                "video_path": places[score.sample_id],
                 "video_results": _result(dimension, score.value),
             }
             for score in stored.scores
             if score.value is not None
-            and score.arm == chosen
+            and score.sample_id in places
             and score.metric.rpartition("@")[0] == metric
         ]
         if found:

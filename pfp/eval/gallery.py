@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,18 @@ import pyarrow.compute as pc
 from pfp.errors import PfpError, SchemaError
 from pfp.eval.build import GIVEN, SCORED
 from pfp.eval.close_up import CloseUp, Look, frames_at, shrunk
+from pfp.eval.contents import digest_of
 from pfp.eval.locate import locate
 from pfp.io import media, tables
 from pfp.schema import ClipRecord, GenerationRecord, Kept, ScoreRecord
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
+Part: TypeAlias = Literal["video", "reference", "history"]
 
 MAX_SIDE = 240  # pixels: enough for the widths that the page shows pictures at
 NUM_HISTORY_FRAMES = 6
 NUM_SEGMENT_FRAMES = 4
+CHANGED: Final = "its video has changed since it was measured; measure it again"
 BROWSER_CODECS = {"h264", "vp8", "vp9", "av1"}
 BROWSER_PIXELS = "yuv420p"
 
@@ -137,12 +140,19 @@ def _retrieval(
     arms: Sequence[str],
 ) -> Retrieval:
     records = [by_arm[arm] for arm in arms if arm in by_arm]
-    true = _first_length(run_directory, [record.reference_uri for record in records])
-    alone = true or _first_length(run_directory, [record.video_uri for record in records])
+
+    def places(part: Part) -> list[str | None]:
+        return [
+            _as_measured(run_directory, record, by_sample.get(record.sample_id, ()), part)
+            for record in records
+        ]
+
+    true = _first_length(run_directory, places("reference"))
+    alone = true or _first_length(run_directory, places("video"))
     uri, num_frames = true or (None, alone[1] if alone is not None else 0)
     index = num_frames // 2
     true_frames = _frames_at(run_directory, uri, [index])
-    histories = [_history(run_directory, record.history_uri) for record in records[:1]]
+    histories = [_history(run_directory, uri) for uri in places("history")[:1]]
     return Retrieval(
         clip_id=clip_id,
         file_name=None,
@@ -156,6 +166,18 @@ def _retrieval(
             for record in records
         ),
     )
+
+
+def _as_measured(
+    run_directory: str | Path, record: GenerationRecord, scores: Sequence[ScoreRecord], part: Part
+) -> str | None:
+    """Where a sample's video is, unless it holds something else than what was measured."""
+    uri: str | None = getattr(record, f"{part}_uri")
+    measured = {getattr(score, f"{part}_sha256") for score in scores} - {None}
+    if uri is None or not measured:
+        return uri
+    found = digest_of(locate(run_directory, uri))
+    return uri if found is None or found in measured else None
 
 
 def _first_length(run_directory: str | Path, uris: Iterable[str | None]) -> tuple[str, int] | None:
@@ -200,6 +222,8 @@ def _shown(
 ) -> Shown:
     if not isinstance(record.verdict, Kept):
         return Shown(arm=record.arm, frame=None, note="not generated")
+    if _as_measured(run_directory, record, scores, "video") is None:
+        return Shown(arm=record.arm, frame=None, note=CHANGED)
     look = Look(run_directory, record, scores, more_frames=[index])
     frame, close_up = look.frame(index), look.close_up()
     if frame is None:

@@ -1,4 +1,8 @@
-"""Conditions on differences, such as ``psnr<-0.5``: what makes a comparison fail."""
+"""Conditions on differences, such as ``psnr<-0.5``: what makes a comparison fail.
+
+A condition asks the mean itself, so that a gate does not open because there are few clips; its
+message says whether the difference is sure, by the test that tables decide by.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_SURE: Final = {True: "surely not 0", False: "undecided", None: "of too few clips to decide"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +51,14 @@ class Gate:
 
 def broken(gates: Sequence[Gate], comparisons: Sequence[Comparison]) -> list[str]:
     """A sentence for each condition that holds, or that nothing was measured for."""
-    by_metric = {item.metric_id.rpartition("@")[0]: item.difference for item in comparisons}
+    by_metric = {item.metric_id.rpartition("@")[0]: item for item in comparisons}
     found = []
     for gate in gates:
-        difference = by_metric.get(gate.metric)
-        if difference is None or difference.mean is None:
+        item = by_metric.get(gate.metric)
+        if item is None or item.difference.mean is None:
             found.append(f"{gate.text}: not measured on any clip that both have")
             continue
-        shown = difference.mean * resolve(gate.metric).card.scale
+        shown = item.difference.mean * resolve(gate.metric).card.scale
         if _OPERATORS[gate.sign](shown, gate.bound):
-            found.append(f"{gate.text}: the difference is {shown:+.6g}")
+            found.append(f"{gate.text}: the difference is {shown:+.6g}, {_SURE[item.is_sure]}")
     return found

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from pfp.eval.aggregate import Bootstrap, Difference, Summary
 from pfp.eval.arms import Role
 from pfp.eval.metrics.base import MetricCard
+from pfp.eval.significance import Pairs
 
 SCHEMA_VERSION = 1
 
@@ -42,13 +43,23 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """``arm`` minus ``other`` under one metric; ``p_holm`` is adjusted over the metric's others."""
+    """``arm`` minus ``other`` under one metric.
+
+    ``p_holm`` is what letters are made of, too: adjusted over all pairs of methods, or over all
+    comparisons of ``arm`` where the two have no letters. Under ``level`` it decides.
+    """
 
     metric_id: str
     arm: str
     other: str
     difference: Difference
     p_holm: float | None
+    level: float = 0.05
+
+    @property
+    def is_sure(self) -> bool | None:
+        """Whether the two differ for sure; None where they share too few clips to say."""
+        return None if self.p_holm is None else self.p_holm < self.level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +68,7 @@ class Leaderboard:
 
     protocols: Mapping[str, str]  # by metric id
     judges: Mapping[str, str]  # who was asked, by the ids of metrics that ask
+    wordings: Mapping[str, str]  # whose words they were asked in, by the same ids
     decoders: tuple[str, ...]
     metrics: tuple[MetricCard, ...]
     arms: tuple[Arm, ...]
@@ -65,6 +77,7 @@ class Leaderboard:
     clip_ids: tuple[str, ...]
     values: Values
     num_videos: Mapping[str, Mapping[str, Mapping[str, int]]]  # behind a value, if several
+    pairs: Mapping[str, Pairs]  # of methods, by metric id; of many there are none
     letters: Mapping[str, Mapping[str, str]]  # metric id -> method -> ``pfp.eval.significance``
     num_frames: int
     is_retrieval: bool  # frames that a memory gave back; else somebody's videos
@@ -72,6 +85,7 @@ class Leaderboard:
     not_made: Mapping[str, int]
     num_continuations: int
     bootstrap: Bootstrap
+    num_other_rates: int  # samples compared frame by frame with a reference of another frame rate
     versions: Mapping[str, str]  # of what the scores were measured with
 
     @property
@@ -98,17 +112,31 @@ class Leaderboard:
         return tuple(card for card in self.metrics if self.is_measured(card.metric_id))
 
     def best(self, card: MetricCard) -> float | None:
-        """The best mean of a method under the metric; None when none was measured.
+        """The best mean of the methods that can be compared by their means; None without any."""
+        means = self._comparable_means(card.metric_id).values()
+        return (max if card.direction == "higher" else min)(means, default=None)
 
-        Only methods with values of the most clips compete: hard clips left out raise a mean.
+    def is_best(self, arm: Arm, card: MetricCard) -> bool:
+        """Whether none of those methods is better under the metric than this one, which is one."""
+        mean = self._comparable_means(card.metric_id).get(arm.name)
+        return mean is not None and mean == self.best(card)
+
+    def _comparable_means(self, metric_id: str) -> dict[str, float]:
+        """Those of methods with values of the same clips, as many as any method has.
+
+        Hard clips left out raise a mean, and so do easier ones. Of several groups on as many clips
+        the larger competes; of two as large none, since nothing says whose clips are harder.
         """
-        cells = [arm.cells[card.metric_id].summary for arm in self.arms_of("method")]
-        known = [(cell.n, cell.mean) for cell in cells if cell.mean is not None]
-        if not known:
-            return None
-        most = max(n for n, _ in known)
-        means = [mean for n, mean in known if n == most]
-        return max(means) if card.direction == "higher" else min(means)
+        groups: dict[frozenset[str], dict[str, float]] = {}
+        for arm in self.arms_of("method"):
+            mean = arm.cells[metric_id].summary.mean
+            if mean is not None:
+                clips = frozenset(self.values[metric_id].get(arm.name, ()))
+                groups.setdefault(clips, {})[arm.name] = mean
+        most = max(map(len, groups), default=0)
+        largest = sorted((g for clips, g in groups.items() if len(clips) == most), key=len)[-2:]
+        is_tied = len(largest) == 2 and len(largest[0]) == len(largest[1])
+        return largest[-1] if largest and not is_tied else {}
 
     def unscored(self, metric_id: str) -> dict[str, int]:
         """Why samples have no value under a metric, with how many, over all arms."""
@@ -128,6 +156,7 @@ class Leaderboard:
             "protocol": self.protocol,
             "protocols": dict(self.protocols),
             "judges": dict(self.judges),
+            "wordings": dict(self.wordings),
             "decoders": list(self.decoders),
             "metrics": [
                 {
@@ -143,12 +172,18 @@ class Leaderboard:
             "clip_ids": list(self.clip_ids),
             "values": self.values,
             "num_videos": self.num_videos,
+            "pairs": [
+                {"metric_id": metric_id, "arms": sorted(pair), "p_holm": p}
+                for metric_id, pairs in self.pairs.items()
+                for pair, p in pairs.items()
+            ],
             "letters": self.letters,
             "num_frames": self.num_frames,
             "seeds": list(self.seeds),
             "not_made": dict(self.not_made),
             "num_continuations": self.num_continuations,
             "bootstrap": asdict(self.bootstrap),
+            "num_other_rates": self.num_other_rates,
             "versions": dict(self.versions),
         }
 
@@ -183,4 +218,5 @@ def _comparison_json(item: Comparison) -> dict[str, Any]:
         **asdict(item.difference),
         "stays_off_zero": item.difference.stays_off_zero,
         "p_holm": item.p_holm,
+        "is_sure": item.is_sure,
     }

@@ -23,9 +23,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +33,14 @@ from pfp.errors import InputError, PfpError
 from pfp.eval.metrics import Shot
 from pfp.eval.streams import Given
 from pfp.io.digests import sha256_json
+from pfp.io.files import read_file, read_lines
 from pfp.io.filesystems import check_uri
+from pfp.io.json_text import RepeatedKey, parse_json
 from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
+from pfp.io.media.links import missing_target
+from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES, MAX_SHOTS
+from pfp.texts import listed, quoted
 
 FIELDS: Final = frozenset(
     {
@@ -59,7 +64,11 @@ MAX_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One sample; places are ``file://`` URIs, or URIs as the manifest gave them."""
+    """One sample; places are ``file://`` URIs, or URIs as the manifest gave them.
+
+    ``written_sha256`` is the digest of what the manifest and its storyboard say of it, which is the
+    same wherever the manifest lies.
+    """
 
     line: int
     sample_id: str
@@ -67,6 +76,7 @@ class Entry:
     seed: int
     group: str
     given: Given
+    written_sha256: str
 
 
 class _Problem(Exception):  # noqa: N818 - collected, and told all together
@@ -97,18 +107,10 @@ def check_manifest(path: str | Path) -> tuple[list[Entry], list[str]]:
     path = Path(path)
     if path.is_dir():
         return _of_folder(path), []
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{shown_path(path)} cannot be read ({error.strerror}); give a manifest or a folder"
-        ) from error
-    lines = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
-    if not lines:
-        raise InputError(f"{shown_path(path)} is empty; write one JSON object a line, see validate")
-    entries, problems = [], []
+    entries: list[Entry] = []
+    problems: list[str] = []
     seen: dict[str, int] = {}
-    for number, line in lines:
+    for number, line in _lines(path):
         try:
             entry = _entry(number, line.removeprefix(b"\xef\xbb\xbf"), path.parent)
         except _Problem as problem:
@@ -116,23 +118,43 @@ def check_manifest(path: str | Path) -> tuple[list[Entry], list[str]]:
             continue
         if entry.sample_id in seen:
             problems.append(
-                f"line {number}: sample_id {entry.sample_id!r} is that of line "
+                f"line {number}: sample_id {quoted(entry.sample_id)} is that of line "
                 f"{seen[entry.sample_id]}, too; give each line one of its own"
             )
             continue
         seen[entry.sample_id] = number
         entries.append(entry)
+    if not entries and not problems:
+        raise InputError(f"{shown_path(path)} is empty; write one JSON object a line, see validate")
     return entries, problems
 
 
-def shown_path(path: str | os.PathLike[str]) -> str:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, by number from 1."""
+    try:
+        lines = read_lines(path, max_bytes=MAX_LINES_BYTES, max_line_bytes=MAX_LINE_BYTES)
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield number, line
+    except OSError as error:
+        raise InputError(
+            f"{shown_path(path)} cannot be read ({error.strerror}); give a manifest or a folder"
+        ) from error
+
+
+def shown_path(path: str | bytes | os.PathLike[str]) -> str:
     """A path for messages and tables: bytes that are not UTF-8 are written in hex digits."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _of_folder(folder: Path) -> list[Entry]:
     below = list(folder.rglob("*"))
-    files = [path for path in below if path.suffix.lower() in SUFFIXES and path.is_file()]
+    # A link whose target is not here is a video that was not fetched: its rows say so.
+    files = [
+        path
+        for path in below
+        if path.suffix.lower() in SUFFIXES and (path.is_file() or missing_target(path) is not None)
+    ]
     beside_videos = {path.parent for path in files}
     folders = [
         path
@@ -159,6 +181,7 @@ def _of_folder(folder: Path) -> list[Entry]:
             seed=0,
             group=_stem_of(folder / video, shown_path(video)) if video.name else name,
             given=Given(video=path_to_uri(folder / video)),
+            written_sha256=_digest_of_written({"video": os.fspath(video)}, ()),
         )
         for number, video in enumerate(videos, 1)
     ]
@@ -175,9 +198,7 @@ def _has_pictures(folder: Path) -> bool:
 def _entry(number: int, line: bytes, folder: Path) -> Entry:
     item = _object(line)
     if unknown := sorted(item.keys() - FIELDS):
-        raise _Problem(
-            f"unknown fields {', '.join(map(repr, unknown))}; known are {', '.join(sorted(FIELDS))}"
-        )
+        raise _Problem(f"unknown fields {listed(unknown)}; known are {', '.join(sorted(FIELDS))}")
     video = _text(item, "video")
     if video is None:
         raise _Problem("no video; add `video`")
@@ -185,7 +206,7 @@ def _entry(number: int, line: bytes, folder: Path) -> Entry:
     prompt = _words(item, "prompt") or caption
     faces = item.get("reference_faces", [])
     if not isinstance(faces, list):
-        raise _Problem(f"reference_faces is {faces!r}; give a list of paths")
+        raise _Problem(f"reference_faces is {quoted(faces)}; give a list of paths")
     given = Given(
         video=_video("video", video, folder),
         reference=_optional_video(item, "reference", folder),
@@ -200,26 +221,27 @@ def _entry(number: int, line: bytes, folder: Path) -> Entry:
         sample_id=_words(item, "sample_id") or shown_path(video),
         model=_words(item, "model") or DEFAULT_MODEL,
         seed=_seed(item.get("seed", 0)),
-        group=_words(item, "group") or _group_of(given, folder / video, video),
+        group=_words(item, "group") or _group_of(given, folder, video),
         given=given,
+        written_sha256=_digest_of_written(item, (prompt, *map(asdict, shots))),
     )
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        double = next((name for name in names if names.count(name) > 1), None)
-        if double is not None:
-            raise _Problem(f"{double!r} is there twice; keep one")
-        return dict(pairs)
+def _digest_of_written(item: Mapping[str, Any], story: Sequence[object]) -> str:
+    """ASCII, since bytes of file names that are not UTF-8 have no other form in JSON."""
+    return sha256_json(json.dumps([item, *story], sort_keys=True))
 
+
+def _object(line: bytes) -> dict[str, Any]:
     try:
         # Bytes of file names that are not UTF-8 travel as lone surrogates, as Python's paths do.
-        item = json.loads(line.decode("utf-8", "surrogateescape"), object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
+        item = parse_json(line.decode("utf-8", "surrogateescape"), max_length=MAX_LINE_BYTES)
+    except RepeatedKey as error:
+        raise _Problem(f"{quoted(error.key)} is there twice; keep one") from error
+    except ValueError as error:
         raise _Problem(f"not JSON ({error}); write one object a line") from error
     if not isinstance(item, dict):
-        raise _Problem(f"{shown_path(str(item))[:60]!r} is no JSON object; write {{...}}")
+        raise _Problem(f"{quoted(shown_path(line.strip()))} is no JSON object; write {{...}}")
     return item
 
 
@@ -229,7 +251,7 @@ def _text(item: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise _Problem(f"{name} is {value!r}; write text, or leave it out")
+        raise _Problem(f"{name} is {quoted(value)}; write text, or leave it out")
     return value
 
 
@@ -237,13 +259,15 @@ def _words(item: Mapping[str, Any], name: str) -> str | None:
     """Text that goes into tables and models, so that it must be UTF-8."""
     value = _text(item, name)
     if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _Problem(f"{name} {shown_path(value)!r} is not UTF-8; save the manifest as UTF-8")
+        raise _Problem(
+            f"{name} {quoted(shown_path(value))} is not UTF-8; save the manifest as UTF-8"
+        )
     return value
 
 
 def _seed(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
-        raise _Problem(f"seed is {value!r}; write a whole number, or leave it out")
+        raise _Problem(f"seed is {quoted(value)}; write a whole number, or leave it out")
     return value
 
 
@@ -253,12 +277,14 @@ def _fps(value: object, given: Given) -> float | None:
         return None
     fps = 0.0 if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     if not 0 < fps <= MAX_FPS:  # also for NaN
-        raise _Problem(f"fps is {value!r}; write frames per second, over 0 and up to {MAX_FPS:g}")
+        raise _Problem(
+            f"fps is {quoted(value)}; write frames per second, over 0 and up to {MAX_FPS:g}"
+        )
     with suppress(PfpError):  # where nobody can tell, each of the sample's rows says why
         if has_rate(given.video) and (given.history is None or has_rate(given.history)):
             raise _Problem(
-                f"fps is {value!r}, but {shown_path(given.video)} has a rate of its own; leave fps "
-                "to folders of pictures and to pictures"
+                f"fps is {quoted(value)}, but {shown_path(given.video)} has a rate of its own; "
+                "leave fps to folders of pictures and to pictures"
             )
     return None if fps == DEFAULT_PICTURE_FPS else fps
 
@@ -276,18 +302,18 @@ def _video(name: str, value: str, folder: Path) -> str:
             return _place(name, value, folder)
         if not pictures_in(path):
             raise _Problem(
-                f"{name} {shown_path(value)!r} is a folder without pictures "
+                f"{name} {quoted(shown_path(value))} is a folder without pictures "
                 f"({' '.join(PICTURE_SUFFIXES)}); give a file, or such a folder"
             )
         return path_to_uri(path)
-    except (InputError, ValueError) as error:
-        raise _Problem(f"{name} {value!r} cannot be used ({error}); mend it") from error
+    except (InputError, OSError, ValueError) as error:
+        raise _Problem(f"{name} {quoted(value)} cannot be used ({error}); mend it") from error
 
 
 def _place(name: str, value: object, folder: Path) -> str:
     """The URI of a file that is there; URIs are taken at their word."""
     if not isinstance(value, str):
-        raise _Problem(f"{name} is {value!r}; write a path")
+        raise _Problem(f"{name} is {quoted(value)}; write a path")
     if "://" in value:
         try:
             check_uri(value)
@@ -296,22 +322,31 @@ def _place(name: str, value: object, folder: Path) -> str:
         return value
     try:
         path = folder / value
+        link = missing_target(path)
+        if link is not None:
+            raise _Problem(f"{name} {shown_path(value)!r} is {link}")
         if not path.is_file():
             raise _Problem(
-                f"{name} {shown_path(value)!r} is no file in {shown_path(folder.absolute())}; "
-                "paths count from the manifest"
+                f"{name} {quoted(shown_path(value))} is no file in "
+                f"{shown_path(folder.absolute())}; paths count from the manifest"
             )
         return path_to_uri(path)
+    except OSError as error:
+        raise _Problem(
+            f"{name} {quoted(shown_path(value))} cannot be looked at ({error.strerror}); mend it"
+        ) from error
     except ValueError as error:  # a NUL byte, or a surrogate that stands for no byte
-        raise _Problem(f"{name} {value!r} cannot be a file's name ({error}); mend it") from error
+        raise _Problem(
+            f"{name} {quoted(value)} cannot be a file's name ({error}); mend it"
+        ) from error
 
 
-def _group_of(given: Given, place: Path, video: str) -> str:
+def _group_of(given: Given, folder: Path, video: str) -> str:
     """Samples of one prompt belong together, whoever made them."""
     words = [given.prompt, *(shot.caption for shot in given.shots)]
     if any(words):
         return f"{PROMPT_GROUP}{sha256_json(words)[:16]}"
-    return shown_path(given.reference) if given.reference else _stem_of(place, video)
+    return shown_path(given.reference) if given.reference else _stem_of(folder / video, video)
 
 
 def _stem_of(place: Path, video: str) -> str:
@@ -327,7 +362,7 @@ def _storyboard(value: object, folder: Path) -> tuple[tuple[Shot, ...], str | No
     if isinstance(value, str):
         place = folder / value
         try:
-            value = _object(place.read_bytes())
+            value = _object(read_file(place, MAX_LINE_BYTES))
         except (OSError, ValueError) as error:
             raise _Problem(
                 f"storyboard {shown_path(place)!r} cannot be read ({error}); paths count from the "
@@ -337,11 +372,15 @@ def _storyboard(value: object, folder: Path) -> tuple[tuple[Shot, ...], str | No
             raise _Problem(f"storyboard {shown_path(place)!r}: {problem}") from problem
     board = {"shots": value} if isinstance(value, list) else value
     if not isinstance(board, dict) or not isinstance(board.get("shots"), list):
-        raise _Problem(f"storyboard is {value!r}; give its shots, or the path of a JSON file")
+        raise _Problem(f"storyboard is {quoted(value)}; give its shots, or the path of a JSON file")
+    if len(board["shots"]) > MAX_SHOTS:
+        raise _Problem(f"storyboard has {len(board['shots'])} shots, more than {MAX_SHOTS}")
     if unknown := sorted(board.keys() - BOARD_FIELDS):
-        raise _Problem(f"storyboard has unknown fields {', '.join(map(repr, unknown))}")
+        raise _Problem(f"storyboard has unknown fields {listed(unknown)}")
     if board.get("schema_version", 1) != 1:
-        raise _Problem(f"storyboard is of schema_version {board['schema_version']!r}; write 1")
+        raise _Problem(
+            f"storyboard is of schema_version {quoted(board['schema_version'])}; write 1"
+        )
     shots = tuple(_shot(number, shot) for number, shot in enumerate(board["shots"]))
     return shots, _words(board, "global_caption")
 
@@ -349,12 +388,14 @@ def _storyboard(value: object, folder: Path) -> tuple[tuple[Shot, ...], str | No
 def _shot(number: int, shot: object) -> Shot:
     if not isinstance(shot, dict) or shot.keys() != SHOT_FIELDS:
         raise _Problem(
-            f"shot {number} is {shot!r}; give it exactly {', '.join(sorted(SHOT_FIELDS))}"
+            f"shot {number} is {quoted(shot)}; give it exactly {', '.join(sorted(SHOT_FIELDS))}"
         )
     start, end = (_seconds(number, shot, name) for name in ("start_seconds", "end_seconds"))
     caption = _words(shot, "caption")
     if end <= start or caption is None:
-        raise _Problem(f"shot {number} is {shot!r}; give a span that is not empty, and a caption")
+        raise _Problem(
+            f"shot {number} is {quoted(shot)}; give a span that is not empty, and a caption"
+        )
     return Shot(start_seconds=start, end_seconds=end, caption=caption)
 
 
@@ -362,5 +403,5 @@ def _seconds(number: int, shot: Mapping[str, Any], name: str) -> float:
     value = shot[name]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value < 0:
-        raise _Problem(f"{name} of shot {number} is {value!r}; write seconds from 0 on")
+        raise _Problem(f"{name} of shot {number} is {quoted(value)}; write seconds from 0 on")
     return float(value)

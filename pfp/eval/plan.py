@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pfp.errors import PfpError
+from pfp.errors import PfpError, RetryableError
 from pfp.eval.metrics import Metric, Sample, resolve
 from pfp.eval.run import Prepared
 from pfp.eval.score_rows import Choice, Subject
 from pfp.io import media, weights
 
 _FRAME_TOKENS: Final = 258  # what Gemini counts for one small picture
+MAX_OPENED: Final = 1000  # videos; of more, a part stands for all
+MAX_SILENT: Final = 3  # each takes half a minute
 _LOCAL_JUDGES: Final = frozenset({"fake", "replay", "qwen"})
 
 
@@ -35,42 +39,73 @@ class MetricPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run before it is run. ``unreadable`` says which videos cannot be opened, and why."""
+    """A run before it is run.
+
+    ``num_opened`` samples' videos were opened; if they are fewer than ``num_videos``, frames, times
+    and costs are those of the opened ones times their share. ``unreadable`` says which of them
+    cannot be opened, and why.
+    """
 
     metrics: tuple[MetricPlan, ...]
     num_videos: int
+    num_opened: int
     num_frames: int
     seconds_of_video: float
     unreadable: tuple[str, ...]
 
 
 def plan_run(prepared: Prepared) -> Plan:
-    """The plan; opens each video that has something to do, to count its frames."""
-    todo = prepared.backlog().todo
+    """The plan; opens up to ``MAX_OPENED`` videos that have something to do."""
+    columns = ["sample_id", "metric", "unscored_reason", "unscored_detail"]
     by_metric: dict[str, list[dict[str, Any]]] = {}
-    for row in todo.to_pylist():
+    busy: set[str] = set()
+    for row in prepared.backlog().todo.select(columns).to_pylist():
         by_metric.setdefault(row["metric"], []).append(row)
-    busy = {row["sample_id"] for row in todo.to_pylist() if row["unscored_reason"] is None}
-    samples, unreadable = _samples([s for s in prepared.subjects if s.sample_id in busy])
+        if row["unscored_reason"] is None:
+            busy.add(row["sample_id"])
+    chosen = _evenly([s for s in prepared.subjects if s.sample_id in busy])
+    samples, unreadable = _samples(chosen)
+    opened = samples.keys() | unreadable.keys()
+    share = len(busy) / max(len(opened), 1)
     return Plan(
         metrics=tuple(
-            _metric_plan(choice, by_metric.get(choice.card.metric_id, []), samples, prepared)
+            _metric_plan(
+                choice, by_metric.get(choice.card.metric_id, []), opened, samples, prepared
+            )
             for choice in prepared.choices
         ),
         num_videos=len(busy),
-        num_frames=sum(sample.num_frames for sample in samples.values()),
-        seconds_of_video=sum(sample.num_frames / sample.fps for sample in samples.values()),
-        unreadable=tuple(unreadable),
+        num_opened=len(opened),
+        num_frames=round(share * sum(sample.num_frames for sample in samples.values())),
+        seconds_of_video=share * sum(sample.num_frames / sample.fps for sample in samples.values()),
+        unreadable=tuple(f"{name}: {error}" for name, error in unreadable.items()),
     )
 
 
-def _samples(subjects: Sequence[Subject]) -> tuple[dict[str, Sample], list[str]]:
-    found, unreadable = {}, []
+def _evenly(subjects: Sequence[Subject]) -> list[Subject]:
+    """All, or ``MAX_OPENED`` of them by a draw that is the same each time."""
+    if len(subjects) <= MAX_OPENED:
+        return list(subjects)
+    chosen = random.Random(0).sample(range(len(subjects)), MAX_OPENED)  # noqa: S311 - no secret
+    return [subjects[number] for number in sorted(chosen)]
+
+
+def _samples(subjects: Sequence[Subject]) -> tuple[dict[str, Sample], dict[str, PfpError]]:
+    """What the videos are, and why some cannot be opened, by sample.
+
+    Where a store does not answer ``MAX_SILENT`` times no more are asked for.
+    """
+    found: dict[str, Sample] = {}
+    unreadable: dict[str, PfpError] = {}
+    num_silent = 0
     for subject in subjects:
         try:
             extent = media.extent_of(subject.given.video, picture_fps=subject.given.fps)
         except PfpError as error:
-            unreadable.append(f"{subject.sample_id}: {error}")
+            unreadable[subject.sample_id] = error
+            num_silent += isinstance(error, RetryableError)
+            if num_silent == MAX_SILENT:
+                break
             continue
         found[subject.sample_id] = Sample(
             num_frames=extent.num_frames,
@@ -85,12 +120,18 @@ def _samples(subjects: Sequence[Subject]) -> tuple[dict[str, Sample], list[str]]
 
 
 def _metric_plan(
-    choice: Choice, rows: Sequence[dict[str, Any]], samples: dict[str, Sample], prepared: Prepared
+    choice: Choice,
+    rows: Sequence[dict[str, Any]],
+    opened: AbstractSet[str],
+    samples: Mapping[str, Sample],
+    prepared: Prepared,
 ) -> MetricPlan:
     card = choice.card
     busy = [row for row in rows if row["unscored_reason"] is None]
     lacking = Counter(row["unscored_detail"] for row in rows if row["unscored_reason"] is not None)
     asked = [samples[row["sample_id"]] for row in busy if row["sample_id"] in samples]
+    num_opened = sum(row["sample_id"] in opened for row in busy)
+    share = len(busy) / num_opened if num_opened else 1.0
     metric = resolve(card.name)(device="cpu")
     return MetricPlan(
         metric_id=card.metric_id,
@@ -104,9 +145,13 @@ def _metric_plan(
             for name in card.weights
         ),
         cost=card.cost,
-        seconds=_seconds(metric, asked),
-        usd=_usd(choice, metric, asked),
+        seconds=_times(share, _seconds(metric, asked)),
+        usd=_times(share, _usd(choice, metric, asked)),
     )
+
+
+def _times(share: float, cost: float | None) -> float | None:
+    return None if cost is None else share * cost
 
 
 def _seconds(metric: Metric, samples: Sequence[Sample]) -> float | None:
@@ -115,12 +160,12 @@ def _seconds(metric: Metric, samples: Sequence[Sample]) -> float | None:
     if seconds_per is None:
         return None
     return sum(
-        seconds_per.at(sample.width, sample.height) * _times(seconds_per.per, metric, sample)
+        seconds_per.at(sample.width, sample.height) * _num_of(seconds_per.per, metric, sample)
         for sample in samples
     )
 
 
-def _times(per: Literal["frame", "pair", "shot", "video"], metric: Metric, sample: Sample) -> int:
+def _num_of(per: Literal["frame", "pair", "shot", "video"], metric: Metric, sample: Sample) -> int:
     """How often a sample has what the metric takes its time for."""
     match per:
         case "video":

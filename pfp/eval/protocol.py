@@ -16,7 +16,7 @@ from pfp.measures import cuts as cut_rule
 
 ProtocolName: TypeAlias = Literal["whole", "vbench", "vbench-long"]
 DecoderName: TypeAlias = Literal["pyav", "decord"]
-AlignName: TypeAlias = Literal["error", "truncate", "resize"]
+AlignName: TypeAlias = Literal["error", "truncate", "resize", "time"]
 CutsName: TypeAlias = Literal["none", "storyboard", "detected"]
 
 PROTOCOLS: Final[tuple[ProtocolName, ...]] = get_args(ProtocolName)
@@ -30,9 +30,11 @@ _CUTS_IN_WORDS: Final[dict[CutsName, str]] = {
     "detected": f"detected by layout {cut_rule.GRID}/{cut_rule.MIN_LEVELS:g}/"
     f"{cut_rule.MAX_CORRELATION:g}/{cut_rule.OVER_NEIGHBOURS:g}",
 }
+BY_TIME: Final = "align by time"  # in the fingerprints of that alignment, and of no other
 _ALIGNS_IN_WORDS: Final[dict[AlignName, str]] = {
     "truncate": "truncate",
     "resize": "resize by Pillow bicubic",
+    "time": "by time, at the lower of both rates",
 }
 
 
@@ -41,14 +43,16 @@ class Protocol:
     """A way of looking at videos.
 
     ``whole``: every stored frame of the video as one clip, upright and in square pixels.
-    ``vbench``: the same, but frames as they are coded, for VBench's readers know no rotation.
+    ``vbench``: the same frames as VBench's readers give them, decord and OpenCV: turned by quarter
+    turns but never mirrored, pixels as coded, and their colours bit for bit.
     ``vbench-long``: those frames in clips of 2 s, each measured alone, and the mean over clips.
 
     ``cuts`` says whether shots are measured each by itself, before any clips of 2 s within them:
     ``storyboard``, those of the sample's storyboard; ``detected``, those between detected cuts.
     ``align`` says what becomes of a reference that does not fit, for metrics that compare with
     one: an ``error``; ``truncate``, only as many frames are looked at as both have; ``resize``,
-    its pictures are resized to the video's size. It never changes the video.
+    its pictures are resized to the video's size; ``time``, frames are compared that are shown at
+    the same time, as often as the slower of the two has one. It never changes the video.
     """
 
     name: ProtocolName = "whole"
@@ -68,8 +72,8 @@ class Protocol:
             raise ConfigError(f"no policy of cuts is called {self.cuts!r}; use {', '.join(CUTS)}")
         if self.decoder == "decord" and self.is_upright:
             raise ConfigError(
-                "decord gives frames as they are coded; use it with --protocol vbench or "
-                "vbench-long"
+                "decord neither mirrors frames nor makes pixels square, as players do; use it with "
+                "--protocol vbench or vbench-long"
             )
 
     @property
@@ -78,17 +82,24 @@ class Protocol:
         return self.name == "whole"
 
     @property
+    def reading(self) -> Literal["player", "reference"]:
+        """Whose frames they are: players' or those of the reference's readers."""
+        return "player" if self.is_upright else "reference"
+
+    @property
     def fingerprint(self) -> str:
         """Everything that tells two protocols apart, for people and for the score's key."""
         clips = f"{CLIP_SECONDS} s at int(fps)" if self.name == "vbench-long" else "none"
         parts = {
             "decoder": self.decoder,
             "fps": "stored",
-            "size": "upright" if self.is_upright else "coded",
+            "size": "upright" if self.is_upright else "coded, turned",
             "clips": clips,
             "cuts": _CUTS_IN_WORDS[self.cuts],
             "prompt": "as given",
         }
+        if not self.is_upright:
+            parts["pixels"] = "of decord and OpenCV"
         if self.align != "error":  # the default stays out, so that earlier scores keep their key
             parts["align"] = _ALIGNS_IN_WORDS[self.align]
         return f"{self.name} ({', '.join(f'{name} {value}' for name, value in parts.items())})"

@@ -21,6 +21,7 @@ from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.metrics.judging import NOT_ASKED, unscored
 from pfp.eval.runs import parts_of
 from pfp.eval.score import scored
+from pfp.eval.score_rows import GIVEN_PROMPT
 from pfp.io import tables
 from pfp.io.digests import sha256_json
 from pfp.schema import Dropped, ScoreRecord
@@ -183,7 +184,8 @@ def _params_of(kind: type[Metric], record: ScoreRecord) -> str | None:
     Parameters of the rule may differ: that is what is read again.
     """
     stored = json.loads(record.params)
-    chosen = {name: stored[name] for name in _OF_THE_RUN & stored.keys()}
+    given = {"prompt", GIVEN_PROMPT} if GIVEN_PROMPT in stored else set[str]()
+    chosen = {name: stored[name] for name in (_OF_THE_RUN | given) & stored.keys()}
     today = {**kind.card.params, **chosen}
     differing = {
         name for name in stored.keys() | today.keys() if stored.get(name) != today.get(name)

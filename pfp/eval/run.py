@@ -1,6 +1,7 @@
 """A manifest to a run directory: ``generations/`` says what was given, ``scores/`` its worth.
 
 <out>/generations, <out>/scores            of a whole run
+<out>/run.json                             which manifest it was of
 <out>/shards/<i>-of-<n>/...                the same of one shard each; readers join them
 <out>/answers.jsonl                        what judges said
 """
@@ -16,15 +17,27 @@ from typing import Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable, SchemaError
+from pfp.eval.judge_prompts import read_judge_prompts
 from pfp.eval.manifest import Entry, read_manifest
+from pfp.eval.metrics import resolve
+from pfp.eval.origin import Origin
 from pfp.eval.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
 from pfp.eval.score import ScoreSettings, score_stage, score_subjects
-from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, choose, compares, rows_of
+from pfp.eval.score_rows import (
+    INPUT_SCHEMA,
+    Choice,
+    Subject,
+    choose,
+    compares,
+    family_of,
+    rows_of,
+)
 from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
 from pfp.runtime.run import Engine
-from pfp.schema import KEPT, GenerationRecord
+from pfp.schema import KEPT, GenerationRecord, ScoreRecord
+from pfp.schema.record import Record
 
 GIVEN: Final = "given"  # the task of samples that came by a manifest
 SHARDS: Final = "shards"
@@ -36,7 +49,8 @@ class RunSettings:
     """What ``pfp-eval run`` is told. ``shard`` is ``(i, n)``, the i-th of n from 1.
 
     ``protocol`` and ``cuts`` are for the metrics that are named and for VBench's, ``align`` is for
-    those that compare with a reference.
+    those that compare with a reference. ``judge_prompts`` is the path of a prompt file or of a
+    VBench-2.0 checkout, with the words for the questions of ``cloth.vbench2`` and ``instance``.
     """
 
     manifest: str
@@ -51,6 +65,7 @@ class RunSettings:
     shard: tuple[int, int] | None = None
     device: str = "auto"
     judge: str | None = None
+    judge_prompts: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could choose no sample."""
@@ -69,11 +84,16 @@ class RunSettings:
 class EmptyShard(NothingUsable):
     """Samples are dealt out by their ids, so that of few a shard may get none."""
 
+    def __init__(self, message: str, origin: Origin) -> None:
+        super().__init__(message)
+        self.origin = origin
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """Samples and metrics of a run, before anything is measured."""
 
+    origin: Origin
     entries: tuple[Entry, ...]
     known: tuple[Entry, ...]  # all of the manifest or the shard, whatever the limit
     choices: tuple[Choice, ...]
@@ -97,21 +117,26 @@ def prepare(settings: RunSettings) -> Prepared:
 
     Raises:
         InputError: the manifest has a fault.
-        ConfigError: a metric, suite, protocol, decoder or judge is not there.
+        ConfigError: a metric, suite, protocol, decoder or judge is not there, or ``judge_prompts``
+            hold no words.
         EmptyShard: the shard has no sample.
     """
     chosen = choose_metrics(settings.suite, settings.metrics, settings.protocol)
+    given = None if settings.judge_prompts is None else read_judge_prompts(settings.judge_prompts)
     choices = tuple(
-        choose(name, _protocol_of(name, protocol, settings), judge=settings.judge)
+        choose(name, _protocol_of(name, protocol, settings), judge=settings.judge, prompts=given)
         for name, protocol in chosen.items()
     )
     _check_reach(settings, choices)
     entries = read_manifest(settings.manifest)
+    origin = Origin.of(entries, settings.shard)
     known = _of_shard(entries, settings.shard)
     wanted = _of_shard(entries[: settings.limit], settings.shard)
     if not wanted:
-        raise EmptyShard(f"{settings.manifest} has no sample for this shard; use fewer shards")
+        message = f"{settings.manifest} has no sample for this shard; use fewer shards"
+        raise EmptyShard(message, origin)
     return Prepared(
+        origin=origin,
         entries=wanted,
         known=known,
         choices=choices,
@@ -120,6 +145,7 @@ def prepare(settings: RunSettings) -> Prepared:
             device=settings.device,
             judge=settings.judge,
             answers=f"{settings.directory}/{ANSWERS}",
+            prompts=None if given is None else given.to_json(),
             resources=Resources(num_gpus=int(settings.device.startswith("cuda"))),
         ),
         directory=settings.directory,
@@ -143,32 +169,50 @@ def _check_reach(settings: RunSettings, choices: Sequence[Choice]) -> None:
             f"align {settings.align!r} is for metrics that compare with a reference, and there are "
             "none; leave --align"
         )
+    if settings.judge_prompts is not None and not any(
+        family_of(resolve(choice.card.name)) for choice in choices
+    ):
+        raise ConfigError(
+            f"the words of {settings.judge_prompts} are for cloth.vbench2, instance and their "
+            "variants, and there are none; leave --judge-prompts"
+        )
 
 
 def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None) -> StageReport:
-    """Bring the run directory up to date with the manifest, and say what became of the rows."""
+    """Bring the run directory up to date with the manifest, and say what became of the rows.
+
+    The labels come last: until all is measured readers see the scores of the manifest before, with
+    its labels, and never those of one under the names of the other.
+    """
     directory = prepared.directory
-    earlier = _sample_ids(f"{directory}/generations") | {e.sample_id for e in prepared.entries}
-    kept = [entry for entry in prepared.known if entry.sample_id in earlier]
-    table = GenerationRecord.table([record_of(entry) for entry in kept])
-    tables.write_table(f"{directory}/generations", table, GenerationRecord)
+    earlier = _sample_ids(f"{directory}/generations", GenerationRecord)
     report = score_subjects(
         prepared.subjects,
         prepared.choices,
         f"{directory}/scores",
         prepared.settings,
-        known=[subject_of(entry) for entry in kept],
+        known=[subject_of(entry) for entry in prepared.known],
         engine=engine,
         progress=progress,
     )
+    present = earlier | _sample_ids(f"{directory}/scores", ScoreRecord)
+    kept = [entry for entry in prepared.known if entry.sample_id in present]
+    _write_labels(directory, kept, prepared.origin)
     summary.merge_stage(directory, report)
     return report
 
 
-def leave_empty(settings: RunSettings) -> None:
+def leave_empty(settings: RunSettings, origin: Origin) -> None:
     """Let readers see that a shard was here and had nothing to do."""
-    none = GenerationRecord.table([])
-    tables.write_table(f"{settings.directory}/generations", none, GenerationRecord)
+    none = ScoreRecord.table([])
+    tables.write_table(f"{settings.directory}/scores", none, ScoreRecord)
+    _write_labels(settings.directory, [], origin)
+
+
+def _write_labels(directory: str, entries: Sequence[Entry], origin: Origin) -> None:
+    table = GenerationRecord.table([record_of(entry) for entry in entries])
+    tables.write_table(f"{directory}/generations", table, GenerationRecord)
+    origin.write(directory)
 
 
 def record_of(entry: Entry) -> GenerationRecord:
@@ -199,10 +243,10 @@ def default_out(manifest: str | Path) -> str:
     return f"runs/{Path(manifest).resolve().stem}"
 
 
-def _sample_ids(directory: str) -> set[str]:
+def _sample_ids(directory: str, record: type[Record]) -> set[str]:
     """The samples of a table; none if there is no table."""
     try:
-        table = tables.read_table(directory, GenerationRecord, columns=["sample_id"])
+        table = tables.read_table(directory, record, columns=["sample_id"])
     except SchemaError:
         return set()
     return set(table["sample_id"].to_pylist())
@@ -223,9 +267,4 @@ def _place_in(sample_id: str, num_shards: int) -> int:
 
 def subject_of(entry: Entry) -> Subject:
     """The entry as it is scored."""
-    return Subject(
-        sample_id=entry.sample_id,
-        arm=entry.model,
-        clip_id=entry.group,
-        given=entry.given,
-    )
+    return Subject(sample_id=entry.sample_id, given=entry.given)

@@ -21,7 +21,9 @@ from pfp.errors import (
     RetryableError,
     WeightsError,
 )
+from pfp.eval.contents import Contents
 from pfp.eval.engine import Outcome, measure_all
+from pfp.eval.judge_prompts import from_json
 from pfp.eval.locate import locate
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.protocol import Protocol
@@ -31,7 +33,9 @@ from pfp.eval.score_rows import (
     INPUT_SCHEMA,
     Choice,
     Subject,
+    changed_part,
     choose,
+    family_of,
     given_of,
     missing_weights,
     rows_of,
@@ -62,7 +66,7 @@ class ScoreSettings:
 
     ``device`` is torch's name of where networks run; ``auto`` takes a GPU if there is one.
     ``judge`` names who answers questions, as ``pfp.vlm.load_judge`` has it, and ``answers`` the
-    file that keeps what it said.
+    file that keeps what it said. ``prompts`` is JSON of words that a user gave for its questions.
     """
 
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips_alex")
@@ -71,6 +75,7 @@ class ScoreSettings:
     device: str = "auto"
     judge: str | None = None
     answers: str | None = None
+    prompts: str | None = None
 
 
 def run_score(
@@ -136,6 +141,7 @@ def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
             "device": settings.device,
             "judge": settings.judge,
             "answers": settings.answers,
+            "prompts": settings.prompts,
         },
         input_key="score_id",
         content_columns=CONTENT_COLUMNS,
@@ -159,8 +165,6 @@ def retrieved(run_directory: str, generations: Sequence[GenerationRecord]) -> li
     return [
         Subject(
             sample_id=record.sample_id,
-            arm=record.arm,
-            clip_id=record.clip_id,
             given=Given(
                 video=locate(run_directory, record.video_uri or ""),
                 reference=locate(run_directory, record.reference_uri or ""),
@@ -176,10 +180,16 @@ class ScoreSamples:
     """Input rows to ScoreRecords; loads each model once, decodes each sample of a batch once."""
 
     def __init__(
-        self, *, device: str = "auto", judge: str | None = None, answers: str | None = None
+        self,
+        *,
+        device: str = "auto",
+        judge: str | None = None,
+        answers: str | None = None,
+        prompts: str | None = None,
     ) -> None:
         """See ``ScoreSettings``."""
         self._device, self._judge, self._answers = device, judge, answers
+        self._prompts = from_json(prompts)
         self._metrics: dict[str, Metric] = {}
         self._measured_with: dict[tuple[str, str], str] = {}  # by metric and decoder
         self._asked: Judge | None = None  # one for all metrics: it may hold a model
@@ -218,7 +228,7 @@ class ScoreSamples:
                 raise
             except Exception as error:  # noqa: BLE001 - it becomes the row's verdict
                 self._outcomes[row["score_id"]] = error
-        rows = [row for row in rows if row["name"] in metrics]
+        rows = self._still_there([row for row in rows if row["name"] in metrics])
         if not rows:
             return
         first = rows[0]
@@ -233,9 +243,24 @@ class ScoreSamples:
             reference=next((row["reference"] for row in rows if row["reference"]), None),
             history=next((row["history"] for row in rows if row["history"]), None),
         )
-        outcomes = measure_all(given, metrics, protocol)
+        chosen = {row["name"]: metrics[row["name"]] for row in rows}
+        outcomes = measure_all(given, chosen, protocol)
+        rows = self._still_there(rows)
         # Rows of the sample's other protocols may stand between these, their outcomes yet unread.
         self._outcomes |= {row["score_id"]: outcomes[row["name"]] for row in rows}
+
+    def _still_there(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows whose videos are those that they were planned for; the others have failed."""
+        now = Contents()
+        there = []
+        for row in rows:
+            changed = changed_part(row, now)
+            if changed is None:
+                there.append(row)
+                continue
+            message = f"{shown_name(changed)} was replaced after the run began; run it again"
+            self._outcomes[row["score_id"]] = RetryableError(message)
+        return there
 
     def _metric(self, name: str) -> Metric:
         if name not in self._metrics:
@@ -244,6 +269,8 @@ class ScoreSamples:
             if takes_judge(kind):
                 self._asked = self._asked or self._load_judge()
                 options["judge"] = self._asked
+                if (family := family_of(kind)) in self._prompts:
+                    options["prompts"] = self._prompts[str(family)]
             device = device_of(self._device) if kind.card.weights else "cpu"
             self._metrics[name] = kind(device=device, **options)
         return self._metrics[name]
@@ -327,9 +354,19 @@ def scored(row: dict[str, Any], found: MetricValue) -> ScoreRecord:
         value=found.value,
         unscored_reason=found.unscored_reason,
         num_frames=found.num_frames,
-        evidence=json.dumps(found.evidence),
+        evidence=json.dumps(_with_numbered_faces(row, found.evidence)),
         verdict=KEPT if found.unscored_reason is None else dropped,
     )
+
+
+def _with_numbered_faces(row: dict[str, Any], evidence: dict[str, Any]) -> dict[str, Any]:
+    """The evidence with reference faces by their number in the manifest: files change names."""
+    likeness = evidence.get("reference")
+    if "conditions" not in row or not isinstance(likeness, dict) or "pictures" not in likeness:
+        return evidence
+    places = json.loads(row["conditions"])["reference_faces"]
+    numbers = [places.index(place) for place in likeness["pictures"]]
+    return {**evidence, "reference": {**likeness, "pictures": numbers}}
 
 
 def _unscored(row: dict[str, Any], reason: str, detail: str) -> ScoreRecord:
@@ -350,14 +387,15 @@ def _record(
     return ScoreRecord(
         score_id=row["score_id"],
         sample_id=row["sample_id"],
-        arm=row["arm"],
-        clip_id=row["clip_id"],
         metric=row["metric"],
         value=value,
         unscored_reason=unscored_reason,
         num_frames=num_frames,
         params=row["params"],
         weights_sha256=row["weights_sha256"],
+        video_sha256=row["video_sha256"],
+        reference_sha256=row["reference_sha256"],
+        history_sha256=row["history_sha256"],
         protocol=row["protocol"],
         decoder=row["decoder"],
         evidence=evidence,

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
-from pfp.errors import ConfigError, InputError, WeightsError
+from pfp.errors import ConfigError, WeightsError
+from pfp.eval.contents import Contents, digest_of
+from pfp.eval.judge_prompts import GivenPrompts, digest_of_prompts
 from pfp.eval.locate import local_path
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
 from pfp.eval.metrics.base import lacked, looked_at
@@ -26,27 +27,30 @@ from pfp.eval.protocol import Protocol
 from pfp.eval.provenance import DECODER_PACKAGES
 from pfp.eval.streams import Given
 from pfp.io import weights
-from pfp.io.digests import sha256_file, sha256_files, sha256_json
-from pfp.io.media import pictures_in
+from pfp.io.digests import sha256_json
+from pfp.io.media.decode import READER_VERSION
 
 _TEXTS: Final = (
-    *("score_id", "sample_id", "arm", "clip_id", "name", "metric", "params"),
+    *("score_id", "sample_id", "name", "metric", "params"),
     *("protocol", "protocol_name", "align", "cuts", "decoder", "decoder_name"),
-    *("video", "conditions"),
+    *("video", "states", "conditions"),
 )
 _MAYBE: Final = (
     *("weights_sha256", "video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
-    *("reference", "history", "unscored_reason", "unscored_detail"),
+    *("stand_ins", "reference", "history", "unscored_reason", "unscored_detail"),
 )
+GIVEN_PROMPT: Final = "prompt_sha256"  # of words that a user gave; pfp's own have a version
 INPUT_SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, pa.string(), nullable=False) for name in _TEXTS),
         *(pa.field(name, pa.string()) for name in _MAYBE),
+        pa.field("fps", pa.float64()),  # of pictures, which have no rate of their own
     ]
 )
 CONTENT_COLUMNS: Final = (
     *("metric", "params", "weights_sha256", "protocol", "decoder"),
     *("video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
+    *("stand_ins", "fps"),
 )
 # What a sample must have beside its video, and what mends it.
 NEEDS: Final = {
@@ -60,15 +64,13 @@ NEEDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One sample.
+    """One sample, without its labels: no score depends on them.
 
     ``stand_in`` is the key of what made videos that are not on this machine; None where nobody
     knows, and their URIs must do.
     """
 
     sample_id: str
-    arm: str
-    clip_id: str
     given: Given
     stand_in: str | None = None
 
@@ -91,9 +93,14 @@ class Choice:
 
 
 def choose(
-    name: str, protocol: Protocol, *, filed_under: str | None = None, judge: str | None = None
+    name: str,
+    protocol: Protocol,
+    *,
+    filed_under: str | None = None,
+    judge: str | None = None,
+    prompts: GivenPrompts | None = None,
 ) -> Choice:
-    """A metric as this machine could measure it now.
+    """A metric as this machine could measure it now. ``prompts`` are words that a user gave.
 
     Raises ConfigError for an unknown metric and for a judge's name of no known form.
     """
@@ -107,6 +114,8 @@ def choose(
         params["judge"], problem = judge_of(judge)
         params |= sampling_of(judge)
         unscored = unscored or (None if problem is None else ("no_judge", problem))
+        if prompts is not None and (family := family_of(kind)) is not None:
+            unscored = unscored or _in_given_words(params, family, prompts)
     return Choice(
         card=card,
         protocol=protocol,
@@ -128,32 +137,28 @@ def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
 
 def rows_of(subjects: Sequence[Subject], choices: Sequence[Choice]) -> list[dict[str, Any]]:
     """Rows of ``INPUT_SCHEMA``, those of a sample side by side."""
-    return [row_of(subject, choice) for subject in subjects for choice in choices]
+    contents = Contents()
+    return [row_of(subject, choice, contents) for subject in subjects for choice in choices]
 
 
-def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
+def row_of(subject: Subject, choice: Choice, contents: Contents | None = None) -> dict[str, Any]:
     """The row of one sample under one metric."""
+    contents = contents or Contents()
     card, given = choice.card, subject.given
-
-    def content(place: str | None) -> str | None:
-        if place is None:
-            return None
-        is_here = local_path(place) is not None
-        digest = _digest_of(place) if is_here else subject.stand_in or f"uri:{place}"
-        if digest is None or given.fps is None:
-            return digest
-        return sha256_json({"content": digest, "fps": given.fps})
 
     def has(need: str) -> Any:
         return getattr(given, need)
 
     looks_at = looked_at(card, has)
+    places = {
+        "video": given.video,
+        "reference": given.reference if "reference" in looks_at else None,
+        "history": given.history if "history" in looks_at else None,
+    }
     reason, detail = choice.unscored or _lacking(card, choice.protocol, has)
     return {
         "score_id": f"{subject.sample_id}/{card.metric_id}",
         "sample_id": subject.sample_id,
-        "arm": subject.arm,
-        "clip_id": subject.clip_id,
         "name": card.name,
         "metric": card.metric_id,
         "params": choice.params,
@@ -164,17 +169,28 @@ def row_of(subject: Subject, choice: Choice) -> dict[str, Any]:
         "cuts": choice.protocol.cuts,
         "decoder": decoder(choice.protocol),
         "decoder_name": choice.protocol.decoder,
-        "video": given.video,
-        "reference": given.reference if "reference" in looks_at else None,
-        "history": given.history if "history" in looks_at else None,
-        "video_sha256": content(given.video),
-        "reference_sha256": content(given.reference) if "reference" in looks_at else None,
-        "history_sha256": content(given.history) if "history" in looks_at else None,
-        "conditions": json.dumps({**_conditions(given), "fps": given.fps}),
+        **places,
+        **{f"{part}_sha256": place and contents.digest_of(place) for part, place in places.items()},
+        "states": json.dumps(
+            {part: place and contents.state_of(place) for part, place in places.items()}
+        ),
+        "stand_ins": _stand_ins(places, subject.stand_in),
+        "fps": given.fps,
+        "conditions": json.dumps(_conditions(given)),
         "conditions_sha256": _conditions_sha256(card, choice.protocol, given),
         "unscored_reason": reason,
         "unscored_detail": detail,
     }
+
+
+def _stand_ins(places: Mapping[str, str | None], made_by: str | None) -> str | None:
+    """What counts instead of the contents of videos elsewhere: what made them, or their URIs."""
+    away = {
+        part: made_by or place
+        for part, place in places.items()
+        if place is not None and local_path(place) is None
+    }
+    return json.dumps(away, sort_keys=True) if away else None
 
 
 def _lacking(
@@ -192,6 +208,16 @@ def _lacking(
     return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
 
 
+def changed_part(row: dict[str, Any], now: Contents) -> str | None:
+    """Which video of a row no longer holds what the row was planned for; None: none of them."""
+    for part, state in json.loads(row["states"]).items():
+        place, sha256 = row[part], row[f"{part}_sha256"]
+        # Another machine has other times for the same bytes.
+        if sha256 and now.state_of(place) != state and now.digest_of(place) != sha256:
+            return str(place)
+    return None
+
+
 def given_of(row: dict[str, Any]) -> Given:
     """The sample that rows of one sample describe together: call with each and join the videos."""
     conditions = json.loads(row["conditions"])
@@ -202,20 +228,28 @@ def given_of(row: dict[str, Any]) -> Given:
         prompt=conditions["prompt"],
         shots=tuple(Shot(**shot) for shot in conditions["shots"]),
         reference_faces=tuple(conditions["reference_faces"]),
-        fps=conditions["fps"],
+        fps=row["fps"],
     )
 
 
 def decoder(protocol: Protocol | None = None) -> str:
-    """What decodes the videos, with its version: other decoders may differ by a level or two."""
+    """What decodes the videos, with its version: other decoders may differ by a level or two.
+
+    PyAV's frames also depend on how they are read here: ``pyav 18.1.0 (reader 2)``.
+    """
     name = (protocol or Protocol()).decoder
-    package = DECODER_PACKAGES[name]
     try:
-        return f"{name} {version(package)}"
+        reader = f" (reader {READER_VERSION})" if name == "pyav" else ""
+        return f"{name} {_installed(DECODER_PACKAGES[name])}{reader}"
     except PackageNotFoundError as error:
         raise ConfigError(
             f"the decoder {name} is not installed; pip install 'pfp[metrics]', or leave --decoder"
         ) from error
+
+
+@cache  # reading it takes longer than all else about a row
+def _installed(package: str) -> str:
+    return version(package)
 
 
 def missing_weights(card: MetricCard) -> list[str]:
@@ -263,6 +297,33 @@ def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
     return {"model_id": judge.model_id, "fingerprint": judge.fingerprint}, None
 
 
+def family_of(kind: type[Metric]) -> str | None:
+    """Under which name a user may give other words for the metric's questions."""
+    family: str | None = getattr(kind, "prompt_family", None)
+    return family
+
+
+def _in_given_words(
+    params: dict[str, Any], family: str, given: GivenPrompts
+) -> tuple[str, str] | None:
+    """Note in the parameters whose words are asked; or why there are none, and the cure.
+
+    They are part of whom is asked: one column has answers to one question.
+    """
+    words = given.by_family.get(family)
+    if words is None:
+        return "no_question", (
+            f"--judge-prompts has no question for {family}, which the package vbench2 0.1.1 does "
+            "not ask; give a checkout of the repository, or leave --judge-prompts"
+        )
+    digest = digest_of_prompts(words)
+    params |= {"prompt": words.prompt_id, GIVEN_PROMPT: digest}
+    if params["judge"] is not None:
+        judge = params["judge"]
+        params["judge"] = judge | {"fingerprint": sha256_json([judge["fingerprint"], digest])}
+    return None
+
+
 def sampling_of(judge: str | None) -> dict[str, Any]:
     """Number of votes and temperature of a judge, where it is not one answer at temperature 0."""
     if judge is None:
@@ -283,42 +344,6 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
     return next(iter(digests.values()), None), None
 
 
-def _digest_of(place: str) -> str | None:
-    """The digest of a file or a folder of pictures on this machine; None where there is none."""
-    path = local_path(place)
-    if path is not None and path.is_dir():
-        return _digest_of_folder(path)
-    if path is None or not path.is_file():
-        return None
-    stat = path.stat()
-    return _digest_once(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=1 << 16)  # a reference serves many samples
-def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    """The file's digest; size and time are only the key under which it is remembered."""
-    del size_bytes, mtime_ns
-    return sha256_file(path)
-
-
-def _digest_of_folder(folder: Path) -> str | None:
-    """The digest of the pictures in a folder; None where reading it will tell what is wrong."""
-    try:
-        pictures = tuple(pictures_in(folder))
-        stats = [path.stat() for path in pictures]
-        stamp = sha256_json([(stat.st_size, stat.st_mtime_ns) for stat in stats])
-        return _folder_digest_once(pictures, stamp)
-    except (InputError, OSError):
-        return None
-
-
-@lru_cache(maxsize=1 << 8)
-def _folder_digest_once(pictures: tuple[Path, ...], stamp: str) -> str:
-    """The digest of the pictures' contents; the stamp is only part of the key."""
-    del stamp
-    return sha256_files(pictures)
-
-
 def _conditions(given: Given) -> dict[str, Any]:
     return {
         "prompt": given.prompt,
@@ -336,6 +361,6 @@ def _conditions_sha256(card: MetricCard, protocol: Protocol, given: Given) -> st
     if needs and needs <= {"reference", "history"}:
         spans = [(shot.start_seconds, shot.end_seconds) for shot in given.shots]
         return sha256_json({"spans": spans}) if protocol.cuts == "storyboard" else None
-    faces = [_digest_of(face) for face in given.reference_faces]
+    faces = [digest_of(face) for face in given.reference_faces]
     found = {**_conditions(given), "reference_faces": faces}
     return sha256_json(found) if any(found.values()) else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import itemgetter
 
 from pfp.errors import Unmeasurable
 from pfp.eval.metrics.base import Shot
@@ -57,10 +59,21 @@ def detected_shots(source: str, protocol: Protocol) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(edges)]
 
 
-def cut_to(spans: Sequence[range], num_frames: int) -> list[range]:
-    """What lies of spans within the first so many frames."""
-    short = [range(span.start, min(span.stop, num_frames)) for span in spans]
-    return [span for span in short if span]
+class ShotsByTime:
+    """Shots that are looked up by time, without a look at each of them."""
+
+    def __init__(self, shots: Sequence[Shot]) -> None:
+        """In any order; they may overlap."""
+        self._shots = sorted(enumerate(shots), key=lambda numbered: numbered[1].start_seconds)
+        self._starts = [shot.start_seconds for _, shot in self._shots]
+        # Where the latest end so far lies at or before a time, no shot of these reaches it.
+        self._last_ends = list(accumulate((shot.end_seconds for _, shot in self._shots), max))
+
+    def near(self, start_seconds: float, end_seconds: float) -> list[Shot]:
+        """Those that touch a span of time, and perhaps others, in the order that they came in."""
+        first = bisect_left(self._last_ends, start_seconds)
+        stop = bisect_right(self._starts, end_seconds)
+        return [shot for _, shot in sorted(self._shots[first:stop], key=itemgetter(0))]
 
 
 def shots_within(

@@ -1,16 +1,77 @@
 """Which methods differ for sure: letters, as tables of field trials have them (Piepho 2004).
 
-Two methods share a letter exactly if their difference is not significant.
+Two methods share a letter exactly if their difference is not significant. Methods that share too
+few clips to be compared have no letters: who was not compared is not "not different".
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import combinations
 from string import ascii_lowercase
-from typing import Final
+from typing import Final, TypeAlias
 
-MAX_METHODS: Final = 12  # every pair costs a bootstrap
+from pfp.eval.aggregate import Bootstrap, holm, paired_p_value
+
+MAX_METHODS: Final = 12  # with more, letters say little and pairs are many
+
+# Pairs of names -> Holm-adjusted p value; None for pairs that share too few clips.
+Pairs: TypeAlias = Mapping[frozenset[str], float | None]
+
+
+def all_pairs(
+    values: Mapping[str, Mapping[str, float]], names: Sequence[str], bootstrap: Bootstrap
+) -> dict[frozenset[str], float | None]:
+    """Every name against every other, adjusted for their number.
+
+    values: by name and clip.
+    """
+    return _adjusted(values, list(combinations(names, 2)), bootstrap)
+
+
+def one_against_all(
+    values: Mapping[str, Mapping[str, float]],
+    name: str,
+    others: Sequence[str],
+    bootstrap: Bootstrap,
+) -> dict[frozenset[str], float | None]:
+    """One name against each of others, adjusted for their number."""
+    return _adjusted(values, [(name, other) for other in others], bootstrap)
+
+
+def _adjusted(
+    values: Mapping[str, Mapping[str, float]],
+    pairs: Sequence[tuple[str, str]],
+    bootstrap: Bootstrap,
+) -> dict[frozenset[str], float | None]:
+    found = [paired_p_value(values[a], values[b], bootstrap=bootstrap) for a, b in pairs]
+    return dict(zip(map(frozenset, pairs), holm(found), strict=True))
+
+
+def letters_of(names: Sequence[str], pairs: Pairs, *, level: float) -> dict[str, str]:
+    """The letters of those names of which any two were compared, none if that is one alone.
+
+    names: in the order of the table; pairs: all of them.
+    """
+    compared = _comparable(names, pairs)
+    if len(compared) < 2:
+        return {}
+    return letters(compared, {pair for pair, p in pairs.items() if p is not None and p < level})
+
+
+def _comparable(names: Sequence[str], pairs: Pairs) -> list[str]:
+    """Without whoever lacks most comparisons, the last of several, until nobody lacks one."""
+    left = list(names)
+    while left:
+        missing = {
+            name: sum(pairs[frozenset((name, other))] is None for other in left if other != name)
+            for name in left
+        }
+        worst = max(reversed(left), key=missing.__getitem__)
+        if not missing[worst]:
+            break
+        left.remove(worst)
+    return left
 
 
 def letters(names: Sequence[str], different: Container[frozenset[str]]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, SchemaError
+from pfp.eval.contents import Contents
 from pfp.eval.metrics import resolve
 from pfp.eval.protocol import ALIGNS, CUTS, DECODERS, PROTOCOLS, Protocol
 from pfp.eval.score_rows import INPUT_SCHEMA, Choice, Subject, judge_of, row_of
@@ -38,6 +39,7 @@ def still_true(
     """
     by_id = {subject.sample_id: subject for subject in subjects}
     asked = set(wanted["score_id"].to_pylist())
+    contents = Contents()
     keys: dict[str, str] = {}
     rows: dict[str, dict[str, Any]] = {}
     known = _stored(directory)
@@ -50,7 +52,7 @@ def still_true(
             continue
         if _is_momentary(stored) and json.loads(stored["params"]).get("judge", judge) != judge:
             continue
-        rows[stored["score_id"]] = row_of(subject, choice)
+        rows[stored["score_id"]] = row_of(subject, choice, contents)
         keys[stored["score_id"]] = stored["result_key"]
     table = pa.Table.from_pylist(list(rows.values()), schema=INPUT_SCHEMA)
     now = result_keys(stage, table)

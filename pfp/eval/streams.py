@@ -16,6 +16,7 @@ from PIL import Image
 
 from pfp.errors import PermanentError, Unmeasurable
 from pfp.eval.metrics.base import Shot, check_lengths
+from pfp.eval.pairing import Pairs, by_time, frame_by_frame, rates_differ
 from pfp.eval.protocol import Protocol
 from pfp.io import media
 from pfp.io.media import Extent
@@ -43,7 +44,7 @@ class Given:
 
 def extent_of(source: str, given: Given, protocol: Protocol) -> Extent:
     """The extent of one of a sample's videos as the protocol looks at it."""
-    return media.extent_of(source, upright=protocol.is_upright, picture_fps=given.fps)
+    return media.extent_of(source, reading=protocol.reading, picture_fps=given.fps)
 
 
 def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:
@@ -52,7 +53,7 @@ def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]
         from pfp.io.media.decord_backend import iter_stored_decord
 
         return iter_stored_decord(source)
-    return media.iter_stored(source, upright=protocol.is_upright)
+    return media.iter_stored(source, reading=protocol.reading)
 
 
 class Reference:
@@ -62,47 +63,63 @@ class Reference:
         """Opens nothing yet."""
         self._given, self._protocol, self._video = given, protocol, video
         self._frames: Generator[Picture, None, None] | None = None
-        self._num_shared: int | None = None
+        self._pairs: Pairs | None = None
+        self._extent: Extent | None = None
         self._num_read = 0
+        self._last: Picture | None = None
         self._fault: Exception | None = None
 
-    def num_shared(self) -> int:
-        """How many frames it and the video both have.
+    def pairs(self) -> Pairs:
+        """Which frames of it and of the video belong together.
 
-        Raises what opening it does, and ``PermanentError`` where there is none; then the same
-        again, for every clip of every metric asks.
+        Raises what opening it does, and ``PermanentError`` where there is none or lengths must
+        agree and differ; then the same again, for every clip of every metric asks.
         """
         if self._fault is not None:
             raise self._fault
-        if self._num_shared is None:
+        if self._pairs is None:
             try:
-                self._num_shared = self._open()
+                self._pairs = self._open()
             except Exception as error:
                 self._fault = error
                 raise
-        return self._num_shared
+        return self._pairs
 
-    def _open(self) -> int:
+    def other_fps(self) -> float | None:
+        """Its frame rate where that is not the video's; None before ``pairs``."""
+        if self._extent is None or not rates_differ(self._video.fps, self._extent.fps):
+            return None
+        return self._extent.fps
+
+    def _open(self) -> Pairs:
         if self._given.reference is None:
             raise PermanentError("there is no reference video; give one in the manifest")
-        told = extent_of(self._given.reference, self._given, self._protocol)
-        num_frames = told.num_frames
-        if num_frames != self._video.num_frames and not told.is_agreed:
-            num_frames = sum(1 for _ in frames_of(self._given.reference, self._protocol))
-        if self._protocol.align != "truncate":
-            check_lengths(self._video.num_frames, num_frames)
+        video, told = self._video, extent_of(self._given.reference, self._given, self._protocol)
+        pairs = self._paired_by_time(told) if self._protocol.align == "time" else None
+        if pairs is None:
+            num_frames = self._num_frames(told)
+            if self._protocol.align != "truncate":
+                _check_lengths(video, replace(told, num_frames=num_frames))
+            pairs = frame_by_frame(min(video.num_frames, num_frames), video.fps)
+        self._extent = told
         self._frames = frames_of(self._given.reference, self._protocol)
-        return min(self._video.num_frames, num_frames)
+        return pairs
 
-    def check(self) -> None:
-        """Refuse a reference of another length before anything is decoded for it.
+    def _num_frames(self, told: Extent) -> int:
+        assert self._given.reference is not None
+        if told.num_frames == self._video.num_frames or told.is_agreed:
+            return told.num_frames
+        return sum(1 for _ in frames_of(self._given.reference, self._protocol))
 
-        Raises what ``num_shared`` does, and ``PermanentError`` where lengths must agree and differ.
-        """
-        self.num_shared()
+    def _paired_by_time(self, told: Extent) -> Pairs:
+        assert self._given.reference is not None
+        return by_time(
+            media.frame_times(self._given.video, self._video),
+            media.frame_times(self._given.reference, told),
+        )
 
     def at(self, index: int) -> Picture:
-        """The frame of that number; those before it, if nobody asked for them, are passed over.
+        """The frame of that number, never one before the last that was asked for.
 
         Raises what decoding it does, and the same again for every later frame.
         """
@@ -111,7 +128,7 @@ class Reference:
         assert self._frames is not None
         try:
             while self._num_read <= index:
-                found = next(self._frames)
+                self._last = next(self._frames)
                 self._num_read += 1
         except StopIteration:
             self._fault = PermanentError(
@@ -121,7 +138,8 @@ class Reference:
         except Exception as error:
             self._fault = error
             raise
-        return _fitted(found, self._video, self._protocol)
+        assert self._last is not None
+        return _fitted(self._last, self._video, self._protocol)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -174,6 +192,18 @@ class History:
         with closing(frames_of(self._given.history, self._protocol)) as frames:
             for picture in frames:
                 yield _fitted(picture, self._video, self._protocol)
+
+
+def _check_lengths(video: Extent, reference: Extent) -> None:
+    """Raise ``Unmeasurable`` unless both have as many frames, with what mends it."""
+    if video.num_frames != reference.num_frames and rates_differ(video.fps, reference.fps):
+        raise Unmeasurable(
+            "lengths_differ",
+            f"the video has {video.num_frames} frames at {video.fps:.4g} fps and its reference "
+            f"{reference.num_frames} at {reference.fps:.4g}; pass --align time, which compares "
+            "what both show at the same time",
+        )
+    check_lengths(video.num_frames, reference.num_frames)
 
 
 def _fitted(picture: Picture, video: Extent, protocol: Protocol) -> Picture:

@@ -17,6 +17,17 @@ from pfp.eval.vote_study import Study
 from pfp.eval.votes import Vote
 
 MIN_COPIES: Final = 3  # votes; two alike may be chance
+MAX_MODELS: Final = 100
+
+
+def check_number(votes: Sequence[Vote]) -> None:
+    """Raise ``InputError`` for more models than are rated at once: time grows with their cube."""
+    models = {vote.model_a for vote in votes} | {vote.model_b for vote in votes}
+    if len(models) > MAX_MODELS:
+        raise InputError(
+            f"{len(votes)} votes on {len(models)} models, more than the {MAX_MODELS} that are "
+            "rated at once; mend the names, or exclude models with a reason"
+        )
 
 
 def check_rateable(study: Study) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from pfp.errors import ConfigError
-from pfp.io.prompts import caption_at
 from pfp.schema.windows import TEMPORAL_STRIDE
 
 
@@ -54,29 +55,64 @@ def plan_sections(
     if section_latents < 1:
         raise ConfigError(f"section_latents is {section_latents}; give 1 or more")
     rate = _exact(fps)
-    starts = [math.ceil(_exact(shot["start_seconds"]) * rate) for shot in shots]
+    starts = [_first_frame(shot["start_seconds"], rate) for shot in shots]
     token_frames = token_latents * TEMPORAL_STRIDE
     sections: list[PlannedSection] = []
     first = 0
     while first < num_frames:
         extra = int(not goes_on and first == 0)  # a latent that stands for one frame
         size = min(section_latents * TEMPORAL_STRIDE + extra, num_frames - first)
-        if ahead := [start - first for start in starts if start - first > extra]:
-            size = min(size, extra - (extra - min(ahead)) // token_frames * token_frames)
-        start_seconds = float(first / rate)
+        following = bisect_right(starts, first)  # the number of the next shot
+        if following < len(starts):
+            num_tokens = max(1, -(-(starts[following] - first - extra) // token_frames))
+            size = min(size, extra + num_tokens * token_frames)
         sections.append(
             PlannedSection(
                 number=len(sections),
                 first_frame=first,
                 num_frames=size,
                 num_latents=extra - (extra - size) // TEMPORAL_STRIDE,
-                start_seconds=start_seconds,
-                prompt=caption_at(shots, start_seconds),
+                start_seconds=float(first / rate),
+                prompt=str(shots[max(0, following - 1)]["caption"]),
                 seed=section_seed(seed, len(sections)),
             )
         )
         first += size
     return sections
+
+
+def find_lost_shot(
+    shots: Sequence[Mapping[str, Any]],
+    section_frames: Sequence[int],
+    *,
+    num_frames: int,
+    fps: float,
+    is_cut: bool,
+) -> int | None:
+    """The number of the first shot that passes without its prompt, or None.
+
+    ``section_frames`` are the frames with which sections begin; each is made from the prompt of the
+    last shot that has begun (the first shot's before that). With ``is_cut`` the video is shorter
+    than the storyboard, and what its end cuts off, or leaves out, is not missed.
+    """
+    rate = _exact(fps)
+    starts = [_first_frame(shot["start_seconds"], rate) for shot in shots]
+    shown: dict[int, tuple[int, int]] = {}  # by shot: the frames that are made from its prompt
+    for begin, end in pairwise([*section_frames, num_frames]):
+        holder = max(0, bisect_right(starts, begin) - 1)
+        shown[holder] = (shown.get(holder, (begin, end))[0], end)
+    for number, (shot, start) in enumerate(zip(shots, starts, strict=True)):
+        stop = _first_frame(shot["end_seconds"], rate)
+        begin, end = shown.get(number, (0, 0))
+        is_missed = not is_cut or stop <= num_frames
+        if is_missed and not max(begin, start) < min(end, stop):
+            return number
+    return None
+
+
+def _first_frame(seconds: float, rate: Fraction) -> int:
+    """The first frame at or after a time."""
+    return math.ceil(_exact(seconds) * rate)
 
 
 def _exact(value: float) -> Fraction:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ import torch
 from pfp.errors import ConfigError, InputError, WeightsError
 from pfp.generate.conditions import encoder_specs
 from pfp.generate.families import Family, family_of, spec_of
-from pfp.generate.plan import PlannedSection, plan_sections
+from pfp.generate.plan import PlannedSection, find_lost_shot, plan_sections
 from pfp.generate.settings import GenerateSettings, SamplerSettings
 from pfp.io.digests import sha256_file
 from pfp.models._folders import weights_sha256
@@ -20,8 +22,11 @@ from pfp.models.arm import ArmConfig, arm_config
 from pfp.models.checkpoint import read_description
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae.latent_vae import LatentVAE
+from pfp.schema.windows import TEMPORAL_STRIDE
 
 VERSION: Final = 1  # raise it when equal settings come to mean other frames
+MAX_OVERLAP_SECONDS: Final = 0.25  # of shots: as in storyboards of videos, the later one wins
+MAX_IMPLIED_SECONDS: Final = 600.0  # of a video whose length nobody has asked for
 WITHOUT_RATE: Final = ("no_memory", "sliding_window")
 
 
@@ -127,6 +132,14 @@ def make_request(
         goes_on=settings.history is not None,
         seed=settings.seed,
     )
+    _check_prompts(
+        ordered,
+        sections,
+        fps=fps,
+        num_frames=num_frames,
+        token_latents=token_latents,
+        is_cut=settings.seconds is not None,
+    )
     return Request(
         checkpoint=checkpoint,
         described=described,
@@ -191,19 +204,66 @@ def _section_latents(
 
 
 def _ordered(shots: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The shots in order of time; an ``InputError`` for shots that cannot be made one by one."""
     if not shots:
         raise InputError("the storyboard has no shots; give it at least one")
     for number, shot in enumerate(shots):
-        if not 0 <= shot["start_seconds"] < shot["end_seconds"]:
+        if not 0 <= shot["start_seconds"] < shot["end_seconds"] < math.inf:
             raise InputError(
                 f"shot {number} of the storyboard lasts from {shot['start_seconds']:g} to "
                 f"{shot['end_seconds']:g} s; give times from 0 on, the end after the start"
             )
-    return sorted(shots, key=lambda shot: float(shot["start_seconds"]))
+        if not str(shot["caption"]).strip():
+            raise InputError(
+                f"{_told(number, shot)}, has no caption; write what is to be seen in it"
+            )
+    ordered = sorted(enumerate(shots), key=lambda pair: float(pair[1]["start_seconds"]))
+    for (_, earlier), (number, later) in pairwise(ordered):
+        if earlier["end_seconds"] - later["start_seconds"] > MAX_OVERLAP_SECONDS:
+            raise InputError(
+                f"{_told(number, later)}, begins before the one in front of it ends at "
+                f"{earlier['end_seconds']:g} s; give each moment one shot"
+            )
+    return [shot for _, shot in ordered]
+
+
+def _told(number: int, shot: Mapping[str, Any]) -> str:
+    """A shot's number and span, as messages name it."""
+    span = f"{shot['start_seconds']:g} to {shot['end_seconds']:g} s"
+    return f"shot {number} of the storyboard, {span}"
+
+
+def _check_prompts(
+    shots: Sequence[Mapping[str, Any]],
+    sections: Sequence[PlannedSection],
+    *,
+    fps: float,
+    num_frames: int,
+    token_latents: int,
+    is_cut: bool,
+) -> None:
+    """An ``InputError`` for a shot that would pass without a section made from its prompt."""
+    first_frames = [section.first_frame for section in sections]
+    number = find_lost_shot(shots, first_frames, num_frames=num_frames, fps=fps, is_cut=is_cut)
+    if number is None:
+        return
+    # The first section cannot end before its first token does, a frame later than others.
+    token_frames = token_latents * TEMPORAL_STRIDE + int(0 < number < 2)
+    shortest = math.ceil(token_frames / fps * 1000 - 1e-6) / 1000
+    raise InputError(
+        f"{_told(number, shots[number])}, is too short for a section of its own, so its prompt "
+        f"would not be used; let it last {shortest:g} s or more ({token_frames} frames at {fps:g} "
+        "fps, about as far apart as sections can begin), or take it out"
+    )
 
 
 def _num_frames(shots: Sequence[Mapping[str, Any]], seconds: float | None, fps: float) -> int:
     length = max(shot["end_seconds"] for shot in shots) if seconds is None else seconds
+    if seconds is None and length > MAX_IMPLIED_SECONDS:
+        raise InputError(
+            f"the storyboard ends at {length:g}, and times are in seconds: mend them if they are "
+            f"milliseconds or frames, or give the length (seconds) if {length:g} s are meant"
+        )
     num_frames = round(length * fps)
     if num_frames < 1:
         raise ConfigError(f"{length:g} seconds at {fps:g} fps are no frame; give more of either")

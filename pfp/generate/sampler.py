@@ -6,15 +6,17 @@ Axes: B batch, C latent channels, T target latent frames, H rows, W columns, L t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from pfp.errors import ConfigError
+from pfp.errors import ConfigError, PermanentError
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import Memory, TextConditions
+from pfp.models.finite import first_bad_layer, is_finite
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.precision import bf16_products
 
@@ -68,17 +70,45 @@ def sample_frames(
     shape = (batch, model.dit.config.in_channels, num_frames, *latent_size)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
     scheduler = make_scheduler(settings)
-    for timestep in scheduler.timesteps:
+    _check_given(memory, given, against)
+
+    def velocity_at(latents: Tensor, timestep: Tensor) -> Tensor:
         timestep_BT = timestep.to(device, torch.float32).expand(batch, num_frames)
         with bf16_products(device.type, enabled=settings.autocast):
-            velocity = model(latents, timestep_BT, given, frame_index_BT, memory=memory).float()
+            velocity: Tensor = model(
+                latents, timestep_BT, given, frame_index_BT, memory=memory
+            ).float()
             if against is not None:
                 other = model(latents, timestep_BT, against, frame_index_BT, memory=memory)
                 velocity = guided(velocity, other.float(), settings.guidance_scale)
+        return velocity
+
+    for number, timestep in enumerate(scheduler.timesteps, 1):
+        velocity = velocity_at(latents, timestep)
+        if not is_finite(velocity):
+            layer = first_bad_layer(model, partial(velocity_at, latents, timestep))
+            raise PermanentError(
+                f"step {number} of {settings.num_steps} computed NaN or infinity, first in "
+                f"{layer or 'no single layer'}; check the weights of base and arm, or set autocast "
+                "off"
+            )
         latents = scheduler.step(velocity, timestep, latents).prev_sample
         if on_step is not None:
             on_step()
     return latents
+
+
+def _check_given(memory: Memory | None, *texts: TextConditions | None) -> None:
+    """Raise PermanentError for memory or text that holds NaN: no layer of the model made it."""
+    given = [("embeddings of the prompt", text.text_BLD) for text in texts if text is not None]
+    if memory is not None:
+        given += [("memory's tokens", memory.tokens_BND)]
+    for what, values in given:
+        if not is_finite(values):
+            raise PermanentError(
+                f"{what} hold NaN or infinity; check the history's latents and the weights of the "
+                "encoders"
+            )
 
 
 def guided(towards: Tensor, against: Tensor, scale: float) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import torch
 
-from pfp.errors import InputError
+from pfp.errors import InputError, PermanentError
 from pfp.generate.conditions import encode_prompts
 from pfp.generate.growing_mp4 import GrowingMp4, Segment
 from pfp.generate.history import history_frames
@@ -177,14 +177,18 @@ class _Run:
             progress(count, total)
 
         for section in request.sections[num_done:]:
-            made = self._rollout.sample(
-                texts[section.prompt],
-                negative=texts[request.negative_prompt],
-                num_latents=section.num_latents,
-                latent_size=request.latent_size,
-                seed=section.seed,
-                on_step=on_step,
-            )
+            try:
+                made = self._rollout.sample(
+                    texts[section.prompt],
+                    negative=texts[request.negative_prompt],
+                    num_latents=section.num_latents,
+                    latent_size=request.latent_size,
+                    seed=section.seed,
+                    on_step=on_step,
+                )
+            except PermanentError as error:
+                where = f"section {section.number + 1} of {len(request.sections)}"
+                raise PermanentError(f"{where}: {error}") from error
             segment = self._segment(section)
             write_video(segment.path, made.frames_FHWC[: section.num_frames], request.fps)
             self._state.save_section(section.number, made.part)

@@ -101,6 +101,7 @@ def _clip(
         video_uri=record.video_uri,
         video_sha256=record.video_sha256,
         size_bytes=record.size_bytes,
+        changed_ns=record.changed_ns,
         start_seconds=None if end is None else 0.0,
         end_seconds=end,
         width=record.width,

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pfp.errors import InputError
 from pfp.io.media import path_to_uri
+from pfp.io.media.links import missing_target
 
 # What stands beside a video and describes it. Nothing else is left out by its name.
 SIDECAR_SUFFIXES: Final = (".storyboard.json", ".truth.json")
@@ -19,7 +20,7 @@ INPUT_SCHEMA: Final = pa.schema(
     [
         pa.field("video_uri", pa.string(), nullable=False),
         pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("modified_ns", pa.int64(), nullable=False),
+        pa.field("changed_ns", pa.int64(), nullable=False),
     ]
 )
 
@@ -28,9 +29,10 @@ def discover(directory: str | os.PathLike[str], *, skip: tuple[str, ...] = ()) -
     """The regular files below a folder, one row each (``INPUT_SCHEMA``), in order of their URI.
 
     Every extension counts: what a file is, its content tells. Left out are names that begin with
-    a dot, sidecars (``SIDECAR_SUFFIXES``), what is neither file nor folder (pipes, sockets, broken
-    links), and the folders in ``skip``. A symbolic link is followed unless its target is found
-    without it.
+    a dot, sidecars (``SIDECAR_SUFFIXES``), what is neither file nor folder (pipes, sockets), and
+    the folders in ``skip``. A symbolic link is followed unless its target is found without it; one
+    whose target is not here is a row with its own size and time, so that it is measured when the
+    target has come.
 
     Raises ``InputError`` when the folder does not exist, is none, cannot be read or holds no file.
     """
@@ -45,7 +47,7 @@ def discover(directory: str | os.PathLike[str], *, skip: tuple[str, ...] = ()) -
         message = f"{_shown(root)} {what}; name a folder that holds video files"
         raise InputError(message)
     rows = sorted(
-        (path_to_uri(path), status.st_size, status.st_mtime_ns)
+        (path_to_uri(path), status.st_size, status.st_ctime_ns)
         for path, status in _files(root, {_identity(Path(name)) for name in skip})
     )
     if not rows:
@@ -65,6 +67,8 @@ def _files(root: Path, skip: set[tuple[int, int] | None]) -> Iterator[tuple[Path
         if not stack:
             link = links.pop()
             identity = _identity(link)
+            if missing_target(link) is not None:
+                yield link, link.lstat()
             if identity is None or identity in seen_files:
                 continue
             if link.is_dir():

@@ -5,32 +5,37 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import av
-import av.container
-import av.video.stream
 
-from pfp.errors import ConfigError, PermanentError, RowError
+from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
+from pfp.ingest.combing import CombGauge
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
 from pfp.io.media import Guard, RejectedVideo
-from pfp.io.media.container import open_video
-from pfp.io.media.decode import Clock, decode_frames
-from pfp.io.media.picture import TRANSFER_PQ, Converter, is_hdr, orientation_of
+from pfp.io.media.aperture import hidden_fraction
+from pfp.io.media.clock import Clock
+from pfp.io.media.colour import transfer_name
+from pfp.io.media.container import OpenVideo, open_video
+from pfp.io.media.decode import decode_frames
+from pfp.io.media.length import Reach
+from pfp.io.media.picture import Converter, Orientation, orientation_of
 from pfp.io.media.probe import describe
-from pfp.io.media.source import open_binary, shown_name
+from pfp.io.media.source import missing_link, shown_name
+from pfp.io.media.views import projection_of, stereo_layout_of
+from pfp.io.unchanged import file_state, sha256_of
+from pfp.limits import MAX_FILE_BYTES
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
-MEASURE_VERSION: Final = 1
+MEASURE_VERSION: Final = 2
 
-_CHUNK_BYTES: Final = 1 << 20
+Shape: TypeAlias = tuple[int, int, Fraction, Orientation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,41 +64,59 @@ def measure(
 ) -> MeasuredRecord:
     """The record of one file: measured, dropped as no video, or failed.
 
-    Never raises for what the file's content does. Raises ``InputError`` when the file is gone.
+    Never raises for what the file's content does. Raises ``InputError`` when the file is gone or
+    is none, but a pipe, ``RetryableError`` when it is written to meanwhile.
     """
-    digest = sha256_of(video_uri)
+    link = missing_link(video_uri)
+    if link is not None:
+        return _unread_record(video_uri, None, Dropped(reason="link_without_target", detail=link))
+    if size_bytes > MAX_FILE_BYTES:
+        return _too_large(video_uri, size_bytes)
+    state = file_state(video_uri)
     timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
+    digest: str | None = None
     fields: dict[str, Any] = {}
     verdict: Verdict = KEPT
     try:
+        digest = guard.call_within(timeout, sha256_of, video_uri)
         fields = guard.call_within(timeout, measure_video, video_uri)
     except RejectedVideo as error:
         verdict = Dropped(reason=error.reason, detail=error.message)
     except RowError as error:
         verdict = failed_verdict(error, retryable=not isinstance(error, PermanentError))
+    if file_state(video_uri) != state:
+        message = f"{shown_name(video_uri)} was written to while it was measured; run ingest again"
+        raise RetryableError(message)
     return MeasuredRecord(
         video_uri=video_uri,
         video_sha256=digest,
-        size_bytes=size_bytes,
+        size_bytes=state.size_bytes,
+        changed_ns=state.changed_ns,
         verdict=verdict,
         **fields,
     )
 
 
+def _too_large(video_uri: str, size_bytes: int) -> MeasuredRecord:
+    """The record of a file that nobody reads whole; it may be of holes alone."""
+    verdict = Dropped(
+        reason="bytes_above_max",
+        detail=f"the file has {size_bytes} bytes; cut it into parts of up to {MAX_FILE_BYTES}",
+        score=float(size_bytes),
+        threshold=float(MAX_FILE_BYTES),
+    )
+    return _unread_record(video_uri, size_bytes, verdict)
+
+
 def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredRecord:
     """The record of a file that could not even be read."""
+    return _unread_record(video_uri, size_bytes, verdict)
+
+
+def _unread_record(video_uri: str, size_bytes: int | None, verdict: Verdict) -> MeasuredRecord:
     return MeasuredRecord(
         video_uri=video_uri, video_sha256=None, size_bytes=size_bytes, verdict=verdict
     )
-
-
-def sha256_of(video_uri: str) -> str:
-    """The SHA-256 of a video file's bytes, 64 hex digits."""
-    digest = hashlib.sha256()
-    with open_binary(video_uri) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def measure_video(video_uri: str) -> dict[str, Any]:
@@ -101,28 +124,30 @@ def measure_video(video_uri: str) -> dict[str, Any]:
 
     Raises ``RejectedVideo`` and ``PermanentError`` as ``media.probe`` does.
     """
-    with open_video(video_uri) as (container, stream):
-        walk = _Walk(container, stream)
-        for frame in decode_frames(container, stream, walk.on_damage):
+    with open_video(video_uri) as video:
+        walk = _Walk(video)
+        for frame in decode_frames(video, walk.on_damage, clock=walk.clock, reach=walk.reach):
             walk.push(frame)
         if walk.first is None:
-            message = f"{shown_name(video_uri)} holds no frame that can be decoded"
+            message = f"{video.name} holds no frame that can be decoded"
             raise RejectedVideo("no_frames", message)
-        return walk.result()
+        return walk.result() | {
+            "hidden_fraction": hidden_fraction(video_uri, video.container, video.stream)
+        }
 
 
 class _Walk:
     """What is gathered on the way through a video's frames."""
 
-    def __init__(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
-    ) -> None:
+    def __init__(self, video: OpenVideo) -> None:
         self.first: av.VideoFrame | None = None
-        self._container, self._stream = container, stream
-        self._clock = Clock(container, stream)
-        self._gauge, self._shots = PictureGauge(), ShotDetector()
+        self.clock, self.reach = Clock(video), Reach(video.stream)
+        self._video = video
+        self._transfer = "sdr"  # of the first frame that is anything else
+        self._gauge, self._shots, self._combs = PictureGauge(), ShotDetector(), CombGauge()
         self._converter: Converter | None = None
-        self._size = (0, 0)
+        self._shape: Shape = (0, 0, Fraction(1), Orientation())
+        self._stereo_layout, self._projection = "mono", "flat"
         self._last = self._end = Fraction(0)
         self._max_gap = Fraction(0)
         self._num_frames = self._num_interlaced = self._num_damaged = 0
@@ -134,14 +159,17 @@ class _Walk:
 
     def push(self, frame: av.VideoFrame) -> None:
         """Look at one frame; they come in order of display."""
-        seconds = self._clock.time_of(frame)
+        seconds = self.clock.time_of(frame)
         if self.first is None:
             self._begin(frame)
         self._num_frames += 1
+        if self._transfer == "sdr":
+            self._transfer = transfer_name(frame.color_trc)
         self._num_interlaced += frame.interlaced_frame
-        self._num_size_changes += (frame.width, frame.height) != self._size
-        self._size = (frame.width, frame.height)
-        self._end = max(self._end, seconds + self._clock.duration_of(frame))
+        self._combs.push(frame)
+        if frame.key_frame or (frame.width, frame.height) != self._shape[:2]:
+            self._look_at_shape(frame)
+        self._end = max(self._end, seconds + self.clock.duration_of(frame))
         if seconds < self._last:
             self._num_jumps += 1
         else:
@@ -149,12 +177,20 @@ class _Walk:
             self._look(frame, float(seconds))
         self._last = seconds
 
+    def _look_at_shape(self, frame: av.VideoFrame) -> None:
+        """What streams say at key frames only."""
+        shape = _shape_of(frame, self._video.stream)
+        self._num_size_changes += shape != self._shape
+        self._shape = shape
+        self._stereo_layout = stereo_layout_of(frame) or self._stereo_layout
+        self._projection = projection_of(frame) or self._projection
+
     def result(self) -> dict[str, Any]:
         """The fields of ``MeasuredRecord`` that content decides."""
         assert self.first is not None
-        header = describe(self._container, self._stream, self.first)
+        header = describe(self._video, self.first, self.reach)
         duration = float(self._end)
-        pictures = self._gauge.result(duration)
+        pictures = self._gauge.result(duration) if self._transfer == "sdr" else None
         return {
             "container": header.container,
             "codec": header.codec,
@@ -174,20 +210,22 @@ class _Walk:
             "num_size_changes": self._num_size_changes,
             "decode_error_count": self._num_damaged,
             "interlaced_fraction": self._num_interlaced / self._num_frames,
-            "transfer": _transfer(header.color_transfer),
+            "combed_fraction": self._combs.result(),
+            "stereo_layout": self._stereo_layout,
+            "projection": self._projection,
+            "transfer": self._transfer,
             "shots": self._shots.shots(duration) if pictures is not None else [],
             **(asdict(pictures) if pictures is not None else {}),
         }
 
     def _begin(self, frame: av.VideoFrame) -> None:
         self.first = frame
-        self._size = (frame.width, frame.height)
-        if not is_hdr(frame.color_trc):
-            aspect = self._stream.sample_aspect_ratio
-            self._converter = Converter(orientation_of(frame), aspect)
+        self._shape = _shape_of(frame, self._video.stream)
+        aspect = self._video.stream.sample_aspect_ratio
+        self._converter = Converter(orientation_of(frame), aspect)
 
     def _look(self, frame: av.VideoFrame, seconds: float) -> None:
-        if self._converter is None or is_hdr(frame.color_trc):
+        if self._converter is None or self._transfer != "sdr":
             return
         picture_HWC = self._converter.scale(frame, SIDE, SIDE)
         self._shots.push(seconds, picture_HWC)
@@ -195,7 +233,7 @@ class _Walk:
             self._gauge.push(seconds, picture_HWC)
 
 
-def _transfer(code_point: int) -> str:
-    if not is_hdr(code_point):
-        return "sdr"
-    return "pq" if code_point == TRANSFER_PQ else "hlg"
+def _shape_of(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Shape:
+    """What must not change on the way. The decoder's aspect is that of the frames of now."""
+    aspect = stream.codec_context.sample_aspect_ratio or Fraction(1)
+    return frame.width, frame.height, aspect, orientation_of(frame)

@@ -24,6 +24,7 @@ class MeasuredRecord(Record):
     video_uri: str
     video_sha256: str | None
     size_bytes: int | None
+    changed_ns: int | None = None  # as in ClipRecord
     container: str | None = None
     codec: str | None = None
     pixel_format: str | None = None
@@ -33,21 +34,26 @@ class MeasuredRecord(Record):
     rotation_degrees: int | None = None
     orientation: str | None = None
     duration_seconds: float | None = None  # decoded: first frame's start to last frame's end
-    promised_seconds: float | None = None  # by the header
+    promised_seconds: float | None = None  # by what the file tells of its video stream
     fps: float | None = None  # of the decoded frames, mean
     num_frames: int | None = None  # decoded
     promised_num_frames: int | None = None
     max_gap_seconds: float | None = None  # between two frames
     num_timestamp_jumps: int | None = None  # frames earlier than the one before
-    num_size_changes: int | None = None
+    num_size_changes: int | None = None  # of the coded size, the pixels' shape, or the turn
     decode_error_count: int | None = None  # packets refused or frames marked as corrupt
-    interlaced_fraction: float | None = None  # of the frames
-    transfer: str | None = None  # sdr | pq | hlg
+    interlaced_fraction: float | None = None  # of the frames, as the stream flags them
+    combed_fraction: float | None = None  # of the moving pictures that were looked at
+    stereo_layout: str | None = None  # mono | side_by_side | top_bottom | ..., as the file says
+    projection: str | None = None  # flat | equirectangular | ..., as the file says
+    hidden_fraction: float | None = None  # of the coded area, outside the clean aperture
+    transfer: str | None = None  # sdr | pq | hlg | linear | log | smpte428; any frame's
     luma_mean: float | None = None
     luma_std: float | None = None
     black_fraction: float | None = None
     uniform_fraction: float | None = None  # one colour all over, black included
-    bar_fraction: float | None = None  # of the picture's area, black bars at its edges
+    bar_fraction: float | None = None  # of the area, under bars for a third of the time or more
+    backdrop_fraction: float | None = None  # likewise, of a blurred copy behind the picture
     motion: float | None = None
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None
@@ -57,15 +63,16 @@ class MeasuredRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "measured"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "measured",
-        1,
+        2,
         [
             pa.field("video_uri", pa.string(), nullable=False),
             pa.field("video_sha256", pa.string()),
             pa.field("size_bytes", pa.int64()),
+            pa.field("changed_ns", pa.int64()),
             pa.field("container", pa.string()),
             pa.field("codec", pa.string()),
             pa.field("pixel_format", pa.string()),
@@ -84,12 +91,17 @@ class MeasuredRecord(Record):
             pa.field("num_size_changes", pa.int64()),
             pa.field("decode_error_count", pa.int64()),
             pa.field("interlaced_fraction", pa.float64()),
+            pa.field("combed_fraction", pa.float64()),
+            pa.field("stereo_layout", pa.string()),
+            pa.field("projection", pa.string()),
+            pa.field("hidden_fraction", pa.float64()),
             pa.field("transfer", pa.string()),
             pa.field("luma_mean", pa.float64()),
             pa.field("luma_std", pa.float64()),
             pa.field("black_fraction", pa.float64()),
             pa.field("uniform_fraction", pa.float64()),
             pa.field("bar_fraction", pa.float64()),
+            pa.field("backdrop_fraction", pa.float64()),
             pa.field("motion", pa.float64()),
             pa.field("frozen_fraction", pa.float64()),
             pa.field("frozen_tail_seconds", pa.float64()),

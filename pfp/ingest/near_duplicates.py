@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
@@ -17,7 +17,8 @@ from pfp.ingest.phash import distance
 NUM_BANDS: Final = 4
 _HEX_PER_BAND: Final = 16 // NUM_BANDS
 
-_Key = tuple[int, int, str, int]  # hash position, band, its hex digits, duration bucket
+_Band = tuple[int, int, str]  # hash position, band, its hex digits
+_Key = tuple[_Band, int]  # and the duration's bucket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +52,26 @@ class NearDuplicates:
         Of each group the clip with the most pixels stays, the first by URI among equals.
         """
         index: dict[_Key, list[MeasuredRecord]] = defaultdict(list)
+        rarity = Counter(band for clip in clips for band in _bands(clip))
         found: dict[str, tuple[MeasuredRecord, float]] = {}
         for clip in sorted(clips, key=_preference):
-            match = self._match(clip, index)
+            match = self._match(clip, index, rarity)
             if match is not None:
                 found[clip.video_uri] = match
                 continue
-            for key in self._keys(clip, spread=0):
+            for key in self._keys(clip, rarity, spread=0):
                 index[key].append(clip)
         return found
 
     def _match(
-        self, clip: MeasuredRecord, index: dict[_Key, list[MeasuredRecord]]
+        self,
+        clip: MeasuredRecord,
+        index: Mapping[_Key, Sequence[MeasuredRecord]],
+        rarity: Mapping[_Band, int],
     ) -> tuple[MeasuredRecord, float] | None:
         candidates = {
             other.video_uri: other
-            for key in self._keys(clip, spread=1)
+            for key in self._keys(clip, rarity, spread=1)
             for other in index.get(key, ())
         }
         for other in sorted(candidates.values(), key=_preference):
@@ -79,17 +84,30 @@ class NearDuplicates:
         seconds = sorted((one.duration_seconds or 0.0, other.duration_seconds or 0.0))
         return seconds[1] - seconds[0] <= self.max_duration_difference * seconds[1]
 
-    def _keys(self, clip: MeasuredRecord, *, spread: int) -> Iterator[_Key]:
+    def _keys(
+        self, clip: MeasuredRecord, rarity: Mapping[_Band, int], *, spread: int
+    ) -> Iterator[_Key]:
+        """The clip's rarest bands, as many as must hold one that each near copy has, too.
+
+        Copies that differ in d bits differ in d bands at most, so any d + 1 bands in one order of
+        all bands will do (prefix filtering). A black beginning, which many clips share, is looked
+        up by none.
+        """
         if not clip.duration_seconds:
             return
         # Durations that agree lie in one bucket or in neighbouring ones.
         ratio = 1 / (1 - max(self.max_duration_difference, 1e-3))
         bucket = math.floor(math.log(clip.duration_seconds) / math.log(ratio))
-        for position, phash in enumerate(clip.phashes):
-            for band in range(NUM_BANDS):
-                digits = phash[band * _HEX_PER_BAND : (band + 1) * _HEX_PER_BAND]
-                for offset in range(-spread, spread + 1):
-                    yield position, band, digits, bucket + offset
+        num_telling = math.floor(self.max_mean_bits * len(clip.phashes)) + 1
+        for band in sorted(_bands(clip), key=lambda band: (rarity[band], band))[:num_telling]:
+            for offset in range(-spread, spread + 1):
+                yield band, bucket + offset
+
+
+def _bands(clip: MeasuredRecord) -> Iterator[_Band]:
+    for position, phash in enumerate(clip.phashes):
+        for band in range(NUM_BANDS):
+            yield position, band, phash[band * _HEX_PER_BAND : (band + 1) * _HEX_PER_BAND]
 
 
 def mean_bits(one: MeasuredRecord, other: MeasuredRecord) -> float:

@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pfp.ingest.backdrop import BackdropGauge
+from pfp.ingest.bars import BarGauge
 from pfp.ingest.phash import PICTURE_SIDE, phash
 
 # Pictures are measured at SIDE x SIDE, whatever their shape: a cell is an average over 1/4096 of
@@ -23,8 +25,6 @@ FREEZE_SECONDS: Final = 0.5  # standing still for less is not a freeze
 STILL_LEVELS: Final = 2.0  # no cell changes more: repeated pictures, recoded, stay below
 BLACK_LEVELS: Final = 32.0  # no cell is brighter
 UNIFORM_LEVELS: Final = 4.0  # standard deviation over the cells
-BAR_LEVELS: Final = 8.0  # a row or column that hardly ever gets brighter is a bar
-BAR_PERCENTILE: Final = 95  # hardly: in one cell in twenty, for logos and compression noise
 HASH_POSITIONS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the duration
 MAX_HASH_PICTURES: Final = 512
 
@@ -40,6 +40,7 @@ class PictureMeasures:
     black_fraction: float
     uniform_fraction: float
     bar_fraction: float
+    backdrop_fraction: float
     motion: float | None  # None for videos shorter than MOTION_SECONDS
     frozen_fraction: float
     frozen_tail_seconds: float
@@ -53,7 +54,7 @@ class PictureGauge:
         self._num = self._num_black = self._num_uniform = 0
         self._sum_mean = self._sum_std = 0.0
         self._last_seconds = -SAMPLE_SECONDS
-        self._brightest_HW = np.zeros((SIDE, SIDE), np.float32)
+        self._bars, self._backdrop = BarGauge(), BackdropGauge()
         self._freeze = _Freeze()
         self._motion = _Motion()
         self._hashes = _HashPictures()
@@ -72,7 +73,8 @@ class PictureGauge:
         self._sum_std += std
         self._num_uniform += std < UNIFORM_LEVELS
         self._num_black += bool(luma_HW.max() < BLACK_LEVELS)
-        np.maximum(self._brightest_HW, luma_HW, out=self._brightest_HW)
+        self._bars.push(seconds, picture_HWC)
+        self._backdrop.push(seconds, picture_HWC)
         self._freeze.push(seconds, luma_HW)
         self._motion.push(seconds, luma_HW)
         self._hashes.push(seconds, luma_HW)
@@ -87,31 +89,13 @@ class PictureGauge:
             luma_std=self._sum_std / self._num,
             black_fraction=self._num_black / self._num,
             uniform_fraction=self._num_uniform / self._num,
-            bar_fraction=bar_fraction(self._brightest_HW),
+            bar_fraction=self._bars.result(),
+            backdrop_fraction=self._backdrop.result(),
             motion=self._motion.result(),
             frozen_fraction=frozen_seconds / duration_seconds if duration_seconds else 0.0,
             frozen_tail_seconds=tail_seconds,
             phashes=self._hashes.result(duration_seconds),
         )
-
-
-def bar_fraction(brightest_HW: npt.NDArray[np.float32]) -> float:
-    """The share of a picture that black bars take, from each cell's brightest luma in [0, 255].
-
-    0 for a picture that is dark all over: that is a dark video, not bars around one.
-    """
-    rows = _num_dark_edges(np.percentile(brightest_HW, BAR_PERCENTILE, axis=1))
-    columns = _num_dark_edges(np.percentile(brightest_HW, BAR_PERCENTILE, axis=0))
-    height, width = brightest_HW.shape
-    if rows == height or columns == width:
-        return 0.0
-    return float(1 - (1 - rows / height) * (1 - columns / width))
-
-
-def _num_dark_edges(brightness: npt.NDArray[np.floating]) -> int:
-    """How many entries at both ends together are dark."""
-    lit = np.flatnonzero(brightness >= BAR_LEVELS)
-    return len(brightness) if not lit.size else len(brightness) - int(lit[-1] - lit[0] + 1)
 
 
 class _Freeze:

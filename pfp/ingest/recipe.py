@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from pfp.errors import ConfigError
 from pfp.ingest.filters import FILTERS, Filter
 from pfp.ingest.near_duplicates import NearDuplicates
 from pfp.io.digests import sha256_json
+from pfp.io.files import read_file
+from pfp.io.yaml_text import parse_yaml
+from pfp.limits import MAX_YAML_LENGTH
+from pfp.texts import quoted
 
 _FOLDER: Final = Path(__file__).parent / "recipes"
 _KEYS: Final = ("name", "filters", "near_duplicates")
@@ -57,7 +59,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     if name_or_path in shipped_recipes():
         path = _FOLDER / f"{name_or_path}.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, MAX_YAML_LENGTH).decode()
     except (OSError, UnicodeDecodeError) as error:
         message = (
             f"there is no recipe {name_or_path!r}; use one of {', '.join(shipped_recipes())}, "
@@ -65,9 +67,9 @@ def load_recipe(name_or_path: str) -> Recipe:
         )
         raise ConfigError(message) from error
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        message = f"recipe {name_or_path} is not YAML ({' '.join(str(error).split())}); correct it"
+        values = parse_yaml(text)
+    except ValueError as error:
+        message = f"recipe {name_or_path} is not YAML ({error}); correct it"
         raise ConfigError(message) from error
     return parse_recipe(values, name_or_path)
 
@@ -106,14 +108,14 @@ def _build(kind: type[Any], settings: object, where: str) -> Any:
     for name, value in table.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or math.isnan(value):
-            message = f"{where}: {name} is {value!r}; give a number"
+            message = f"{where}: {name} is {quoted(value)}; give a number"
             raise ConfigError(message)
     return kind(**{name: float(value) for name, value in table.items()})
 
 
 def _mapping(values: object, where: str) -> dict[str, Any]:
     if not isinstance(values, dict):
-        message = f"{where} is {values!r}; write key: value lines"
+        message = f"{where} is {quoted(values)}; write key: value lines"
         raise ConfigError(message)
     return values
 

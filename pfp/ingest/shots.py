@@ -5,13 +5,17 @@ threshold that PySceneDetect's AdaptiveDetector uses) and that leaves little of 
 Gradual transitions: over a window the pictures lie on the straight line from the first to the last,
 ``f = (1 - a) A + a B``, as a dissolve or a fade mixes them and nothing else does (Lienhart 1999,
 "Comparison of automatic shot boundary detection algorithms", section 4); moving cameras and
-objects leave that line.
+objects leave that line. Wipes: ``pfp.ingest.wipes``.
+
+No boundaries are flashes, after which the scene comes back, and the fades with which a video begins
+and ends: before the one and after the other there is no shot.
 
 Axes: H height, W width, C colour, N numbers of one picture, T time.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,6 +24,8 @@ from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+
+from pfp.ingest.wipes import correlation, find_wipe, may_be_wiped
 
 GRID: Final = 16  # pictures are averaged to GRID x GRID cells: noise and small motion vanish
 
@@ -32,9 +38,23 @@ CUT_MEDIAN_STEPS: Final = 8  # on each side
 CUT_MEDIAN_SECONDS: Final = 0.5  # on each side, at most
 CUT_BESIDE_SECONDS: Final = 0.125  # a step farther away than a frame at 8 fps is not beside
 CUT_MAX_CORRELATION: Final = 0.75  # of the two pictures, their means removed
+# Between pictures that stand still there is no typical step: a slide show of short slides.
+SLIDE_LEVELS: Final = 15.0
+SLIDE_MAX_CORRELATION: Final = 0.5
+SLIDE_REPEATS: Final = 2  # of each slide, so that slow videos of few pictures are none
+
+FLASH_LEVELS: Final = 15.0  # of mean brightness, up or down
+FLASH_SECONDS: Final = 0.5  # after which the scene is back
+FLASH_MAX_REST: Final = 0.25  # of the flash's brightness that may be left then
+FLASH_MIN_CORRELATION: Final = 0.6  # of the scene before and after, which may move
+FLASH_MIN_STILL_CORRELATION: Final = 0.95  # where pictures stand still
+FLASH_SETTLES_SECONDS: Final = 0.4  # in which what looks like a fade is the flash
 
 GRADUAL_SAMPLE_SECONDS: Final = 0.08
-GRADUAL_HALF_WINDOWS: Final = (2, 3, 5, 7, 12)  # samples: 0.16 s to about 1 s
+# Samples on each side, and every which one is taken: from 0.16 s to 2.4 s on each side.
+GRADUAL_WINDOWS: Final = ((2, 1), (3, 1), (5, 1), (7, 1), (12, 1), (9, 2), (12, 2), (10, 3))
+WIPE_WINDOWS: Final = ((13, 1), (25, 1), (23, 2))  # samples in all, and every which one
+WIPE_EVERY_SAMPLES: Final = 4
 GRADUAL_LEVELS: Final = 32.0  # from picture to picture
 FADE_LEVELS: Final = 12.0  # from or to black or white: dark scenes fade too
 # Mean distance from the line as a share of its length, on the way and in the still pictures around.
@@ -44,25 +64,39 @@ GRADUAL_MIN_SAMPLES: Final = 2  # on the way; 1 in a fade
 GRADUAL_MAX_CONTRAST: Final = 1.15  # on the way, times the larger one of the ends
 # Dissolves mix at a steady pace; exposure that adapts starts fast and settles slowly.
 GRADUAL_MAX_BEND: Final = 0.055
+# Where the scenes move meanwhile, the line is left; then contrast must sink as in a mixture.
+MOVING_MIN_SAMPLES: Final = 5
+MOVING_MAX_RESIDUAL: Final = 0.3
+MOVING_MAX_REST: Final = 0.3
+MOVING_MAX_BEND: Final = 0.08
+MOVING_MAX_DIP: Final = 0.85  # of the ends' contrast, at least once
+MOVING_MAX_MISMATCH: Final = 0.1  # mean, of the contrast that a mixture would have
 GRADUAL_MAX_STEP: Final = 0.6  # of the way in one sample: more is a cut
 GRADUAL_MAX_CORRELATION: Final = 0.8  # more is the same picture getting brighter or darker
 # Mean over root mean square of the change, from 1 (the same in every cell) to 0 (in one cell). Less
 # is an object that comes or goes, more is exposure that adapts.
 GRADUAL_MIN_SPREAD: Final = 0.55
 GRADUAL_MAX_SPREAD: Final = 0.92
+FADED_CONTRAST: Final = 0.25  # of the other end's: a fade that the window shows from its middle on
 FLAT_LEVELS: Final = 4.0  # a picture with a smaller deviation is the black or white of a fade
 
 FADE_PAIR_SECONDS: Final = 1.5  # from the middle of a fade out to that of the fade in after it
 
-MIN_SHOT_SECONDS: Final = 0.3
+MIN_SHOT_SECONDS: Final = 0.15
+MAX_FADE_SECONDS: Final = 0.6  # in which a fade at the edge may be seen in part
+MAX_EMPTY_SECONDS: Final = 2.0  # of one colour before the first shot and after the last
 
 
-# Of a step between two pictures: the second one's time, the levels between them, their correlation.
-Step: TypeAlias = tuple[float, float, float]
+# Of a step between two pictures: the second one's time, the levels between them, their correlation,
+# and how often the first one was repeated before it.
+Step: TypeAlias = tuple[float, float, float, int]
 
 
 class Shot(TypedDict):
-    """``[start_seconds, end_seconds)`` and how it begins: ``start``, ``cut`` or ``dissolve``."""
+    """``[start_seconds, end_seconds)`` and how it begins.
+
+    ``start``, ``cut``, ``dissolve`` (fades too) or ``wipe``.
+    """
 
     start_seconds: float
     end_seconds: float
@@ -74,55 +108,70 @@ class Boundary:
     """Where a shot begins. ``strength`` is the difference across it, ``residual`` its doubt."""
 
     seconds: float
-    kind: str  # cut | dissolve
+    kind: str  # cut | dissolve | wipe
     strength: float
     half_seconds: float = 0.0  # of the window that a gradual one was found in
+    begin_seconds: float = math.inf  # of that window
+    end_seconds: float = -math.inf
     residual: float = 0.0
     fade: str = ""  # out: to black or white, in: from it
 
 
 class ShotDetector:
-    """Takes pictures in order of time; memory holds two seconds of them and a few numbers each."""
+    """Takes pictures in order of time; memory holds five seconds of them and a few numbers each."""
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
         self._last_N: npt.NDArray[np.float32] | None = None
-        size = 2 * max(GRADUAL_HALF_WINDOWS) + 1
-        self._window: deque[tuple[float, npt.NDArray[np.float32]]] = deque(maxlen=size)
+        self._num_repeats = 0
+        size = max(2 * half * stride + 1 for half, stride in GRADUAL_WINDOWS)
+        # Time, picture, and whether it is flat.
+        self._window: deque[tuple[float, npt.NDArray[np.float32], bool]] = deque(maxlen=size)
+        self._num_samples = 0
         self._gradual: list[Boundary] = []
+        self._wipes: list[Boundary] = []
+        self._flashes = _Flashes()
+        self._first_lit: float | None = None
+        self._last_lit = 0.0
+        self._last_seconds = 0.0
 
     def push(self, seconds: float, picture_HWC: npt.NDArray[np.uint8]) -> None:
         """Add the picture shown from ``seconds`` on: uint8 RGB, H and W multiples of ``GRID``."""
         picture_N = _cells(picture_HWC)
+        self._last_seconds = seconds
         if self._last_N is None:
             self._last_N = picture_N
         else:
-            levels = float(np.abs(picture_N - self._last_N).mean())
-            if levels >= REPEAT_LEVELS:
-                # The correlation only matters where the step may be a cut.
-                is_large = levels >= CUT_LEVELS
-                correlation = _correlation(self._last_N, picture_N) if is_large else 1.0
-                self._steps.append((seconds, levels, correlation))
-                self._last_N = picture_N
+            self._step(seconds, self._last_N, picture_N)
         if not self._window or seconds - self._window[-1][0] >= GRADUAL_SAMPLE_SECONDS - 1e-3:
-            self._window.append((seconds, picture_N))
+            is_flat = float(picture_N.std()) < FLAT_LEVELS
+            self._window.append((seconds, picture_N, is_flat))
+            self._num_samples += 1
+            if not is_flat:
+                self._first_lit = seconds if self._first_lit is None else self._first_lit
+                self._last_lit = seconds
             self._look_for_gradual()
+            if self._num_samples % WIPE_EVERY_SAMPLES == 0:
+                self._look_for_wipes()
 
     def boundaries(self) -> list[Boundary]:
         """All boundaries so far, in order, at least ``MIN_SHOT_SECONDS`` apart."""
-        cuts = find_cuts(self._steps)
+        cuts = [
+            cut for cut in find_cuts(self._flashes.without(self._steps)) if self._is_inside(cut)
+        ]
+        fades = [fade for fade in self._gradual if self._is_inside(fade)]
+        gradual = _strongest([*_join_fades(_strongest(fades)), *_strongest(self._wipes)])
         gradual = [
             found
-            for found in _join_fades(_strongest(self._gradual))
+            for found in gradual
             if not any(abs(found.seconds - cut.seconds) < found.half_seconds for cut in cuts)
+            and not self._flashes.explain(found.seconds)
         ]
         chosen: list[Boundary] = []
-        for boundary in sorted((*cuts, *gradual), key=lambda boundary: boundary.seconds):
-            if chosen and boundary.seconds - chosen[-1].seconds < MIN_SHOT_SECONDS:
-                chosen[-1] = max(chosen[-1], boundary, key=lambda found: found.strength)
-            else:
+        for boundary in sorted((*cuts, *gradual), key=lambda found: -found.strength):
+            if all(abs(boundary.seconds - one.seconds) >= MIN_SHOT_SECONDS for one in chosen):
                 chosen.append(boundary)
-        return chosen
+        return sorted(chosen, key=lambda boundary: boundary.seconds)
 
     def shots(self, end_seconds: float) -> list[Shot]:
         """The shots of a video that ends at ``end_seconds``; they cover it without gaps."""
@@ -139,32 +188,159 @@ class ShotDetector:
             for start, end, kind in zip(starts, ends, kinds, strict=True)
         ]
 
+    def _step(
+        self, seconds: float, last_N: npt.NDArray[np.float32], picture_N: npt.NDArray[np.float32]
+    ) -> None:
+        """Note how a picture differs from the last one that was new."""
+        levels = float(np.abs(picture_N - last_N).mean())
+        self._flashes.see(seconds, picture_N)
+        if levels < REPEAT_LEVELS:
+            self._num_repeats += 1
+            return
+        # How alike they are only matters where the step may be a cut.
+        is_large = levels >= CUT_LEVELS
+        alike = correlation(last_N, picture_N) if is_large else 1.0
+        self._steps.append((seconds, levels, alike, self._num_repeats))
+        self._num_repeats = 0
+        if is_large:
+            self._flashes.watch(seconds, last_N, picture_N)
+        self._last_N = picture_N
+
+    def _is_inside(self, boundary: Boundary) -> bool:
+        """Whether there are pictures on both sides of a boundary.
+
+        At the edges of a video a fade, or a cut from or to a short time of black, parts nothing.
+        """
+        reach = MAX_FADE_SECONDS if boundary.kind == "dissolve" else 0.0
+        begin = min(boundary.seconds, boundary.begin_seconds) - reach
+        end = max(boundary.seconds, boundary.end_seconds) + reach
+        first, last = self._first_lit or 0.0, self._last_lit
+        if 0 < first <= MAX_EMPTY_SECONDS and begin <= first:
+            return False
+        empty_seconds = self._last_seconds - last
+        return not GRADUAL_SAMPLE_SECONDS < empty_seconds <= MAX_EMPTY_SECONDS or end < last
+
+    def _samples(
+        self, num: int, stride: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]] | None:
+        """Times and pictures of the newest so many samples, every ``stride``-th of them.
+
+        None where there are not as many, or too few a second to tell a mixture from a jump.
+        """
+        reach = (num - 1) * stride + 1
+        if len(self._window) < reach:
+            return None
+        taken = [self._window[index] for index in range(-reach, 0, stride)]
+        if taken[-1][0] - taken[0][0] > 2 * reach * GRADUAL_SAMPLE_SECONDS:
+            return None
+        return np.array([one[0] for one in taken]), np.stack([one[1] for one in taken])
+
     def _look_for_gradual(self) -> None:
-        for half in GRADUAL_HALF_WINDOWS:
-            num = 2 * half + 1
-            if len(self._window) < num:
-                return
-            first_seconds, first_N = self._window[-num]
-            last_seconds, last_N = self._window[-1]
-            # Most windows end here, before anything is stacked.
-            if not _may_be_mixed(first_N, last_N):
+        windows = [
+            (half, stride)
+            for half, stride in GRADUAL_WINDOWS
+            if 2 * half * stride < len(self._window)
+            and self._num_samples % _every(half, stride) == 0
+        ]
+        if not windows:
+            return
+        firsts = [self._window[-2 * half * stride - 1] for half, stride in windows]
+        _, last_N, is_flat = self._window[-1]
+        least = np.array([FADE_LEVELS if is_flat or one[2] else GRADUAL_LEVELS for one in firsts])
+        # Most windows end here, before anything is stacked.
+        are_far = _are_far([one[1] for one in firsts], last_N, least)
+        for (half, stride), is_far in zip(windows, are_far, strict=True):
+            if not is_far:
                 continue
-            if last_seconds - first_seconds > 2 * num * GRADUAL_SAMPLE_SECONDS:
-                continue  # too few pictures per second to tell a mixture from a jump
-            samples = [self._window[index] for index in range(-num, 0)]
-            boundary = find_mixture(
-                np.array([seconds for seconds, _ in samples]),
-                np.stack([picture_N for _, picture_N in samples]),
-            )
+            samples = self._samples(2 * half + 1, stride)
+            boundary = None if samples is None else find_mixture(*samples)
             if boundary is not None:
                 self._gradual.append(boundary)
+
+    def _look_for_wipes(self) -> None:
+        for num, stride in WIPE_WINDOWS:
+            reach = (num - 1) * stride + 1
+            if len(self._window) < reach:
+                return
+            if not may_be_wiped(self._window[-reach][1], self._window[-1][1]):
+                continue
+            samples = self._samples(num, stride)
+            middle = None if samples is None else find_wipe(*samples)
+            if samples is not None and middle is not None:
+                seconds_T, pictures_TN = samples
+                self._wipes.append(
+                    Boundary(
+                        seconds=middle,
+                        kind="wipe",
+                        strength=float(np.abs(pictures_TN[-1] - pictures_TN[0]).mean()),
+                        half_seconds=float(seconds_T[-1] - seconds_T[0]) / 2,
+                    )
+                )
+
+
+class _Flashes:
+    """Steps of brightness after which the scene comes back: no boundaries.
+
+    Holds the scenes before the steps of the last half second, and the spans that were flashes.
+    """
+
+    def __init__(self) -> None:
+        self._open: deque[tuple[float, float, npt.NDArray[np.float32]]] = deque()
+        self._spans: list[tuple[float, float, float]] = []
+
+    def watch(
+        self, seconds: float, before_N: npt.NDArray[np.float32], after_N: npt.NDArray[np.float32]
+    ) -> None:
+        """A large step: wait for the scene before it."""
+        brightness = abs(float(after_N.mean()) - float(before_N.mean()))
+        if brightness >= FLASH_LEVELS:
+            self._open.append((seconds, brightness, before_N))
+
+    def see(self, seconds: float, picture_N: npt.NDArray[np.float32]) -> None:
+        """Compare the next picture with the scenes that are waited for."""
+        while self._open and seconds - self._open[0][0] > FLASH_SECONDS:
+            self._open.popleft()
+        for since, brightness, before_N in self._open:
+            rest = abs(float(picture_N.mean()) - float(before_N.mean()))
+            if rest > max(FLASH_LEVELS, FLASH_MAX_REST * brightness):
+                continue
+            alike = correlation(before_N, picture_N)
+            if alike >= FLASH_MIN_CORRELATION:
+                self._spans.append((since, seconds, alike))
+                self._open.clear()
+                return
+
+    def without(self, steps: list[Step]) -> list[Step]:
+        """The steps, those within flashes marked as no change of scene."""
+        spans = iter(self._spans)
+        span = next(spans, None)
+        marked = []
+        for index, step in enumerate(steps):
+            while span is not None and span[1] < step[0]:
+                span = next(spans, None)
+            if span is None or step[0] < span[0]:
+                marked.append(step)
+                continue
+            is_still = span[2] < FLASH_MIN_STILL_CORRELATION and _is_slide(steps, index)
+            marked.append(step if is_still else (step[0], step[1], 1.0, step[3]))
+        return marked
+
+    def explain(self, seconds: float) -> bool:
+        """Whether what looks like a fade then is a flash that comes or goes."""
+        return any(
+            since - FLASH_SETTLES_SECONDS <= seconds <= until + FLASH_SETTLES_SECONDS
+            for since, until, _ in self._spans
+        )
 
 
 def find_cuts(steps: list[Step]) -> list[Boundary]:
     """The hard cuts among the steps between successive pictures."""
     cuts = []
-    for index, (seconds, levels, correlation) in enumerate(steps):
-        if levels < CUT_LEVELS or correlation > CUT_MAX_CORRELATION:
+    for index, (seconds, levels, alike, _) in enumerate(steps):
+        if levels < CUT_LEVELS or alike > CUT_MAX_CORRELATION:
+            continue
+        if _is_slide(steps, index):
+            cuts.append(Boundary(seconds=seconds, kind="cut", strength=levels))
             continue
         beside = max(_around(steps, index, 1, CUT_BESIDE_SECONDS), default=0.0)
         around = _around(steps, index, CUT_MEDIAN_STEPS, CUT_MEDIAN_SECONDS)
@@ -179,7 +355,47 @@ def find_cuts(steps: list[Step]) -> list[Boundary]:
 def _around(steps: list[Step], index: int, num: int, reach_seconds: float) -> list[float]:
     """The levels of up to ``num`` steps on each side of one, within ``reach_seconds`` of it."""
     others = steps[max(0, index - num) : index] + steps[index + 1 : index + 1 + num]
-    return [levels for at, levels, _ in others if abs(at - steps[index][0]) <= reach_seconds]
+    return [levels for at, levels, _, _ in others if abs(at - steps[index][0]) <= reach_seconds]
+
+
+def _is_slide(steps: list[Step], index: int) -> bool:
+    """Whether a step lies between two pictures that stand still."""
+    _, levels, alike, num_repeats = steps[index]
+    repeats_after = steps[index + 1][3] if index + 1 < len(steps) else SLIDE_REPEATS
+    return (
+        levels >= SLIDE_LEVELS
+        and alike <= SLIDE_MAX_CORRELATION
+        and min(num_repeats, repeats_after) >= SLIDE_REPEATS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Path:
+    """How far the pictures of a window are from the line between its ends, as shares of it."""
+
+    residual: float  # on the way
+    rest: float  # before and after
+    bend: float  # of their pace
+    num: int  # pictures on the way
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether nothing moves but the mixture."""
+        return (
+            self.residual <= GRADUAL_MAX_RESIDUAL
+            and self.rest <= GRADUAL_MAX_REST
+            and self.bend <= GRADUAL_MAX_BEND
+        )
+
+    @property
+    def is_nearly_straight(self) -> bool:
+        """Whether what is mixed may move meanwhile."""
+        return (
+            self.num >= MOVING_MIN_SAMPLES
+            and self.residual <= MOVING_MAX_RESIDUAL
+            and self.rest <= MOVING_MAX_REST
+            and self.bend <= MOVING_MAX_BEND
+        )
 
 
 def find_mixture(
@@ -205,11 +421,16 @@ def find_mixture(
     if contrast_T[on_way_T].max() > GRADUAL_MAX_CONTRAST * max(ends):
         return None
     residual_T = np.abs(offsets_TN - share_T[:, None] * way_N).mean(axis=1) / length
-    residual = float(residual_T[on_way_T].mean())
-    # The first picture always rests: its share and its residual are 0.
-    if residual > GRADUAL_MAX_RESIDUAL or residual_T[~on_way_T].mean() > GRADUAL_MAX_REST:
-        return None
-    if _bend(seconds_T[on_way_T], share_T[on_way_T]) > GRADUAL_MAX_BEND:
+    path = _Path(
+        residual=float(residual_T[on_way_T].mean()),
+        # The first picture always rests: its share and its residual are 0.
+        rest=float(residual_T[~on_way_T].mean()),
+        bend=_bend(seconds_T[on_way_T], share_T[on_way_T]),
+        num=int(on_way_T.sum()),
+    )
+    if not path.is_straight and not (
+        path.is_nearly_straight and _dips(pictures_TN, share_T, on_way_T)
+    ):
         return None
     middle = float(np.interp(0.5, np.maximum.accumulate(share_T), seconds_T))
     half_seconds = float(seconds_T[-1] - seconds_T[0]) / 2
@@ -218,17 +439,73 @@ def find_mixture(
         kind="dissolve",
         strength=length,
         half_seconds=half_seconds,
-        residual=residual,
-        fade="out" if ends[1] < FLAT_LEVELS else "in" if ends[0] < FLAT_LEVELS else "",
+        residual=path.residual,
+        begin_seconds=float(seconds_T[0]),
+        end_seconds=float(seconds_T[-1]),
+        fade=_fade(first_N, last_N),
     )
+
+
+def _dips(
+    pictures_TN: npt.NDArray[np.float32],
+    share_T: npt.NDArray[np.float32],
+    on_way_T: npt.NDArray[np.bool_],
+) -> bool:
+    """Whether contrast sinks on the way as that of a mixture does; that of a moving scene stays."""
+    first_N, last_N = pictures_TN[0], pictures_TN[-1]
+    share = share_T[on_way_T]
+    both = float(((first_N - first_N.mean()) * (last_N - last_N.mean())).mean())
+    ends = float(first_N.var()), float(last_N.var())
+    variance = np.square(1 - share) * ends[0] + np.square(share) * ends[1]
+    expected = np.sqrt(np.maximum(variance + 2 * share * (1 - share) * both, 0.0))
+    if expected.min() > MOVING_MAX_DIP * (np.sqrt(ends[0]) + np.sqrt(ends[1])) / 2:
+        return False
+    if expected.min() < 1e-3:
+        return False  # of a uniform picture there is no contrast to compare with
+    contrast = pictures_TN[on_way_T].std(axis=1)
+    return bool(np.abs(contrast / expected - 1).mean() <= MOVING_MAX_MISMATCH)
+
+
+def _fade(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> str:
+    """``in`` from black or white, ``out`` to it, else none.
+
+    That end of a fade is nearly flat beside the other, and nearer to black or white.
+    """
+    contrast = float(first_N.std()), float(last_N.std())
+    if min(contrast) >= max(FLAT_LEVELS, FADED_CONTRAST * max(contrast)):
+        return ""
+    means = float(first_N.mean()), float(last_N.mean())
+    distance = [min(mean, 255 - mean) for mean in means]
+    flat = [one < max(FLAT_LEVELS, FADED_CONTRAST * max(contrast)) for one in contrast]
+    first_is_it = flat[0] and (not flat[1] or distance[0] < distance[1])
+    return "in" if first_is_it else "out"
 
 
 def _bend(seconds_T: npt.NDArray[np.float64], share_T: npt.NDArray[np.float32]) -> float:
     """The largest distance of shares from the straight line in time that fits them best."""
     if len(share_T) < 3:
         return 0.0
-    line = np.polynomial.Polynomial.fit(seconds_T, share_T, 1)
-    return float(np.abs(line(seconds_T) - share_T).max())
+    time, share = seconds_T - seconds_T.mean(), share_T - share_T.mean()
+    slope = float(time @ share) / float(time @ time)
+    return float(np.abs(slope * time - share).max())
+
+
+def _every(half: int, stride: int) -> int:
+    """How many samples pass between two looks through a window: long ones see much the same."""
+    return 3 if stride > 1 else 2 if half >= 7 else 1
+
+
+def _are_far(
+    firsts: list[npt.NDArray[np.float32]],
+    last_N: npt.NDArray[np.float32],
+    least_levels: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Whether pictures differ from the last one by so much, and all over."""
+    ways = np.abs(np.stack(firsts) - last_N)
+    lengths = ways.mean(axis=1)
+    squares = np.einsum("wn,wn->w", ways, ways) / last_N.size
+    is_spread = lengths >= GRADUAL_MIN_SPREAD * np.sqrt(squares)
+    return np.asarray((lengths >= least_levels) & is_spread, np.bool_)
 
 
 def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:
@@ -244,7 +521,7 @@ def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float
         return True
     if length < GRADUAL_LEVELS:
         return False
-    is_same_scene = _correlation(first_N, last_N) > GRADUAL_MAX_CORRELATION
+    is_same_scene = correlation(first_N, last_N) > GRADUAL_MAX_CORRELATION
     return not is_same_scene and spread <= GRADUAL_MAX_SPREAD
 
 
@@ -294,8 +571,3 @@ def _averaging(size: int) -> npt.NDArray[np.float32]:
     """The (GRID, size) matrix that averages runs of size / GRID entries."""
     run = size // GRID
     return np.repeat(np.eye(GRID, dtype=np.float32), run, axis=1) / np.float32(run)
-
-
-def _correlation(one_N: npt.NDArray[np.float32], other_N: npt.NDArray[np.float32]) -> float:
-    one, other = one_N - one_N.mean(), other_N - other_N.mean()
-    return float(one @ other / (np.sqrt(float(one @ one) * float(other @ other)) + 1.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,10 @@ from pfp.ingest.filters import Bound
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.io.clip_names import find_clips, path_of
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
 from pfp.io.tables import read_table
+from pfp.limits import MAX_LINES_BYTES
 from pfp.schema.clip import ClipRecord
 from pfp.schema.verdict import Dropped, Failed, Verdict
 
@@ -94,27 +96,41 @@ def _mark(bound: Bound) -> str:
 
 
 def _other_rows(clip_id: str, run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """``(table, row)`` for every other table below the run directory with rows of the clip."""
+    """``(table, row)`` for every other table below the run directory with rows of the clip.
+
+    Scores name only their sample, and ``generations``, which comes first, whose sample that is.
+    """
+    samples: list[str] = []
     for manifest in sorted(run.rglob(_MANIFEST)):
         name = manifest.parent.relative_to(run).as_posix()
         if name in {"clips", MEASURED_TABLE}:
             continue
-        files = [str(manifest.parent / file) for file in _data_files(manifest)]
-        for file in files:
-            schema = pq.read_schema(file)
-            if "clip_id" not in schema.names:
-                continue
-            # Latents are large: bytes are not read, only told.
-            columns = [field.name for field in schema if not _is_bytes(field.type)]
-            same = pc.field("clip_id") == clip_id
-            table = pq.read_table(file, columns=columns, filters=same, partitioning=None)
-            for row in table.to_pylist():
+        for file in _data_files(manifest):
+            for row in _rows_of_clip(manifest.parent / file, clip_id, samples):
+                if "clip_id" in row and "sample_id" in row:
+                    samples.append(row["sample_id"])
                 yield name, row
 
 
+def _rows_of_clip(file: Path, clip_id: str, samples: list[str]) -> list[dict[str, Any]]:
+    """A data file's rows of the clip, or of these samples where it names no clip."""
+    schema = pq.read_schema(file)
+    if "clip_id" in schema.names:
+        same = pc.field("clip_id") == clip_id
+    elif "sample_id" in schema.names:
+        same = pc.field("sample_id").isin(samples)
+    else:
+        return []
+    # Latents are large: bytes are not read, only told.
+    columns = [field.name for field in schema if not _is_bytes(field.type)]
+    table = pq.read_table(file, columns=columns, filters=same, partitioning=None)
+    found: list[dict[str, Any]] = table.to_pylist()
+    return found
+
+
 def _data_files(manifest: Path) -> list[str]:
-    listed = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    return [entry["name"] for entry in listed]
+    listed = parse_json(read_file(manifest, MAX_LINES_BYTES).decode(), max_length=MAX_LINES_BYTES)
+    return [entry["name"] for entry in listed["files"]]
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

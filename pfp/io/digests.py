@@ -6,23 +6,33 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pfp.errors import ConfigError, InputError
-
-_CHUNK_BYTES = 1 << 20
+from pfp.io.files import Name, chunks_of, open_file
 
 
 def sha256_file(path: str | Path) -> str:
-    """The SHA-256 of a local file's bytes, 64 lower-case hex digits; read in chunks of 1 MiB."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a local file's bytes, 64 lower-case hex digits; read in chunks of 1 MiB.
+
+    ``InputError`` for what cannot be read, is no file, or changes its length while it is read.
+    """
     try:
-        with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        with open_file(path) as file:
+            return sha256_stream(file, path)
     except OSError as error:
         message = f"{path} cannot be read ({error.strerror}); check the path and its permissions"
         raise InputError(message) from error
+
+
+def sha256_stream(file: BinaryIO, name: Name) -> str:
+    """The SHA-256 of an open file's bytes, 64 hex digits.
+
+    Raises ``UnusableFile`` for one that is too large or changes its length while it is read.
+    """
+    digest = hashlib.sha256()
+    for chunk in chunks_of(file, name):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

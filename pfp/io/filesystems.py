@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,6 +18,7 @@ from pyarrow import ArrowInvalid
 from pyarrow import fs as pafs
 
 from pfp.errors import InputError, PermanentError, RetryableError
+from pfp.io.files import open_file
 
 ASIDE_PREFIX = "_aside-"
 # How long S3 may take to connect, and to send or take a byte, before a request is made again. A
@@ -25,6 +27,10 @@ ASIDE_PREFIX = "_aside-"
 # middle of an answer is noticed some 7 s later, since curl looks at a mean over seconds.
 S3_CONNECT_SECONDS: Final = 5.0
 S3_STALL_SECONDS: Final = 10.0
+# After a failed request to Google's store no other is begun once this time is over; pyarrow's own
+# limit is 15 minutes. Its client gives a silent connection up after 2 minutes, which it lets nobody
+# change: whoever reads one file does not wait that long (``pfp.io.remote``).
+GS_RETRY_SECONDS: Final = 30
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
@@ -43,7 +49,8 @@ def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
 
     A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``, and so is
     a URI that says more than where something lies (``check_uri``). Requests to S3 fail within a
-    minute when nothing answers (``S3_STALL_SECONDS``, three attempts).
+    minute when nothing answers (``S3_STALL_SECONDS``, three attempts), those to Google's store
+    within three.
     """
     text = str(uri)
     if "://" not in text:
@@ -54,7 +61,7 @@ def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     except (ArrowInvalid, OSError, NotImplementedError) as error:
         message = f"{text} cannot be opened ({error}); give a local path, s3:// or gs://"
         raise InputError(message) from error
-    return _impatient(filesystem) if text.startswith("s3://") else filesystem, path
+    return _impatient(filesystem), path
 
 
 def check_uri(uri: str) -> None:
@@ -87,9 +94,16 @@ def check_uri(uri: str) -> None:
 
 
 def _impatient(filesystem: pafs.FileSystem) -> pafs.FileSystem:
-    """The same S3 with bounded waits. What pickle knows of it is what its constructor takes."""
+    """The same store with bounded waits. What pickle knows of it is what its constructor takes."""
+    limits: dict[str, Any]
+    match filesystem.type_name:
+        case "s3":
+            limits = {"connect_timeout": S3_CONNECT_SECONDS, "request_timeout": S3_STALL_SECONDS}
+        case "gcs":
+            limits = {"retry_time_limit": timedelta(seconds=GS_RETRY_SECONDS)}
+        case _:
+            return filesystem
     rebuild, (options,) = filesystem.__reduce__()
-    limits = {"connect_timeout": S3_CONNECT_SECONDS, "request_timeout": S3_STALL_SECONDS}
     return rebuild({**options, **limits})
 
 
@@ -207,22 +221,28 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; ``FileNotFoundError`` if there is none."""
-        with (
-            self._asking(name),
-            self.filesystem.open_input_stream(self.file(name)) as stream,
-        ):
+        with self._reading(name) as stream:
             return bytes(stream.read())
 
     def sha256(self, name: str) -> str:
         """The SHA-256 of a file, 64 hex digits; read in chunks of 1 MiB."""
         digest = hashlib.sha256()
-        with (
-            self._asking(name),
-            self.filesystem.open_input_stream(self.file(name)) as stream,
-        ):
+        with self._reading(name) as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
         return digest.hexdigest()
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[Any]:
+        """A file open for reading; on this machine a regular one, which never waits."""
+        with self._asking(name):
+            stream = (
+                open_file(self.file(name))
+                if self.is_local
+                else self.filesystem.open_input_stream(self.file(name))
+            )
+            with stream:
+                yield stream
 
     def _infos(self) -> list[pafs.FileInfo]:
         selector = pafs.FileSelector(self.path, allow_not_found=True)

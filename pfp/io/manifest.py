@@ -53,7 +53,7 @@ def read_manifest(folder: Folder, record: type[Record]) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"{folder.path} holds no {record.NAME} table; run the stage that writes it first"
         raise SchemaError(message) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{folder.file(MANIFEST_NAME)} is damaged ({error}); run the stage again"
         raise SchemaError(message) from error
     if manifest.record != record.NAME:

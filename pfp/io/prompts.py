@@ -73,11 +73,15 @@ class Prompts:
 
     def at(self, clip_id: str, seconds: float) -> str:
         """The clip's prompt at a time in seconds from its video's first frame."""
+        return caption_at(self.shots(clip_id), seconds)
+
+    def shots(self, clip_id: str) -> Sequence[Mapping[str, Any]]:
+        """The clip's shots in order, with times from its video's first frame."""
         if clip_id not in self._shots:
             raise SchemaError(
                 f"clip {clip_id} has no storyboard; run pipelines/caption and latents again"
             )
-        return caption_at(self._shots[clip_id], seconds)
+        return self._shots[clip_id]
 
     def embedding(self, prompt: str, num_tokens: int) -> Embedding:
         """The prompt's stored condition, cut or zero-padded to ``num_tokens``.

@@ -18,6 +18,7 @@ from pyarrow import fs as pafs
 
 from pfp.errors import PermanentError, RetryableError, SchemaError
 from pfp.io.filesystems import Folder, reconnected, store_error
+from pfp.io.remote import in_time
 
 MAX_OPEN_FILES: Final = 128
 
@@ -185,10 +186,19 @@ class RemoteRanges:
         return rest, last
 
     def _fetch(self, wanted: Range) -> bytes:
-        content = bytes(self._file(wanted.name).read_at(len(wanted.into), wanted.offset))
+        # Whoever waits has given up by then; a thread of the pool that hung for good would keep the
+        # process from ending.
+        limit = 2 * self._policy.seconds_to_answer
+        try:
+            content = in_time(lambda: self._read(wanted), wanted.name, seconds=limit)
+        except RetryableError as error:
+            raise TimeoutError(str(error)) from error
         if len(content) != len(wanted.into):
             raise EOFError(f"{len(content)} of {len(wanted.into)} bytes came")
         return content
+
+    def _read(self, wanted: Range) -> bytes:
+        return bytes(self._file(wanted.name).read_at(len(wanted.into), wanted.offset))
 
     def _file(self, name: str) -> Any:
         with self._lock:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pfp.errors import SchemaError
 from pfp.io.blob_index import INDEX_NAME, index_of, load_index, make_index
+from pfp.io.files import open_file
 from pfp.io.filesystems import Folder, explain_store_errors
 from pfp.io.locks import locked
 from pfp.io.manifest import DATA_NAME, Manifest, commit_files, read_manifest
@@ -123,6 +124,8 @@ def _index_problems(folder: Folder, record: type[Record], manifest: Manifest) ->
 
 def open_parquet(folder: Folder, name: str) -> pq.ParquetFile:
     """A data file opened for reading with its page checksums verified."""
+    if folder.is_local:
+        open_file(folder.file(name)).close()  # no pipe, which pyarrow would wait for
     return pq.ParquetFile(
         folder.filesystem.open_input_file(folder.file(name)), page_checksum_verification=True
     )

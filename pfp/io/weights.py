@@ -20,7 +20,10 @@ from pathlib import Path
 from pfp.errors import InputError, WeightsError
 from pfp.io.digests import sha256_file
 from pfp.io.download import OnProgress, download
+from pfp.io.files import open_file, read_file
+from pfp.io.json_text import parse_json
 from pfp.io.weights_lock import LOCK_PATH, Lock, Weights, read_lock
+from pfp.limits import MAX_JSON_LENGTH
 
 __all__ = [
     "LOCK_PATH",
@@ -94,9 +97,9 @@ def pinned(name: str, *, lock: Lock | None = None) -> Weights:
     if entry.is_exact or not path.is_file():
         return entry
     try:
-        pin = json.loads(path.read_text(encoding="utf-8"))
+        pin = parse_json(read_file(path, MAX_JSON_LENGTH).decode())
         found = replace(entry, sha256=pin["sha256"], bytes=pin["bytes"])
-    except (ValueError, KeyError, TypeError) as error:  # ConfigError is a ValueError
+    except (OSError, ValueError, KeyError, TypeError) as error:  # ConfigError is a ValueError
         raise WeightsError(
             f"{path} is no pin of pfp's ({error}); remove it and {_cure(entry)}"
         ) from error
@@ -215,7 +218,8 @@ def import_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}.importing")
     try:
-        shutil.copyfile(source, aside)
+        with open_file(source) as file, aside.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
         _settle(entry, aside, path, came_from=str(source))
     finally:
         aside.unlink(missing_ok=True)

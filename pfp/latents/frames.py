@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pfp.errors import InputError
 from pfp.io.media import Guard, iter_frames
+from pfp.io.unchanged import FILE_COLUMNS, unchanged
 from pfp.latents.preprocess import PreprocessSettings
 from pfp.schema import ClipRecord
 
@@ -22,7 +23,8 @@ def clip_frames(
 ) -> Iterator[NDArray[np.uint8]]:
     """The frames of ``[start_seconds, end_seconds)``, uint8 RGB ``(H, W, 3)``, one by one.
 
-    Raises what ``media.iter_frames`` and ``Guard.call`` raise for files that cannot be decoded.
+    Raises what ``media.iter_frames`` and ``Guard.call`` raise for files that cannot be decoded, and
+    ``FileChangedError`` where the file is no longer the clip's.
     """
     if clip.start_seconds is None or clip.end_seconds is None:
         raise InputError(f"clip {clip.clip_id} has no span; run pipelines/ingest again")
@@ -30,22 +32,22 @@ def clip_frames(
         raise InputError(f"clip {clip.clip_id} has no size; run pipelines/ingest again")
     height, width = settings.size_for(clip.width, clip.height)
     piece_frames = max(1, piece_bytes // (height * width * 3))
-    first = 0
-    while True:
-        piece_THWC = guard.call(
-            read_piece,
-            clip.video_uri,
-            fps=settings.fps,
-            height=height,
-            width=width,
-            start_seconds=clip.start_seconds + first / settings.fps,
-            end_seconds=clip.end_seconds,
-            num_frames=piece_frames,
-        )
-        yield from piece_THWC
-        first += len(piece_THWC)
-        if len(piece_THWC) < piece_frames:
-            return
+    first, is_whole = 0, False
+    with unchanged(clip.video_uri, **{name: getattr(clip, name) for name in FILE_COLUMNS}):
+        while not is_whole:
+            piece_THWC = guard.call(
+                read_piece,
+                clip.video_uri,
+                fps=settings.fps,
+                height=height,
+                width=width,
+                start_seconds=clip.start_seconds + first / settings.fps,
+                end_seconds=clip.end_seconds,
+                num_frames=piece_frames,
+            )
+            yield from piece_THWC
+            first += len(piece_THWC)
+            is_whole = len(piece_THWC) < piece_frames
 
 
 def read_piece(

@@ -13,7 +13,7 @@ from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
 from pfp.schema.windows import TIME_STRIDE, check_time_stride
 
-VERSION: Final = 1  # raise it when equal settings come to mean other pixels
+VERSION: Final = 2  # raise it when equal settings come to mean other pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

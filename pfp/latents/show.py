@@ -5,7 +5,6 @@ Axes: F video frames, T latents, C channels, H and W rows and columns.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from pfp.errors import ConfigError, InputError
 from pfp.io.clip_names import find_clips
 from pfp.io.media import Guard, write_video
-from pfp.io.media.source import open_binary, shown_name
+from pfp.io.unchanged import FILE_COLUMNS, check_unchanged
 from pfp.latents.frames import clip_frames
 from pfp.latents.preprocess import PreprocessSettings
 from pfp.latents.read import ClipLatents, LatentReader
@@ -63,12 +62,14 @@ def show(
     ``RUN/shown/CLIP_ID.mp4`` unless given. The source is decoded again as it was for encoding.
     Portrait and square clips lie beside each other, landscape ones above each other.
 
-    Raises ``InputError`` when no single clip with latents is meant or its file is gone or changed,
+    Raises ``InputError`` when no single clip with latents is meant or its file is gone,
+    ``FileChangedError`` when the file is another one now,
     ``ConfigError`` when the VAE is another one, and what decoding raises.
     """
     reader = LatentReader(f"{run_directory}/latents")
     record = _clip_with_latents(clip, run_directory, set(reader.clip_ids))
-    _check_source(record)
+    # Before networks are loaded for it.
+    check_unchanged(record.video_uri, **{name: getattr(record, name) for name in FILE_COLUMNS})
     latents = reader.load(record.clip_id)
     decoded_FHWC = _decode(latents, vae, device)
     path = Path(out or f"{run_directory}/shown/{record.clip_id}.mp4")
@@ -103,18 +104,6 @@ def _clip_with_latents(clip: str, run_directory: str, with_latents: set[str]) ->
             f"{len(usable)} clips match {clip!r} in {run_directory}; give one of {ids}"
         )
     return usable[0]
-
-
-def _check_source(clip: ClipRecord) -> None:
-    with open_binary(clip.video_uri) as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != clip.video_sha256:
-        raise InputError(
-            f"{shown_name(clip.video_uri)} has changed since its latents were made; put the old "
-            "file back, or run the stages again"
-        )
 
 
 def _decode(latents: ClipLatents, spec: str | None, device: str) -> NDArray[np.uint8]:

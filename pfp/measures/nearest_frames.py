@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 Picture = npt.NDArray[np.uint8]
+Levels = npt.NDArray[np.float32]
 FRAMES_PER_PASS: Final = 8
 MAX_FEATURE_BYTES: Final = 2 << 30
 # Products of float32 features are off by some 1e-6 of their squared lengths; frames nearer than
@@ -39,20 +40,22 @@ def nearest_frames(
     *,
     device: str = "cpu",
     max_feature_bytes: int = MAX_FEATURE_BYTES,
+    among_levels: Levels | None = None,
 ) -> Nearest:
     """The nearest of ``among`` to each of ``frames``, the first of several that are equally near.
 
-    network: an LPIPS module; frames, among: uint8 RGB (H, W, C) of one size, at least one each.
+    network: an LPIPS module; frames, among: uint8 RGB (H, W, C) of one size, at least one each;
+    among_levels: what the network is fed for the levels of ``among``, as in ``lpips_features``.
 
     The trunk sees every frame once. Only if the features of ``among`` pass ``max_feature_bytes``
     does it see ``frames`` again, once for each such part.
     """
     distance_Q = np.full(len(frames), np.inf)
     index_Q = np.zeros(len(frames), np.int64)
-    num_bytes = lpips_features(network, among[:1], device).nbytes
+    num_bytes = lpips_features(network, among[:1], device, among_levels).nbytes
     part = max(1, max_feature_bytes // num_bytes)
     for start in range(0, len(among), part):
-        among_ND = _all_features(network, among[start : start + part], device)
+        among_ND = _all_features(network, among[start : start + part], device, among_levels)
         for first in range(0, len(frames), FRAMES_PER_PASS):
             frames_QD = lpips_features(network, frames[first : first + FRAMES_PER_PASS], device)
             for i, (distance, index) in enumerate(_nearest_rows(frames_QD, among_ND), start=first):
@@ -61,14 +64,21 @@ def nearest_frames(
     return Nearest(distance_Q=distance_Q, index_Q=index_Q)
 
 
-def lpips_features(network: Any, frames: Sequence[Picture], device: str) -> Tensor:
+def lpips_features(
+    network: Any, frames: Sequence[Picture], device: str, levels: Levels | None = None
+) -> Tensor:
     """Features whose squared distance is LPIPS, float32 (T, D).
+
+    levels: float32 (256,), what the network is fed for each level; None is evenly from -1 to 1.
 
     Equation 1 of Zhang et al. 2018 weighs squared differences, averages them over positions and
     adds the levels: so a channel is scaled by the root of its weight over the number of positions.
     """
     video_TCHW = np.stack(frames).transpose(0, 3, 1, 2)
-    x_TCHW = torch.from_numpy(np.ascontiguousarray(video_TCHW)).to(device).float() / 127.5 - 1.0
+    if levels is None:
+        x_TCHW = torch.from_numpy(np.ascontiguousarray(video_TCHW)).to(device).float() / 127.5 - 1.0
+    else:
+        x_TCHW = torch.from_numpy(levels[video_TCHW]).to(device)
     parts = []
     maps = network.net(network.scaling_layer(x_TCHW))
     for map_TCHW, head in zip(maps, network.lins, strict=True):
@@ -79,10 +89,12 @@ def lpips_features(network: Any, frames: Sequence[Picture], device: str) -> Tens
     return torch.cat(parts, dim=1)
 
 
-def _all_features(network: Any, frames: Sequence[Picture], device: str) -> Tensor:
+def _all_features(
+    network: Any, frames: Sequence[Picture], device: str, levels: Levels | None
+) -> Tensor:
     features_ND: Tensor | None = None
     for first in range(0, len(frames), FRAMES_PER_PASS):
-        some_TD = lpips_features(network, frames[first : first + FRAMES_PER_PASS], device)
+        some_TD = lpips_features(network, frames[first : first + FRAMES_PER_PASS], device, levels)
         if features_ND is None:  # filled in place: joining them would hold everything twice
             features_ND = some_TD.new_empty(len(frames), some_TD.shape[1])
         features_ND[first : first + len(some_TD)] = some_TD

@@ -6,6 +6,7 @@ from typing import Final
 
 import torch
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pfp.errors import WeightsError
 from pfp.io.digests import sha256_file, sha256_json
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
+from pfp.limits import MAX_JSON_LENGTH
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -19,7 +21,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} holds no config.json; give the folder that holds config.json and the "
             "*.safetensors files"
         )
-    config = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        config = parse_json(read_file(path, MAX_JSON_LENGTH).decode())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not JSON ({error}); download the weights again") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{path} is not a JSON object; download the weights again")
     return config

@@ -19,9 +19,13 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from pfp.errors import WeightsError
+from pfp.io.files import UnusableFile, open_file, read_file
+from pfp.io.json_text import parse_json
+from pfp.limits import MAX_JSON_LENGTH
 from pfp.models._folders import weights_sha256
 from pfp.models.arm import STANDING, ArmConfig
 from pfp.models.backbones.loading import load_backbone
+from pfp.models.finite import check_weights
 from pfp.models.tiny_names import tiny_folder
 
 if TYPE_CHECKING:
@@ -80,7 +84,7 @@ def whole(weight: Tensor) -> Tensor:
 
 
 def load_weights(model: MemoryDiT, folder: Path) -> None:
-    """Read them back; a missing or foreign weight is a ``WeightsError`` that names it."""
+    """Read them back; a missing, foreign or infinite weight is a ``WeightsError`` that names it."""
     path = folder / LORA_FILE
     # Files of the first arms name no component.
     lora = {k.removeprefix(LORA_PREFIX): v for k, v in _read_weights(path).items()}
@@ -110,20 +114,25 @@ def _load_part(part: nn.Module, path: Path) -> None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        open_file(path).close()  # no pipe, which safetensors would wait for
+        weights = load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist; name a folder that holds the arm") from None
+    except UnusableFile as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); train again") from error
+    check_weights(weights, path)
+    return weights
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """The config.json of an arm's folder; ``WeightsError`` when there is none."""
     path = folder / CONFIG_FILE
     try:
-        return cast("dict[str, Any]", json.loads(path.read_text()))
+        return cast("dict[str, Any]", parse_json(read_file(path, MAX_JSON_LENGTH).decode()))
     except (FileNotFoundError, NotADirectoryError):
         message = f"{path} does not exist; name a folder that holds a trained arm"
         raise WeightsError(message) from None
-    except json.JSONDecodeError as error:
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is not JSON ({error}); copy the folder again") from error
 
 

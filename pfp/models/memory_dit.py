@@ -14,6 +14,7 @@ import torch
 from peft import LoraConfig
 from torch import Tensor, nn
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError
 from pfp.models import checkpoint
 from pfp.models.arm import ArmConfig, arm_config

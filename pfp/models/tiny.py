@@ -14,6 +14,7 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from pfp.errors import WeightsError
+from pfp.models.finite import check_weights
 from pfp.models.tiny_names import tiny_folder
 
 
@@ -30,9 +31,11 @@ def load_base(folder: Path | None = None) -> WanTransformer3DModel:
             f"{folder} holds no base DiT; install pfp with its data files or name another folder"
         )
         raise WeightsError(message)
-    return cast(
+    dit = cast(
         "WanTransformer3DModel",
         WanTransformer3DModel.from_pretrained(
             folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
         ),
     )
+    check_weights(dit.state_dict(), folder)
+    return dit

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from pfp.redaction import printable, redact
 from pfp.runtime.report import StageReport
-from pfp.schema.redaction import printable, redact
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -19,7 +19,8 @@ class StageReport:
 
     ``reasons`` counts the reasons of dropped rows and the error classes of failed ones. ``reused``
     rows were taken from an earlier run, ``computed`` ones made in this one; ``seconds`` is the
-    wall-clock time of this run.
+    wall-clock time of this run. ``noticed`` rows are kept with something that a person should look
+    at; ``pfp why`` shows what.
     """
 
     name: str
@@ -31,6 +32,7 @@ class StageReport:
     seconds: float
     reused: int
     computed: int
+    noticed: int = 0
 
     def __post_init__(self) -> None:
         """Rows are conserved."""
@@ -43,22 +45,32 @@ class StageReport:
             raise InvariantError(message)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``summary.json``."""
-        return {**asdict(self), "reasons": dict(self.reasons), "seconds": round(self.seconds, 3)}
+        """Plain values for ``summary.json``; ``noticed`` where there is something to notice."""
+        values = asdict(self)
+        if not self.noticed:
+            del values["noticed"]
+        return {**values, "reasons": dict(self.reasons), "seconds": round(self.seconds, 3)}
 
     def line(self) -> str:
         """One line for a person."""
         parts = [f"{self.kept} kept", f"{self.dropped} dropped", f"{self.failed} failed"]
         why = ", ".join(f"{name} {count}" for name, count in self.reasons.items())
         reused = f", {self.reused} reused" if self.reused else ""
+        noticed = f", {self.noticed} kept with a notice (pfp why)" if self.noticed else ""
         return (
             f"{self.name}: {self.rows_in} rows: {', '.join(parts)}"
-            f"{f' ({why})' if why else ''}{reused}, {self.seconds:.1f} s"
+            f"{f' ({why})' if why else ''}{noticed}{reused}, {self.seconds:.1f} s"
         )
 
 
 def report_of(
-    name: str, table: pa.Table, *, seconds: float, reused: int = 0, rows_in: int | None = None
+    name: str,
+    table: pa.Table,
+    *,
+    seconds: float,
+    reused: int = 0,
+    rows_in: int | None = None,
+    noticed: int = 0,
 ) -> StageReport:
     """The report of a table with a ``verdict`` column; ``rows_in`` None: as many as it has rows."""
     verdicts = table["verdict"].combine_chunks()
@@ -79,6 +91,7 @@ def report_of(
         seconds=seconds,
         reused=reused,
         computed=table.num_rows - reused,
+        noticed=noticed,
     )
 
 
@@ -97,4 +110,5 @@ def combined(name: str, reports: Sequence[StageReport]) -> StageReport:
         seconds=sum(report.seconds for report in reports),
         reused=sum(report.reused for report in reports),
         computed=sum(report.computed for report in reports),
+        noticed=sum(report.noticed for report in reports),
     )

@@ -89,6 +89,7 @@ def run_stage(
         seconds=time.monotonic() - started,
         reused=len(wanted) - num_computed,
         rows_in=inputs.num_rows,
+        noticed=0 if stage.count_noticed is None else stage.count_noticed(str(directory)),
     )
     progress.finish(report)
     return report

@@ -78,6 +78,9 @@ class Stage:
     default the row takes the input's columns of the same names and nulls elsewhere.
 
     ``prepare`` is an optional first step on other workers. Both steps then take one row at a time.
+
+    ``count_noticed`` counts the rows of the finished table in a directory that are kept with
+    something in them for a person to look at.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Stage:
     max_attempts: int = 3
     on_error: Callable[[Row, Failed], Record] | None = None
     prepare: Prepare | None = None
+    count_noticed: Callable[[str], int] | None = None
 
     def __post_init__(self) -> None:
         """Refuses a stage that would never try, or that would hand over several rows at once."""

@@ -20,7 +20,7 @@ def read_summary(out: str | Path) -> dict[str, Any]:
         summary = json.loads(folder.read(SUMMARY_NAME))
     except FileNotFoundError:
         return {"stages": {}}
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         message = f"{folder.file(SUMMARY_NAME)} is not JSON ({error}); delete it and run again"
         raise InputError(message) from error
     if not isinstance(summary, dict) or not isinstance(summary.get("stages"), dict):

@@ -33,6 +33,7 @@ class ClipRecord(Record):
     video_uri: str
     video_sha256: str | None
     size_bytes: int | None
+    changed_ns: int | None = None  # of the file, in ns since 1970, when its bytes were digested
     start_seconds: float | None = None
     end_seconds: float | None = None
     width: int | None = None  # of the shown picture, pixels
@@ -49,7 +50,7 @@ class ClipRecord(Record):
     luma_std: float | None = None  # mean within-frame standard deviation, [0, 255]
     motion: float | None = None  # mean absolute luma change between samples, levels per second
     frozen_fraction: float | None = None  # share of the span without any change, [0, 1]
-    bar_fraction: float | None = None  # share of the picture taken by black bars, [0, 1]
+    bar_fraction: float | None = None  # share of the area under bars, [0, 1]
     decode_error_count: int | None = None
     phash: str | None = None  # 64-bit perceptual hash of the middle frame, 16 hex digits
     duplicate_of: str | None = None  # clip_id of the copy that was kept
@@ -59,16 +60,17 @@ class ClipRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "clip"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"  # byte-equal copies share a clip_id; all but one are dropped
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "clip",
-        1,
+        2,
         [
             pa.field("clip_id", pa.string(), nullable=False),
             pa.field("video_uri", pa.string(), nullable=False),
             pa.field("video_sha256", pa.string()),
             pa.field("size_bytes", pa.int64()),
+            pa.field("changed_ns", pa.int64()),
             pa.field("start_seconds", pa.float64()),
             pa.field("end_seconds", pa.float64()),
             pa.field("width", pa.int32()),

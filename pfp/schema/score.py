@@ -15,6 +15,10 @@ from pfp.schema.verdict import VERDICT_TYPE, Verdict
 class ScoreRecord(Record):
     """``value`` is null exactly if ``unscored_reason`` says why; ``metric`` is ``name@version``.
 
+    A row holds what was measured and what it was measured from. Labels (model, prompt, group, seed)
+    may be corrected afterwards, so they are those of the GenerationRecord of ``sample_id``. The
+    digests of videos are null for what was not looked at or did not lie on the machine.
+
     ``measured_with`` is what the machine that looked at the video had: ``device``, if networks ran,
     and versions by the libraries' names. Null if nothing was measured. It takes no part in
     ``result_key``.
@@ -22,14 +26,15 @@ class ScoreRecord(Record):
 
     score_id: str  # sample_id + "/" + metric
     sample_id: str
-    arm: str
-    clip_id: str
     metric: str
     value: float | None
     unscored_reason: str | None
     num_frames: int | None
     params: str  # JSON
     weights_sha256: str | None = None
+    video_sha256: str | None = None
+    reference_sha256: str | None = None
+    history_sha256: str | None = None
     protocol: str
     decoder: str
     evidence: str | None = None  # JSON: per-frame values and the like
@@ -38,22 +43,23 @@ class ScoreRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "score"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     KEY: ClassVar[str] = "score_id"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "score",
-        2,
+        3,
         [
             pa.field("score_id", pa.string(), nullable=False),
             pa.field("sample_id", pa.string(), nullable=False),
-            pa.field("arm", pa.string(), nullable=False),
-            pa.field("clip_id", pa.string(), nullable=False),
             pa.field("metric", pa.string(), nullable=False),
             pa.field("value", pa.float64()),
             pa.field("unscored_reason", pa.string()),
             pa.field("num_frames", pa.int64()),
             pa.field("params", pa.string(), nullable=False),
             pa.field("weights_sha256", pa.string()),
+            pa.field("video_sha256", pa.string()),
+            pa.field("reference_sha256", pa.string()),
+            pa.field("history_sha256", pa.string()),
             pa.field("protocol", pa.string(), nullable=False),
             pa.field("decoder", pa.string(), nullable=False),
             pa.field("evidence", pa.string()),

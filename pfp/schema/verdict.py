@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from pfp.schema.redaction import redact
+from pfp.redaction import redact
+from pfp.texts import shortened, storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,8 @@ VERDICT_TYPE = pa.struct(
 def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
     """The Arrow struct (``VERDICT_TYPE``) of a verdict; fields that do not apply are null.
 
-    Its words are stored without secrets: they may quote what a server said.
+    Whatever its texts quote from outside, they can be stored: ``pfp.texts`` bounds them, and they
+    are without secrets.
     """
     struct: dict[str, object] = dict.fromkeys(field.name for field in VERDICT_TYPE)
     match verdict:
@@ -75,16 +77,16 @@ def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
         case Dropped():
             struct |= {
                 "kind": "dropped",
-                "reason": verdict.reason,
-                "detail": redact(verdict.detail),
+                "reason": storable(verdict.reason),
+                "detail": redact(shortened(verdict.detail)),
                 "score": verdict.score,
                 "threshold": verdict.threshold,
             }
         case Failed():
             struct |= {
                 "kind": "failed",
-                "error": verdict.error,
-                "message": redact(verdict.message),
+                "error": storable(verdict.error),
+                "message": redact(shortened(verdict.message)),
                 "attempts": verdict.attempts,
                 "retryable": verdict.retryable,
             }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, Final
+
+from pfp.io.json_text import has_half_pairs, parse_json
+from pfp.limits import MAX_ANSWER_LENGTH, MAX_NOTES
+from pfp.texts import shortened
+
+# What people read of an answer, beside what it says.
+_SHORT_TEXTS: Final = ("model", "model_version", "finish_reason", "problem")
 
 
 class Finish(StrEnum):
@@ -28,7 +34,8 @@ class Answer:
     prompt, video and audio included, and thinking (``tokens_thought``) is not in ``tokens_out``.
     ``finish_reason`` is the server's own word, and ``problem`` a sentence for people when
     ``finish`` is not ``ANSWERED``. ``attempts`` counts the requests that were sent.
-    ``sampling`` is JSON of how the video was looked at.
+    ``sampling`` is JSON of how the video was looked at. Whatever the server sent, the texts can be
+    stored.
     """
 
     backend: str
@@ -49,22 +56,30 @@ class Answer:
     sampling: str | None = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Texts of valid code points; those that people read are short."""
+        for name in _SHORT_TEXTS:
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, shortened(str(text)))
+        if self.raw_text is not None:
+            object.__setattr__(self, "raw_text", shortened(self.raw_text, MAX_ANSWER_LENGTH))
+        notes = tuple(shortened(note) for note in self.notes[:MAX_NOTES])
+        object.__setattr__(self, "notes", notes)
+
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object in ``text``, strictly: no NaN, no infinity, no key twice.
+    """The JSON object in ``text``, strictly: no NaN, no infinity, no key twice, no half emoji.
 
     Raises ValueError with what is wrong with the text.
     """
-    try:
-        value = json.loads(
-            text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys
-        )
-    except RecursionError as error:
-        message = "it is nested too deeply"
-        raise ValueError(message) from error
+    value = parse_json(text, max_length=MAX_ANSWER_LENGTH)
     if not isinstance(value, dict):
         message = f"it is a {type(value).__name__}, not an object"
         raise ValueError(message)  # noqa: TRY004 - the text is wrong, not the caller
+    if has_half_pairs(value):
+        message = "a text in it holds half a surrogate pair, which no file can store"
+        raise ValueError(message)
     return value
 
 
@@ -76,17 +91,3 @@ def parse_object_or_none(text: str | None) -> dict[str, Any] | None:
         return parse_object(text)
     except ValueError:
         return None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        message = f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice"
-        raise ValueError(message)
-    return result

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import ConfigError, InputError, SchemaError
+from pfp.io.files import open_file
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 
 
@@ -93,6 +94,8 @@ class AnswerFile:
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            open_file(self.path).close()  # no pipe, which would wait for a reader
         with self.path.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if file.seek(0, os.SEEK_END):
@@ -104,22 +107,20 @@ class AnswerFile:
     def _read_on(self) -> None:
         """Take in the whole lines that were appended since the last look."""
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 file.seek(self._num_bytes_read)
-                content = file.read()
+                while (line := file.readline()).endswith(b"\n"):
+                    self._num_bytes_read += len(line)
+                    self._num_lines_read += 1
+                    row = parse_object_or_none(line.decode("utf-8", "replace"))
+                    if row is not None:
+                        self._take(row)
         except FileNotFoundError:
             return
         except OSError as error:
             raise InputError(
                 f"{self.path} cannot be read ({error.strerror}); check the path"
             ) from error
-        whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.split(b"\n")[:-1]:
-            self._num_lines_read += 1
-            row = parse_object_or_none(line.decode("utf-8", "replace"))
-            if row is not None:
-                self._take(row)
-        self._num_bytes_read += len(whole)
 
     def _take(self, row: dict[str, Any]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +12,8 @@ from pfp.io.digests import sha256_json
 from pfp.io.media import probe
 from pfp.vlm.gemini_answer import read_response
 from pfp.vlm.gemini_client import GeminiClient, generation_config
-from pfp.vlm.gemini_errors import explain_errors
 from pfp.vlm.gemini_video import video_part
+from pfp.vlm.repeat import repeat_while_silent
 
 if TYPE_CHECKING:
     from pfp.vlm.answer import Answer
@@ -27,9 +28,11 @@ class GeminiBackend:
     """Asks a Gemini model.
 
     The key comes from the environment variable GEMINI_API_KEY when a question is asked, never
-    before and from nowhere else. ``base_url`` is for proxies and tests. The SDK repeats a request
-    up to ``max_attempts`` times, ``retry_seconds`` (doubling, with jitter) apart, when the server
-    is busy, broken or silent for ``timeout_seconds``, and never when it refused. Videos above
+    before and from nowhere else. ``base_url`` is for proxies and tests. A request is sent up to
+    ``max_attempts`` times, ``retry_seconds`` (doubling, with jitter, or as long as the server says)
+    apart, when the server is busy, broken or silent for ``timeout_seconds``, and never when it
+    refused or the quota of the day is used up. An answer without a word is asked for again, twice
+    at most. Videos above
     ``inline_limit_bytes`` go through the Files API, which has ``upload_timeout_seconds`` to take
     them in.
     """
@@ -51,7 +54,6 @@ class GeminiBackend:
     ) -> None:
         self.model: Final = model
         self._base_url = base_url
-        self._timeout_seconds = timeout_seconds
         self._inline_limit_bytes = inline_limit_bytes
         self._upload_timeout_seconds = upload_timeout_seconds
         self._poll_seconds = poll_seconds
@@ -74,34 +76,38 @@ class GeminiBackend:
 
     def ask(self, question: VideoQuestion) -> Answer:
         """One question, one ``generateContent`` request (and its repeats)."""
-        client = self._client.connect()
-        config = _config(question)
-        metadata = _video_metadata(question)
         notes: list[str] = []
+        with video_part(
+            self._client,
+            question.path,
+            _video_metadata(question),
+            inline_limit_bytes=self._inline_limit_bytes,
+            upload_timeout_seconds=self._upload_timeout_seconds,
+            poll_seconds=self._poll_seconds,
+            notes=notes,
+        ) as part:
+            answer = repeat_while_silent(
+                lambda: self._request(part, question),
+                max_attempts=self._client.max_attempts,
+                pause_seconds=self._client.retry_seconds,
+            )
+        return replace(answer, notes=(*notes, *answer.notes))
+
+    def _request(self, part: types.Part, question: VideoQuestion) -> Answer:
+        client = self._client.connect()
         self._client.sent.reset()
-        with (
-            explain_errors(timeout_seconds=self._timeout_seconds),
-            video_part(
-                client,
-                question.path,
-                metadata,
-                inline_limit_bytes=self._inline_limit_bytes,
-                upload_timeout_seconds=self._upload_timeout_seconds,
-                poll_seconds=self._poll_seconds,
-                notes=notes,
-            ) as part,
-        ):
-            response = client.models.generate_content(
+        response = self._client.call(
+            lambda: client.models.generate_content(
                 model=self.model,
                 contents=types.Content(role="user", parts=[part, types.Part(text=question.prompt)]),
-                config=config,
+                config=_config(question),
             )
+        )
         return read_response(
             response,
             question,
             model=self.model,
             attempts=self._client.sent.count,
-            notes=tuple(notes),
             on=datetime.now(UTC).date(),
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.genai import types
 
+from pfp.errors import AccountError
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 from pfp.vlm.prices import cost_usd
 from pfp.vlm.tokens import tokens_per_frame, video_token_problem
@@ -49,7 +50,6 @@ def read_response(
     *,
     model: str,
     attempts: int,
-    notes: tuple[str, ...],
     on: date,
 ) -> Answer:
     """The answer about a video in a response, priced as of a day."""
@@ -60,7 +60,7 @@ def read_response(
         problem=None if tokens is None else _unseen(tokens, question, model),
         sampling=question.sampling.to_json(),
     )
-    return _answer(response, usage, seen, model=model, attempts=attempts, notes=notes, on=on)
+    return _answer(response, usage, seen, model=model, attempts=attempts, on=on)
 
 
 def read_frames_response(
@@ -81,7 +81,7 @@ def read_frames_response(
         problem=none if usage.tokens_image == 0 else None,
         sampling=sampling,
     )
-    return _answer(response, usage, seen, model=model, attempts=attempts, notes=(), on=on)
+    return _answer(response, usage, seen, model=model, attempts=attempts, on=on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +100,18 @@ def _answer(
     *,
     model: str,
     attempts: int,
-    notes: tuple[str, ...],
     on: date,
 ) -> Answer:
     finish, reason, problem = _finish(response)
+    text = _text(response)
+    notes: tuple[str, ...] = ()
     if finish in {Finish.ANSWERED, Finish.TRUNCATED}:
         if not seen.is_known:
-            notes = (*notes, UNCHECKED)
+            notes = (UNCHECKED,)
         elif seen.problem is not None:
             finish, problem = Finish.UNSEEN, seen.problem
-    text = _text(response)
+    if finish is Finish.ANSWERED and not (text or "").strip():
+        finish, problem = Finish.UNFINISHED, f"Gemini ended without a word ({reason}); run again"
     return Answer(
         backend="gemini",
         model=model,
@@ -139,12 +141,15 @@ def _answer(
 
 
 def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None, str | None]:
-    """How the response ended: our word, the server's word, and a sentence when it went wrong."""
+    """How the response ended: our word, the server's word, and a sentence when it went wrong.
+
+    Raises AccountError where it is the account that was refused.
+    """
+    block = None if response.prompt_feedback is None else response.prompt_feedback.block_reason
+    if block is not None and block != types.BlockedReason.BLOCKED_REASON_UNSPECIFIED:
+        why = str(block.value)
+        return Finish.BLOCKED, why, f"Gemini refused the video or the prompt ({why})"
     if not response.candidates:
-        feedback = response.prompt_feedback
-        if feedback is not None and feedback.block_reason is not None:
-            block = str(feedback.block_reason.value)
-            return Finish.BLOCKED, block, f"Gemini refused the video or the prompt ({block})"
         return Finish.UNFINISHED, None, "Gemini sent no answer and no reason; run again"
     reason = response.candidates[0].finish_reason
     word = None if reason is None else str(reason.value)
@@ -154,6 +159,8 @@ def _finish(response: types.GenerateContentResponse) -> tuple[Finish, str | None
         return Finish.TRUNCATED, word, f"the answer was cut off by the output limit ({word})"
     if reason in BLOCKED:
         return Finish.BLOCKED, word, f"Gemini refused to answer ({word})"
+    if reason == Reason.PUP_LIMITED_DISABLED:
+        raise AccountError(f"Gemini has limited the account ({word}); look at it, then run again")
     return Finish.UNFINISHED, word, f"Gemini stopped early ({word or 'no reason given'}); run again"
 
 

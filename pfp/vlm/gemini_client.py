@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import httpx
 from google import genai
 from google.genai import types
 
 from pfp.errors import ConfigError
-from pfp.schema.redaction import remember_secret
-from pfp.vlm.service_errors import RETRY_STATUS
+from pfp.redaction import remember_secret
+from pfp.vlm.bounded_http import bounded_client
+from pfp.vlm.gemini_errors import explain_errors
+from pfp.vlm.repeat import repeat
+
+Result = TypeVar("Result")
 
 KEY_VARIABLE: Final = "GEMINI_API_KEY"
 # Named, because the SDK's default went from v1beta to v1 with its version 3, and v1beta is where
@@ -25,7 +29,9 @@ class GeminiClient:
     """The SDK's client, made when it is first needed.
 
     The key comes from the environment variable GEMINI_API_KEY then, and from nowhere else.
-    ``sent`` counts this thread's requests, the SDK's own repeats included.
+    Requests are repeated here and not by the SDK, whose retry reads neither Retry-After nor
+    RetryInfo, and which waits for a quota of a day, too. ``sent`` counts this thread's requests,
+    repeats included.
     """
 
     def __init__(
@@ -41,8 +47,8 @@ class GeminiClient:
         self.sent: Final = RequestCounter()
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
-        self._max_attempts = max_attempts
-        self._retry_seconds = retry_seconds
+        self.max_attempts: Final = max_attempts
+        self.retry_seconds: Final = retry_seconds
         self._instead = instead
         self._lock = threading.Lock()
         self._client: genai.Client | None = None
@@ -58,13 +64,25 @@ class GeminiClient:
             if self._client is None:
                 key = self._read_key()
                 # Our own HTTP client, so that requests can be counted and errors have one type.
-                self._http = httpx.Client(
+                self._http = bounded_client(
                     follow_redirects=True, event_hooks={"request": [self.sent.add]}
                 )
                 self._client = genai.Client(
                     api_key=key, vertexai=False, http_options=self._http_options(self._http)
                 )
             return self._client
+
+    def call(self, send: Callable[[], Result]) -> Result:
+        """What ``send()`` returns, one request of the SDK, repeated while the server is busy.
+
+        Raises RetryableError when trying again later may help, and PermanentError when it cannot.
+        """
+
+        def attempt(_number: int) -> Result:
+            with explain_errors(timeout_seconds=self._timeout_seconds):
+                return send()
+
+        return repeat(attempt, max_attempts=self.max_attempts, pause_seconds=self.retry_seconds)
 
     def close(self) -> None:
         """Close the connections; ``connect`` opens new ones."""
@@ -92,13 +110,7 @@ class GeminiClient:
             api_version=API_VERSION,
             timeout=round(self._timeout_seconds * 1000),
             httpx_client=http,
-            retry_options=types.HttpRetryOptions(
-                attempts=self._max_attempts,
-                initial_delay=self._retry_seconds,
-                exp_base=2.0,
-                jitter=self._retry_seconds,
-                http_status_codes=list(RETRY_STATUS),
-            ),
+            retry_options=types.HttpRetryOptions(attempts=1),
         )
 
 

@@ -9,7 +9,10 @@ import httpx
 from google.genai import errors
 
 from pfp.errors import PfpError, RowError
+from pfp.vlm.pause import asked_pause_seconds, is_quota_used_up
+from pfp.vlm.repeat import Busy
 from pfp.vlm.service_errors import (
+    RETRY_STATUS,
     error_of_status,
     no_answer_in_time,
     no_connection,
@@ -23,28 +26,36 @@ if TYPE_CHECKING:
 
 @contextmanager
 def explain_errors(*, timeout_seconds: float) -> Iterator[None]:
-    """Turn what the SDK raises into RetryableError or PermanentError."""
+    """Turn what the SDK raises into an error of the row, or ``Busy`` with it where it may pass."""
     try:
         yield
     except PfpError:
         raise
     except errors.APIError as error:
-        raise _row_error(error) from error
+        raise _explained(error) from error
     except httpx.TimeoutException as error:
-        raise no_answer_in_time("Gemini", timeout_seconds) from error
-    except httpx.TransportError as error:
-        raise no_connection("Gemini", error) from error
-    except (ValueError, KeyError) as error:
+        raise Busy(no_answer_in_time("Gemini", timeout_seconds)) from error
+    except httpx.RequestError as error:
+        raise Busy(no_connection("Gemini", error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # The SDK raises these for bodies that are not what the API promises.
         raise unreadable_response("Gemini", error) from error
 
 
-def _row_error(error: errors.APIError) -> RowError:
-    return error_of_status(
+def _explained(error: errors.APIError) -> RowError | Busy:
+    is_used_up = is_quota_used_up(error.details)
+    row_error = error_of_status(
         "Gemini",
         error.code,
         f"{error.code} {error.status or ''}".strip(),
         short(error.message or "no message"),
         key_cure="check GEMINI_API_KEY",
         is_key_refused="API_KEY_INVALID" in str(error.details),
+        # A country or a project without billing: nothing that is wrong with the row.
+        is_account_refused=error.status == "FAILED_PRECONDITION",
+        is_used_up=is_used_up,
     )
+    if is_used_up or error.code not in RETRY_STATUS:
+        return row_error
+    headers = {} if error.response is None else error.response.headers
+    return Busy(row_error, after_seconds=asked_pause_seconds(headers, error.details))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from google import genai
 
+    from pfp.vlm.gemini_client import GeminiClient
+
 # (offset, magic bytes, MIME type as the Gemini API names it); MP4 stands for its whole family.
 _MIME_TYPES: Final = (
     (4, b"ftypqt", "video/quicktime"),
@@ -35,7 +37,7 @@ _MIME_TYPES: Final = (
 
 @contextmanager
 def video_part(
-    client: genai.Client,
+    client: GeminiClient,
     path: str,
     metadata: types.VideoMetadata,
     *,
@@ -63,7 +65,7 @@ def video_part(
         data = types.FileData(file_uri=active.uri, mime_type=active.mime_type or mime_type)
         yield types.Part(file_data=data, video_metadata=metadata)
     finally:
-        _delete(client, uploaded, notes)
+        _delete(client.connect(), uploaded, notes)
 
 
 def mime_type_of(head: bytes, path: str) -> str:
@@ -78,10 +80,16 @@ def mime_type_of(head: bytes, path: str) -> str:
     raise PermanentError(message)
 
 
-def _upload(client: genai.Client, file: BinaryIO, mime_type: str) -> types.File:
+def _upload(client: GeminiClient, file: BinaryIO, mime_type: str) -> types.File:
     # As an open file, not as a path: the SDK would put the name into a header, which is ASCII.
     stream = file if isinstance(file, io.IOBase) else io.BufferedReader(cast("io.RawIOBase", file))
-    uploaded = client.files.upload(file=stream, config=types.UploadFileConfig(mime_type=mime_type))
+    files = client.connect().files
+
+    def send() -> types.File:
+        stream.seek(0)
+        return files.upload(file=stream, config=types.UploadFileConfig(mime_type=mime_type))
+
+    uploaded = client.call(send)
     if uploaded.name is None:
         message = "Gemini took an upload but gave it no name; run again"
         raise RetryableError(message)
@@ -89,10 +97,11 @@ def _upload(client: genai.Client, file: BinaryIO, mime_type: str) -> types.File:
 
 
 def _wait_until_active(
-    client: genai.Client, file: types.File, timeout_seconds: float, poll_seconds: float
+    client: GeminiClient, file: types.File, timeout_seconds: float, poll_seconds: float
 ) -> types.File:
     """The file once the server has taken it in; asking about it earlier is an error there."""
-    assert file.name is not None
+    name = file.name or ""
+    files = client.connect().files
     deadline = time.monotonic() + timeout_seconds
     while file.state != types.FileState.ACTIVE:
         if file.state == types.FileState.FAILED:
@@ -103,7 +112,7 @@ def _wait_until_active(
             message = f"Gemini did not take in the video within {timeout_seconds:g} s; run again"
             raise RetryableError(message)
         time.sleep(poll_seconds)
-        file = client.files.get(name=file.name or "")
+        file = client.call(lambda: files.get(name=name))
     return file
 
 

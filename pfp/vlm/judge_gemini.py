@@ -12,12 +12,13 @@ from typing import Final
 from google.genai import types
 
 from pfp.io.digests import sha256_json
+from pfp.vlm.answer import Answer
 from pfp.vlm.frames import JPEG_QUALITY
 from pfp.vlm.gemini_answer import read_frames_response
 from pfp.vlm.gemini_client import GeminiClient, generation_config
-from pfp.vlm.gemini_errors import explain_errors
 from pfp.vlm.judge import FramesQuestion, Judgement, read_answer
 from pfp.vlm.question import MediaResolution, ThinkingLevel, check_levels
+from pfp.vlm.repeat import repeat_while_silent
 from pfp.vlm.verdict import VERDICT_SCHEMA
 
 
@@ -44,7 +45,6 @@ class GeminiJudge:
     ) -> None:
         check_levels(media_resolution=media_resolution, thinking_level=thinking_level)
         self._model = model
-        self._timeout_seconds = timeout_seconds
         self._config = generation_config(
             json_schema=VERDICT_SCHEMA,
             temperature=temperature,
@@ -76,26 +76,31 @@ class GeminiJudge:
 
     def ask(self, question: FramesQuestion) -> Judgement:
         """One question, one ``generateContent`` request (and its repeats)."""
-        client = self._client.connect()
         blobs = [types.Blob(data=jpeg, mime_type="image/jpeg") for jpeg in question.frames.jpegs]
         parts = [types.Part(inline_data=blob) for blob in blobs]
+        content = types.Content(role="user", parts=[*parts, types.Part(text=question.prompt)])
+        answer = repeat_while_silent(
+            lambda: self._request(content),
+            max_attempts=self._client.max_attempts,
+            pause_seconds=self._client.retry_seconds,
+        )
+        return read_answer(question, answer)
+
+    def _request(self, content: types.Content) -> Answer:
+        client = self._client.connect()
         self._client.sent.reset()
-        with explain_errors(timeout_seconds=self._timeout_seconds):
-            response = client.models.generate_content(
-                model=self._model,
-                contents=types.Content(
-                    role="user", parts=[*parts, types.Part(text=question.prompt)]
-                ),
-                config=self._config,
+        response = self._client.call(
+            lambda: client.models.generate_content(
+                model=self._model, contents=content, config=self._config
             )
-        answer = read_frames_response(
+        )
+        return read_frames_response(
             response,
             model=self._model,
             attempts=self._client.sent.count,
             sampling=json.dumps(self._params, sort_keys=True),
             on=datetime.now(UTC).date(),
         )
-        return read_answer(question, answer)
 
     def close(self) -> None:
         """Close the connections; the next question opens new ones."""

@@ -13,13 +13,16 @@ import httpx
 
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
-from pfp.schema.redaction import remember_secret
+from pfp.redaction import remember_secret
 from pfp.vlm.answer import Answer
+from pfp.vlm.bounded_http import bounded_client
 from pfp.vlm.frames import JPEG_QUALITY
 from pfp.vlm.judge import FramesQuestion, Judgement, read_answer
-from pfp.vlm.openai_answer import Asked, read_completion, read_error
-from pfp.vlm.repeat import Busy, repeat
+from pfp.vlm.openai_answer import Asked, read_body, read_completion, read_error, status_of
+from pfp.vlm.pause import asked_pause_seconds, is_quota_used_up
+from pfp.vlm.repeat import Busy, repeat, repeat_while_silent
 from pfp.vlm.service_errors import (
+    REFUSED_STATUS,
     RETRY_STATUS,
     no_answer_in_time,
     no_connection,
@@ -36,7 +39,8 @@ class OpenAIJudge:
     environment variable that holds the server's key, read when a question is asked; a server
     without keys needs none. A question is repeated up to ``max_attempts`` times, ``retry_seconds``
     (doubling, with jitter, or as long as the server says) apart, when the server is busy, broken
-    or silent for ``timeout_seconds``, and never when it refused.
+    or has not answered within ``timeout_seconds``, and never when it refused or the quota is used
+    up. An answer without a word is asked for again, twice at most.
 
     The server must take as many images as the question has frames (vLLM:
     ``--limit-mm-per-prompt``).
@@ -80,10 +84,16 @@ class OpenAIJudge:
         """One question, one request (and its repeats)."""
         headers = self._headers()
         body = self._body(question)
-        answer = repeat(
-            lambda attempt: self._request(body, headers, attempt),
-            max_attempts=self._max_attempts,
-            pause_seconds=self._retry_seconds,
+
+        def ask() -> Answer:
+            return repeat(
+                lambda attempt: self._request(body, headers, attempt),
+                max_attempts=self._max_attempts,
+                pause_seconds=self._retry_seconds,
+            )
+
+        answer = repeat_while_silent(
+            ask, max_attempts=self._max_attempts, pause_seconds=self._retry_seconds
         )
         return read_answer(question, answer)
 
@@ -132,25 +142,28 @@ class OpenAIJudge:
             )
         except httpx.TimeoutException as error:
             raise Busy(no_answer_in_time(self._name, self._timeout_seconds)) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Busy(no_connection(self._name, error)) from error
         sampling = json.dumps(self._params, sort_keys=True)
         asked = Asked(model=self._model, attempts=attempt, sampling=sampling)
-        if response.is_success:
+        said = read_body(response)
+        status = status_of(response, said)
+        if status < REFUSED_STATUS and response.is_success:
             try:
-                return read_completion(response.json(), asked)
+                return read_completion(said, asked)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
                 raise unreadable_response(self._name, error) from error
         result = read_error(response, asked, service=self._name, key_variable=self._key_variable)
         if isinstance(result, Answer):
             return result
-        if response.status_code in RETRY_STATUS:
-            raise Busy(result, after=response.headers.get("retry-after"))
+        if status in RETRY_STATUS and not is_quota_used_up(said):
+            pause_seconds = asked_pause_seconds(response.headers, said)
+            raise Busy(result, after_seconds=pause_seconds)
         raise result
 
     def _connect(self) -> httpx.Client:
         with self._lock:
             if self._http is None:
-                self._http = httpx.Client()
+                self._http = bounded_client()
                 weakref.finalize(self, self._http.close)  # a run's workers close no judge
             return self._http

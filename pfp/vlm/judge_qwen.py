@@ -16,6 +16,9 @@ from transformers.video_utils import VideoMetadata
 
 from pfp.errors import RetryableError, WeightsError
 from pfp.io.digests import sha256_file, sha256_json
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
+from pfp.limits import MAX_JSON_LENGTH
 from pfp.vlm.answer import Answer, Finish
 from pfp.vlm.frames import Frames
 from pfp.vlm.judge import FramesQuestion, Judgement, read_answer
@@ -101,7 +104,7 @@ class QwenJudge:
     def _check(self) -> None:
         path = self._directory / "config.json"
         try:
-            model_type = json.loads(path.read_text("utf-8")).get("model_type")
+            model_type = parse_json(read_file(path, MAX_JSON_LENGTH).decode()).get("model_type")
         except (OSError, ValueError, AttributeError) as error:
             raise WeightsError(
                 f"{path} cannot be read; give the folder of a Qwen-VL checkpoint"

@@ -10,8 +10,9 @@ import httpx
 
 from pfp.errors import RowError
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.pause import is_quota_used_up
 from pfp.vlm.prices import cost_usd
-from pfp.vlm.service_errors import error_of_status, short
+from pfp.vlm.service_errors import REFUSED_STATUS, error_of_status, short
 
 _FINISHES: Final = {
     "stop": Finish.ANSWERED,
@@ -23,6 +24,7 @@ _PROBLEMS: Final = {
     Finish.BLOCKED: "the server refused to answer ({})",
     Finish.UNFINISHED: "the server stopped early ({}); run again",
 }
+MAX_STATUS: Final = 600
 # Error codes by which servers say that they refuse the content, not the form, of a request.
 _BLOCKED_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
 
@@ -36,6 +38,24 @@ class Asked:
     sampling: str
 
 
+def read_body(response: httpx.Response) -> Any:
+    """A response's JSON, None for what is none, such as a proxy's page."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def status_of(response: httpx.Response, body: Any) -> int:
+    """The response's status, or that of an error which a router sends with status 200."""
+    if response.is_success and isinstance(body, dict) and "choices" not in body:
+        error = body.get("error")
+        code = error.get("code") if isinstance(error, dict) else None
+        if isinstance(code, int) and REFUSED_STATUS <= code < MAX_STATUS:
+            return code
+    return response.status_code
+
+
 def read_completion(body: Any, asked: Asked) -> Answer:
     """The answer in a response's JSON, at today's price where one is known.
 
@@ -46,9 +66,10 @@ def read_completion(body: Any, asked: Asked) -> Answer:
     reason = choice.get("finish_reason")
     refusal = message.get("refusal")
     finish = Finish.BLOCKED if refusal else _FINISHES.get(reason, Finish.UNFINISHED)
-    content = message.get("content")
-    text = content if isinstance(content, str) else None
+    text = _text(message.get("content"))
     problem = _PROBLEMS.get(finish)
+    if finish is Finish.ANSWERED and not (text or "").strip():
+        finish, problem = Finish.UNFINISHED, "the server ended without a word ({}); run again"
     return Answer(
         backend="openai",
         model=asked.model,
@@ -64,12 +85,22 @@ def read_completion(body: Any, asked: Asked) -> Answer:
     )
 
 
+def _text(content: Any) -> str | None:
+    """The words of a message: text, or the text parts of a list, as some servers send them."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else None
+
+
 def read_error(
     response: httpx.Response, asked: Asked, *, service: str, key_variable: str | None
 ) -> Answer | RowError:
     """A blocked answer where the error says that the content was refused, else the error."""
-    said, code = _message(response)
-    what = f"{response.status_code} {response.reason_phrase}".strip()
+    body = read_body(response)
+    status = status_of(response, body)
+    said, code = _message(response, body)
+    what = f"{status} {httpx.codes.get_reason_phrase(status)}".strip()
     if code in _BLOCKED_CODES:
         return Answer(
             backend="openai",
@@ -85,15 +116,17 @@ def read_error(
         if key_variable
         else "name the variable that holds its key (key_variable)"
     )
-    return error_of_status(service, response.status_code, what, said, key_cure=cure)
+    return error_of_status(
+        service, status, what, said, key_cure=cure, is_used_up=is_quota_used_up(body)
+    )
 
 
-def _message(response: httpx.Response) -> tuple[str, str | None]:
+def _message(response: httpx.Response, body: Any) -> tuple[str, str | None]:
     """What the server says, and its code for it: one of several forms in use."""
-    try:
-        body = response.json()
-    except ValueError:
+    if body is None:
         return short(response.text), None
+    if isinstance(body, list) and len(body) == 1:
+        (body,) = body  # as Google's OpenAI-compatible servers send it
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return short(error), None

@@ -8,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pfp.caption import Captioner, caption_clip, load_prompt
+from pfp.caption import NOTICE, Captioner, caption_clip, load_prompt
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
+from pfp.io.tables import read_table
+from pfp.io.unchanged import FILE_COLUMNS, unchanged
 from pfp.runtime import Resources, Stage, map_rows
 from pfp.schema import Failed, StoryboardRecord
 from pfp.vlm import BACKENDS, Backend, load_backend
@@ -19,7 +22,8 @@ from pipelines.caption.config import CaptionConfig
 
 # What is read of a clip. Where the video lies is not part of its content.
 CLIP_COLUMNS: Final = (
-    *("clip_id", "video_uri", "video_sha256", "start_seconds", "end_seconds", "shots"),
+    *("clip_id", "video_uri", "video_sha256", "size_bytes", "changed_ns"),
+    *("start_seconds", "end_seconds", "shots"),
 )
 CONTENT_COLUMNS: Final = (
     *("clip_id", "video_sha256", "start_seconds", "end_seconds", "shots", "sidecar_sha256"),
@@ -39,6 +43,7 @@ def caption_stage(config: CaptionConfig) -> Stage:
         fingerprint=sha256_json([captioner.fingerprint, config.max_span_seconds]),
         resources=Resources(batch_size=config.batch_size, num_workers=config.num_workers),
         on_error=failed_storyboard,
+        count_noticed=count_noticed,
     )
 
 
@@ -74,7 +79,17 @@ class CaptionWorker:
 
     def _caption(self, row: Mapping[str, Any]) -> StoryboardRecord:
         clip = caption_clip(row, max_span_seconds=self._config.max_span_seconds)
-        return self._captioner.caption(clip)
+        with unchanged(row["video_uri"], **{name: row[name] for name in FILE_COLUMNS}):
+            return self._captioner.caption(clip)
+
+
+def count_noticed(directory: str) -> int:
+    """The kept rows of a storyboards table that have a notice among their ``repair_ops``."""
+    kept = pc.field("verdict", "kind") == "kept"
+    table = read_table(directory, StoryboardRecord, columns=["repair_ops"], filter=kept)
+    ops = table["repair_ops"]
+    has_notice = pc.match_substring(pc.list_flatten(ops), NOTICE)
+    return len(pc.unique(pc.list_parent_indices(ops).filter(has_notice)))
 
 
 def failed_storyboard(row: Mapping[str, Any], verdict: Failed) -> StoryboardRecord:

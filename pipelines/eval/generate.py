@@ -9,25 +9,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pfp.errors import ConfigError, NothingUsable
+from pfp.generate.plan import find_lost_shot
 from pfp.io.digests import sha256_json
 from pfp.io.filesystems import Folder
-from pfp.io.prompts import Prompts
+from pfp.io.prompts import Prompts, prompt_sha256
 from pfp.io.tables import read_records, read_table
+from pfp.io.unchanged import FILE_COLUMNS
 from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
-from pfp.schema import CheckpointRecord, ClipRecord, GenerationRecord, LatentRecord
+from pfp.schema import (
+    CheckpointRecord,
+    ClipRecord,
+    ConditionRecord,
+    GenerationRecord,
+    LatentRecord,
+)
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
 CODEC_ARM: Final = "codec ceiling"
+VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
 SHUFFLED_ARM: Final = "shuffled memory"
 REFERENCE_ARM: Final = "proposed"
 _LATENT_COLUMNS: Final = (
@@ -83,7 +95,7 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
         input_key="sample_id",
         content_columns=(
             *("task", "arm", "clip_id", "memory_clip_id", "checkpoint_sha256", "omega", "prompts"),
-            *("seed", "video_sha256", "latent_key", "memory_latent_key"),
+            *("seed", "video_sha256", "latent_key", "memory_latent_key", "condition_keys"),
         ),
         fingerprint=sha256_json({"version": VERSION, "vae": vae_digest("tiny"), **settings}),
         resources=Resources(batch_size=8, num_workers=config.num_workers),
@@ -99,13 +111,25 @@ def run_generate(
     Raises NothingUsable when no clip was held out from training.
     """
     inputs = generation_inputs(config, run_directory)
-    return run_stage(
+    report = run_stage(
         generate_stage(config, run_directory),
         inputs,
         f"{run_directory}/generations",
         engine=engine,
         progress=progress,
     )
+    remove_strays(Path(run_directory))
+    return report
+
+
+def remove_strays(run_directory: Path) -> None:
+    """Remove generated videos that no row names any more: those of other settings."""
+    columns = ["video_uri", "reference_uri", "history_uri"]
+    table = read_table(run_directory / "generations", GenerationRecord, columns=columns)
+    named = {uri for name in columns for uri in table[name].to_pylist()}
+    for path in (run_directory / VIDEO_FOLDER).rglob("*.mp4"):
+        if path.relative_to(run_directory).as_posix() not in named:
+            path.unlink()
 
 
 def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
@@ -127,7 +151,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         row = {
             **{
                 name: clip[name]
-                for name in ("clip_id", "video_uri", "video_sha256", "start_seconds")
+                for name in ("clip_id", "video_uri", *FILE_COLUMNS, "start_seconds")
             },
             **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
             "memory_clip_id": clip["clip_id"],
@@ -136,6 +160,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
             "omega": omega,
             "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
             "seed": config.seed,
+            "lost_shot": None,
         }
         for checkpoint in checkpoints:
             rows.append({**row, **_of_checkpoint(checkpoint)})
@@ -145,14 +170,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
                 shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
                 rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
         if number < config.num_continued:
-            ahead = [
-                prompts.at(
-                    clip["clip_id"],
-                    clip["seconds_of"](config.history_frames + k * config.section_latents),
-                )
-                for k in range(config.num_sections)
-            ]
-            story = {"task": "continue", "omega": [], "prompts": ahead}
+            story = {"task": "continue", "omega": [], **_ahead(prompts, clip, config)}
             pretrained = [each for each in checkpoints if each.arm == REFERENCE_ARM]
             rows.extend(
                 {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
@@ -160,9 +178,53 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         rows.append(
             {**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
         )
+    conditions = _condition_keys(run_directory)
     for row in rows:
         row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
+        row["condition_keys"] = [conditions.get(prompt_sha256(text)) for text in row["prompts"]]
     return pa.Table.from_pylist(rows)
+
+
+def _ahead(prompts: Prompts, clip: Mapping[str, Any], config: GenerateConfig) -> dict[str, Any]:
+    """The prompts of a continuation's sections, or which shot of the storyboard none is made from.
+
+    A row without prompts says so instead of being generated.
+    """
+    clip_id, rate = clip["clip_id"], clip["latents_per_second"]
+    start = config.history_frames
+    stop = start + config.num_sections * config.section_latents
+    firsts = range(start, stop, config.section_latents)
+    ahead = [prompts.at(clip_id, clip["seconds_of"](first)) for first in firsts]
+    origin = clip["seconds_of"](0)
+    shots = [
+        {
+            "start_seconds": shot["start_seconds"] - origin,
+            "end_seconds": shot["end_seconds"] - origin,
+        }
+        for shot in prompts.shots(clip_id)
+        if shot["end_seconds"] - origin > start / rate
+    ]
+    number = find_lost_shot(shots, firsts, num_frames=stop, fps=rate, is_cut=True)
+    if number is None:
+        return {"prompts": ahead, "lost_shot": None}
+    lost = (
+        f"the storyboard's shot from {shots[number]['start_seconds'] + origin:g} to "
+        f"{shots[number]['end_seconds'] + origin:g} s has no section of {config.section_latents} "
+        f"latent frames ({config.section_latents / rate:.3g} s) of its own, so its prompt would "
+        "not be used; make it longer, or give smaller section_latents"
+    )
+    return {"prompts": [], "lost_shot": lost}
+
+
+def _condition_keys(run_directory: str) -> dict[str, str]:
+    """The keys of embedded prompts, by the prompts' digests: another text encoder, other samples.
+
+    A prompt that is embedded later has a key then, so that what failed for want of it is made.
+    """
+    columns = ["prompt_sha256", "result_key"]
+    kept = pc.field("verdict", "kind") == "kept"
+    table = read_table(f"{run_directory}/conditions", ConditionRecord, columns=columns, filter=kept)
+    return dict(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
 
 def _finetuned(run_directory: str) -> list[CheckpointRecord]:
@@ -200,7 +262,7 @@ def _held_out(
     columns = [
         "clip_id",
         "video_uri",
-        "video_sha256",
+        *FILE_COLUMNS,
         "start_seconds",
         "end_seconds",
         "width",
@@ -224,6 +286,7 @@ def _held_out(
             "latent_key": latents[clip["clip_id"]]["result_key"],
             "size": tuple(latents[clip["clip_id"]]["hr_shape"][1:]),
             "seconds_of": partial(_latent_seconds, latents[clip["clip_id"]]),
+            "latents_per_second": _latents_per_second(latents[clip["clip_id"]]),
         }
         for clip in sorted(clips, key=lambda clip: str(clip["clip_id"]))
         if clip["verdict"]["kind"] == "kept"
@@ -241,6 +304,10 @@ def _held_out(
 
 def _latent_seconds(latents: dict[str, Any], index: int) -> float:
     return float(latents["start_seconds"] + index * latents["temporal_stride"] / latents["fps"])
+
+
+def _latents_per_second(latents: dict[str, Any]) -> float:
+    return float(latents["fps"] / latents["temporal_stride"])
 
 
 def _another_clip(clips: dict[str, dict[str, Any]]) -> dict[str, str | None]:

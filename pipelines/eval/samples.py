@@ -19,8 +19,10 @@ from pfp.errors import PermanentError
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
 from pfp.generate.settings import SamplerSettings
+from pfp.io.digests import sha256_json
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
+from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, unchanged
 from pfp.latents.frames import read_piece
 from pfp.latents.preprocess import downscale, lr_table
 from pfp.latents.read import LatentReader
@@ -33,14 +35,14 @@ from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
 from pfp.schema.latent import LatentSpan
 from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
+from pipelines.eval.generate import CODEC_ARM, VIDEO_FOLDER
 
 if TYPE_CHECKING:
     from pipelines.eval.generate import GenerateConfig
 
 DECODE_SECONDS: Final = 120.0
 DECODE_BYTES: Final = 2 << 30
-CODEC_ARM: Final = "codec ceiling"
-VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
+DIGITS: Final = 12  # of the digests in names
 
 
 class GenerateSamples:
@@ -77,13 +79,19 @@ class GenerateSamples:
                     detail="no other held-out clip has this size, so there is no other memory",
                 ),
             )
+        if row["lost_shot"] is not None:
+            verdict = Dropped(reason="shot_without_section", detail=row["lost_shot"])
+            return _record(row, verdict=verdict)
         history_FHWC = self._history(row)
         folder = f"{VIDEO_FOLDER}/{row['clip_id']}"
         fps = self._latents.load(row["clip_id"]).record.fps or 0.0
-        history_uri = self._write(f"{folder}/history.mp4", history_FHWC, fps)
+        # Named after all that decides them: another run must not write over what rows are about.
+        seen = [row["video_sha256"], row["latent_key"], self._config.history_frames]
+        made = f"{_slug(row['arm'])}-{row['result_key'][:DIGITS]}.mp4"
+        history_uri = self._write(f"{folder}/history-{_digits(seen)}.mp4", history_FHWC, fps)
         if row["task"] == "continue":
             frames_FHWC = self._continue(row, history_FHWC)
-            name = f"{folder}/continued-{_slug(row['arm'])}.mp4"
+            name = f"{folder}/continued-{made}"
             num_tokens = None
             reference_uri = None
             # The history leads, so that a person sees what the continuation goes on from.
@@ -96,8 +104,9 @@ class GenerateSamples:
                     f"retrieved {frames_FHWC.shape} but the clip has {true_FHWC.shape}; "
                     "run pipelines/latents again"
                 )
-            reference_uri = self._write(f"{folder}/target.mp4", true_FHWC, fps, lossless=True)
-            uri = self._write(f"{folder}/{_slug(row['arm'])}.mp4", frames_FHWC, fps, lossless=True)
+            target = f"{folder}/target-{_digits([*seen, row['omega']])}.mp4"
+            reference_uri = self._write(target, true_FHWC, fps, lossless=True)
+            uri = self._write(f"{folder}/{made}", frames_FHWC, fps, lossless=True)
         return _record(
             row,
             num_memory_tokens=num_tokens,
@@ -117,7 +126,7 @@ class GenerateSamples:
             own = self._latents.load(row["clip_id"]).hr_TCHW[omega].astype(np.float32)
             return decode_alone(self._vae, own, omega), None
         remembered = self._latents.load(row["memory_clip_id"])
-        model = self._arm(row["checkpoint_uri"])
+        model = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
         latents_TCHW = retrieve_latents(
             model,
             hr_TCHW=remembered.hr_TCHW[:history],
@@ -159,7 +168,7 @@ class GenerateSamples:
         num_latents = self._config.history_frames
         latents = self._latents.load(row["clip_id"])
         sections = continue_history(
-            self._arm(row["checkpoint_uri"]),
+            self._arm(row["checkpoint_uri"], row["checkpoint_sha256"]),
             self._vae,
             History(
                 hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
@@ -178,7 +187,8 @@ class GenerateSamples:
 
     def _history(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
         names = ("clip_id", "video_uri", "start_seconds", "end_seconds")
-        return self._history_frames(*(row[name] for name in names))
+        with unchanged(row["video_uri"], **{name: row[name] for name in FILE_COLUMNS}):
+            return self._history_frames(*(row[name] for name in names))
 
     def _read_history(
         self, clip_id: str, uri: str, start_seconds: float, end_seconds: float
@@ -202,8 +212,14 @@ class GenerateSamples:
         )
         return frames
 
-    def _load_arm(self, checkpoint_uri: str) -> MemoryDiT:
-        return MemoryDiT.from_pretrained(self._run / checkpoint_uri)
+    def _load_arm(self, checkpoint_uri: str, sha256: str) -> MemoryDiT:
+        folder = self._run / checkpoint_uri
+        if weights_sha256(folder) != sha256:
+            raise FileChangedError(
+                f"the weights in {folder} are not those of the table of checkpoints; run "
+                "pipelines/train again"
+            )
+        return MemoryDiT.from_pretrained(folder)
 
     def _write(
         self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False
@@ -238,3 +254,7 @@ def _frames_of(omega: list[int]) -> list[int]:
 
 def _slug(arm: str) -> str:
     return arm.replace(" ", "-")
+
+
+def _digits(content: list[Any]) -> str:
+    return sha256_json(content)[:DIGITS]

@@ -299,7 +299,9 @@ def _interval(summary: Summary, decimals: int) -> str:
 
 
 def _difference(difference: Difference) -> str:
-    if difference.mean is None or difference.low is None or difference.high is None:
+    if difference.mean is None:
         return ""
+    if difference.low is None or difference.high is None:
+        return f"{difference.mean:+.2f}"
     sure = " *" if difference.stays_off_zero else ""
     return f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]{sure}"

@@ -1,7 +1,7 @@
 """The small Table 1 as numbers: means over clips with intervals, differences, order. No torch.
 
 A score file is what ``write_scores`` makes of one evaluation. Values of a clip are means over its
-crops, the frames asked for and the seeds; intervals are bootstraps over clips.
+crops, the frames asked for and the seeds; intervals are by the sign-flip test over clips.
 """
 
 from __future__ import annotations

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+import pyarrow as pa
 import yaml
 
-from pfp.errors import InvariantError, NothingUsable
+from pfp.errors import InvariantError, NothingUsable, SchemaError
 from pfp.ingest.decide import decide
 from pfp.ingest.discover import discover
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe, load_recipe
+from pfp.ingest.recognise import recognise, with_times
 from pfp.ingest.why import MEASURED_TABLE, RECIPE_FILE
 from pfp.io.filesystems import Folder
 from pfp.io.tables import read_table, write_table
@@ -55,11 +57,17 @@ def run(
     recipe = load_recipe(config.recipe)
     files = discover(input_directory, skip=(output_directory,))
     measured_directory = f"{output_directory}/{MEASURED_TABLE}"
+    known = recognise(files, _measured_before(measured_directory))
     with connect(engine):
         measured = run_stage(
-            measure_stage(config), files, measured_directory, engine=engine, progress=progress
+            measure_stage(config),
+            with_times(files, {uri: noted for uri, (noted, _) in known.items()}),
+            measured_directory,
+            engine=engine,
+            progress=progress,
         )
-    clips = decide(read_table(measured_directory, MeasuredRecord), recipe)
+    rows = read_table(measured_directory, MeasuredRecord)
+    clips = decide(with_times(rows, {uri: now for uri, (_, now) in known.items()}), recipe)
     if clips.num_rows != files.num_rows:
         message = f"{files.num_rows} files became {clips.num_rows} clips; please report it"
         raise InvariantError(message)
@@ -72,6 +80,15 @@ def run(
     if not report.kept:
         raise NothingUsable(_nothing_kept(report, input_directory))
     return [report]
+
+
+def _measured_before(directory: str) -> pa.Table | None:
+    """What an earlier run knows of its files; None if there was none, or of another pfp."""
+    columns = ["video_uri", "size_bytes", "changed_ns", "video_sha256"]
+    try:
+        return read_table(directory, MeasuredRecord, columns=columns)
+    except SchemaError:
+        return None
 
 
 def _write_recipe(output_directory: str, recipe: Recipe) -> None:

@@ -37,7 +37,7 @@ def measure_stage(config: IngestConfig) -> Stage:
         worker=MeasureWorker,
         worker_args={"limits": config.limits},
         input_key="video_uri",
-        content_columns=("size_bytes", "modified_ns"),
+        content_columns=("size_bytes", "changed_ns"),
         fingerprint=sha256_json(["measure", MEASURE_VERSION]),
         resources=Resources(
             num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers

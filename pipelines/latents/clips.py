@@ -9,7 +9,7 @@ from pfp.schema import KEPT, ClipRecord
 
 # What is read of a clip. Where the video lies is not part of its content.
 CLIP_COLUMNS: Final = (
-    *("clip_id", "video_uri", "video_sha256", "size_bytes"),
+    *("clip_id", "video_uri", "video_sha256", "size_bytes", "changed_ns"),
     *("start_seconds", "end_seconds", "width", "height"),
 )
 CONTENT_COLUMNS: Final = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pfp.caption import CaptionClip, Captioner, Prompt, Rules, load_prompt
-from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
+from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord
 from pfp.vlm import Answer, Backend, Finish, Sampling, Span, VideoQuestion
 
@@ -235,6 +235,28 @@ def test_rule_broken_twice_at_the_end_of_the_route_is_dropped_by_that_rule() -> 
     assert (record.shots, record.raw_answer) == ([], text)
 
 
+def test_answer_that_is_no_json_may_be_one_the_next_time() -> None:
+    """A model is asked again by a later run; what lies in a file is read once."""
+    half = _text()[:-10]
+
+    by_model = _caption(_model(_answer(half), _answer(half))).verdict
+    by_people = _caption(_sidecar(Answer(backend="", model=None, raw_text=half))).verdict
+
+    for verdict, expected in ((by_model, True), (by_people, False)):
+        assert isinstance(verdict, Failed)
+        assert (verdict.error, verdict.retryable) == ("UnreadableStoryboard", expected)
+
+
+def test_storyboard_of_another_video_is_not_stood_in_for() -> None:
+    """A rejected file is the row's verdict; measured captions would hide it."""
+    offline = _offline()
+
+    record = _caption(_sidecar(Rejected("storyboard_ambiguous", "whose is it")), offline)
+
+    assert record.verdict == Dropped(reason="storyboard_ambiguous", detail="whose is it")
+    assert offline.asked == []
+
+
 def test_truncated_answer_is_asked_for_again_in_fewer_words() -> None:
     """Twice too long is a failure of its own kind."""
     cut = _answer('{"shots"', finish=Finish.TRUNCATED, problem="the answer was cut off")
@@ -399,3 +421,25 @@ class TestFingerprint:
 
         routes = [[_sidecar(), other], [other, _sidecar()], [other], [_sidecar()]]
         assert len({self._of(*route) for route in routes}) == 4
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\ud83d"], ids=("escaped", "as it is"))
+def test_half_an_emoji_costs_no_more_than_its_row(half: str) -> None:
+    """The model is asked once more; then the row has failed, and says what both answers cost."""
+    text = _text().replace("A dog", f"A dog {half}")
+    record = _caption(_model(_answer(text), _answer(text)))
+
+    assert isinstance(record.verdict, Failed)
+    assert "half a surrogate pair" in record.verdict.message
+    assert (2000, 0.002) == (record.tokens_in, record.cost_usd)
+    assert 1 == StoryboardRecord.table([record]).num_rows
+
+
+def test_what_an_answer_gives_reason_for_is_bounded() -> None:
+    """Notes on a row are a hundred of 2,000 characters, whatever was wrong with it."""
+    shots = [{"index": k, "caption": "x"} for k in range(3, 3000)]
+    text = json.dumps({"shots": shots, "global_caption": "In this video, " * 5000})
+    record = _caption(_model(_answer(text), _answer(text)))
+
+    assert len(record.repair_ops) <= 101
+    assert max(map(len, record.repair_ops)) <= 2000

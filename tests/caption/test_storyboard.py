@@ -54,7 +54,7 @@ def test_file_without_a_global_caption_is_read() -> None:
         ({**BOARD, "shots": [{**SHOT, "caption": None}]}, r"\[0\].caption is None; write text"),
         ({**BOARD, "shots": [{**SHOT, "end_seconds": "0:02"}]}, r"end_seconds is '0:02'; write se"),
         ({**BOARD, "shots": [{**SHOT, "end_seconds": True}]}, "end_seconds is True"),
-        ({**BOARD, "shots": [{**SHOT, "end_seconds": 10**400}]}, r"end_seconds is 10{400};"),
+        ({**BOARD, "shots": [{**SHOT, "end_seconds": 10**400}]}, r"end_seconds is 10+\.\.\.0+;"),
     ],
 )
 def test_other_formats_are_refused(board: dict[str, Any], message: str) -> None:

@@ -120,6 +120,36 @@ class TestForms:
         assert len(_times(checked)) == 2
         assert checked.repair_ops == ("took the JSON out of its code fence",)
 
+    @pytest.mark.parametrize(
+        ("around", "op"),
+        [
+            ("```\n{}\n```", "took the JSON out of its code fence"),
+            ("``` json\n{}```", "took the JSON out of its code fence"),
+            ("Sure! Here is the JSON:\n{}", "took the JSON out of the words around it"),
+            ("<think>Two shots {{1, 2}}.</think>\n{}", "took the JSON out of the words around it"),
+            ("{}<|im_end|>", "took the JSON out of the words around it"),
+            ("Here:\n```json\n{}\n```\nDone.", "took the JSON out of the words around it"),
+        ],
+    )
+    def test_what_stands_around_the_json_is_taken_off(self, around: str, op: str) -> None:
+        """Fences, prefaces and reasoning, and that is said."""
+        checked = _check(around.format(_numbered(WORDS[0], WORDS[1])))
+
+        assert len(_times(checked)) == 2
+        assert checked.repair_ops == (op,)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "I'm sorry, but I can't help with that.",
+            "I am unable to view the video you sent.",
+            "\u5bf9\u4e0d\u8d77\uff0c\u6211\u65e0\u6cd5\u89c2\u770b\u8be5\u89c6\u9891\u3002",
+        ],
+    )
+    def test_answer_that_is_a_refusal_is_told_as_one(self, text: str) -> None:
+        """It is no fault of the JSON."""
+        assert _broken(_check(text)) == ["caption_refusal"]
+
 
 class TestTimes:
     """Times of storyboard files."""
@@ -275,6 +305,73 @@ class TestWords:
         assert _check(_timed(*four), max_repeated_share=1.0).storyboard is not None
         assert _check(_timed(*four[:2], _shot(5, 10, WORDS[2]))).storyboard is not None
 
+    @pytest.mark.parametrize(
+        "captions",
+        [
+            [WORDS[0], WORDS[1]] * 3,
+            [*WORDS, *WORDS, *WORDS],
+            ["A unique beginning.", *[WORDS[0], WORDS[1]] * 4],
+        ],
+    )
+    def test_captions_that_come_back_in_turn_are_a_loop(self, captions: list[str]) -> None:
+        """Of a model they are rejected, of people they are noticed."""
+        step = 10 / len(captions)
+        text = _timed(*(_shot(k * step, k * step + step, c) for k, c in enumerate(captions)))
+        by_people = _check(text, max_repeated_share=1.0)
+
+        assert _broken(_check(text)) == ["captions_repeat"]
+        assert by_people.storyboard is not None
+        assert len(by_people.notices) == 1
+        assert "one after the other" in by_people.notices[0]
+
+    def test_captions_that_come_back_now_and_then_are_none(self) -> None:
+        """Somebody speaks, somebody listens, and then they do other things."""
+        captions = [WORDS[0], WORDS[1], WORDS[0], WORDS[1], WORDS[2], "They leave.", "A door."]
+        step = 10 / len(captions)
+        shots = [_shot(k * step, k * step + step, c) for k, c in enumerate(captions)]
+
+        assert _check(_timed(*shots)).notices == ()
+
+    def test_same_captions_of_people_are_noticed(self) -> None:
+        """What they wrote twice they meant twice, but somebody should look."""
+        shots = [_shot(2.5 * k, 2.5 * k + 2.5) for k in range(4)]
+
+        checked = _check(_timed(*shots), max_repeated_share=1.0)
+
+        assert checked.notices == ("100% of the captions say the same",)
+
+    def test_caption_that_may_be_cut_off_is_kept_and_noticed(self) -> None:
+        """With its number."""
+        checked = _check(_numbered(WORDS[0], "A dog, a cat,"))
+
+        assert checked.storyboard is not None
+        assert checked.notices == ("caption 2 may be cut off: it ends with ','",)
+
+    @pytest.mark.parametrize("caption", ["...", "N/A", "none", "\u65e0"])
+    def test_global_caption_that_says_nothing_becomes_none(self, caption: str) -> None:
+        """As an empty one does; a shot's is rejected."""
+        checked = _check(_numbered(*WORDS[:2], global_caption=caption))
+
+        assert checked.storyboard is not None
+        assert checked.storyboard.global_caption is None
+        assert checked.repair_ops[-1].endswith("which says nothing")
+        assert _broken(_check(_numbered(caption, WORDS[1]))) == ["caption_empty"]
+
+    def test_what_was_cleaned_is_named(self) -> None:
+        """Each kind once, with the caption's number."""
+        caption = '{"caption": "<think>Hm.</think>\\n[00:01] The video shows a  dog."}'
+        checked = _check(_numbered(WORDS[0], caption))
+
+        assert checked.storyboard is not None
+        assert checked.storyboard.shots[1].caption == "A dog."
+        assert checked.repair_ops == (
+            "caption 2: tidied white space",
+            "caption 2: took off reasoning",
+            "caption 2: took the caption out of JSON",
+            "caption 2: removed a time in front",
+            "caption 2: removed 'The video shows' in front",
+        )
+
     def test_all_faults_are_told_at_once(self) -> None:
         """So that one more question can mend them all."""
         text = _timed(_shot(0, 20), _shot(3, 3), _shot(4, 10, ""))
@@ -301,7 +398,10 @@ timed_boards = st.fixed_dictionaries(
         "shots": st.lists(timed_shots, max_size=6),
     }
 )
-cuts = st.lists(st.floats(-0.4, 10.4), min_size=2, max_size=7, unique=True).map(sorted)
+# Whole numbers, because Hypothesis mixes the floats of the code under test into what it draws.
+cuts = st.lists(st.integers(0, 20), min_size=2, max_size=7, unique=True).map(
+    lambda halves: sorted(half / 2 for half in halves)
+)
 
 
 @st.composite

@@ -96,7 +96,7 @@ def test_it_prints_the_table_and_writes_what_is_asked(
         rf"^\S+ +{first.model} +{first.elo:.0f}  {first.low:.0f} to", out, re.MULTILINE
     )
     assert re.search(r"^/ +ghost +/  severe artifacts$", out, re.MULTILINE)
-    assert "raters and prompts drawn anew" in out
+    assert "each rater and each prompt left out in turn" in " ".join(out.split())
     assert f"wrote {files['html']}" in out
     assert max(map(len, render_text(board).splitlines())) <= 100
 
@@ -131,8 +131,8 @@ def test_options_reach_the_fit(votes: Path, capsys: pytest.CaptureFixture[str]) 
     assert "their mean is 1500, and 200 points" in out.replace("\n", " ")
     assert "left out of the fit" in out
     assert "Prior: each model half beats" in out
-    assert "90% of 100 studies" in out.replace("\n", " ")
-    assert "(seed 3)" in out
+    assert "Intervals are Student's, 90%, of ratings" in out.replace("\n", " ")
+    assert "(100 draws of votes, seed 3)" in out.replace("\n", " ")
 
 
 def test_what_is_unknown_is_said() -> None:
@@ -143,7 +143,7 @@ def test_what_is_unknown_is_said() -> None:
     single = rate(votes[:1], EloSettings(prior=True))
 
     flat = " ".join(text.split())
-    assert "votes, since none names its rater or prompt drawn anew" in flat
+    assert "votes drawn anew, since none names its rater or prompt" in flat
     assert "Position bias is unknown" in flat
     assert re.search(r"In \d+\.\d% of the draws some model won or lost everything", flat)
     assert "One vote has no interval." in render_text(single)

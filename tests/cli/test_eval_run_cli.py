@@ -178,7 +178,7 @@ def test_a_shard_without_samples_has_nothing_to_do(
         assert run(manifest, out, "--shard", f"{index}/20") == 0
     assert "nothing to do" in capsys.readouterr().out
     assert main(["report", str(out), "--csv", str(tmp_path / "x.csv")]) == 0
-    assert f"{out} has 19 of 20 shards" in capsys.readouterr().err
+    assert f"{out} lacks shard 20/20; what follows" in capsys.readouterr().err
     assert run(manifest, out, "--shard", "20/20") == 0
     capsys.readouterr()
     assert main(["report", str(out), "--csv", str(tmp_path / "x.csv")]) == 0
@@ -267,7 +267,7 @@ def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> Non
     values = {"clarity@1": 70.0, "aesthetic@1": 0.6, "dynamics@1": 1.0}
     scores = [
         ScoreRecord(
-            **{name: row[name] for name in ("score_id", "sample_id", "arm", "clip_id", "metric")},
+            **{name: row[name] for name in ("score_id", "sample_id", "metric")},
             value=values.get(row["metric"]),
             unscored_reason=None if row["metric"] in values else "no_prompt",
             num_frames=3,
@@ -355,3 +355,20 @@ def test_many_metrics_are_several_tables(
     assert sum(line.startswith("arm ") for line in printed) == 2
     assert sum(line.startswith("near ") for line in printed) == 2
     assert max(len(line) for line in printed if str(tmp_path) not in line) <= 100
+
+
+def test_scores_of_an_older_table_are_told_to_go(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They cannot be read, so what is asked for is measured again, and the user knows why."""
+    out = tmp_path / "run"
+    assert run(manifest, out) == 0
+    assert "this pfp reads" not in capsys.readouterr().err
+    listed = out / "scores/_manifest.json"
+    listed.write_text(listed.read_text().replace('"version": 3', '"version": 2'))
+
+    assert main(["report", str(out)]) == 2
+    assert "holds score v2, this pfp reads v3; run the stage again" in capsys.readouterr().err
+    assert run(manifest, out) == 0
+    assert "holds score v2, this pfp reads v3; what this run asks for" in capsys.readouterr().err
+    assert main(["report", str(out)]) == 0

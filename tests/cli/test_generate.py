@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pfp.cli.main import main
 from pfp.io.media import read_video
+from pfp.models.memory_dit import MemoryDiT
 from pfp.models.tiny_names import arm_folder
 
 STORYBOARD = {
@@ -25,6 +28,14 @@ STORYBOARD = {
         {"start_seconds": 2.0, "end_seconds": 4.0, "caption": "It falls to the floor."},
     ],
 }
+
+
+def shots(*spans: tuple[float, float], caption: str = "A ball.") -> str:
+    """A storyboard's text."""
+    rows = [{"start_seconds": a, "end_seconds": b, "caption": caption} for a, b in spans]
+    return json.dumps({"schema_version": 1, "shots": rows})
+
+
 QUICK = ("--size", "32x64", "--steps", "2")
 
 
@@ -177,6 +188,22 @@ def test_what_cannot_be_is_one_sentence_and_status_2(
             ),
             "shot 0 of the storyboard lasts from 1 to 1 s; give times from 0 on",
         ),
+        (
+            shots((0, 2), (2.1, 2.3), (2.3, 4)),
+            "shot 1 of the storyboard, 2.1 to 2.3 s, is too short for a section of its own, so",
+        ),
+        (
+            shots((0, 2), (2, 3), (3, 3.3), (5, 6)),
+            "its prompt would not be used; let it last 0.667 s or more (8 frames at 12 fps",
+        ),
+        (shots((0, 0.03), (0.03, 0.06)), "shot 1 of the storyboard, 0.03 to 0.06 s, is too short"),
+        (shots((0, 4), (4, 4.1)), "shot 1 of the storyboard, 4 to 4.1 s, is too short"),
+        (shots((0, 4), (2, 3)), "shot 1 of the storyboard, 2 to 3 s, begins before the one in"),
+        (shots((2, 4), (0, 3)), "shot 0 of the storyboard, 2 to 4 s, begins before the one in"),
+        (shots((0, 2), (2, 2)), "shot 1 of the storyboard lasts from 2 to 2 s; give times from"),
+        (shots((-1, 2)), "shot 0 of the storyboard lasts from -1 to 2 s; give times from 0 on"),
+        (shots((0, 3000), (3000, 6000)), "the storyboard ends at 6000, and times are in seconds"),
+        (shots((0, 2), caption=" "), "shot 0 of the storyboard, 0 to 2 s, has no caption; write"),
         ("\xff", "s.json is not UTF-8 text; give a storyboard's JSON file"),
     ],
 )
@@ -201,3 +228,46 @@ def test_the_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out
     options: list[Any] = ["--history", "--scheduler", "--guidance", "--keep-state", "--ema"]
     assert all(option in said for option in options)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_of_nan_make_no_black_video(
+    bad: float, tmp_path: Path, storyboard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence names file and tensor, the status is 2, and there is no video."""
+    arm = tmp_path / "arm"
+    shutil.copytree(arm_folder("proposed"), arm)
+    weights = load_file(arm / "encoder.safetensors")
+    weights["hr.project.bias"][0] = bad
+    save_file(weights, arm / "encoder.safetensors")
+    out = tmp_path / "v.mp4"
+
+    assert 2 == main(arguments(storyboard, out, "--checkpoint", str(arm)))
+
+    said = capsys.readouterr().err
+    assert f"{arm}/encoder.safetensors holds NaN or infinity in the weight hr.project.bias" in said
+    assert not out.exists()
+
+
+def test_what_overflows_while_sampling_names_section_and_layer(
+    tmp_path: Path,
+    storyboard: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Weights that are finite may still compute infinity; frames of it would be black."""
+
+    def overflowing(*arguments: Any, **settings: Any) -> MemoryDiT:
+        model = load(*arguments, **settings)
+        model.dit.proj_out.bias.data.fill_(float("inf"))
+        return model
+
+    load = MemoryDiT.from_pretrained
+    monkeypatch.setattr(MemoryDiT, "from_pretrained", overflowing)
+    out = tmp_path / "v.mp4"
+
+    assert 2 == main(arguments(storyboard, out, "--seconds", "1"))
+
+    expected = "section 1 of 2: step 1 of 2 computed NaN or infinity, first in dit.proj_out; check"
+    assert expected in capsys.readouterr().err
+    assert not out.exists() or not read_video(out).size

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pfp.cli.eval import main as eval_main
 from pfp.cli.main import main
+from pfp.eval.origin import Origin
 from pfp.io import tables
-from pfp.schema import KEPT, ConditionRecord, LatentRecord, StoryboardRecord
+from pfp.io.digests import sha256_file
+from pfp.io.media import path_to_uri
+from pfp.io.unchanged import file_state
+from pfp.schema import (
+    KEPT,
+    ClipRecord,
+    ConditionRecord,
+    GenerationRecord,
+    LatentRecord,
+    ScoreRecord,
+    StoryboardRecord,
+)
 
 
 @pytest.fixture
@@ -40,6 +55,25 @@ def test_a_whole_run_is_as_it_was_written(run: Path, capsys: pytest.CaptureFixtu
     assert ["storyboards: as it was written", "conditions: as it was written"] == (
         capsys.readouterr().out.splitlines()
     )
+
+
+@pytest.mark.parametrize("lost", ["manifest", "ended early"])
+def test_a_table_without_a_manifest_is_a_problem(
+    run: Path, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    """Its rows are there and no reader finds them; a killed stage leaves such ones, too."""
+    if lost == "manifest":
+        (run / "conditions" / "_manifest.json").unlink()
+    else:
+        shutil.rmtree(run / "conditions")
+        (run / "conditions" / "_pending").mkdir(parents=True)
+
+    assert 1 == main(["verify", str(run)])
+    problem = (
+        f"{run}/conditions holds rows and no manifest: its stage did not end, or the manifest was "
+        "lost; run the stage again"
+    )
+    assert ["storyboards: as it was written", problem] == capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
@@ -85,3 +119,114 @@ def test_further_lr_copies_are_tables_too(run: Path, capsys: pytest.CaptureFixtu
     assert 0 == main(["verify", str(run), "--table", "latents_lr_2x2x8"])
 
     assert "latents_lr_2x2x8: as it was written\n" == capsys.readouterr().out
+
+
+def write_clip(run: Path, video: Path) -> None:
+    """A table of one clip, whose file this is."""
+    state = file_state(video)
+    clip = ClipRecord(
+        clip_id="a",
+        video_uri=path_to_uri(video),
+        video_sha256=sha256_file(video),
+        size_bytes=state.size_bytes,
+        changed_ns=state.changed_ns,
+        verdict=KEPT,
+    )
+    tables.write_table(run / "clips", ClipRecord.table([clip]), ClipRecord)
+
+
+def test_a_replaced_video_is_a_problem(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is made of it now would be filed under the old one; one that is gone is only told."""
+    video = run / "v.mp4"
+    video.write_bytes(b"old")
+    write_clip(run, video)
+    assert 0 == main(["verify", str(run)])
+    assert "videos: as they were ingested\n" in capsys.readouterr().out
+
+    video.write_bytes(b"new")
+    assert 1 == main(["verify", str(run)])
+    output = capsys.readouterr().out
+    assert "videos: 1 problems\n" in output
+    assert "v.mp4 is not the file that was ingested" in output
+
+    video.unlink()
+    assert 0 == main(["verify", str(run)])
+    assert "videos: as they were ingested, 1 are not here\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "trouble", [None, "protocols", "judges", "metric", "nothing", "manifests", "no samples"]
+)
+@pytest.mark.parametrize("part", ["", "shards/1-of-1/"])
+def test_what_makes_a_report_fail_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], trouble: str | None, part: str
+) -> None:
+    """The same sentence, though each table is as it was written."""
+    made = [made_by("a"), made_by("b")]
+    scores = [scored("a"), scored("b")]
+    changes = {
+        "protocols": {"protocol": "vbench"},
+        "judges": {"params": '{"judge": {"fingerprint": "1", "model_id": "m"}}'},
+        "metric": {"metric": "gone@1"},
+    }
+    if trouble == "judges":
+        changes["judges"]["params"] = '{"judge": {"fingerprint": "2", "model_id": "n"}}'
+        scores[0] = replace(scores[0], params='{"judge": {"fingerprint": "1", "model_id": "m"}}')
+    scores[1] = replace(scores[1], **changes.get(trouble or "", {}))
+    write_run(tmp_path / part, made, [] if trouble == "nothing" else scores)
+    if trouble == "manifests":
+        Origin(manifest_sha256="1", num_samples=2, shard=None).write(tmp_path / part)
+        write_run(tmp_path / "shards/1-of-2", made, scores)
+        Origin(manifest_sha256="2", num_samples=2, shard=(1, 2)).write(tmp_path / "shards/1-of-2")
+
+    if trouble == "no samples":
+        shutil.rmtree(tmp_path / part / "generations")
+
+    status = main(["verify", str(tmp_path)])
+    output = capsys.readouterr().out
+    failed = eval_main(["report", str(tmp_path), "--json", str(tmp_path / "x.json")])
+
+    assert (status, failed) == ((0, 0) if trouble is None else (1, 2))
+    assert f"report: {'can' if trouble is None else 'cannot'} be written\n" in output
+    if trouble is not None:
+        sentence = capsys.readouterr().err.splitlines()[-1].removeprefix("pfp-eval: ")
+        assert sentence == output.splitlines()[-1]
+
+
+def write_run(directory: Path, made: list[GenerationRecord], scores: list[ScoreRecord]) -> None:
+    """Both tables of an evaluation."""
+    tables.write_table(directory / "generations", GenerationRecord.table(made), GenerationRecord)
+    tables.write_table(directory / "scores", ScoreRecord.table(scores), ScoreRecord)
+
+
+def made_by(name: str) -> GenerationRecord:
+    """A given video."""
+    return GenerationRecord(
+        sample_id=name,
+        task="given",
+        clip_id=name,
+        memory_clip_id=None,
+        arm="ours",
+        model_id="ours",
+        checkpoint_sha256="",
+        seed=0,
+        rate=None,
+        video_uri=f"file:///{name}.mp4",
+        verdict=KEPT,
+    )
+
+
+def scored(name: str) -> ScoreRecord:
+    """Its PSNR."""
+    return ScoreRecord(
+        score_id=f"{name}/psnr@1",
+        sample_id=name,
+        metric="psnr@1",
+        value=30.0,
+        unscored_reason=None,
+        num_frames=4,
+        params="{}",
+        protocol="whole",
+        decoder="pyav 1",
+        verdict=KEPT,
+    )

@@ -15,13 +15,11 @@ from hypothesis import strategies as st
 from pfp.errors import ConfigError
 from pfp.eval.aggregate import (
     Bootstrap,
-    bootstrap_means,
     clip_means,
     clustered_difference,
-    clustered_means,
     holm,
-    interval,
     paired_difference,
+    paired_p_value,
     summarise,
     summarise_clustered,
     summarise_yes_no,
@@ -36,36 +34,12 @@ def clips(values: list[float] | np.ndarray) -> dict[str, float]:
     return {f"clip{i:04d}": float(value) for i, value in enumerate(values)}
 
 
-def test_the_interval_agrees_with_scipy() -> None:
-    """Percentile intervals are SciPy's, up to the noise of 20,000 draws."""
-    values = np.random.default_rng(1).gamma(2.0, 3.0, 40)
-    reference = scipy.stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
-    ).confidence_interval
-
-    summary = summarise(clips(values), num_expected=40, bootstrap=MANY)
-
-    noise = values.std() / np.sqrt(40) * 0.05
-    assert summary.mean == pytest.approx(values.mean(), abs=1e-12)
-    assert summary.low == pytest.approx(reference.low, abs=noise)
-    assert summary.high == pytest.approx(reference.high, abs=noise)
-
-
-def test_two_clips_have_a_closed_form() -> None:
-    """The bootstrap of {0, 1} draws 0, 1/2 and 1 with shares 1/4, 1/2 and 1/4."""
-    draws = bootstrap_means(np.array([0.0, 1.0]), MANY)
-
-    shares = [np.mean(draws == value) for value in (0.0, 0.5, 1.0)]
-    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
-    assert interval(draws, MANY) == (0.0, 1.0)
-
-
 def test_negative_values_are_means_like_others() -> None:
     """A cosine below zero is neither cut off at zero nor scaled to some range, nor is a mean."""
-    values = [-0.3, -0.1, 0.05, -0.25]
+    values = [-0.3, -0.1, 0.05, -0.25] * 3
 
-    summary = summarise(clips(values), num_expected=4)
-    difference = paired_difference(clips(values), clips([0.1] * 4))
+    summary = summarise(clips(values), num_expected=12)
+    difference = paired_difference(clips(values), clips([0.1] * 12))
 
     assert summary.mean == pytest.approx(-0.15)
     assert -0.3 <= (summary.low or 0) < -0.15 < (summary.high or 0) <= 0.05
@@ -83,25 +57,13 @@ def test_many_clips_approach_the_normal_interval() -> None:
     assert summary.high == pytest.approx(values.mean() + error, abs=0.1 * error)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """Over 300 experiments with 30 clips, about 95 % of the intervals hold the true mean."""
-    rng = np.random.default_rng(4)
-    hits = 0
-    for _ in range(300):
-        summary = summarise(clips(rng.normal(0, 1, 30)), num_expected=30)
-        assert summary.low is not None
-        assert summary.high is not None
-        hits += summary.low <= 0 <= summary.high
-
-    assert hits / 300 == pytest.approx(0.94, abs=0.04)  # the percentile method is slightly narrow
-
-
-def test_one_clip_has_a_mean_and_no_interval() -> None:
-    """One value has no spread to draw from, so its interval is unknown, not of zero width."""
-    summary = summarise(clips([3.0]), num_expected=4)
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_few_clips_have_a_mean_and_no_interval(n: int) -> None:
+    """Under eight clips the interval is unknown, not of zero width."""
+    summary = summarise(clips([3.0] * n), num_expected=28)
 
     assert (summary.mean, summary.low, summary.high) == (3.0, None, None)
-    assert summary.coverage == 0.25
+    assert summary.coverage == n / 28
 
 
 def test_no_clip_has_no_mean() -> None:
@@ -136,27 +98,45 @@ def test_a_paired_difference_forgets_what_the_clips_share() -> None:
     assert difference.low == pytest.approx(1.5)
     assert difference.high == pytest.approx(1.5)
     assert difference.stays_off_zero is True
-    assert difference.p_value == 1 / 2000
+    assert difference.p_value == 2 / 2**12
     assert difference.n == 12
 
 
-@pytest.mark.parametrize("n", [2, 5, 6, 9])
+@pytest.mark.parametrize("n", [8, 9, 12])
 def test_few_clips_are_never_sure(n: int) -> None:
-    """The least p of n clips is the sign test's: five that all agree have 1/16, six 1/32."""
+    """The least p of n clips is the sign test's: eight that all agree have 1/128."""
     better, base = clips(np.full(n, 1.0)), clips(np.zeros(n))
 
     expected = scipy.stats.binomtest(n, n, 0.5).pvalue
     assert pytest.approx(expected) == paired_difference(better, base).p_value
 
 
-def test_clips_of_one_prompt_count_once_for_the_least_p() -> None:
-    """Twelve clips of three prompts are three coins."""
-    better, base = clips(np.full(12, 1.0)), clips(np.zeros(12))
-    prompts = {name: str(i // 4) for i, name in enumerate(better)}
+@pytest.mark.parametrize("n", [1, 2, 5, 7])
+def test_fewer_than_eight_clips_say_nothing(n: int) -> None:
+    """They have a difference, and neither interval nor p value, however they fall."""
+    found = paired_difference(clips(np.full(n, 1.0)), clips(np.zeros(n)))
 
-    found = clustered_difference(better, base, cluster_of=prompts)
+    expected = (1.0, None, None, None, n)
+    assert expected == (found.mean, found.low, found.high, found.p_value, found.n)
+    assert found.stays_off_zero is None
 
-    assert 0.25 == found.p_value
+
+def test_clips_of_one_prompt_count_once() -> None:
+    """Sixteen clips of eight prompts are eight coins, those of four say nothing."""
+    better, base = clips(np.full(16, 1.0)), clips(np.zeros(16))
+    eight = {name: str(i // 2) for i, name in enumerate(better)}
+    four = {name: str(i // 4) for i, name in enumerate(better)}
+
+    assert 2 / 2**8 == clustered_difference(better, base, cluster_of=eight).p_value
+    assert clustered_difference(better, base, cluster_of=four).p_value is None
+
+
+def test_a_p_value_alone_is_that_of_the_difference() -> None:
+    """What letters are made of is what verdicts are made of."""
+    rng = np.random.default_rng(11)
+    a, b = clips(rng.normal(size=14)), clips(rng.normal(size=14))
+
+    assert paired_difference(a, b).p_value == paired_p_value(a, b)
 
 
 def test_only_shared_clips_are_compared() -> None:
@@ -182,7 +162,7 @@ def test_arms_without_a_shared_clip_have_no_difference() -> None:
 
 
 def test_p_values_agree_with_a_t_test_on_normal_differences() -> None:
-    """On well-behaved differences the bootstrap's p is near that of the paired t test."""
+    """On well-behaved differences p is near that of the paired t test."""
     rng = np.random.default_rng(6)
     deltas = rng.normal(0.3, 1.0, 100)
 
@@ -194,31 +174,13 @@ def test_p_values_agree_with_a_t_test_on_normal_differences() -> None:
 
 def test_arms_that_agree_everywhere_are_not_told_apart() -> None:
     """Equal arms have difference 0, an interval that touches 0, and p 1."""
-    same = clips([1.0, 2.0, 3.0])
+    same = clips(np.arange(9.0))
     difference = paired_difference(same, same)
 
     assert (difference.mean, difference.stays_off_zero, difference.p_value) == (0.0, False, 1.0)
 
 
-@given(
-    values=st.lists(st.floats(-100, 100), min_size=2, max_size=30),
-    shift=st.floats(-50, 50),
-)
-@settings(max_examples=40, deadline=None)
-def test_intervals_are_ordered_and_move_with_the_values(values: list[float], shift: float) -> None:
-    """Low <= mean <= high up to rounding, within the values' range; shifts shift all three."""
-    quick = Bootstrap(num_draws=200)
-    summary = summarise(clips(values), num_expected=len(values), bootstrap=quick)
-    moved = summarise(clips([v + shift for v in values]), num_expected=len(values), bootstrap=quick)
-
-    assert summary.low is not None
-    assert summary.high is not None
-    assert min(values) - 1e-9 <= summary.low <= summary.high <= max(values) + 1e-9
-    assert moved.low == pytest.approx(summary.low + shift, abs=1e-9)
-    assert moved.high == pytest.approx(summary.high + shift, abs=1e-9)
-
-
-@given(values=st.dictionaries(st.text(max_size=3), st.floats(-10, 10), min_size=2, max_size=12))
+@given(values=st.dictionaries(st.text(max_size=3), st.floats(-10, 10), min_size=8, max_size=12))
 @settings(max_examples=30, deadline=None)
 def test_the_order_of_clips_does_not_matter(values: dict[str, float]) -> None:
     """The same clips in another order give the same bytes."""
@@ -228,8 +190,8 @@ def test_the_order_of_clips_does_not_matter(values: dict[str, float]) -> None:
 
 
 @given(
-    a=st.lists(st.floats(-10, 10), min_size=2, max_size=8),
-    b=st.lists(st.floats(-10, 10), min_size=2, max_size=8),
+    a=st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=8, max_size=11),
+    b=st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=8, max_size=11),
 )
 @settings(max_examples=30, deadline=None)
 def test_swapping_the_arms_mirrors_the_difference(a: list[float], b: list[float]) -> None:
@@ -237,32 +199,8 @@ def test_swapping_the_arms_mirrors_the_difference(a: list[float], b: list[float]
     forth, back = paired_difference(clips(a), clips(b)), paired_difference(clips(b), clips(a))
 
     assert forth.mean == pytest.approx(-(back.mean or 0.0), abs=1e-12)
-    assert forth.low == pytest.approx(-(back.high or 0.0), abs=1e-9)
+    assert forth.low == pytest.approx(-(back.high or 0.0), abs=1e-9, rel=1e-3)
     assert forth.p_value == back.p_value
-
-
-def test_memory_is_bounded_without_changing_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing in small pieces gives as many draws, with the same distribution."""
-    values = np.random.default_rng(7).normal(0, 1, 50)
-    whole = bootstrap_means(values, MANY)
-    monkeypatch.setattr("pfp.eval.aggregate.MAX_CELLS", 333)
-    pieces = bootstrap_means(values, MANY)
-
-    assert len(whole) == len(pieces) == 20_000
-    assert np.array_equal(whole, pieces)  # rows are drawn one after the other either way
-
-
-def test_two_clusters_have_a_closed_form() -> None:
-    """Prompts {0, 0, 0} and {1} draw 0, 1/4 of four videos, and 1 with shares 1/4, 1/2, 1/4."""
-    values = [("p", 0.0), ("p", 0.0), ("p", 0.0), ("q", 1.0)]
-
-    draws = clustered_means(values, MANY)
-    summary = summarise_clustered(values, num_expected=5, bootstrap=MANY)
-
-    shares = [np.mean(draws == value) for value in (0.0, 0.25, 1.0)]
-    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
-    assert (summary.mean, summary.low, summary.high) == (0.25, 0.0, 1.0)
-    assert (summary.n, summary.num_expected) == (4, 5)
 
 
 def test_clusters_of_one_video_are_clips() -> None:
@@ -277,13 +215,13 @@ def test_clusters_of_one_video_are_clips() -> None:
     assert clustered.high == pytest.approx(plain.high, abs=1e-12)
 
 
-def test_clusters_are_drawn_whole() -> None:
+def test_clusters_go_together() -> None:
     """Videos that only repeat their prompt's value make no interval narrower."""
     values = np.random.default_rng(9).normal(0, 1, 30)
-    once = summarise(clips(values), num_expected=30, bootstrap=MANY)
+    once = summarise(clips(values), num_expected=30)
     repeated = [(name, value) for name, value in clips(values).items() for _ in range(5)]
 
-    clustered = summarise_clustered(repeated, num_expected=150, bootstrap=MANY)
+    clustered = summarise_clustered(repeated, num_expected=150)
 
     assert clustered.mean == pytest.approx(once.mean)
     assert clustered.low == pytest.approx(once.low)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import permutations
 
+import numpy as np
 import pytest
 
 from pfp.errors import InputError, NothingUsable
-from pfp.eval.aggregate import Bootstrap
-from pfp.eval.build import build_leaderboard
+from pfp.eval.aggregate import Bootstrap, wilson
+from pfp.eval.build import build_leaderboard, compare
+from pfp.eval.gate import Gate, broken
+from pfp.eval.report import render_comparison, render_text, words
+from pfp.eval.report.latex import render_latex
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, ScoreRecord
 
 PSNR = {"proposed 4x4x2": 20.0, "only_lr 4x4x2": 18.0, "no_memory": 9.0}
@@ -39,8 +44,6 @@ def scored(made: GenerationRecord, value: float | None, metric: str = "psnr@1") 
     return ScoreRecord(
         score_id=f"{made.sample_id}/{metric}",
         sample_id=made.sample_id,
-        arm=made.arm,
-        clip_id=made.clip_id,
         metric=metric,
         value=value,
         unscored_reason="weights missing" if value is None else None,
@@ -116,7 +119,7 @@ def test_samples_that_were_not_scored_yet_say_so() -> None:
 
 def test_the_focus_is_compared_with_all_others() -> None:
     """Proposed minus each other arm, paired by clip, in the order of the table."""
-    board = build_leaderboard(*run())
+    board = build_leaderboard(*run(num_clips=8))
 
     assert board.focus == "proposed 4x4x2"
     found = {item.other: item.difference.mean for item in board.compared("psnr@1")}
@@ -207,7 +210,7 @@ def test_each_video_weighs_the_same_and_prompts_are_drawn_whole() -> None:
 
     summary = board.arms[0].cells["psnr@1"].summary
     assert (20.0 + 3 * 21.0) / 4 == summary.mean
-    assert (20.0, 21.0, 2) == (summary.low, summary.high, summary.n)
+    assert (None, None, 2) == (summary.low, summary.high, summary.n)
     assert {"clip1": 3} == board.num_videos["psnr@1"]["proposed 4x4x2"]
     means, counts = board.values["psnr@1"]["proposed 4x4x2"], {"clip0": 1, "clip1": 3}
     again = sum(means[clip] * count for clip, count in counts.items()) / sum(counts.values())
@@ -227,6 +230,7 @@ def test_one_clip_gives_means_without_intervals() -> None:
 
     summary = board.arms[0].cells["psnr@1"].summary
     assert (summary.mean, summary.low) == (20.0, None)
+    assert {} == board.letters
 
 
 def test_the_codec_has_no_checkpoint() -> None:
@@ -248,3 +252,147 @@ def test_versions_are_those_that_measured() -> None:
 
     assert {"pfp": "0.1", "torch": "2.14.0 and 2.15.0"} == board.versions
     assert {} == build_leaderboard(generations, scores).versions
+
+
+# -- what is decided -------------------------------------------------------------------------------
+
+
+def of_models(
+    values: dict[str, dict[str, float]], metric: str = "psnr@1"
+) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+    """Videos of models by clip, with these values."""
+    made = [
+        generation(arm, clip, task="given", memory_clip_id=None)
+        for arm, of_arm in values.items()
+        for clip in of_arm
+    ]
+    return made, [scored(r, values[r.arm][r.clip_id], metric) for r in made]
+
+
+def random_models(seed: int, num_clips: int, num_models: int) -> dict[str, dict[str, float]]:
+    """Models whose scores differ by about as much as can just be told."""
+    rng = np.random.default_rng(seed)
+    gains = rng.normal(0, 0.8, num_models)
+    return {
+        f"model {m}": {f"clip{i:03d}": float(gains[m] + rng.normal()) for i in range(num_clips)}
+        for m in range(num_models)
+    }
+
+
+@pytest.mark.parametrize("num_clips", [8, 12, 20])
+def test_verdicts_never_contradict_the_letters(num_clips: int) -> None:
+    """Any two models compared: better or worse exactly if they share no letter, by one p value."""
+    both = set()
+    for seed in range(8):
+        board = build_leaderboard(*of_models(random_models(seed, num_clips, 4)))
+        marks = board.letters["psnr@1"]
+        for one, other in permutations(marks, 2):
+            item = compare(board, "psnr@1", one, other)
+            assert item is not None
+            finding = words.finding(item, board.metrics[0])
+            shares = bool(set(marks[one]) & set(marks[other]))
+            assert shares == (finding == "undecided")
+            assert item.p_holm == board.pairs["psnr@1"][frozenset((one, other))]
+            both.add(shares)
+        told = {(i.arm, i.other): words.finding(i, board.metrics[0]) for i in board.comparisons}
+        for (one, other), finding in told.items():
+            item = compare(board, "psnr@1", one, other)
+            assert item is not None
+            assert finding == words.finding(item, board.metrics[0])
+
+    assert {True, False} == both
+
+
+def test_a_verdict_is_adjusted_for_all_pairs() -> None:
+    """A difference with p 0.01 by itself is undecided among eight models, in every form."""
+    rng = np.random.default_rng(1)
+    models = {f"m{m}": {f"c{i:02d}": float(rng.normal()) for i in range(12)} for m in range(8)}
+    gains = np.linspace(-0.4, 2.0, 12)
+    models["m1"] = {
+        clip: x - gain for (clip, x), gain in zip(models["m0"].items(), gains.tolist(), strict=True)
+    }
+    board = build_leaderboard(*of_models(models))
+
+    item = compare(board, "psnr@1", "m0", "m1")
+
+    assert item is not None
+    assert item.difference.stays_off_zero
+    assert (item.difference.p_value or 1) < 0.02
+    assert (item.p_holm or 0) > 0.05
+    assert "undecided" == words.finding(item, board.metrics[0])
+    assert "by Holm: undecided" in render_comparison(board, [item])
+    assert set(board.letters["psnr@1"]["m0"]) & set(board.letters["psnr@1"]["m1"])
+    assert ["psnr>0: the difference is +0.8, undecided"] == broken([Gate.parse("psnr>0")], [item])
+
+
+def test_models_that_share_no_clip_are_not_compared() -> None:
+    """Two models on different clips have no letters, no verdict, and neither mean is bold."""
+    easy = {f"easy{i}": 30.0 + 0.1 * i for i in range(12)}
+    hard = {f"hard{i}": 10.0 + 0.1 * i for i in range(12)}
+    board = build_leaderboard(*of_models({"a": easy, "b": hard}))
+
+    item = compare(board, "psnr@1", "a", "b")
+
+    assert item is not None
+    assert "too few shared clips" == words.finding(item, board.metrics[0])
+    assert {} == board.letters
+    assert board.best(board.metrics[0]) is None
+    assert [False, False] == [board.is_best(arm, board.metrics[0]) for arm in board.arms]
+    assert r"\textbf" not in render_latex(board)
+
+
+def test_a_model_on_other_clips_stands_apart() -> None:
+    """Three models on the same clips have letters and a best one; a fourth's higher mean counts
+    for nothing.
+    """
+    models = random_models(3, 12, 3)
+    models["elsewhere"] = {f"easy{i}": 50.0 for i in range(12)}
+    board = build_leaderboard(*of_models(models))
+
+    best = [arm.name for arm in board.arms if board.is_best(arm, board.metrics[0])]
+    assert {"model 0", "model 1", "model 2"} == set(board.letters["psnr@1"])
+    assert [max(models, key=lambda m: (m != "elsewhere", sum(models[m].values())))] == best
+
+
+def test_seven_clips_have_no_letters_and_no_verdict() -> None:
+    """Where fewer than eight clips are shared nothing decides, in any form."""
+    models = {m: {f"c{i}": gain + i for i in range(7)} for m, gain in (("a", 9.0), ("b", 0.0))}
+    board = build_leaderboard(*of_models(models))
+
+    item = compare(board, "psnr@1", "a", "b")
+
+    assert item is not None
+    assert {} == board.letters
+    assert "too few shared clips" == words.finding(item, board.metrics[0])
+    assert "too few for an interval" in render_text(board)
+    assert "Fewer than 8 prompts have no interval and decide nothing." in " ".join(
+        render_text(board).split()
+    )
+
+
+def test_intervals_stay_among_the_values_that_a_metric_has() -> None:
+    """Eight SSIM values near 1 have no interval that ends above 1."""
+    values = {f"c{i}": value for i, value in enumerate([0.999, 0.99, 1, 1, 0.95, 1, 0.8, 1])}
+    board = build_leaderboard(*of_models({"a": values}, "ssim@1"))
+
+    summary = board.arms[0].cells["ssim@1"].summary
+    assert summary.low is not None
+    assert summary.high is not None
+    assert summary.low < (summary.mean or 0) < summary.high <= 1.0
+
+
+def test_answers_that_all_agree_have_wilson_s_interval_over_prompts() -> None:
+    """Two videos of each of nine prompts, all yes: 9 of 9, not an interval of no width."""
+    made = [
+        replace(
+            generation("a", f"c{i}", task="given", memory_clip_id=None),
+            sample_id=f"c{i}/{seed}",
+            seed=seed,
+        )
+        for i in range(9)
+        for seed in range(2)
+    ]
+    board = build_leaderboard(made, [scored(r, 1.0, "dynamics@1") for r in made])
+
+    summary = board.arms[0].cells["dynamics@1"].summary
+    assert (1.0, *wilson(9, 9), 9) == (summary.mean, summary.low, summary.high, summary.n)

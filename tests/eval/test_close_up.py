@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pfp.eval.close_up import CloseUp, Look, crop_of, frames_at, middles, shrunk, telling
+from pfp.eval.close_up import FACE_SIDE, CloseUp, Look, crop_of, frames_at, middles, shrunk, telling
 from pfp.eval.evidence import SeenFace
 from pfp.eval.gallery import retrievals
+from pfp.eval.protocol import Protocol
 from pfp.eval.report import load_run, write_report
 from pfp.eval.report.html_close_up import close_ups
 from pfp.eval.run import RunSettings, prepare, run
@@ -87,13 +88,14 @@ def test_one_pass_gets_all_frames(
     """The strip, the faces and the frame beside them are of one decode."""
     record, scores = records
     evidence = {"faces": [{"frame": 9, "box": [10, 10, 30, 40], "cosine": 0.1}]}
-    scores = [replace(scores[0], evidence=json.dumps(evidence)), *scores[1:]]
+    whole = Protocol().fingerprint
+    scores = [replace(scores[0], evidence=json.dumps(evidence), protocol=whole), *scores[1:]]
     passes: list[str] = []
     iter_stored = media.iter_stored
 
-    def counted(place: str) -> Any:
+    def counted(place: str, **options: Any) -> Any:
         passes.append(place)
-        return iter_stored(place)
+        return iter_stored(place, **options)
 
     monkeypatch.setattr(media, "iter_stored", counted)
     look = Look(run_directory, record, scores, more_frames=[20])
@@ -105,6 +107,37 @@ def test_one_pass_gets_all_frames(
     assert isinstance(seen, CloseUp)
     ((face, crop),) = seen.found[0].faces
     assert (9, (46, 30)) == (face.frame, crop.shape[:2])
+
+
+def test_faces_are_cut_from_the_frames_that_their_metric_saw(
+    run_directory: Path, records: tuple[GenerationRecord, list[ScoreRecord]], shared_clips: Path
+) -> None:
+    """VBench's protocols do not make pixels square by their sample aspect."""
+    record, scores = records
+    record = replace(record, video_uri=str(shared_clips / "hostile" / "anamorphic_sar64_45.mp4"))
+    evidence = json.dumps({"faces": [{"frame": 1, "box": [0, 0, 1000, 1000], "cosine": 0.1}]})
+    vbench = Protocol(name="vbench").fingerprint
+    pair = [
+        replace(scores[0], evidence=evidence, protocol=protocol)
+        for protocol in (Protocol().fingerprint, vbench)
+    ]
+
+    seen = Look(run_directory, record, pair).close_up()
+
+    assert seen is not None
+    crops = [crop for found in seen.found for _, crop in found.faces]
+    shown, coded = (
+        media.extent_of(record.video_uri or "", reading=reading)  # type: ignore[arg-type]
+        for reading in ("player", "reference")
+    )
+    assert shown.width != coded.width
+    expected = [crop_shape(shown.width, shown.height), crop_shape(coded.width, coded.height)]
+    assert expected == [crop.shape[:2] for crop in crops]
+
+
+def crop_shape(width: int, height: int) -> tuple[int, ...]:
+    """Of a whole frame, as small as faces are shown."""
+    return shrunk(np.zeros((height, width, 3), np.uint8), FACE_SIDE).shape[:2]
 
 
 def test_a_video_that_is_gone_has_no_close_up(

@@ -99,8 +99,8 @@ def test_default_fingerprints_are_what_they_were() -> None:
     )
     assert Protocol().fingerprint == expected
     assert Protocol(name="vbench-long", decoder="decord").fingerprint == (
-        "vbench-long (decoder decord, fps stored, size coded, clips 2 s at int(fps), cuts none, "
-        "prompt as given)"
+        "vbench-long (decoder decord, fps stored, size coded, turned, clips 2 s at int(fps), "
+        "cuts none, prompt as given, pixels of decord and OpenCV)"
     )
 
 
@@ -113,7 +113,7 @@ def test_every_fingerprint_is_its_own_and_leads_back_to_its_protocol() -> None:
         if (name, decoder) != ("whole", "decord")
     ]
 
-    assert len({protocol.fingerprint for protocol in protocols}) == len(protocols) == 45
+    assert len({protocol.fingerprint for protocol in protocols}) == len(protocols) == 60
     for protocol in protocols:
         assert _protocol_of(protocol.fingerprint, f"{protocol.decoder} 1.2.3") == protocol
     assert _protocol_of("recon-v1", "pyav 18.1.0") == Protocol()

@@ -86,7 +86,7 @@ def test_the_slope_is_the_mean_over_clusters_of_videos_with_themselves() -> None
     curve = drift(tracks, bin_seconds=2.0, bootstrap=QUICK)
 
     assert curve.slope_per_second.mean == pytest.approx(-1.0)
-    assert (curve.slope_per_second.low, curve.slope_per_second.high) == pytest.approx((-1.5, -0.5))
+    assert (None, None) == (curve.slope_per_second.low, curve.slope_per_second.high)
     assert (curve.slope_per_second.n, curve.slope_per_second.num_expected) == (2, 2)
     first, second = curve.bins[0].summary.mean, curve.bins[1].summary.mean
     assert first is not None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -415,6 +416,38 @@ def test_intervals_hold_the_truth_as_often_as_they_say(
     assert np.mean(hits) == pytest.approx(0.94, abs=0.05)
 
 
+def test_intervals_of_few_raters_hold_the_truth() -> None:
+    """Eight raters with tastes on ten prompts, of whom draws vary too little to cover 90 %."""
+    elos = [1150.0, 1200.0, 1250.0]
+    truth = truth_of(elos, 150.0)
+    hits = []
+    for seed in range(400):
+        votes = study(300, elos, seed=seed, ties=0.0, raters=8, prompts=10, taste=150.0)
+        board = rate(votes, EloSettings(bootstrap=QUICK))
+        hits += [(r.low or 0) <= truth[r.model] <= (r.high or 0) for r in board.ratings]
+
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.025)
+
+
+@pytest.mark.parametrize("named", ["rater", "prompt"])
+def test_by_raters_alone_the_interval_is_the_jackknife_s(named: str) -> None:
+    """By hand: fits without each rater in turn, and Student's t for as many less one."""
+    votes = study(90, [1150, 1200, 1250], raters=9, ties=0.1, seed=4)
+    votes = [replace(v, **{"rater": None, named: v.rater}) for v in votes]
+    whole = rate(votes, EloSettings(bootstrap=QUICK))
+    label_of = {"rater": lambda v: v.rater, "prompt": lambda v: v.prompt}[named]
+    without = [
+        elos_of([v for v in votes if label_of(v) != label])
+        for label in sorted({label_of(v) for v in votes})
+    ]
+
+    for rating in whole.ratings:
+        elos = np.array([elos[rating.model] for elos in without])
+        error = np.sqrt(8 / 9 * np.sum((elos - elos.mean()) ** 2))
+        half = scipy.stats.t.ppf(0.975, 8) * error
+        assert (rating.low, rating.high) == pytest.approx((rating.elo - half, rating.elo + half))
+
+
 def test_a_rater_who_votes_again_adds_nothing() -> None:
     """Votes that only repeat a rater's make no interval narrower."""
     once = study(120, [1150, 1200, 1250], raters=120, ties=0.0, seed=3)
@@ -565,6 +598,17 @@ def test_position_bias_is_found_and_its_interval_knows_raters() -> None:
     assert of_habits.high is not None
     assert plain[0] is not None
     assert of_habits.high - of_habits.low > 2 * (plain[1] - plain[0])
+
+
+def test_few_raters_have_wilson_s_interval_of_left_wins() -> None:
+    """Two raters who always favour the left are seen: drawn sides make their votes independent."""
+    votes = [vote("x", "y", "a", left="a", rater=f"r{i % 2}") for i in range(24)]
+
+    bias = position_bias(votes, QUICK)
+
+    assert bias is not None
+    assert wilson(24, 24) == (bias.low, bias.high)
+    assert bias.is_biased
 
 
 def test_it_can_be_written_as_json() -> None:

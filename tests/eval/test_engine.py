@@ -15,7 +15,7 @@ from pfp.errors import ConfigError, InputError, InvariantError, PermanentError
 from pfp.eval.engine import Outcome, measure_all
 from pfp.eval.metrics import Frame, Measurement, Metric, MetricCard, MetricValue, Sample, Shot
 from pfp.eval.metrics.psnr import Psnr
-from pfp.eval.protocol import Protocol
+from pfp.eval.protocol import DecoderName, Protocol
 from pfp.eval.streams import Given
 from pfp.io import media
 
@@ -500,13 +500,14 @@ def test_hostile_videos(shared_clips: Path, name: str, expected: str | int) -> N
         assert (value_of(outcome).value, len(watcher.samples)) == (expected, 1)
 
 
-def test_a_rotated_video_is_upright_except_for_vbench(shared_clips: Path) -> None:
-    """VBench's readers show it as coded, players and `whole` as it was meant."""
+@pytest.mark.parametrize("decoder", ["pyav", "decord"])
+def test_a_rotated_video_is_turned_for_vbench_too(shared_clips: Path, decoder: DecoderName) -> None:
+    """Its readers, decord and OpenCV, obey the display matrix as players do."""
     given = Given(video=str(shared_clips / "hostile" / "rotated_meta_small.mp4"))
     sizes = []
-    for name in ("whole", "vbench"):
+    for protocol in (Protocol(), Protocol(name="vbench", decoder=decoder)):
         watcher = Watcher()
-        measure_all(given, {"watcher": watcher}, Protocol(name=name))  # type: ignore[arg-type]
+        measure_all(given, {"watcher": watcher}, protocol)
         sizes.append((watcher.samples[0].width, watcher.samples[0].height))
 
-    assert sizes == [(270, 480), (480, 270)]
+    assert sizes == [(270, 480), (270, 480)]

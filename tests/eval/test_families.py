@@ -26,6 +26,9 @@ def test_mended_metrics_know_what_they_mend() -> None:
         ("dynamics", "dynamics.fixed"),
         ("cloth.vbench2.compat", "cloth.vbench2"),
         ("instance.vbench2.compat", "instance.vbench2"),
+        ("magbench.matched.psnr.compat", "magbench.matched.psnr"),
+        ("magbench.matched.ssim.compat", "magbench.matched.ssim"),
+        ("magbench.matched.lpips.compat", "magbench.matched.lpips"),
     } == pairs
 
 

@@ -359,11 +359,71 @@ def test_frames_too_small_for_alexnet_are_refused(lock: Lock) -> None:
 
 
 def test_the_names_say_form_and_quantity() -> None:
-    """The nine names are in the table, and only those that match need LPIPS's weights."""
+    """The twelve names are in the table, and only those that match need LPIPS's weights."""
     names = [name for name in METRICS if name.startswith("magbench.")]
     cards = {name: resolve(name).card for name in names}
 
-    assert len(names) == 9
+    assert len(names) == 12
     assert cards["magbench.aligned.psnr"].weights == ()
     assert cards["magbench.history.ssim"].weights == ("lpips-alex",)
     assert cards["magbench.matched.lpips"].direction == "lower"
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_the_repository_s_truth_is_rounded(
+    *,
+    quantity: str,
+    lock: Lock,
+    network: Any,
+    videos: tuple[np.ndarray, np.ndarray],
+    parity: Callable[..., None],
+) -> None:
+    """Its arithmetic as described, in torch's bfloat16: truth in it, video in float32."""
+    made, true = (torch.from_numpy(video[SWITCH:]).float() for video in videos)
+    truth = (true / 127.5 - 1).to(torch.bfloat16).permute(0, 3, 1, 2)
+    video = (made / 255).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        rows = [network(x[None].expand_as(truth) * 2 - 1, truth.float()) for x in video]
+    lpips = torch.stack(rows).flatten(1)
+    nearest = ((truth[lpips.argmin(dim=1)] + 1) / 2.0).float()
+    expected = {
+        "lpips": lpips.amin(dim=1),
+        "psnr": -10 * torch.log10((video - nearest).double().square().mean(dim=(1, 2, 3))),
+        "ssim": torch.tensor(
+            [
+                float_ssim(*(x.double().numpy() for x in pair))
+                for pair in zip(video, nearest, strict=True)
+            ]
+        ),
+    }[quantity].numpy()
+
+    result = metric(f"matched.{quantity}.compat", lock).measure(*videos, fps=16.0)
+    plain = metric(f"matched.{quantity}", lock).measure(*videos, fps=16.0)
+
+    worst = np.abs(np.array(result.evidence["per_frame"]) - expected).max()
+    name = f"magbench.matched.{quantity}.compat"
+    parity(name, "the repository's arithmetic in torch's bfloat16", worst, tolerance=1e-5)
+    assert result.value != plain.value
+
+
+def float_ssim(video_CHW: np.ndarray, true_CHW: np.ndarray) -> float:
+    """Gaussian SSIM of pictures in [0, 1] where the window fits."""
+    options: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "data_range": 1.0}
+    full = structural_similarity(
+        video_CHW, true_CHW, channel_axis=0, use_sample_covariance=False, full=True, **options
+    )[1]
+    return float(full[:, 5:-5, 5:-5].mean())
+
+
+def test_a_perfect_video_is_off_by_the_rounding(lock: Lock) -> None:
+    """Levels are up to 0.004 of the range off; a frame without any error is all that counts."""
+    true = np.random.default_rng(0).integers(0, 256, (57, SIDE, SIDE, 3), dtype=np.uint8)
+    compat = metric("matched.psnr.compat", lock)
+    assert 100.0 == metric("matched.psnr", lock).measure(true, true, fps=16.0).value
+    value = compat.measure(true, true, fps=16.0).value
+    assert value is not None
+    assert 55 < value < 70
+    with_black = true.copy()
+    with_black[50] = 0  # a level that bfloat16 has
+    assert 100.0 == compat.measure(with_black, with_black, fps=16.0).value

@@ -102,6 +102,15 @@ def test_a_folder_is_a_manifest(folder: Path) -> None:
     assert {entry.model for entry in entries} == {folder.name}
 
 
+def test_a_link_that_was_not_fetched_is_told(folder: Path) -> None:
+    """In a folder it is a video whose rows will say so; in a manifest it is a fault at once."""
+    (folder / "sub" / "d.mp4").symlink_to("../.git/annex/objects/x")
+
+    assert ["c.mp4", "d.mp4"] == [entry.sample_id for entry in read_manifest(folder / "sub")]
+    with pytest.raises(InputError, match=r"is a link whose target is not here .*git annex get it"):
+        read_manifest(write(folder, {"video": "sub/d.mp4"}))
+
+
 @pytest.mark.parametrize("kind", ["folder", "raw bytes", "escaped"])
 def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
     """The file is found by its bytes; ids and groups are text that any table can hold."""
@@ -132,7 +141,7 @@ def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
         ({"video": "b.webm", "reference_faces": ["sub"]}, "reference_faces 'sub' is no file in"),
         ({"video": "b.webm", "fps": 0}, "line 2: fps is 0; write frames per second, over 0 and"),
         ({"video": "b.webm", "fps": True}, "line 2: fps is True; write frames per second"),
-        ({"video": "b.webm", "fps": float("nan")}, "line 2: fps is nan; write frames per second"),
+        ({"video": "b.webm", "fps": float("nan")}, "line 2: not JSON (NaN is not JSON)"),
         ({"video": "b.webm", "fps": 24}, "has a rate of its own; leave fps to folders of pictures"),
         ({"video": "b.webm", "reference": "gone.mp4"}, "line 2: reference 'gone.mp4' is no file"),
         ({"video": "b.webm", "reference_faces": ["no.png"]}, "reference_faces 'no.png' is no file"),

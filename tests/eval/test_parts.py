@@ -64,10 +64,11 @@ def test_ticks_cover_the_range_in_round_steps(low: float, spread: float) -> None
     assert min(abs(mantissa - m) for m in (1, 2, 5, 10)) < 1e-6
 
 
-@pytest.mark.parametrize("value", [0.0, 5.0, -3.0])
-def test_one_value_has_ticks_too(value: float) -> None:
-    """A chart of equal values still has a scale."""
-    ticks = nice_ticks(value, value)
+@pytest.mark.parametrize("rounding", [0.0, 1e-16, 1e-13])
+@pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 35.578078557646])
+def test_one_value_has_ticks_too(value: float, rounding: float) -> None:
+    """A chart of equal values, or of what differs by rounding, still has a scale."""
+    ticks = nice_ticks(value, value + abs(value) * rounding)
 
     assert ticks[0] <= value <= ticks[-1]
     assert ticks[0] < ticks[-1]
@@ -146,26 +147,41 @@ def test_roles_and_the_focus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "low", "high", "n", "expected"),
+    ("card", "mean", "p_holm", "expected"),
     [
-        (PSNR, 0.1, 0.3, 6, "better"),
-        (PSNR, -0.3, -0.1, 6, "worse"),
-        (PSNR, -0.1, 0.1, 6, "undecided"),
-        (LPIPS, 0.1, 0.3, 6, "worse"),
-        (LPIPS, -0.3, -0.1, 6, "better"),
-        (PSNR, 0.1, 0.3, 5, "too few shared clips"),
-        (LPIPS, None, None, 0, "too few shared clips"),
+        (PSNR, 0.2, 0.01, "better"),
+        (PSNR, -0.2, 0.049, "worse"),
+        (PSNR, 0.2, 0.05, "undecided"),
+        (LPIPS, 0.2, 0.01, "worse"),
+        (LPIPS, -0.2, 0.01, "better"),
+        (PSNR, 0.2, None, "too few shared clips"),
+        (LPIPS, None, None, "too few shared clips"),
     ],
 )
 def test_findings_know_which_way_is_better(
-    card: object, low: float | None, high: float | None, n: int, expected: str
+    card: object, mean: float | None, p_holm: float | None, expected: str
 ) -> None:
-    """A positive difference is good for PSNR and bad for LPIPS; one across 0 decides nothing."""
-    mean = None if low is None or high is None else (low + high) / 2
-    difference = Difference(mean=mean, low=low, high=high, p_value=None, n=n)
-    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=None)
+    """A difference that is surely positive is good for PSNR and bad for LPIPS; the adjusted p value
+    decides, not the interval of the difference by itself.
+    """
+    difference = Difference(mean=mean, low=0.1, high=0.3, p_value=0.01, n=12)
+    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
 
     assert words.finding(item, card) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("p", "p_holm", "expected"),
+    [(0.01, 0.06, "p 0.010, 0.060 by Holm"), (0.01, 0.01, "p 0.010"), (None, None, None)],
+)
+def test_the_p_value_that_decides_is_printed(
+    p: float | None, p_holm: float | None, expected: str | None
+) -> None:
+    """Where several comparisons were made the adjusted value stands beside the other."""
+    difference = Difference(mean=1.0, low=0.1, high=0.3, p_value=p, n=12)
+    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
+
+    assert expected == words.p_values(item)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_tables_of_an_older_pfp_are_refused_and_measured_anew(manifest: Path) ->
     stored = json.loads(path.read_text())
     path.write_text(json.dumps({**stored, "version": 1}))
 
-    with pytest.raises(SchemaError, match=r"score v1, this pfp reads v2; run"):
+    with pytest.raises(SchemaError, match=r"score v1, this pfp reads v3; run"):
         read_run(manifest.parent / "run")
     assert 0 == score(manifest, "psnr").reused
     assert ["psnr@1"] == list(scores_of(manifest))

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pfp.errors import ConfigError
-from pfp.generate.plan import PlannedSection, plan_sections, section_seed
+from pfp.generate.plan import PlannedSection, find_lost_shot, plan_sections, section_seed
 
 SHOTS = [
     {"start_seconds": 0.0, "end_seconds": 2.0, "caption": "one"},
@@ -102,3 +104,90 @@ def test_what_makes_no_section_is_refused(changed: Any, sentence: str) -> None:
     """In one sentence."""
     with pytest.raises(ConfigError, match=sentence):
         plan(**changed)
+
+
+def _shots(*spans: tuple[float, float]) -> list[dict[str, Any]]:
+    return [
+        {"start_seconds": start, "end_seconds": end, "caption": str(number)}
+        for number, (start, end) in enumerate(spans)
+    ]
+
+
+def test_a_shot_that_begins_with_the_second_frame_is_not_passed_over() -> None:
+    """The first section ends with its first token, however long sections may be."""
+    shots = _shots((0, 0.25), (0.25, 20))
+    options = {"num_frames": 80, "fps": 4.0, "section_latents": 1000, "seed": 0}
+
+    sections = plan_sections(shots, goes_on=False, **options)
+
+    assert [(0, "0"), (5, "1")] == [(each.first_frame, each.prompt) for each in sections]
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([(0, 2), (2, 4)], None),
+        ([(0, 2), (2, 2.2), (2.2, 4)], 1),  # within the first frame of a token
+        ([(0, 2), (2.5, 3.0), (3.0, 4)], 1),  # between two beginnings of tokens
+        ([(0, 2), (3.5, 4), (4.5, 5)], 1),  # after a gap, and over when its section begins
+        ([(0, 2), (3, 4), (5, 8)], None),
+        ([(1, 1.5), (1.5, 4)], None),  # the first shot's prompt holds before it, too
+        ([(0, 0.25), (0.25, 1.25), (1.25, 4)], 1),
+        ([(0, 4), (4, 9)], None),  # cut off by the end of the video
+        ([(0, 4), (9, 10)], None),  # left out by it
+        ([(0, 2), (2, 2.001), (2.001, 4)], 1),
+    ],
+)
+def test_a_shot_that_passes_without_its_prompt_is_found(
+    spans: list[tuple[float, float]], expected: int | None
+) -> None:
+    """At 4 frames a second and tokens of one latent, sections begin with frames 0, 5, 9, ..."""
+    shots = _shots(*spans)
+    num_frames = min(20, round(4 * spans[-1][1]))
+    sections = plan_sections(
+        shots, num_frames=num_frames, fps=4.0, section_latents=1, goes_on=False, seed=0
+    )
+
+    found = find_lost_shot(
+        shots, [each.first_frame for each in sections], num_frames=num_frames, fps=4.0, is_cut=True
+    )
+
+    assert found == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    gaps=st.lists(st.integers(0, 20), min_size=8, max_size=8),
+    token_latents=st.sampled_from([1, 2, 4]),
+    per_section=st.sampled_from([1, 3, 1000]),
+    goes_on=st.booleans(),
+)
+def test_lost_shots_are_those_whose_frames_have_other_prompts(
+    lengths: list[int], gaps: list[int], token_latents: int, per_section: int, *, goes_on: bool
+) -> None:
+    """By looking at every frame; and a shot of a token and a frame is never among them."""
+    fps, first, spans = 12.0, 0, []
+    for length, gap in zip(lengths, gaps, strict=False):
+        spans.append((first / fps, (first + length) / fps))
+        first += length + gap
+    shots, num_frames = _shots(*spans), round(spans[-1][1] * fps)
+    sections = plan_sections(
+        shots,
+        num_frames=num_frames,
+        fps=fps,
+        section_latents=per_section * token_latents,
+        token_latents=token_latents,
+        goes_on=goes_on,
+        seed=0,
+    )
+    prompts = [each.prompt for each in sections for _ in range(each.num_frames)]
+    frames = [range(round(start * fps), round(end * fps)) for start, end in spans]
+    lost = [k for k, own in enumerate(frames) if all(prompts[f] != str(k) for f in own)]
+
+    found = find_lost_shot(
+        shots, [each.first_frame for each in sections], num_frames=num_frames, fps=fps, is_cut=False
+    )
+
+    assert found == (lost[0] if lost else None)
+    assert all(lengths[k] <= 4 * token_latents for k in lost)

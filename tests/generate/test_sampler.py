@@ -10,11 +10,12 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from pfp.errors import ConfigError
+from pfp.errors import ConfigError, PermanentError
 from pfp.generate.sampler import guided, sample_frames
 from pfp.generate.settings import SCHEDULERS, SamplerSettings
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from tests.small_models import small_wan
 
 TEXT_BLD = torch.zeros(1, 3, 8)
 SHAPE = (1, 16, 2, 4, 6)
@@ -242,3 +243,40 @@ def test_settings_that_cannot_sample_are_refused(settings: Any, sentence: str) -
         SamplerSettings(**settings)
 
     assert sentence == str(raised.value)
+
+
+def test_a_layer_that_computes_nan_is_named() -> None:
+    """With the step, instead of latents of NaN, which decode to black frames."""
+    model = MemoryDiT(small_wan(), ArmConfig(arm="no_memory", lora_rank=4)).eval()
+    with torch.no_grad():
+        model.dit.blocks[1].ffn.net[2].bias[0] = float("nan")
+
+    with pytest.raises(PermanentError) as error:
+        sample_frames(
+            model,
+            memory=None,
+            text=torch.zeros(1, 3, 8),
+            frame_index_BT=torch.arange(2)[None],
+            latent_size=(4, 4),
+            settings=SamplerSettings(num_steps=2, autocast=False),
+            seed=0,
+        )
+
+    expected = "step 1 of 2 computed NaN or infinity, first in dit.blocks.1.ffn.net.2.base_layer; "
+    assert str(error.value).startswith(expected)
+
+
+def test_a_prompt_that_is_nan_is_blamed_on_no_layer() -> None:
+    """The text encoder's embedding is looked at before the first step."""
+    model = MemoryDiT(small_wan(), ArmConfig(arm="no_memory", lora_rank=4)).eval()
+
+    with pytest.raises(PermanentError, match="embeddings of the prompt hold NaN or infinity; "):
+        sample_frames(
+            model,
+            memory=None,
+            text=torch.full((1, 3, 8), float("inf")),
+            frame_index_BT=torch.arange(2)[None],
+            latent_size=(4, 4),
+            settings=SamplerSettings(num_steps=2, autocast=False),
+            seed=0,
+        )

@@ -85,12 +85,31 @@ def test_links_that_lead_elsewhere_are_followed_once(tmp_path: Path) -> None:
     (folder / "one").symlink_to(tmp_path / "outside", target_is_directory=True)
     (folder / "two").symlink_to(tmp_path / "outside", target_is_directory=True)
     (folder / "c.mp4").symlink_to(tmp_path / "single.mp4")
-    (folder / "broken.mp4").symlink_to(tmp_path / "none.mp4")
 
     names = found(folder)
 
     assert 2 == len(names)
     assert "c.mp4" in names
+
+
+def test_a_link_whose_target_is_not_here_is_a_row(tmp_path: Path) -> None:
+    """Nothing vanishes without a word; when the target has come, the row is another."""
+    touch(tmp_path / "a.mp4")
+    link = tmp_path / "b.mp4"
+    link.symlink_to(".git/annex/objects/x")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / ".hidden").symlink_to("none")
+    (tmp_path / "a.storyboard.json").symlink_to("none")
+
+    assert {"a.mp4", "b.mp4", "circle"} == found(tmp_path)
+    before = discover(tmp_path).to_pylist()[1]
+
+    touch(tmp_path / ".git/annex/objects/x", b"a video")
+
+    after = discover(tmp_path).to_pylist()[1]
+    assert before["video_uri"] == after["video_uri"]
+    assert 7 == after["size_bytes"]
+    assert before["changed_ns"] != after["changed_ns"]
 
 
 def test_hard_links_are_files_of_their_own(tmp_path: Path) -> None:
@@ -120,12 +139,13 @@ def test_rows_carry_size_and_time_in_order(tmp_path: Path) -> None:
     """What resume compares, sorted by URI."""
     touch(tmp_path / "b.mp4", b"12345")
     touch(tmp_path / "a.mp4", b"123")
-    os.utime(tmp_path / "a.mp4", ns=(0, 7))
+    os.utime(tmp_path / "a.mp4", ns=(0, 7))  # which anybody can
 
     rows = discover(tmp_path).to_pylist()
 
-    assert [(3, 7), (5, (tmp_path / "b.mp4").stat().st_mtime_ns)] == [
-        (row["size_bytes"], row["modified_ns"]) for row in rows
+    times = [(tmp_path / name).stat().st_ctime_ns for name in ("a.mp4", "b.mp4")]
+    assert list(zip((3, 5), times, strict=True)) == [
+        (row["size_bytes"], row["changed_ns"]) for row in rows
     ]
 
 

@@ -74,13 +74,13 @@ DEV_DROPPED = {"asl_sign_walk.mkv": "duration_below_min"}
 def clips(
     shared_clips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, ClipRecord]]:
-    """The clips of one run over both folders: folder, file name, record."""
+    """The clips of one run over all folders: folder, file name, record."""
     out = tmp_path_factory.mktemp("run")
     run(debug(), input_directory=str(shared_clips), output_directory=str(out), engine="local")
-    found: dict[str, dict[str, ClipRecord]] = {"dev": {}, "hostile": {}, "clips": {}}
+    found: dict[str, dict[str, ClipRecord]] = {}
     for clip in read_records(str(out / "clips"), ClipRecord):
         folder, name = clip.video_uri.rsplit("/", 2)[1:]
-        found[folder][name] = clip
+        found.setdefault(folder, {})[name] = clip
     return found
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from pfp.ingest.phash import phash
-from pfp.ingest.pictures import SIDE, PictureGauge, PictureMeasures, bar_fraction
+from pfp.ingest.pictures import SIDE, PictureGauge, PictureMeasures
 
 FPS = 10
 Pictures = npt.NDArray[np.uint8]
@@ -95,44 +95,6 @@ def test_slow_change_is_no_freeze() -> None:
     pictures = np.concatenate([flat(50 + index) for index in range(100)])
 
     assert 0 == measured(pictures).frozen_fraction
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (16, 0), (0, 10), (12, 8)])
-def test_bars_are_a_share_of_the_area(rows: int, columns: int) -> None:
-    """Rows and columns at the edges, on one side or both."""
-    brightest = np.full((SIDE, SIDE), 180.0, np.float32)
-    brightest[: rows // 2] = brightest[SIDE - (rows - rows // 2) :] = 2
-    brightest[:, :columns] = 3
-    if not rows:
-        brightest[:, columns:] = 180
-
-    expected = 1 - (1 - rows / SIDE) * (1 - columns / SIDE)
-    assert expected == pytest.approx(bar_fraction(brightest), abs=1e-9)
-
-
-def test_what_is_lit_once_is_no_bar() -> None:
-    """A dark edge that brightens for one picture belongs to the picture."""
-    pictures = busy(10, moving=True).copy()
-    pictures[:, :16] = 0
-    lit = pictures.copy()
-    lit[4] = 120
-
-    assert 0.25 == measured(pictures).bar_fraction
-    assert 0 == measured(lit).bar_fraction
-
-
-def test_a_small_logo_does_not_light_a_bar() -> None:
-    """Three cells of 64 in the corner of a bar stay within the percentile."""
-    pictures = busy(10, moving=True).copy()
-    pictures[:, :16] = 0
-    pictures[:, 2:5, :3] = 250
-
-    assert 0.25 == measured(pictures).bar_fraction
-
-
-def test_a_dark_video_has_no_bars() -> None:
-    """Where all is dark there is no picture for bars to surround."""
-    assert 0 == measured(flat(0, 5)).bar_fraction
 
 
 def test_hashes_are_those_of_their_moments() -> None:

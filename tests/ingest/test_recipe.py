@@ -51,7 +51,10 @@ def test_a_recipe_survives_the_way_through_its_json() -> None:
         ("- a\n- b", "write key: value lines"),
         ("filters: {}", "has no name"),
         ("name: x\nfilter: {}", "there is no 'filter'; use name, filters, near_duplicates"),
-        ("name: x\nfilters: {sharpness: {min: 1}}", "there is no 'sharpness'; use aspect, bars"),
+        (
+            "name: x\nfilters: {sharpness: {min: 1}}",
+            "there is no 'sharpness'; use aspect, backdrop",
+        ),
         ("name: x\nfilters: {black: {max: 1}}", "there is no 'max'; use max_fraction"),
         ("name: x\nfilters: {hdr: {max: 1}}", "there is no 'max'; use no keys"),
         ("name: x\nfilters: {black: {}}", "lacks max_fraction; give a number"),

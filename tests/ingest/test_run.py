@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pfp.errors import InputError, NothingUsable
 from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import shipped_recipes
 from pfp.ingest.why import why
+from pfp.io.digests import sha256_file
 from pfp.io.media import uri_to_path, write_video
 from pfp.io.tables import read_records, verify_table
 from pfp.schema import ClipRecord, Dropped, Kept
@@ -143,6 +145,45 @@ def test_a_changed_file_is_measured_again(tmp_path: Path) -> None:
 
     assert 1 == reused
     assert {"a.mp4", "b.mp4"} == set(verdicts(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("keeps_time", [False, True])
+def test_other_bytes_of_the_same_size_are_another_clip(tmp_path: Path, keeps_time: bool) -> None:  # noqa: FBT001
+    """Also under the old time, as archives unpack them; the earlier clip leaves the table."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    path = folder / "a.mp4"
+    write_video(path, moving(1, 4.0), 12)
+    ingest(debug(), folder, tmp_path / "run")
+    (before,) = read_records(tmp_path / "run/clips", ClipRecord)
+    times = path.stat()
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    if keeps_time:
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    _, reused = ingest(debug(), folder, tmp_path / "run")
+
+    (after,) = read_records(tmp_path / "run/clips", ClipRecord)
+    assert 0 == reused
+    assert sha256_file(path) == after.video_sha256
+    assert after.clip_id != before.clip_id
+
+
+def test_a_file_that_was_only_touched_is_not_measured_again(tmp_path: Path) -> None:
+    """Its bytes are read, and its row knows it by the time of now."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    path = folder / "a.mp4"
+    write_video(path, moving(1, 4.0), 12)
+    ingest(debug(), folder, tmp_path / "run")
+    (before,) = read_records(tmp_path / "run/clips", ClipRecord)
+    path.chmod(0o600)
+
+    _, reused = ingest(debug(), folder, tmp_path / "run")
+
+    (after,) = read_records(tmp_path / "run/clips", ClipRecord)
+    assert 1 == reused
+    assert replace(before, changed_ns=path.stat().st_ctime_ns) == after
 
 
 def test_nothing_usable_still_leaves_tables_and_report(tmp_path: Path) -> None:

@@ -174,9 +174,10 @@ def test_shots_cover_the_video_without_gaps() -> None:
 
 def test_a_shot_of_a_few_frames_is_none() -> None:
     """Two cuts that are closer than the shortest shot count as one."""
-    frames = np.concatenate([scene(1, 1.0), scene(2, MIN_SHOT_SECONDS / 2), scene(3, 1.0)])
+    frames = np.concatenate([scene(1, 1.0), scene(2, 1.0)[:4], scene(3, 1.0)])
 
-    assert 1 == len(boundaries(frames))
+    assert 4 / 30 < MIN_SHOT_SECONDS
+    assert 1 == len(boundaries(frames, fps=30))
 
 
 def test_a_video_of_one_frame_is_one_shot() -> None:
@@ -195,7 +196,151 @@ def test_memory_does_not_grow_with_pictures() -> None:
         detector.push(index / FPS, still)
 
     assert [] == detector._steps
-    assert len(detector._window) <= 25
+    assert len(detector._window) <= 61
+
+
+@pytest.mark.parametrize("pan", [0.0, 4.0])
+def test_a_long_dissolve_is_placed_at_its_middle(pan: float) -> None:
+    """Three seconds, between scenes that stand or move."""
+    frames = mixed(scene(3, 5.0, pan=pan), scene(4, 5.0, pan=pan), 3.0)
+
+    ((found, kind),) = boundaries(frames)
+
+    assert "dissolve" == kind
+    assert found == pytest.approx(3.5, abs=0.3)
+
+
+def wiped(first: Scene, second: Scene, seconds: float, place_HW: npt.NDArray[np.float64]) -> Scene:
+    """The second scene uncovers the first, where ``place_HW`` (0 to 1) is small first."""
+    num = round(seconds * FPS)
+    share = ((np.arange(num) + 0.5) / num)[:, None, None, None]
+    is_new = np.clip((share - place_HW[None, :, :, None]) * 64 + 0.5, 0, 1)
+    middle = first[-num:] * (1 - is_new) + second[:num] * is_new
+    return np.concatenate([first[:-num], middle.astype(np.uint8), second[num:]])
+
+
+ROWS, COLUMNS = (np.mgrid[:64, :64] + 0.5) / 64
+WIPES = {
+    "left to right": COLUMNS,
+    "right to left": 1 - COLUMNS,
+    "down": ROWS,
+    "up": 1 - ROWS,
+    "from a corner": (ROWS + COLUMNS) / 2,
+    "to another corner": (1 + ROWS - COLUMNS) / 2,
+    "an iris that opens": np.hypot(ROWS - 0.5, COLUMNS - 0.5) / 0.7072,
+    "an iris that closes": 1 - np.hypot(ROWS - 0.5, COLUMNS - 0.5) / 0.7072,
+}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("kind", WIPES)
+def test_a_wipe_is_placed_at_its_middle(kind: str, seconds: float) -> None:
+    """In any direction, between scenes that move slowly."""
+    frames = wiped(scene(3, 4.0, pan=2), scene(6, 4.0, pan=2), seconds, WIPES[kind])
+
+    ((found, name),) = boundaries(frames)
+
+    assert "wipe" == name
+    assert found == pytest.approx(4.0 - seconds / 2, abs=0.2)
+
+
+def test_a_thing_that_passes_by_is_no_wipe() -> None:
+    """It covers the whole height, and behind it the same scene comes back."""
+    frames = scene(14, 3.0)
+    for index in range(12, 60):
+        left = 3 * (index - 12) - 40
+        frames[index, :, max(0, left) : max(0, left + 40)] = scene(15, 1 / FPS)[0, :, :1]
+
+    assert [] == boundaries(frames)
+
+
+@pytest.mark.parametrize("num", [4, 5, 6, 8])
+def test_short_slides_are_shots(num: int) -> None:
+    """25 pictures that stand for a fifth of a second or so."""
+    slides = np.concatenate([scene(seed, 1 / FPS).repeat(num, axis=0) for seed in range(25)])
+
+    assert [(round(step * num / FPS, 3), "cut") for step in range(1, 25)] == boundaries(slides)
+
+
+def test_a_slow_video_is_no_row_of_slides() -> None:
+    """Every picture of a pan three times."""
+    assert [] == boundaries(scene(7, 2.0, pan=30).repeat(3, axis=0))
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("lead", [0, 3, 24])
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5])
+def test_fades_at_the_edges_of_a_video_are_no_boundaries(
+    seconds: float, lead: int, level: int
+) -> None:
+    """In from black or white and out again, with a moment of it before and after."""
+    frames, num = scene(5, 5.0).astype(float), round(seconds * FPS)
+    gain = (np.arange(num) / num)[:, None, None, None]
+    frames[:num] = frames[:num] * gain + level * (1 - gain)
+    frames[-num:] = frames[-num:] * gain[::-1] + level * (1 - gain[::-1])
+    empty = np.full((lead, 64, 64, 3), level)
+
+    assert [] == boundaries(np.concatenate([empty, frames, empty]).astype(np.uint8))
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_moment_of_nothing_before_or_after_is_no_shot(level: int) -> None:
+    """A cut from black at the start, a cut to it at the end."""
+    empty = np.full((FPS // 2, 64, 64, 3), level, np.uint8)
+
+    assert [] == boundaries(np.concatenate([empty, scene(5, 2.0), empty]))
+
+
+def test_a_long_time_of_nothing_is_a_shot() -> None:
+    """Three seconds of black before the first picture."""
+    empty = np.zeros((3 * FPS, 64, 64, 3), np.uint8)
+
+    assert [(3.0, "cut")] == boundaries(np.concatenate([empty, scene(5, 2.0)]))
+
+
+@pytest.mark.parametrize("num", [1, 2, 5])
+@pytest.mark.parametrize("decays", [False, True])
+def test_flashes_are_no_boundaries(num: int, *, decays: bool) -> None:
+    """White for a few frames, gone at once or slowly, once or again and again."""
+    frames = scene(10, 4.0, pan=3).astype(float)
+    for start in (20, 40, 50, 60):
+        frames[start : start + num] = 250
+        for step in range(4 if decays else 0):
+            share = 0.5 ** (step + 1)
+            index = start + num + step
+            frames[index] = frames[index] * (1 - share) + 250 * share
+
+    assert [] == boundaries(frames.astype(np.uint8))
+
+
+def test_a_strobe_is_no_boundary() -> None:
+    """Light and dark in turn, eight times a second."""
+    frames = scene(11, 3.0)
+    dark = np.arange(len(frames)) // 3 % 2 == 0
+    frames[dark] = frames[dark] // 12
+
+    assert [] == boundaries(frames)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dissolve_3s.mp4", [(3.0, "dissolve")]),
+        ("fade_from_black.mp4", []),
+        ("wipe_1s.mp4", [(3.0, "wipe")]),
+        ("still_montage_0.2s.mp4", [(step / 5, "cut") for step in range(1, 25)]),
+    ],
+)
+def test_drawn_transitions_are_told(
+    shared_clips: Path, name: str, expected: list[tuple[float, str]]
+) -> None:
+    """As files."""
+    shots = measure_video(path_to_uri(shared_clips / "field" / "cuts" / name))["shots"][1:]
+
+    assert [kind for _, kind in expected] == [shot["kind"] for shot in shots]
+    assert [shot["start_seconds"] for shot in shots] == pytest.approx(
+        [seconds for seconds, _ in expected], abs=0.15
+    )
 
 
 @pytest.mark.slow

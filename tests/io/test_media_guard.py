@@ -81,6 +81,17 @@ def test_a_call_that_grows_is_stopped(guard: Guard) -> None:
         guard.call(np.ones, 1 << 30, dtype=np.uint8)
 
 
+def test_what_earlier_calls_left_behind_is_not_held_against_a_later_one(guard: Guard) -> None:
+    """A call that a used child has no memory for is made once more, in a new child."""
+    guard.call(exec, "import sys; sys.kept = bytearray(300 << 20)")
+    used = guard.child_pid
+
+    found = guard.call(np.ones, 300 << 20, dtype=np.uint8)
+
+    assert 300 << 20 == len(found)
+    assert used != guard.child_pid
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [

@@ -221,10 +221,13 @@ def test_a_turned_photograph_is_upright_except_as_coded(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.fromarray(noise(0)).save(tmp_path / "a.png", exif=exif)
 
-    upright, coded = extent_of(tmp_path / "a.png"), extent_of(tmp_path / "a.png", upright=False)
+    upright, coded = (
+        extent_of(tmp_path / "a.png"),
+        extent_of(tmp_path / "a.png", reading="reference"),
+    )
     assert [(WIDTH, HEIGHT), (HEIGHT, WIDTH)] == [(e.height, e.width) for e in (upright, coded)]
     assert np.array_equal(np.rot90(noise(0), -1), read_video(tmp_path / "a.png")[0])
-    frame = next(iter_stored(tmp_path / "a.png", upright=False))
+    frame = next(iter_stored(tmp_path / "a.png", reading="reference"))
     assert np.array_equal(noise(0), frame)
 
 

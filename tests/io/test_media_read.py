@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from fractions import Fraction
@@ -13,9 +14,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from pfp.errors import InputError, PermanentError
+from pfp.ingest.measure import measure_video
 from pfp.io.media import (
+    RejectedVideo,
     iter_frames,
     path_to_uri,
     probe,
@@ -216,6 +220,32 @@ def test_a_turned_video_is_portrait(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_motion_jpeg_with_exif_is_read(tmp_path: Path, orientation: int) -> None:
+    """Cameras write it; PyAV has no name for what FFmpeg makes of it. Its turn counts."""
+    picture_HWC = np.zeros((48, 64, 3), np.uint8)
+    picture_HWC[:24, :32] = 200  # above left
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = orientation, "camera"
+    coded = io.BytesIO()
+    Image.fromarray(picture_HWC).save(coded, "JPEG", exif=exif, quality=95)
+    video = tmp_path / "v.avi"
+    with av.open(str(video), "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for index in range(12):
+            packet = av.Packet(coded.getvalue())
+            packet.stream, packet.pts, packet.dts = stream, index, index
+            container.mux(packet)
+
+    shown = read_video(video)
+
+    wanted = np.rot90(picture_HWC, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
+    assert wanted.shape == shown[0].shape
+    assert 10 >= np.abs(shown[0].astype(int) - wanted)[8:-8:8, 8:-8:8].max()
+    assert 12 == measure_video(path_to_uri(video))["num_frames"]
+
+
 def test_pixels_that_are_not_square_widen_the_picture(tmp_path: Path) -> None:
     """A sample aspect of 2:1 shows 40 stored columns as 80."""
     video = encode(tmp_path / "v.mp4", picture(24, 40), aspect=Fraction(2))
@@ -351,12 +381,12 @@ def test_what_is_no_video_is_rejected_by_its_content(
     assert reason == getattr(caught.value, "reason", None)
 
 
-def test_noise_is_damaged(tmp_path: Path) -> None:
+def test_noise_is_no_video(tmp_path: Path) -> None:
     """Random bytes are neither a video nor anything else that has a name."""
     path = tmp_path / "v.mp4"
     path.write_bytes(np.random.default_rng(0).bytes(100_000))
 
-    with pytest.raises(PermanentError, match="cannot be read as a video"):
+    with pytest.raises(RejectedVideo, match="in no format that pfp knows"):
         probe(path)
 
 

@@ -17,6 +17,7 @@ from pfp.cli.main import main
 from pfp.errors import ConfigError, InputError
 from pfp.io.media import Guard, path_to_uri, read_video, write_video
 from pfp.io.tables import read_table, write_table
+from pfp.io.unchanged import FileChangedError
 from pfp.latents import show as show_module
 from pfp.latents.encode import encode_clip
 from pfp.latents.preprocess import PreprocessSettings
@@ -177,7 +178,7 @@ def test_a_changed_source_is_refused(made: Path, tmp_path: Path) -> None:
     """Other frames would be compared with these latents."""
     with_source(made, tmp_path).write_bytes((made / "tall.mp4").read_bytes())
 
-    with pytest.raises(InputError, match=r"own.mp4 has changed since its latents were made"):
+    with pytest.raises(FileChangedError, match=r"own.mp4 is not the file that was ingested"):
         show("aa11", str(tmp_path))
     assert not (tmp_path / "shown").exists()
 

@@ -198,15 +198,19 @@ def test_each_way_of_standing_is_another_model(
 
 
 def test_arms_that_say_nothing_of_text_were_trained_with_it() -> None:
-    """The shipped arms' config.json is of that time, and loads as it was meant."""
-    described = read_description(arm_folder("large_patchifier"))
+    """The config.json of most shipped arms is of that time, and loads as it was meant."""
+    described = read_description(arm_folder("only_lr"))
 
     config = arm_config(described)
 
     assert "memory_attends_to_text" not in described
     assert config.memory_attends_to_text
+    assert MemoryDiT.from_pretrained(arm_folder("only_lr")).config == config
+
+
+def test_the_shipped_large_patchifier_stands_as_framepack_s_does() -> None:
+    """Pooled rotary phases, and the target's timestep for its memory."""
     model = MemoryDiT.from_pretrained(arm_folder("large_patchifier"))
-    assert model.config == config
     memory = model.remember(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
     assert memory is not None
     assert memory.shared_timestep

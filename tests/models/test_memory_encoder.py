@@ -174,7 +174,7 @@ def reference_tokens(
 def test_shipped_arms_give_the_tokens_that_they_were_trained_with(
     arm: str, num_latents: int
 ) -> None:
-    """Shipped weights load by name, and give the trained network's tokens to the bit."""
+    """Shipped weights load by name, and give the trained network's tokens up to rounding."""
     torch.manual_seed(0)
     patch_embedding = load_base().patch_embedding
     encoder = make_encoder(arm, RATE, patch_embedding)
@@ -184,8 +184,9 @@ def test_shipped_arms_give_the_tokens_that_they_were_trained_with(
     encoder.load_state_dict(weights)
     hr, lr = history(num_latents)
 
-    assert torch.equal(
-        reference_tokens(arm, weights, hr, lr, patch_embedding), encoder(hr, lr, patch_embedding)
+    right = reference_tokens(arm, weights, hr, lr, patch_embedding)
+    torch.testing.assert_close(
+        encoder(hr, lr, patch_embedding), right, atol=1e-5 * float(right.abs().max()), rtol=0
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pfp.cli.main import main as pfp_main
 from pfp.cli.settings import with_settings
 from pfp.errors import ConfigError, NothingUsable
+from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri, write_video
 from pfp.io.tables import read_records, verify_table, write_table
 from pfp.runtime import StageReport
@@ -25,6 +29,7 @@ from tests.vlm.gemini_server import GeminiServer, answer, error
 
 COLOURS = {"blue": (40, 70, 200), "green": (40, 160, 60), "red": (200, 30, 30)}
 SECONDS = 4.0
+REPO = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +63,7 @@ def _clip(path: Path) -> ClipRecord:
     return ClipRecord(
         clip_id=path.stem,
         video_uri=path_to_uri(path),
-        video_sha256=path.stem,
+        video_sha256=sha256_file(path),
         size_bytes=path.stat().st_size,
         start_seconds=0.0,
         end_seconds=SECONDS,
@@ -146,6 +151,41 @@ class TestDemo:
             threshold=0.5,
         )
 
+    def test_storyboard_of_two_videos_costs_their_rows(self, run_directory: Path) -> None:
+        """Neither gets it, nobody else is asked, and both say what to call it; naming it cures."""
+        _write_storyboard(run_directory, "green", "A lawn.")
+        folder = run_directory.parent / "videos"
+        shutil.copy(folder / "green.mp4", folder / "green.mkv")
+
+        report = _run(run_directory, demo())
+
+        assert report.reasons == {"storyboard_ambiguous": 1}
+        verdict = _rows(run_directory)["green"].verdict
+        assert verdict == Dropped(
+            reason="storyboard_ambiguous",
+            detail="green.storyboard.json may belong to green.mkv and green.mp4; name its video "
+            "in it: green.mp4.storyboard.json",
+        )
+        (folder / "green.storyboard.json").rename(folder / "green.mp4.storyboard.json")
+        assert _run(run_directory, demo()).kept == 3
+        assert _rows(run_directory)["green"].shots[0]["caption"] == "A lawn."
+
+    def test_notice_is_in_the_row_and_counted(
+        self, run_directory: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What may be cut off is kept, and said in the report, the summary and the clip's story."""
+        _write_storyboard(run_directory, "green", "A lawn, and behind it,")
+
+        report = _run(run_directory, demo())
+
+        assert (report.kept, report.noticed) == (3, 1)
+        assert "3 kept, 0 dropped, 0 failed, 1 kept with a notice (pfp why)" in report.line()
+        summary = json.loads((run_directory / "summary.json").read_text())
+        assert summary["stages"]["caption"]["noticed"] == 1
+        assert pfp_main(["why", "green", "--run", str(run_directory)]) == 0
+        told = "sidecar: notice: caption 1 may be cut off: it ends with ','"
+        assert told in capsys.readouterr().out
+
     def test_video_that_is_gone_costs_its_row_only(self, run_directory: Path) -> None:
         """The reason is in the row."""
         (run_directory.parent / "videos/red.mp4").unlink()
@@ -156,6 +196,32 @@ class TestDemo:
         assert (report.kept, report.failed) == (2, 1)
         assert isinstance(verdict, Failed)
         assert "there is no file" in verdict.message
+
+    @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("kind", ["size", "bytes", "bytes and time"])
+    def test_a_replaced_video_is_not_captioned(
+        self, run_directory: Path, request: pytest.FixtureRequest, kind: str, engine: Engine
+    ) -> None:
+        """Neither by its own storyboard nor by its looks; put back, it is tried again."""
+        if engine == "ray":
+            request.getfixturevalue("ray_cluster")
+        _write_storyboard(run_directory, "green", "A lawn.")
+        path = run_directory.parent / "videos/green.mp4"
+        before, times = path.read_bytes(), path.stat()
+        other = (path.parent / "red.mp4").read_bytes()
+        path.write_bytes(other if kind == "size" else before[:-1] + b"?")
+        if kind == "bytes and time":
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+        report = _run(run_directory, demo(), engine)
+
+        row = _rows(run_directory)["green"]
+        assert (report.kept, report.failed) == (2, 1)
+        assert isinstance(row.verdict, Failed)
+        assert (row.verdict.error, row.verdict.retryable) == ("FileChangedError", True)
+        assert "green.mp4 is not the file that was ingested" in row.verdict.message
+        path.write_bytes(before)
+        assert _run(run_directory, demo(), engine).kept == 3
 
     @pytest.mark.parametrize(
         ("change", "computed"),
@@ -241,6 +307,34 @@ class TestGemini:
         assert (first.kept, first.failed, first.reasons) == (2, 1, {"RetryableError": 1})
         assert (second.kept, second.reused, second.computed) == (3, 2, 1)
 
+    def test_answer_without_a_word_is_no_failure_for_good(
+        self, run_directory: Path, server: GeminiServer
+    ) -> None:
+        """An empty answer with STOP costs its row now; the next run asks again."""
+        good = server.replies[0]
+        server.script(good, answer("", tokens={"TEXT": 300, "VIDEO": 4 * 70}), good)
+        config = self._config(server, max_concurrency=1)
+
+        first = _run(run_directory, config)
+        second = _run(run_directory, config)
+
+        assert (first.kept, first.failed, first.reasons) == (2, 1, {"Unfinished": 1})
+        assert (second.kept, second.reused, second.computed) == (3, 2, 1)
+
+    def test_quota_of_the_day_is_tried_again_by_any_later_run(
+        self, run_directory: Path, server: GeminiServer
+    ) -> None:
+        """However many runs it takes: the rows were not tried, so no attempt counts."""
+        good = server.replies[0]
+        server.script(error(429, "RESOURCE_EXHAUSTED", "Quota exceeded: 20 requests per day"))
+        config = self._config(server, max_concurrency=1)
+
+        reports = [_run(run_directory, config) for _ in range(4)]
+        server.script(good)
+
+        assert [report.reasons for report in reports] == [{"AccountError": 3}] * 4
+        assert _run(run_directory, config).kept == 3
+
     def test_missing_key_stops_the_stage_before_any_work(
         self, run_directory: Path, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -251,6 +345,17 @@ class TestGemini:
             _run(run_directory, self._config(server))
 
         assert not (run_directory / "storyboards").exists()
+
+
+def test_every_rule_about_words_is_explained() -> None:
+    """Each reason that a storyboard can be dropped for because of its words is in the README."""
+    sources = ("caption_text", "validate")
+    text = "".join((REPO / f"pfp/caption/{name}.py").read_text() for name in sources)
+    rules = set(re.findall(r'"(captions?_[a-z_]+)"', text))
+
+    readme = (REPO / "pipelines/caption/README.md").read_text()
+    assert sorted(rule for rule in rules if f"| `{rule}` |" not in readme) == []
+    assert len(rules) >= 9
 
 
 class TestCommandLine:

@@ -16,12 +16,14 @@ import pytest
 import torch
 
 from pfp.errors import ConfigError, NothingUsable, WeightsError
+from pfp.io.digests import sha256_file
 from pfp.io.media import Guard, write_video
 from pfp.io.tables import read_records, write_table
 from pfp.latents.frames import clip_frames
 from pfp.latents.read import LatentReader
 from pfp.models.vae.tiny import TinyCausalVAE
 from pfp.schema import KEPT, ClipRecord, ConditionRecord, Dropped, LatentRecord, StoryboardRecord
+from pfp.schema.verdict import verdict_to_struct
 from pipelines.latents.clips import CLIP_COLUMNS
 from pipelines.latents.config import PRESETS, LatentsConfig, demo, full
 from pipelines.latents.decode import FRAMES, DecodeClips
@@ -40,7 +42,7 @@ def clip_record(folder: Path, clip_id: str, num_frames: int, **changes: Any) -> 
     values: dict[str, Any] = {
         "clip_id": clip_id,
         "video_uri": str(path),
-        "video_sha256": clip_id * 64,
+        "video_sha256": sha256_file(path),
         "size_bytes": path.stat().st_size,
         "start_seconds": 0.0,
         "end_seconds": num_frames / 12,
@@ -94,7 +96,9 @@ def out(config: LatentsConfig, tmp_path_factory: pytest.TempPathFactory) -> Path
         clip_record(out, "rejected", 20, verdict=DROPPED),
         clip_record(out, "uncaptioned", 20),
     ]
-    Path(clips[2].video_uri).write_bytes(b"\0" * 999)
+    damaged = Path(clips[2].video_uri)
+    damaged.write_bytes(b"\0" * 999)
+    clips[2] = replace(clips[2], video_sha256=sha256_file(damaged), size_bytes=999)
     boards = [storyboard("good", ["a cat", "a dog"], global_caption="pets")]
     boards += [storyboard(clip_id, ["a dog"]) for clip_id in ("short", "damaged", "rejected")]
     boards += [storyboard("uncaptioned", [], verdict=DROPPED)]
@@ -165,7 +169,9 @@ def test_only_what_changed_is_computed_again(config: LatentsConfig, tmp_path: Pa
     write_run(tmp_path, clips, [boards[0], storyboard("b", ["two", "three"])])
     assert [r.computed for r in run_local(config, tmp_path)] == [0, 1]
 
-    clips[1] = replace(clips[1], video_sha256="f" * 64)
+    names = ("video_uri", "video_sha256", "size_bytes")
+    other = clip_record(tmp_path, "c", 20)
+    clips[1] = replace(clips[1], **{name: getattr(other, name) for name in names})
     write_run(tmp_path, clips, boards)
     assert [r.computed for r in run_local(config, tmp_path)] == [1, 0]
 
@@ -183,8 +189,29 @@ def test_only_what_changed_is_computed_again(config: LatentsConfig, tmp_path: Pa
     TinyCausalVAE(
         hidden_channels=8, latents_mean=[0.0] * 16, latents_std=[1.0] * 16
     ).save_pretrained(folder)
-    other = replace(faster, vae=f"tiny:{folder}")
-    assert [r.computed for r in run_local(other, tmp_path)] == [2, 0]
+    retrained = replace(faster, vae=f"tiny:{folder}")
+    assert [r.computed for r in run_local(retrained, tmp_path)] == [2, 0]
+
+
+@pytest.mark.parametrize(("num_decoders", "clips_per_forward"), [(0, 1), (0, 2), (1, 1)])
+def test_a_replaced_video_is_no_latents_of_the_old_one(
+    config: LatentsConfig, tmp_path: Path, num_decoders: int, clips_per_forward: int
+) -> None:
+    """Wherever it is decoded; its row says what happened and what to do, the other is kept."""
+    clips = [clip_record(tmp_path, name, 20) for name in "abc"]
+    write_run(tmp_path, clips, [storyboard(name, [name]) for name in "abc"])
+    Path(clips[1].video_uri).write_bytes(Path(clips[2].video_uri).read_bytes())
+    batch_size = 1 if num_decoders else 2
+    config = replace(config, num_decoders=num_decoders, batch_size=batch_size)
+
+    run_local(replace(config, clips_per_forward=clips_per_forward), tmp_path)
+
+    rows = {row.clip_id: row for row in read_records(tmp_path / "latents", LatentRecord)}
+    failed = rows.pop("b").verdict
+    assert {"kept"} == {verdict_to_struct(row.verdict)["kind"] for row in rows.values()}
+    assert "FileChangedError" == getattr(failed, "error", None)
+    assert "b.mp4 is not the file that was ingested" in failed.message
+    assert "run pipelines/ingest again" in failed.message
 
 
 def table_bytes(out: Path) -> dict[str, bytes]:

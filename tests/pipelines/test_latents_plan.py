@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from pfp.errors import NothingUsable
+from pfp.io.digests import sha256_file
 from pfp.io.tables import read_records
+from pfp.io.unchanged import file_state
 from pfp.latents.plan import LatentsPlan
-from pfp.schema import ConditionRecord, LatentRecord
+from pfp.schema import ClipRecord, ConditionRecord, LatentRecord
 from pipelines.latents.config import LatentsConfig
 from pipelines.latents.plan import plan_run
 from pipelines.latents.run import main
@@ -20,13 +22,26 @@ from tests.pipelines.test_latents import clip_record, config, run_local, storybo
 __all__ = ["config"]  # the fixture
 
 
+def damaged(clip: ClipRecord) -> ClipRecord:
+    """The clip with a file of zeros, as it was when it was ingested."""
+    path = Path(clip.video_uri)
+    path.write_bytes(b"\0" * 999)
+    state = file_state(path)
+    return replace(
+        clip,
+        video_sha256=sha256_file(path),
+        size_bytes=state.size_bytes,
+        changed_ns=state.changed_ns,
+    )
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """Clips of two lengths and orientations, a short one, and one that is damaged."""
     clips = [clip_record(tmp_path, "a", 30), clip_record(tmp_path, "b", 20)]
     clips += [clip_record(tmp_path, "c", 20, width=48, height=64), clip_record(tmp_path, "d", 8)]
     clips += [clip_record(tmp_path, "e", 20)]
-    Path(clips[4].video_uri).write_bytes(b"\0" * 999)
+    clips[4] = damaged(clips[4])
     boards = [storyboard(clip.clip_id, [f"clip {clip.clip_id}", "a pet"]) for clip in clips]
     write_run(tmp_path, clips, boards)
     return tmp_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,18 @@ def test_a_run_ends_in_a_page_and_does_nothing_twice(tmp_path: Path) -> None:
     assert {path: when for path, when in done.items() if path.name != "settings.json"} == again
     with pytest.raises(ConfigError, match="name another folder"):
         table1.run(tmp_path, replace(SETTINGS, data=DataPlan()), None)
+
+
+def test_scores_of_other_videos_are_refused(tmp_path: Path) -> None:
+    """Replaced, or one more; the same ones elsewhere are the same."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/v.mp4").write_bytes(b"a")
+    table1.check_videos(tmp_path, tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    table1.check_videos(tmp_path, tmp_path / "b")
+
+    (tmp_path / "b/v.mp4").write_bytes(b"b")
+    (tmp_path / "a/w.mp4").write_bytes(b"b")
+    for name in "ab":
+        with pytest.raises(ConfigError, match=rf"of other videos than .*{name}; name another"):
+            table1.check_videos(tmp_path, tmp_path / name)

@@ -83,3 +83,65 @@ def test_an_interrupt_goes_through() -> None:
     """Ctrl-C is not a failed row."""
     with pytest.raises(KeyboardInterrupt):
         verdicts(KeyboardInterrupt())
+
+
+def captioned(caption: object, **fields: Any) -> StoryboardRecord:
+    """A kept record of row b with that caption."""
+    shot = {"start_seconds": 0.0, "end_seconds": 1.0, "caption": caption}
+    return StoryboardRecord(clip_id="b", backend="offline", shots=[shot], verdict=KEPT, **fields)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        captioned("half an emoji: \ud83d"),
+        captioned(None),
+        captioned(7),
+        captioned(b"\xff"),
+        captioned("x", attempts=2**31),
+        captioned("x", attempts=2**80),
+        captioned("x", tokens_in="many"),
+        captioned("x", cost_usd=10**400),
+        captioned("x", repair_ops=[["nested"]]),
+        captioned("x", repair_ops=None),
+    ],
+)
+def test_a_row_that_cannot_be_stored_is_a_failed_row(record: StoryboardRecord) -> None:
+    """Its neighbours, whose answers may have been paid for, are kept."""
+
+    def function(row: dict[str, Any]) -> StoryboardRecord:
+        kept = StoryboardRecord(clip_id=row["clip_id"], backend="offline", verdict=KEPT)
+        return record if row["clip_id"] == "b" else kept
+
+    table = runtime.map_rows(BATCH, function, failed_row)
+    kept_a, failed_b, kept_c = [StoryboardRecord.from_row(row) for row in table.to_pylist()]
+    assert ["a", "b", "c"] == [kept_a.clip_id, failed_b.clip_id, kept_c.clip_id]
+    assert [KEPT, KEPT] == [kept_a.verdict, kept_c.verdict]
+    assert isinstance(failed_b.verdict, Failed)
+    assert failed_b.verdict.message.startswith("the row's values cannot be stored (")
+    assert not failed_b.verdict.retryable
+    assert ["1", "2", "3"] == table["result_key"].to_pylist()
+
+
+@pytest.mark.parametrize("said", ["\ud83d", "x" * 3_000_000, "a\x00b", "\ud83d" * 100_000])
+def test_a_failure_can_be_stored_whatever_it_quotes(said: str) -> None:
+    """Messages quote what came from outside; they are bounded, and of valid code points."""
+    verdict = verdicts(PermanentError(f"{said}; mend it"))[1]
+    assert isinstance(verdict, Failed)
+    assert len(verdict.message.encode()) < 20_000
+    assert verdict.message.endswith("; mend it")
+
+
+@pytest.mark.parametrize("value", [2**31, "seven", "\ud83d"])
+def test_a_prepared_row_that_fits_no_column_takes_its_failure_along(value: object) -> None:
+    """The rows beside it are prepared."""
+    columns = pa.schema([("squared", pa.int32())])
+
+    def prepare(row: dict[str, Any]) -> dict[str, Any]:
+        return {"squared": value if row["clip_id"] == "b" else 1}
+
+    table = runtime.prepare_rows(BATCH, prepare, columns)
+    assert [1, None, 1] == table["squared"].to_pylist()
+    failures = table["_prepare_failure"].to_pylist()
+    assert [None, None] == [failures[0], failures[2]]
+    assert failures[1]["message"].startswith("the row's values cannot be stored (")

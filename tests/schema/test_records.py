@@ -187,8 +187,6 @@ def test_a_score_is_a_number_or_a_reason(value: float | None, reason: str | None
         schema.ScoreRecord(
             score_id="a/psnr@1",
             sample_id="a",
-            arm="proposed",
-            clip_id="c",
             metric="psnr@1",
             value=value,
             unscored_reason=reason,

@@ -53,11 +53,16 @@ def _camel_case(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What to answer: a status, a body (JSON, or bytes as they are), and how long to wait first."""
+    """What to answer: a status, a body (JSON, or bytes as they are), and how long to wait first.
+
+    With ``hangs_up`` the connection is closed after half of the body, which was promised whole.
+    """
 
     status: int = 200
     body: Any = None
     seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hangs_up: bool = False
 
 
 @dataclass
@@ -187,7 +192,7 @@ class GeminiServer:
             path = sent.path.partition("?")[0]
             if sent.method == "POST" and path.endswith(":generateContent"):
                 reply = self.replies.popleft() if len(self.replies) > 1 else self.replies[0]
-                return reply, {}
+                return reply, dict(reply.headers)
             if sent.method == "POST" and path == "/upload/v1beta/files":
                 return self._start(sent)
             if sent.method == "POST" and path.startswith("/upload-session/"):
@@ -254,7 +259,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if reply.hangs_up:
+                self.wfile.write(body[: len(body) // 2])
+                self.close_connection = True
+            else:
+                self.wfile.write(body)
         except ConnectionError:
             self.close_connection = True  # the client did not wait
 

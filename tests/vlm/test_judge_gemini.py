@@ -121,7 +121,7 @@ def test_answer_carries_verdict_text_counts_and_cost(
     assert pytest.approx((700 * 0.30 + 5 * 2.50) / 1e6, rel=1e-12) == flash.answer.cost_usd
 
 
-@pytest.mark.parametrize("text", ["The eyes are blue.", "{", '{"answer": "maybe"}', ""])
+@pytest.mark.parametrize("text", ["The eyes are blue.", "{", '{"answer": "maybe"}'])
 def test_nonsense_is_neither_yes_nor_no(
     server: GeminiServer, make: Make, question: FramesQuestion, text: str
 ) -> None:
@@ -167,6 +167,19 @@ def test_what_is_no_answer_says_why(
     assert said.verdict is Verdict.UNPARSEABLE
     assert expected == (said.why_not, said.answer.problem)
     assert 1 == len(server.questions)
+
+
+def test_answer_without_a_word_is_asked_for_again(
+    server: GeminiServer, make: Make, question: FramesQuestion
+) -> None:
+    """It is no answer to be remembered: what follows is used, else the row is left for later."""
+    silent, good = answer("", tokens=TOKENS), answer(YES, tokens=TOKENS)
+    server.script(silent, good)
+    assert Verdict.YES is make().ask(question).verdict
+
+    server.script(silent)
+    with pytest.raises(RetryableError, match=r"ended without a word \(STOP\); run again"):
+        make().ask(question)
 
 
 def test_answer_that_broke_off_may_be_tried_later(

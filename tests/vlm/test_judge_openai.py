@@ -152,6 +152,15 @@ class TestAnswer:
         assert said.answer.cost_usd is None
         assert "qwen-test-001" == said.answer.model_version
 
+    def test_answer_may_come_in_parts(
+        self, server: OpenAIServer, make: Make, question: FramesQuestion
+    ) -> None:
+        """The words of a list's text parts are one answer."""
+        parts: Any = [{"type": "text", "text": "y"}, {"type": "x"}, {"type": "text", "text": "es"}]
+        server.script(completion(parts))
+
+        assert Verdict.YES is make().ask(question).verdict
+
     def test_server_that_counts_nothing_leaves_counts_open(
         self, server: OpenAIServer, make: Make, question: FramesQuestion
     ) -> None:
@@ -170,7 +179,6 @@ class TestAnswer:
         ("reply", "expected"),
         [
             (completion("The eyes are blue."), ("unparseable", None)),
-            (completion(None), ("unparseable", None)),
             (
                 completion("yes", finish="length"),
                 ("truncated", "the answer was cut off by the output limit (length)"),
@@ -235,14 +243,28 @@ class TestTrouble:
             error(429, "slow", retry_after="7000"),
             error(503, "slow"),
             error(503, "slow", retry_after="Fri, 31 Dec 1999 23:59:59 GMT"),
+            error(429, "slow", retry_after_ms="2500"),
             completion(YES),
         )
 
-        make(max_attempts=5, retry_seconds=1.0).ask(question)
+        make(max_attempts=6, retry_seconds=1.0).ask(question)
 
         told = [pause for pause in pauses if pause]  # the server thread sleeps 0 s
         assert [7.0, 60.0] == told[:2]
         assert 4.0 <= told[2] <= 8.0 <= told[3] <= 16.0
+        assert told[4] == 2.5
+
+    def test_answer_without_a_word_is_asked_for_again(
+        self, server: OpenAIServer, make: Make, question: FramesQuestion
+    ) -> None:
+        """Its tokens are counted in the answer that follows."""
+        usage = {"prompt_tokens": 100, "completion_tokens": 5}
+        server.script(completion(" ", usage=usage), completion(YES, usage=usage))
+
+        said = make().ask(question)
+
+        assert (Verdict.YES, 2) == (said.verdict, said.answer.attempts)
+        assert (200, 10) == (said.answer.tokens_in, said.answer.tokens_out)
 
     @pytest.mark.parametrize(
         ("reply", "expected"),
@@ -261,6 +283,27 @@ class TestTrouble:
             (Reply(status=422, body={"detail": "odd"}), (PermanentError, "422 .*: odd", 1)),
             (Reply(status=502, body=b"<html>bad</html>"), (RetryableError, "<html>bad</html>", 2)),
             (Reply(body=b"<html>"), (RetryableError, "response cannot be read", 1)),
+            (Reply(status=302, body=b"log in"), (RetryableError, "cannot be read .302 Found", 1)),
+            (Reply(status=402, body={"error": "no credit"}), (RetryableError, "the account", 1)),
+            (Reply(status=524, body=b"<html>"), (RetryableError, "busy or broken", 2)),
+            (
+                error(429, "You exceeded your current quota", "insufficient_quota"),
+                (RetryableError, "quota is used up", 1),
+            ),
+            (
+                error(429, "Rate limit reached on requests per day (RPD)", retry_after="25"),
+                (RetryableError, "quota is used up", 1),
+            ),
+            (
+                Reply(body={"error": {"code": 429, "message": "upstream is busy"}}),
+                (RetryableError, "busy or broken .429 Too Many Requests: upstream", 2),
+            ),
+            (
+                Reply(body={"error": {"code": 400, "message": "too many images"}}),
+                (PermanentError, "400 Bad Request: too many images", 1),
+            ),
+            (completion(""), (RetryableError, r"ended without a word \(stop\)", 2)),
+            (completion(None), (RetryableError, r"ended without a word \(stop\)", 2)),
             (Reply(body={"choices": []}), (RetryableError, "response cannot be read", 1)),
             (Reply(body=[]), (RetryableError, "response cannot be read", 1)),
             (completion("y", finish="abort"), (RetryableError, r"stopped early \(abort\)", 1)),

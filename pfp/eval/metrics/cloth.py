@@ -1,7 +1,9 @@
 """Whether one person's clothes stay the same, as a vision-language judge sees it (VBench-2.0).
 
 The paper reports the mean of this metric times 100 as "Cloth". VBench-2.0 asks LLaVA-Video-7B, the
-paper Gemini 2.5 Pro; here the judge is a setting, and its name stands in the evidence.
+paper Gemini 2.5 Pro; here the judge is a setting, and its name stands in the evidence. Frames,
+order of questions and (``.compat``) parser are VBench-2.0's; the words of the questions are ours
+unless a user gives others (``pfp.eval.judge_prompts``).
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "cloth@1"
 NUM_FRAMES: Final = 64
+WORDS: Final = (
+    "Its 64 frames are those of VBench-2.0, the words of its three questions are pfp's own: "
+    "--judge-prompts asks in VBench-2.0's, out of a checkout."
+)
 
 
 def _card(name: str, title: str, summary: str, *, parser: str) -> MetricCard:
@@ -66,11 +72,12 @@ class ClothVBench2(JudgedMetric):
         "Cloth",
         "Whether a judge shown 64 frames says that the person stays the same and that the clothes "
         "do. Videos without exactly one person are unscored (not_one_person), so read it with "
-        "its coverage; so are videos of which the judge says neither yes nor no.",
+        "its coverage; so are videos of which the judge says neither yes nor no. " + WORDS,
         parser="strict",
     )
 
     prompt_id: ClassVar = PROMPT
+    prompt_family: ClassVar = "cloth"
     rule_params: ClassVar = frozenset({"parser"})
 
     def shown(self, sample: Sample) -> Sequence[int]:
@@ -96,13 +103,14 @@ class ClothVBench2Compat(JudgedMetric):
 
     card: ClassVar = _card(
         "cloth.vbench2.compat",
-        "Cloth (VBench-2.0 as is)",
+        "Cloth (VBench-2.0's parser)",
         "cloth.vbench2 with the reference's parser: any text that holds the letters 'yes' is yes "
-        "('eyes' too), every other text is no.",
+        "('eyes' too), every other text is no. " + WORDS,
         parser="contains yes",
     )
 
     prompt_id: ClassVar = PROMPT
+    prompt_family: ClassVar = "cloth"
     rule_params: ClassVar = frozenset({"parser"})
 
     def shown(self, sample: Sample) -> Sequence[int]:

@@ -28,6 +28,7 @@ from pfp.eval.metrics.base import (
     SecondsPer,
 )
 from pfp.io import weights
+from pfp.io.files import open_file
 from pfp.io.weights import Lock
 
 if TYPE_CHECKING:  # a name for annotations: the module itself is loaded when a measurement begins
@@ -271,10 +272,11 @@ def _reference(place: str, finder: FaceFinder) -> npt.NDArray[np.float32]:
     if path is None:
         raise PermanentError(f"reference face {place} is not on this machine; copy it here first")
     try:
-        with Image.open(path) as picture:
+        with open_file(path) as file, Image.open(file) as picture:
             rgb_HWC = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PermanentError(f"reference face {place} cannot be read: {error}") from error
+        reason = str(error).partition(" <")[0]  # what follows is how PIL calls an open file
+        raise PermanentError(f"reference face {place} cannot be read: {reason}") from error
     faces = finder.find(rgb_HWC)
     if not faces:
         raise PermanentError(f"reference face {place} shows no face; crop it less or take another")

@@ -1,9 +1,12 @@
 """Whether things appear, vanish, merge or split, as a vision-language judge sees it.
 
-After VBench-2.0's instance_preservation: windows of 2 s, one every second, cut in memory where the
-reference encodes each again. The paper reports the mean of ``instance.vbench2`` times 100 as
-"Instance". One bad window of many makes a video bad, so long videos fare worse:
-``instance.fraction`` says how many there are.
+After instance_preservation of VBench-2.0's repository: windows of 2 s, one every second, cut in
+memory where the reference encodes each again, and asked about in words of our own unless a user
+gives others (``pfp.eval.judge_prompts``). The package ``vbench2`` 0.1.1 scores the dimension of the
+same name otherwise, by the number of boxes that YOLO-World finds.
+
+The paper reports the mean of ``instance.vbench2`` times 100 as "Instance". One bad window of many
+makes a video bad, so long videos fare worse: ``instance.fraction`` says how many there are.
 """
 
 from __future__ import annotations
@@ -34,6 +37,11 @@ from pfp.vlm import Frames, Judgement
 from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "instance@1"
+WORDS: Final = (
+    "Its windows are those of VBench-2.0's repository, the words of its question are pfp's own: "
+    "--judge-prompts asks in VBench-2.0's, out of a checkout. The package vbench2 0.1.1 asks no "
+    "judge: it counts boxes of YOLO-World."
+)
 RULE_PARAMS: Final = frozenset({"rule", "parser", "no_answer", "too_short"})
 WINDOW_SECONDS: Final = 2
 STRIDE_SECONDS: Final = 1
@@ -161,6 +169,7 @@ class _OfWindows(JudgedMetric):
     """A rule over what a judge says of each window."""
 
     prompt_id: ClassVar = PROMPT
+    prompt_family: ClassVar = "instance"
     rule_params: ClassVar = RULE_PARAMS
     rule: ClassVar[_Rule]
 
@@ -190,7 +199,7 @@ class InstanceVBench2(_OfWindows):
         "Instance",
         "Whether a judge finds none of the 2 s windows bad, one window a second; it is asked until "
         "it finds one. Videos of less than 2 s are unscored (too_short); so are videos without a "
-        "bad window of which the judge left a window open.",
+        "bad window of which the judge left a window open. " + WORDS,
         rule="any of",
         parser="strict",
     )
@@ -204,10 +213,10 @@ class InstanceVBench2Compat(_OfWindows):
 
     card: ClassVar = _card(
         "instance.vbench2.compat",
-        "Instance (VBench-2.0 as is)",
+        "Instance (VBench-2.0's parser)",
         "instance.vbench2 with the reference's faults: a text that holds 'yes' ('eyes' too) or "
         "'(A)' is bad and every other one ('A.' too) is good, a window without an answer is good, "
-        "and a video of less than 2 s is 1.",
+        "and a video of less than 2 s is 1. " + WORDS,
         rule="any of",
         parser="contains yes",
         no_answer="good",
@@ -226,7 +235,7 @@ class InstanceFraction(_OfWindows):
         "Instance, by window",
         "One less the fraction of 2 s windows, one a second, that a judge finds bad. Windows of "
         "which it says neither yes nor no are left out and counted in the evidence. Videos of less "
-        "than 2 s are unscored (too_short).",
+        "than 2 s are unscored (too_short). " + WORDS,
         rule="fraction",
         parser="strict",
     )

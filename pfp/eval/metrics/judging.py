@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, wraps
 from importlib.resources import files
 from typing import Any, ClassVar, Final, TypeAlias, final
@@ -21,6 +21,8 @@ Reader: TypeAlias = Callable[[Judgement], bool | None]
 """Whether an answer says yes; None where it says nothing."""
 
 NOT_ASKED: Final = "not_asked"
+WORDING: Final = "wording"
+_ABOUT_ASKING: Final = ("judge", "judge_fingerprint", "prompt", WORDING, "cost_usd")
 NO_JUDGE: Final = "no_judge"
 CURE: Final = (
     "name a judge: gemini:MODEL, openai:MODEL@URL, qwen:DIRECTORY, or replay:FILE with the answers "
@@ -30,7 +32,7 @@ CURE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
-    """One version of a metric's wording. ``context`` comes before every question.
+    """One version of a metric's wording. ``context``, if any, comes before every question.
 
     Both have places in braces: ``num_frames`` and ``timestamps``, and what the metric tells.
     """
@@ -39,11 +41,12 @@ class Prompts:
     context: str
     questions: Mapping[str, str]
     options: Mapping[str, str] | None = None
+    between_times: str = ", "
 
     def question(self, name: str, frames: Frames, **told: Any) -> FramesQuestion:
         """The named question about frames; ``told`` fills the places."""
-        times = ", ".join(f"{seconds:.2f}s" for seconds in frames.timestamps_seconds)
-        words = f"{self.context}\n{self.questions[name]}"
+        times = self.between_times.join(f"{each:.2f}s" for each in frames.timestamps_seconds)
+        words = "\n".join(filter(None, (self.context, self.questions[name])))
         return FramesQuestion(
             frames=frames,
             prompt_id=f"{self.prompt_id}/{name}",
@@ -69,6 +72,7 @@ class Hearing:
 
     judge: Judge
     prompts: Prompts
+    is_given: bool = False  # in words that are not pfp's, which the evidence must hold
     asked: list[dict[str, Any]] = field(default_factory=list)
     _judgements: list[Judgement] = field(default_factory=list)
 
@@ -92,6 +96,7 @@ class Hearing:
             "judge": self.judge.model_id,
             "judge_fingerprint": self.judge.fingerprint,
             "prompt": self.prompts.prompt_id,
+            **({WORDING: asdict(self.prompts)} if self.is_given else {}),
             "cost_usd": sum(known) if len(known) == len(costs) else None,
             "asked": self.asked,
         }
@@ -114,7 +119,7 @@ class Stored:
 
     def evidence(self) -> dict[str, Any]:
         """The evidence as it was, with the verdicts of today."""
-        kept = ("judge", "judge_fingerprint", "prompt", "cost_usd")
+        kept = [name for name in _ABOUT_ASKING if name in self._evidence]
         rows = zip(self._evidence["asked"], self.judgements, strict=True)
         return {
             **{name: self._evidence[name] for name in kept},
@@ -157,13 +162,22 @@ class JudgedMetric(Metric):
     """A metric that asks a judge; without one it asks for no frames and scores no video."""
 
     prompt_id: ClassVar[str]
+    prompt_family: ClassVar[str | None] = None  # under which users may give other words
 
     def __init__(
-        self, *, device: str = "cpu", lock: Lock | None = None, judge: Judge | None = None
+        self,
+        *,
+        device: str = "cpu",
+        lock: Lock | None = None,
+        judge: Judge | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
-        """judge: who is asked (``pfp.vlm.load_judge``); None leaves every video unscored."""
+        """judge: who is asked (``pfp.vlm.load_judge``); None leaves every video unscored.
+
+        prompts: the words, of the metric's ``prompt_family``; None is pfp's own.
+        """
         super().__init__(device=device, lock=lock)
-        self._judge = judge
+        self._judge, self._prompts = judge, prompts
 
     @final
     def frames_of(self, sample: Sample) -> Sequence[int]:
@@ -176,7 +190,9 @@ class JudgedMetric(Metric):
         if self._judge is None:
             return _NoJudge()
         self._judge.check_ready()
-        return self.hear(sample, Hearing(judge=self._judge, prompts=load_prompts(self.prompt_id)))
+        prompts = self._prompts or load_prompts(self.prompt_id)
+        hearing = Hearing(judge=self._judge, prompts=prompts, is_given=self._prompts is not None)
+        return self.hear(sample, hearing)
 
     @abstractmethod
     def shown(self, sample: Sample) -> Sequence[int]:
@@ -193,9 +209,15 @@ class JudgedMetric(Metric):
 
         Unscored (``not_asked``) where they lead to a question that was not asked.
         """
-        if "asked" not in evidence or evidence["prompt"] != cls.prompt_id:
+        if "asked" not in evidence:
             return None
-        stored = Stored(evidence, load_prompts(cls.prompt_id))
+        if WORDING in evidence:
+            prompts = Prompts(**evidence[WORDING])
+        elif evidence["prompt"] == cls.prompt_id:
+            prompts = load_prompts(cls.prompt_id)
+        else:
+            return None
+        stored = Stored(evidence, prompts)
         try:
             return cls.decide_again(stored, evidence, num_frames)
         except NotAskedError:

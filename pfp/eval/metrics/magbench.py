@@ -11,6 +11,8 @@ then, nothing is cut off to whole blocks, and any length will do.
 - ``magbench.matched.*``: each generated frame and the frame of the true rest that is nearest to it
   by LPIPS. This is the benchmark's protocol. It forgives any order and any repetition, so its
   numbers are upper bounds.
+- ``magbench.matched.*.compat``: the same with the truth rounded to bfloat16, as MAG's repository
+  keeps it: numbers are a little lower, the better the video the more.
 - ``magbench.history.*``: the same among the frames of the true history. The paper reports it
   beside the first; we infer that it means the true history, not what a model makes of it. It is
   the sample's own history, else the reference's first part.
@@ -40,12 +42,13 @@ FPS: Final = 16
 HISTORY_SHARE: Final = 0.75
 BLOCK: Final = 12  # three latent frames of four frames; a clip's first latent frame holds only one
 MAX_FRAME_BYTES: Final = 4 << 30
-Form = Literal["matched", "history", "aligned"]
+Form = Literal["matched", "matched.compat", "history", "aligned"]
 Quantity = Literal["psnr", "ssim", "lpips"]
 Picture = npt.NDArray[np.uint8]
 
 AGAINST: Final = {
     "matched": "the true frame nearest to it by LPIPS",
+    "matched.compat": "the true frame, rounded to bfloat16, nearest to it by LPIPS",
     "history": "the frame of the true history nearest to it by LPIPS",
     "aligned": "the true frame of the same time",
 }
@@ -122,13 +125,29 @@ def history_frames(sample: Sample) -> list[int]:
     return frames_at_16_fps(0, num_at_16_fps(num_frames, fps), num_frames, fps)
 
 
+def to_bfloat16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Numbers rounded to bfloat16, to the nearest and halfway to even, as float32."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return ((bits + half) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+# What MAG's repository makes of the 256 levels of the truth: in [-1, 1] for LPIPS, and from there
+# in [0, 1], rounded once more, for PSNR and SSIM; the latter times 255.
+BFLOAT16_LEVELS: Final = to_bfloat16(np.arange(256, dtype=np.float32) / np.float32(127.5) - 1)
+BFLOAT16_PIXELS: Final = to_bfloat16(BFLOAT16_LEVELS + 1).astype(np.float64) * 127.5
+
+
 def _card(form: Form, quantity: Quantity) -> MetricCard:
     like = LIKE[quantity]
     matched = form != "aligned"
+    name = f"magbench.{form}.{quantity}"
+    if form == "matched.compat":
+        name = f"magbench.matched.{quantity}.compat"
     return MetricCard(
-        name=f"magbench.{form}.{quantity}",
+        name=name,
         version=1,
-        title=f"{like.title} (MAG-Bench, {form})",
+        title=f"{like.title} (MAG-Bench, {form.replace('.compat', ', bfloat16')})",
         unit=like.unit,
         direction=like.direction,
         low=like.low,
@@ -161,6 +180,7 @@ class Pairs:
     def __init__(self) -> None:
         self._num_seen = 0
         self._nearest: Nearest | None = None
+        self.levels: npt.NDArray[np.float32] | None = None  # of the truth; None: as they are
         self.generated: list[Picture] = []
         self.true: list[Picture] = []
 
@@ -179,7 +199,9 @@ class Pairs:
         if self._nearest is None:
             from pfp.measures.nearest_frames import nearest_frames
 
-            self._nearest = nearest_frames(network, self.generated, self.true, device=device)
+            self._nearest = nearest_frames(
+                network, self.generated, self.true, device=device, among_levels=self.levels
+            )
         return self._nearest
 
 
@@ -189,10 +211,24 @@ def matched_pairs(first_HWC: Picture) -> Pairs:
     return Pairs()
 
 
+def rounded_pairs(first_HWC: Picture) -> Pairs:
+    """The same with the truth in bfloat16."""
+    pairs = matched_pairs(first_HWC)
+    pairs.levels = BFLOAT16_LEVELS
+    return pairs
+
+
 def history_pairs(first_HWC: Picture) -> Pairs:
-    """The same for the other form."""
+    """The same for the history."""
     del first_HWC
     return Pairs()
+
+
+PAIRS_OF: Final = {
+    "matched": matched_pairs,
+    "matched.compat": rounded_pairs,
+    "history": history_pairs,
+}
 
 
 @final
@@ -201,7 +237,7 @@ class _Nearest(Measurement):
 
     def __init__(
         self,
-        form: Literal["matched", "history"],
+        form: Literal["matched", "matched.compat", "history"],
         quantity: Quantity,
         sample: Sample,
         *,
@@ -209,7 +245,8 @@ class _Nearest(Measurement):
         lock: Lock | None,
     ) -> None:
         need_side(sample, "alex")
-        self._is_history, self._quantity = form == "history", quantity
+        self._form, self._quantity = form, quantity
+        self._is_history = form == "history"
         self._window = window_of(sample)
         self._history = history_frames(sample) if self._is_history else []
         num_true = self._window.stop - self._window.switch
@@ -245,7 +282,7 @@ class _Nearest(Measurement):
     def _meet(self, frame: Frame) -> None:
         """At the first frame, find what the other quantities of this form keep, too."""
         if not self._num_seen:
-            self._pairs = frame.shared(history_pairs if self._is_history else matched_pairs)
+            self._pairs = frame.shared(PAIRS_OF[self._form])
 
     def finish(self) -> MetricValue:
         """The mean of what was seen.
@@ -260,7 +297,11 @@ class _Nearest(Measurement):
                 self._pairs.generated, nearest.index_Q, nearest.distance_Q.tolist(), strict=True
             )
         ]
-        capped = np.minimum(values, CAP_DB) if self._quantity == "psnr" else values
+        capped = np.asarray(values)
+        if self._quantity == "psnr":
+            # The repository caps no frame: one without any error makes the whole video's mean 100.
+            is_off = self._form == "matched.compat" and np.isinf(values).any()
+            capped = np.array([CAP_DB]) if is_off else np.minimum(values, CAP_DB)
         return MetricValue(
             value=float(np.mean(capped)),
             num_frames=len(values),
@@ -273,7 +314,9 @@ class _Nearest(Measurement):
             },
         )
 
-    def _value(self, generated: Picture, true: Picture, distance: float) -> float:
+    def _value(self, generated: Picture, true_HWC: Picture, distance: float) -> float:
+        is_rounded = self._form == "matched.compat"
+        true = BFLOAT16_PIXELS[true_HWC] if is_rounded else true_HWC
         match self._quantity:
             case "psnr":
                 return float(psnr_of(squared_error(generated, true)))
@@ -338,6 +381,51 @@ class MatchedLpips(Metric):
     def begin(self, sample: Sample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "lpips", sample, device=self._device, lock=self._lock)
+
+
+@final
+class MatchedPsnrCompat(Metric):
+    """PSNR of the nearest true frames, those rounded as MAG's repository rounds them."""
+
+    card: ClassVar = _card("matched.compat", "psnr")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
+        return _Nearest("matched.compat", "psnr", sample, device=self._device, lock=self._lock)
+
+
+@final
+class MatchedSsimCompat(Metric):
+    """SSIM of the nearest true frames, those rounded as MAG's repository rounds them."""
+
+    card: ClassVar = _card("matched.compat", "ssim")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
+        return _Nearest("matched.compat", "ssim", sample, device=self._device, lock=self._lock)
+
+
+@final
+class MatchedLpipsCompat(Metric):
+    """LPIPS of the nearest true frames, those rounded as MAG's repository rounds them."""
+
+    card: ClassVar = _card("matched.compat", "lpips")
+
+    def frames_of(self, sample: Sample) -> Sequence[int]:
+        """The frames after the switch, at 16 fps."""
+        return generated_frames(sample)
+
+    def begin(self, sample: Sample) -> Measurement:
+        """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
+        return _Nearest("matched.compat", "lpips", sample, device=self._device, lock=self._lock)
 
 
 @final

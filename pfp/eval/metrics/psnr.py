@@ -114,7 +114,9 @@ class _GlobalError(Measurement):
         )
 
 
-def squared_error(frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]) -> float:
+def squared_error(
+    frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8] | npt.NDArray[np.float64]
+) -> float:
     """The mean squared error of a frame in squared levels."""
     return float(np.square(np.subtract(frame_HWC, reference_HWC, dtype=np.float64)).mean())
 

@@ -44,7 +44,7 @@ class Semantic(Metric):
 
     card: ClassVar = MetricCard(
         name="semantic",
-        version=1,
+        version=2,
         title="Semantic",
         unit="",
         direction="higher",

@@ -97,7 +97,7 @@ class Similarities(Measurement):
 
 
 def ssim_map(
-    frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
+    frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8] | Image
 ) -> npt.NDArray[np.float64]:
     """Equation 13 of Wang et al. at every valid window position, float64 (H-10, W-10, C)."""
     return similarity(frame_HWC, reference_HWC, blur, side=WINDOW)

@@ -67,7 +67,9 @@ def shortened(name: str) -> str:
 
 def nice_ticks(low: float, high: float, *, at_most: int = 6) -> list[float]:
     """Round numbers in even steps of 1, 2 or 5 times a power of ten that cover ``[low, high]``."""
-    spread = (high - low) or abs(high) or 1.0
+    spread, size = high - low, max(abs(low), abs(high))
+    if spread < 1e-9 * size or not spread:  # equal but for rounding: sums in another order
+        spread = size or 1.0
     step = 10.0 ** math.floor(math.log10(spread / at_most))
     for factor in (1, 2, 5, 10, 20, 50):
         first, last = math.floor(low / (step * factor)), math.ceil(high / (step * factor))

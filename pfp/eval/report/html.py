@@ -170,7 +170,7 @@ def _footer(board: Leaderboard) -> Markup:
     }
     settings = board.bootstrap
     intervals = (
-        f"{100 * settings.confidence:g} % percentile bootstrap over {words.drawn(board)}, "
+        f"{100 * settings.confidence:g} % sign-flip test over {words.drawn(board)}, "
         f"{settings.num_draws} draws, seed {settings.seed}"
     )
     rows = [

@@ -13,7 +13,7 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.chart import nice_ticks
 from pfp.eval.report.markup import Markup, tag
-from pfp.schema import ScoreRecord
+from pfp.schema import GenerationRecord, ScoreRecord
 
 Curves: TypeAlias = Mapping[str, Mapping[str, Drift]]
 
@@ -25,15 +25,21 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 24
 DASHES: Final = ("", "7 4", "2 4", "9 3 2 3")  # methods beside the focus share a colour
 
 
-def drift_curves(board: Leaderboard, scores: Sequence[ScoreRecord]) -> Curves:
+def drift_curves(
+    board: Leaderboard, generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
+) -> Curves:
     """Curves by metric and method, of long videos that were measured frame by frame or in clips."""
     methods = {arm.name for arm in board.arms_of("method")}
     cap = {card.metric_id: card.high for card in board.metrics}
+    made = {record.sample_id: record for record in generations if record.arm in methods}
     tracks: dict[str, dict[str, list[Track]]] = {}
     for score in scores:
-        evidence = json.loads(score.evidence) if score.evidence else {}
-        if score.arm in methods and (track := _track(score, evidence, cap.get(score.metric))):
-            tracks.setdefault(score.metric, {}).setdefault(score.arm, []).append(track)
+        if score.sample_id not in made or score.evidence is None:
+            continue
+        label = made[score.sample_id]
+        track = _track(label.clip_id, json.loads(score.evidence), cap.get(score.metric))
+        if track is not None:
+            tracks.setdefault(score.metric, {}).setdefault(label.arm, []).append(track)
     found = {}
     for metric, by_arm in sorted(tracks.items()):
         seconds = max(float(t.seconds_T.max(initial=0)) for ts in by_arm.values() for t in ts)
@@ -46,14 +52,14 @@ def drift_curves(board: Leaderboard, scores: Sequence[ScoreRecord]) -> Curves:
     return found
 
 
-def _track(score: ScoreRecord, evidence: Mapping[str, Any], cap: float | None) -> Track | None:
+def _track(clip_id: str, evidence: Mapping[str, Any], cap: float | None) -> Track | None:
     """None of evidence that has no values over time."""
     if "fps" not in evidence:
         return None
     if "clips" in evidence:
-        return Track.of_clips(score.clip_id, evidence["clips"], fps=evidence["fps"])
+        return Track.of_clips(clip_id, evidence["clips"], fps=evidence["fps"])
     if "per_frame" in evidence:
-        return Track.of_evidence(score.clip_id, evidence, fps=evidence["fps"], null_value=cap)
+        return Track.of_evidence(clip_id, evidence, fps=evidence["fps"], null_value=cap)
     return None
 
 
@@ -133,7 +139,7 @@ def _change(arm: str, found: Drift, end: float, card: MetricCard) -> list[Markup
     if slope.mean is None:
         return [tag("b", arm), ": too short for a slope"]
     low, high = (None if bound is None else bound * end for bound in (slope.low, slope.high))
-    span = words.bounds(low, high, card) or f"({words.NO_INTERVAL})"
+    span = words.bounds(low, high, card) or f"({words.span(slope, card)})"
     shown = f": {words.signed(slope.mean * end, card)}{words.unit(card)} in {end:g} s {span}"
     return [tag("b", arm), shown.replace("-", "\N{MINUS SIGN}")]
 

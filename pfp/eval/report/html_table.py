@@ -11,6 +11,7 @@ from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.markup import Markup, coded, tag
+from pfp.eval.sign_flips import MIN_CLUSTERS
 
 GROUPS: dict[Role, str] = {
     "method": "Methods",
@@ -185,13 +186,12 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
     summary = cell.summary
     if summary.mean is None:
         return tag("td", tag("small", coded(words.not_measured(cell))), class_="unscored")
-    best = arm.role == "method" and summary.mean == board.best(card)
-    span = words.bounds(summary.low, summary.high, card) or words.NO_INTERVAL
+    span = words.span(summary, card)
     letters = board.letters.get(card.metric_id, {}).get(arm.name)
     return tag(
         "td",
         tag(
-            "b" if best else "span",
+            "b" if board.is_best(arm, card) else "span",
             words.number(summary.mean, card).replace("-", MINUS),
             tag("sup", letters) if letters else None,
             class_="mean",
@@ -214,9 +214,9 @@ def differences_section(board: Leaderboard) -> Markup | None:
         tag("h2", "Paired differences", id="differences"),
         tag(
             "p",
-            f"{board.focus} against every other arm on the clips that both have. An interval that "
-            "stays off 0 decides, of six clips or more; p is Holm-adjusted for the number of "
-            "comparisons.",
+            f"{board.focus} against every other arm on the clips that both have, with the interval "
+            "of each difference by itself. What decides is p, Holm-adjusted for all pairs of "
+            f"methods, of {MIN_CLUSTERS} clips or more.",
             class_="lede",
         ),
         (_differences(board, family, titled=titled) for family in families),
@@ -294,7 +294,7 @@ def _mended_cell(board: Leaderboard, arm: Arm, pair: Mended) -> Markup:
     found = paired_difference(mended, published, bootstrap=board.bootstrap)
     if found.mean is None:
         return tag("td", tag("small", "no shared clips"), class_="unscored")
-    span = words.bounds(found.low, found.high, pair.mended) or words.NO_INTERVAL
+    span = words.span(found, pair.mended)
     return tag(
         "td",
         tag("span", words.signed(found.mean, pair.mended).replace("-", MINUS), class_="mean"),
@@ -316,7 +316,7 @@ def _difference_cell(item: Comparison, card: MetricCard) -> Markup:
     difference = item.difference
     if difference.mean is None:
         return tag("td", tag("small", "no shared clips"), class_="unscored")
-    span = words.bounds(difference.low, difference.high, card) or words.NO_INTERVAL
+    span = words.span(difference, card)
     finding = words.finding(item, card)
     p = words.p_value(item.p_holm)
     return tag(

@@ -67,10 +67,8 @@ def _rows(board: Leaderboard, arm: Arm) -> list[str]:
             spans.append("")
             continue
         value = words.number(summary.mean, card)
-        is_best = arm.role == "method" and summary.mean == board.best(card)
         letters = board.letters.get(card.metric_id, {}).get(arm.name, "")
-        shown = rf"\textbf{{{value}}}" if is_best else value
+        shown = rf"\textbf{{{value}}}" if board.is_best(arm, card) else value
         values.append(rf"{shown}\textsuperscript{{{letters}}}" if letters else shown)
-        below = [words.bounds(summary.low, summary.high, card), f"n {summary.n}"]
-        spans.append(rf"{{\scriptsize {' '.join(part for part in below if part)}}}")
+        spans.append(rf"{{\scriptsize {words.span(summary, card)} n {summary.n}}}")
     return [_line(values), _line(spans)] if any(spans) else [_line(values)]

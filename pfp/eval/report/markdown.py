@@ -12,7 +12,7 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.eval.published import PublishedTable
 from pfp.eval.report import words
 from pfp.eval.report.published_rows import published_markdown
-from pfp.schema.redaction import printable
+from pfp.redaction import printable
 
 
 def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()) -> str:
@@ -89,7 +89,7 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> str:
     cell = arm.cells[card.metric_id]
     if cell.summary.mean is None:
         return _escape(words.not_measured(cell))
-    span = words.bounds(cell.summary.low, cell.summary.high, card)
+    span = words.span(cell.summary, card)
     letters = board.letters.get(card.metric_id, {}).get(arm.name)
     extent = f"({words.extent(cell.summary)})"
     parts = [words.number(cell.summary.mean, card), letters, span, extent]

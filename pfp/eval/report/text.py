@@ -35,7 +35,7 @@ def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
     for item in comparisons:
         card = _card(board, item)
         title = titles[board.metrics.index(card)]
-        p = words.p_value(item.difference.p_value)
+        p = words.p_values(item)
         finding = words.finding(item, card)
         who = f"{item.arm} is " if finding in {words.BETTER, words.WORSE} else ""
         lines.append(
@@ -100,7 +100,7 @@ def _rows(
             first += "not measured".ljust(cell)
             second += words.extent(summary).ljust(cell)
             continue
-        span = words.bounds(summary.low, summary.high, card) or ""
+        span = words.span(summary, card)
         letters = board.letters.get(card.metric_id, {}).get(arm.name)
         parts = (words.number(summary.mean, card), letters, span)
         first += " ".join(part for part in parts if part).ljust(cell)

@@ -8,17 +8,18 @@ from pfp.eval.aggregate import Difference, Summary
 from pfp.eval.leaderboard import Cell, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.reasons import explained, short
+from pfp.eval.sign_flips import MIN_CLUSTERS
 
 BETTER, WORSE = "better", "worse"
-FEW_CLIPS = 20
-MIN_SHARED_CLIPS = 6  # 2 / 2**6 is the first that is under 0.05
 TINY = "tiny"
+VBENCH2 = "Zheng et al., VBench-2.0"  # as cards cite it
+GIVEN = "given-"  # what ids of words begin with that a user gave
 TINY_NOTE = (
     "is trained by this project on generated clips and pans over photographs; "
     "it shows mechanics, not quality."
 )
 NOTHING_MEASURED = "Nothing could be measured yet; what is missing is named below."
-NO_INTERVAL = "no interval from one clip"
+NO_INTERVAL = "too few for an interval"
 
 
 def number(value: float, card: MetricCard) -> str:
@@ -50,6 +51,13 @@ def bounds(low: float | None, high: float | None, card: MetricCard) -> str | Non
     return f"[{number(low, card)}, {number(high, card)}]"
 
 
+def span(found: Summary | Difference, card: MetricCard) -> str:
+    """The interval, or in plain words that so few clips have none."""
+    return bounds(found.low, found.high, card) or (
+        NO_INTERVAL if found.n < MIN_CLUSTERS else "no interval"
+    )
+
+
 def extent(summary: Summary) -> str:
     """How many clips a mean rests on, and which share of those asked for that is."""
     coverage = summary.coverage
@@ -63,14 +71,14 @@ def not_measured(cell: Cell) -> str:
 
 
 def finding(comparison: Comparison, card: MetricCard) -> str:
-    """Whether the interval of a difference lets one say who is better.
+    """Who is better, by the adjusted test that letters are made of.
 
-    Fewer than six clips cannot, however they fall: as many fair coins fall alike too often.
+    Fewer than eight clips cannot tell, however they fall.
     """
     difference = comparison.difference
-    if difference.mean is None or difference.n < MIN_SHARED_CLIPS:
+    if difference.mean is None or comparison.is_sure is None:
         return "too few shared clips"
-    if not difference.stays_off_zero:
+    if not comparison.is_sure:
         return "undecided"
     return BETTER if (difference.mean > 0) == (card.direction == "higher") else WORSE
 
@@ -79,8 +87,17 @@ def difference_line(difference: Difference, card: MetricCard) -> str:
     """``+1.23 dB [0.80, 1.71], n 12``."""
     if difference.mean is None:
         return "no shared clips"
-    span = bounds(difference.low, difference.high, card) or f"({NO_INTERVAL})"
-    return f"{signed(difference.mean, card)}{unit(card)} {span}, n {difference.n}"
+    shown = span(difference, card)
+    shown = shown if shown.startswith("[") else f"({shown})"
+    return f"{signed(difference.mean, card)}{unit(card)} {shown}, n {difference.n}"
+
+
+def p_values(comparison: Comparison) -> str | None:
+    """The p value, and the adjusted one where it is another: ``p 0.012, 0.036 by Holm``."""
+    p, adjusted = p_value(comparison.difference.p_value), p_value(comparison.p_holm)
+    if p is None or adjusted is None or p == adjusted:
+        return p
+    return f"{p}, {adjusted.removeprefix('p ')} by Holm"
 
 
 def p_value(p: float | None) -> str | None:
@@ -128,10 +145,29 @@ def judges(board: Leaderboard) -> list[str]:
         if card.metric_id in board.judges:
             titles.setdefault(board.judges[card.metric_id], []).append(card.title)
     blind = ", which looks at nothing, so that these are no measurements"
-    return [
+    judged = [
         f"{', '.join(names)}: judged by {judge}{blind if is_fake(judge) else ''}."
         for judge, names in titles.items()
     ]
+    return judged + _wordings(board)
+
+
+def _wordings(board: Leaderboard) -> list[str]:
+    """In whose words the questions of VBench-2.0's dimensions were asked."""
+    asked = {
+        board.wordings[card.metric_id]
+        for card in board.metrics
+        if card.metric_id in board.wordings and card.citation.startswith(VBENCH2)
+    }
+    own, given = (
+        [w for w in sorted(asked) if w.startswith(GIVEN) == is_given] for is_given in (False, True)
+    )
+    sentences = []
+    if own:
+        sentences.append(f"Asked in pfp's own words ({', '.join(own)}), not in VBench-2.0's.")
+    if given:
+        sentences.append(f"Asked in words that were given ({', '.join(given)}).")
+    return sentences
 
 
 def is_fake(judge: str) -> bool:
@@ -149,26 +185,32 @@ def how_to_read(board: Leaderboard) -> list[str]:
     if not board.measured:
         return []
     settings = board.bootstrap
-    over = drawn(board)
-    means = f"videos, those of one of the {over} drawn together" if board.num_videos else over
+    over, level = drawn(board), 1 - settings.confidence
+    means = f"videos, those of one of the {over} taken together" if board.num_videos else over
     intervals = (
-        f"Mean over {means}; in brackets the {100 * settings.confidence:g} % interval of a "
-        f"percentile bootstrap over {over} ({settings.num_draws} draws, seed {settings.seed}); n "
-        f"counts the {over} with a value, the percentage is their share of the {over} asked for."
+        f"Mean over {means}; in brackets the {100 * settings.confidence:g} % interval: the means "
+        f"that a sign-flip test over {over} does not reject (at most {settings.num_draws} draws, "
+        f"seed {settings.seed}); n counts the {over} with a value, the percentage is their share "
+        f"of the {over} asked for."
     )
     sentences = [intervals]
     if any(card.is_yes_no for card in board.measured):
         sentences.append("Shares of videos with a yes have Wilson's interval.")
     if board.letters:
         sentences.append(
-            "Methods that share a letter do not differ significantly under that metric (paired "
-            f"bootstrap, Holm-adjusted over all pairs, level {1 - settings.confidence:.2g})."
+            "Methods that share a letter do not differ significantly under that metric (the same "
+            f"test of paired differences, Holm-adjusted over all pairs, level {level:.2g}); better "
+            "and worse are said by the same p values."
         )
     sentences += judges(board)
-    if len(board.clip_ids) < FEW_CLIPS:
+    if board.num_other_rates:
         sentences.append(
-            f"With fewer than {FEW_CLIPS} {over} such intervals tend to be too narrow."
+            "Compared frame by frame with a reference of another frame rate, so that frames of one "
+            f"number are of different times: {board.num_other_rates} of the samples; measure them "
+            "with `--align time`."
         )
+    if len(board.clip_ids) < MIN_CLUSTERS:
+        sentences.append(f"Fewer than {MIN_CLUSTERS} {over} have no interval and decide nothing.")
     return sentences
 
 

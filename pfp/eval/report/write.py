@@ -89,7 +89,7 @@ def write_report(
             run_directory, generations, scores, arms=arms, max_clips=num_clips, file_names=names
         )
         sequels = continuations(run_directory, generations, max_clips=num_clips, file_names=names)
-        curves = drift_curves(board, scores)
+        curves = drift_curves(board, generations, scores)
 
         def page(num_clips: int) -> str:
             return render_html(

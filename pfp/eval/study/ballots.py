@@ -17,6 +17,10 @@ from typing import Any, Final
 from pfp.errors import InputError
 from pfp.eval.study.plan import Plan
 from pfp.eval.votes import Winner
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
+from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES
+from pfp.texts import quoted
 
 MAX_RATER_LETTERS: Final = 64
 MAX_REVISION: Final = 9_999
@@ -61,13 +65,14 @@ def parse_ballot(found: object, plan: Plan) -> Ballot:
         InputError: it is none of this study; one sentence with the value and the cure.
     """
     if not isinstance(found, dict) or set(found) != set(FIELDS):
-        shown = json.dumps(found)[:80]
-        raise InputError(f"{shown} is no ballot; give an object with {', '.join(FIELDS)}")
+        raise InputError(f"{quoted(found)} is no ballot; give an object with {', '.join(FIELDS)}")
     study, session, rater = (_text(found, name) for name in ("study", "session", "rater"))
     if study != plan.study:
-        raise InputError(f"study is {study!r}, this is {plan.study}; open this study's own page")
+        raise InputError(
+            f"study is {quoted(study)}, this is {plan.study}; open this study's own page"
+        )
     if not SESSION.fullmatch(session):
-        raise InputError(f"session is {session!r}; write 16 lower-case hex digits")
+        raise InputError(f"session is {quoted(session)}; write 16 lower-case hex digits")
     if rater != rater.strip() or not rater.isprintable() or not 1 <= len(rater) <= 64:
         raise InputError(
             f"rater is {rater[:80]!r}; write 1 to {MAX_RATER_LETTERS} printable letters, no spaces "
@@ -79,8 +84,8 @@ def parse_ballot(found: object, plan: Plan) -> Ballot:
     answer = found["answer"]
     if answer not in (*plan.answers, None) or (answer is None and revision == 0):
         raise InputError(
-            f"answer is {answer!r} in revision {revision}; write {', '.join(plan.answers)}, or "
-            "null to take a vote back"
+            f"answer is {quoted(answer)} in revision {revision}; write {', '.join(plan.answers)}, "
+            "or null to take a vote back"
         )
     return Ballot(
         study=study,
@@ -104,7 +109,7 @@ def read_ballots(path: str | Path, plan: Plan, *, is_log: bool = False) -> list[
         InputError: the file cannot be read or a line is no ballot; the message names the line.
     """
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        lines = read_file(path, MAX_LINES_BYTES).split(b"\n")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give a JSONL file") from error
     if is_log:
@@ -119,24 +124,24 @@ def read_ballots(path: str | Path, plan: Plan, *, is_log: bool = False) -> list[
 def ballot_of_line(line: bytes, plan: Plan, where: str) -> Ballot:
     """The ballot on a line; ``where`` begins the message of an ``InputError``."""
     try:
-        return parse_ballot(json.loads(line), plan)
+        return parse_ballot(parse_json(line.decode(), max_length=MAX_LINE_BYTES), plan)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{where}: not JSON ({error}); remove the line") from error
 
 
 def _text(found: dict[str, Any], name: str) -> str:
     value = found[name]
     if not isinstance(value, str):
-        raise InputError(f"{name} is {value!r}; write text")
+        raise InputError(f"{name} is {quoted(value)}; write text")
     return value
 
 
 def _number(found: dict[str, Any], name: str, largest: int) -> int:
     value = found[name]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= largest:
-        raise InputError(f"{name} is {value!r}; write a whole number from 0 to {largest}")
+        raise InputError(f"{name} is {quoted(value)}; write a whole number from 0 to {largest}")
     return value
 
 

@@ -12,7 +12,9 @@ from typing import Self
 from pfp.errors import InputError
 from pfp.eval.study.ballots import Ballot, ballot_of_line
 from pfp.eval.study.plan import Plan
+from pfp.io.files import read_file
 from pfp.io.filesystems import explain_write_errors
+from pfp.limits import MAX_LINES_BYTES
 
 
 class BallotLog:
@@ -76,7 +78,7 @@ class BallotLog:
             return len(new)
 
     def _load(self, plan: Plan) -> dict[str, Ballot]:
-        content = self._path.read_bytes()
+        content = read_file(self._path, MAX_LINES_BYTES)
         whole, _, torn = content.rpartition(b"\n")
         if torn:
             os.ftruncate(self._file, len(content) - len(torn))

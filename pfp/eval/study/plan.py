@@ -6,7 +6,6 @@ tell nothing. ``STUDY/key.json`` says which model made which; it is never served
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,9 @@ from pfp.eval.metrics import Shot
 from pfp.eval.study.design import Showing
 from pfp.eval.votes import WINNERS, Winner
 from pfp.io.digests import sha256_json
+from pfp.io.files import read_file
+from pfp.io.json_text import parse_json
+from pfp.limits import MAX_LINES_BYTES
 
 SCHEMA_VERSION: Final = 1
 PUBLIC: Final = "public"
@@ -167,7 +169,7 @@ def _read_key(path: Path) -> Key:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(read_file(path, MAX_LINES_BYTES).decode(), max_length=MAX_LINES_BYTES)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); give a folder that `pfp-eval study build` "

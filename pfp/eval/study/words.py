@@ -99,12 +99,14 @@ def _row(report: RaterReport, width: int) -> str:
 
 def _position(collected: Collected) -> str:
     bias = position_bias(collected.votes, Bootstrap(num_draws=1000))
-    if bias is None or bias.low is None or bias.high is None:
+    if bias is None:
         return "no vote was decided, so a bias for one side is unknown"
+    won = f"the left video won {bias.left_share:.1%}"
+    if bias.low is None or bias.high is None:
+        return f"{won} of {bias.num_votes:,} decided votes"
     verdict = "a bias for one side" if bias.is_biased else "as chance would have it"
     return (
-        f"the left video won {bias.left_share:.1%} ({bias.low:.1%} to {bias.high:.1%}) of "
-        f"{bias.num_votes:,} decided votes: {verdict}"
+        f"{won} ({bias.low:.1%} to {bias.high:.1%}) of {bias.num_votes:,} decided votes: {verdict}"
     )
 
 

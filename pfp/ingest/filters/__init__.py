@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from pfp.ingest.filters.aspect import Aspect
+from pfp.ingest.filters.backdrop import Backdrop
 from pfp.ingest.filters.bars import Bars
 from pfp.ingest.filters.black import Black
 from pfp.ingest.filters.bound import Bound as Bound
 from pfp.ingest.filters.bound import judge as judge
+from pfp.ingest.filters.clean_aperture import CleanAperture
 from pfp.ingest.filters.decode_errors import DecodeErrors
 from pfp.ingest.filters.duration import Duration
 from pfp.ingest.filters.frame_rate import FrameRate
@@ -20,8 +22,10 @@ from pfp.ingest.filters.hdr import Hdr
 from pfp.ingest.filters.interlaced import Interlaced
 from pfp.ingest.filters.missing import Missing
 from pfp.ingest.filters.motion import Motion
+from pfp.ingest.filters.projection import Projection
 from pfp.ingest.filters.resolution import Resolution
 from pfp.ingest.filters.size_changes import SizeChanges
+from pfp.ingest.filters.stereo import Stereo
 from pfp.ingest.filters.timestamps import Timestamps
 from pfp.ingest.filters.uniform import Uniform
 from pfp.ingest.measured import MeasuredRecord
@@ -36,8 +40,10 @@ class Filter(Protocol):
 
 FILTERS: Final[dict[str, type[Filter]]] = {
     "aspect": Aspect,
+    "backdrop": Backdrop,
     "bars": Bars,
     "black": Black,
+    "clean_aperture": CleanAperture,
     "decode_errors": DecodeErrors,
     "duration": Duration,
     "frame_rate": FrameRate,
@@ -46,8 +52,10 @@ FILTERS: Final[dict[str, type[Filter]]] = {
     "interlaced": Interlaced,
     "missing": Missing,
     "motion": Motion,
+    "projection": Projection,
     "resolution": Resolution,
     "size_changes": SizeChanges,
+    "stereo": Stereo,
     "timestamps": Timestamps,
     "uniform": Uniform,
 }

@@ -1,4 +1,4 @@
-"""A picture inside a larger black one: its shape is not the file's shape."""
+"""A picture inside a larger one of a single colour: its shape is not the file's shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pfp.ingest.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
-    """The share of the picture's area that black bars take at its edges."""
+    """The share of the area under bars at the edges, for a third of the time or longer.
+
+    The reason is named after the usual colour; bars of others count as well.
+    """
 
     max_fraction: float
 
@@ -19,7 +22,7 @@ class Bars:
         return (
             Bound(
                 reason="black_bars",
-                what="fraction of the area under black bars",
+                what="fraction of the area under bars",
                 value=clip.bar_fraction,
                 threshold=self.max_fraction,
             ),

@@ -10,17 +10,17 @@ from pfp.ingest.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interlaced:
-    """The share of the frames that the stream marks as interlaced."""
+    """The share of the moving pictures that are combed, whatever the stream says of itself."""
 
     max_fraction: float
 
     def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's interlaced share against the limit."""
+        """The clip's combed share against the limit."""
         return (
             Bound(
                 reason="interlaced",
-                what="fraction of interlaced frames",
-                value=clip.interlaced_fraction,
+                what="fraction of combed pictures",
+                value=clip.combed_fraction,
                 threshold=self.max_fraction,
             ),
         )

@@ -10,7 +10,7 @@ from pfp.ingest.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeChanges:
-    """How often a frame has another size than the one before."""
+    """How often a frame has another size, pixel shape or turn than the one before."""
 
     max_count: float
 
@@ -19,7 +19,7 @@ class SizeChanges:
         return (
             Bound(
                 reason="size_changes",
-                what="changes of the picture size",
+                what="changes of the picture's size or shape",
                 value=clip.num_size_changes,
                 threshold=self.max_count,
             ),

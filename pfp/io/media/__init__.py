@@ -17,9 +17,12 @@ from pfp.io.media.source import path_to_uri as path_to_uri
 from pfp.io.media.source import shown_name as shown_name
 from pfp.io.media.source import uri_to_path as uri_to_path
 from pfp.io.media.stored import DEFAULT_PICTURE_FPS as DEFAULT_PICTURE_FPS
+from pfp.io.media.stored import Reading as Reading
 from pfp.io.media.stored import extent_of as extent_of
 from pfp.io.media.stored import has_rate as has_rate
 from pfp.io.media.stored import is_picture as is_picture
 from pfp.io.media.stored import iter_stored as iter_stored
 from pfp.io.media.stored import read_video as read_video
+from pfp.io.media.timing import Times as Times
+from pfp.io.media.timing import frame_times as frame_times
 from pfp.io.media.write import write_video as write_video

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, cast
 
 import av
 import av.container
 import av.stream
 import av.video.stream
+from av.video.codeccontext import VideoCodecContext
 
 from pfp.errors import PermanentError, Rejected
-from pfp.io.media.sniff import SNIFF_BYTES, sniff
+from pfp.io.media.colour import Colourist, ContainerColour
+from pfp.io.media.dolby_vision import base_transfer
+from pfp.io.media.sniff import SNIFF_BYTES, is_media, is_partial_download, sniff
 from pfp.io.media.source import Source, open_binary, shown_name
 
 # 8K with some room (8192 x 4320): a frame above it costs over 50 MB decoded, and a 20 KB file can
 # ask for it.
 MAX_PIXELS: Final = 8192 * 4320
+
+# Anamorphic film stores pixels up to twice as wide as high, old video formats somewhat narrower.
+# Beyond this the picture as shown is one that nobody meant, and no memory may hold it.
+MAX_SAMPLE_ASPECT: Final = 16
 
 # What FFmpeg may take a file for. Left out on purpose: playlists (hls, dash, concat), which open
 # other files; text renderers (tty) and picture readers, which make a video out of anything.
@@ -40,14 +48,22 @@ class RejectedVideo(Rejected):
     """The file was understood and it is not a video that pfp decodes.
 
     ``reason`` is ``empty_file``, ``not_a_video``, ``still_image``, ``no_video_stream``,
-    ``no_frames`` or ``pixels_above_max``.
+    ``no_frames``, ``pixels_above_max`` or ``sample_aspect_out_of_range``.
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVideo:
+    """An open file, its chosen stream, and who completes the colour of that stream's frames."""
+
+    name: str
+    container: av.container.InputContainer
+    stream: av.video.stream.VideoStream
+    colourist: Colourist
+
+
 @contextmanager
-def open_video(
-    source: Source,
-) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
+def open_video(source: Source) -> Iterator[OpenVideo]:
     """The open container and its chosen video stream, set to decode on one thread.
 
     The container's format is told from the content alone; the file's name plays no part. Raises
@@ -55,10 +71,11 @@ def open_video(
     """
     name = shown_name(source)
     with open_binary(source) as file:
-        found = sniff(file.read(SNIFF_BYTES))
+        head = file.read(SNIFF_BYTES)
+        found = sniff(head)
         if found is not None:
             reason, what = found
-            raise RejectedVideo(reason, f"{name} is {what}, not a video")
+            raise RejectedVideo(reason, f"{name} is {_no_video(what)}")
         file.seek(0)
         try:
             container = av.open(
@@ -68,13 +85,20 @@ def open_video(
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            unknown = _unknown_kind(name, head)
+            if unknown is not None:
+                raise RejectedVideo("not_a_video", f"{name} is {unknown}") from error
             message = f"{name} cannot be read as a video ({_reason(error)}); the file is damaged"
             raise PermanentError(message) from error
         with container:
             stream = choose_stream(container, name)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            yield container, stream
+            context = stream.codec_context
+            dolby_vision = base_transfer(file, stream.id, _tag_of(context))
+            told = ContainerColour.of(context, dolby_vision)
+            colourist = Colourist(context.codec.canonical_name, told)
+            yield OpenVideo(name=name, container=container, stream=stream, colourist=colourist)
 
 
 def choose_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
@@ -96,7 +120,51 @@ def choose_stream(container: av.container.InputContainer, name: str) -> av.video
             f"{MAX_PIXELS} that are decoded; scale it down first"
         )
         raise RejectedVideo("pixels_above_max", message)
+    _check_shown(chosen, name)
     return chosen
+
+
+def _no_video(what: str) -> str:
+    """``an HTML page, not a video``, or ``no video but a tar archive: unpack it``."""
+    return f"no video but {what}" if ": " in what else f"{what}, not a video"
+
+
+def _unknown_kind(name: str, head: bytes) -> str | None:
+    """What a file is that FFmpeg does not read, if it is no damaged video."""
+    if is_partial_download(name):
+        return "a part of a download: let it finish, or fetch the file again"
+    if not is_media(head):
+        return "in no format that pfp knows, so it is not a video, or its beginning is lost"
+    return None
+
+
+def _check_shown(stream: av.video.stream.VideoStream, name: str) -> None:
+    """Refuse pixels of a shape, or a picture in square pixels of a size, that is not to be shown.
+
+    A file of 5 KB can ask for a picture two thousand million times as wide as it is stored.
+    """
+    aspect = stream.sample_aspect_ratio or 1
+    if not 1 <= aspect * MAX_SAMPLE_ASPECT <= MAX_SAMPLE_ASPECT**2:
+        message = (
+            f"{name} says that its pixels are {aspect} times as wide as high, not within "
+            f"1/{MAX_SAMPLE_ASPECT} to {MAX_SAMPLE_ASPECT}; correct its sample aspect ratio"
+        )
+        raise RejectedVideo("sample_aspect_out_of_range", message)
+    num_pixels = round(stream.width * aspect) * stream.height
+    if num_pixels > MAX_PIXELS:
+        message = (
+            f"{name} is shown with {num_pixels} square pixels per frame, more than the "
+            f"{MAX_PIXELS} that are decoded; scale it down first"
+        )
+        raise RejectedVideo("pixels_above_max", message)
+
+
+def _tag_of(context: VideoCodecContext) -> str:
+    """The codec's tag; empty where it is a number that PyAV cannot say (VC-1 in MPEG-TS, 0xEA)."""
+    try:
+        return context.codec_tag
+    except UnicodeDecodeError:
+        return ""
 
 
 def _reason(error: BaseException) -> str:

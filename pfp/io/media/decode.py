@@ -3,92 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 import av
-import av.container
-import av.video.stream
 
-_NO_TIMESTAMPS: Final = 0x80  # AVFMT_NOTIMESTAMPS
+from pfp.errors import PermanentError
+from pfp.io.media.alpha import alpha_decoder
+from pfp.io.media.clock import HEAD_PACKETS, Clock
+from pfp.io.media.container import OpenVideo
+from pfp.io.media.length import Reach
+
+# Part of the name of what decoded a score's frames: raise it when the same file gives other frames.
+READER_VERSION: Final = 2
 
 
 def decode_frames(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
+    video: OpenVideo,
     on_damage: Callable[[str], None],
+    *,
+    clock: Clock | None = None,
+    reach: Reach | None = None,
 ) -> Iterator[av.VideoFrame]:
-    """Every frame that the decoder gives, in order of display.
+    """Every frame that the decoder gives, in order of display, with the colour that it is shown in.
 
     FFmpeg conceals damage: it skips packets, or paints over what is missing. Each packet that it
     refuses and each frame that it marks as corrupt is told to ``on_damage``, which may raise; the
-    frame itself is yielded after that.
+    frame itself is yielded after that. A ``clock`` sees the first packets, ``reach`` all of the
+    file's.
     """
-    packets = container.demux(stream)
-    while True:
+    decoder = alpha_decoder(video.stream) or video.stream.codec_context
+    packets = _packets(video, on_damage, reach)
+    if clock is not None and clock.wants_head:
+        packets = _shown_to(clock, packets)
+    for packet in packets:
         try:
-            packet = next(packets, None)
-        except av.error.FFmpegError as error:
-            on_damage(f"the container is damaged ({error.strerror})")
-            packet = None
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.EOFError:
             return
+        except MemoryError:
+            raise  # it says nothing about the file
         except av.error.FFmpegError as error:
             on_damage(f"a packet cannot be decoded ({error.strerror})")
             continue
         for frame in frames:
             if frame.is_corrupt:
                 on_damage("a frame is corrupt")
+            video.colourist.complete(frame)
             yield frame
 
 
-def frame_rate(stream: av.video.stream.VideoStream) -> Fraction | None:
-    """The stream's frame rate by FFmpeg's best guess; None when it has none."""
-    return stream.guessed_rate or stream.average_rate or None
+def _shown_to(clock: Clock, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+    """The packets, the first of them looked at by the clock; damage is told where it lies."""
+    head: list[av.Packet[Any]] = []
+    refusal: PermanentError | None = None
+    try:
+        head.extend(islice(packets, HEAD_PACKETS))
+    except PermanentError as error:
+        refusal = error
+    clock.look_at(head)
+    yield from head
+    if refusal is not None:
+        raise refusal
+    yield from packets
 
 
-class Clock:
-    """Times of successive frames, in seconds since the first.
-
-    A frame without a timestamp follows on the one before. In raw streams (``.m2v``, ``.h264``),
-    whose timestamps FFmpeg makes up, every frame does.
-    """
-
-    def __init__(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
-    ) -> None:
-        self._counts = bool(container.format.flags & _NO_TIMESTAMPS)
-        self._time_base = stream.time_base or Fraction(1, 90_000)
-        self._interval = 1 / (frame_rate(stream) or Fraction(25))
-        self._first: Fraction | None = None
-        self._next = Fraction(0)
-
-    @property
-    def tolerance(self) -> Fraction:
-        """Half a tick: containers round timestamps (Matroska to whole milliseconds)."""
-        return self._time_base / 2
-
-    def time_of(self, frame: av.VideoFrame) -> Fraction:
-        """Seconds from the first frame seen to this one; negative after a jump backwards."""
-        if frame.pts is None or self._counts:
-            absolute = self._next
-        else:
-            absolute = frame.pts * (frame.time_base or self._time_base)
-        self._next = absolute + self.duration_of(frame)
-        if self._first is None:
-            self._first = absolute
-        return absolute - self._first
-
-    def duration_of(self, frame: av.VideoFrame) -> Fraction:
-        """How long the frame is shown, from the file, else from the frame rate."""
-        if frame.duration:
-            return frame.duration * (frame.time_base or self._time_base)
-        return self._interval
-
-    def ticks(self, seconds: Fraction) -> int:
-        """The stream timestamp ``seconds`` after the first frame, rounded down."""
-        return int(((self._first or Fraction(0)) + seconds) // self._time_base)
+def _packets(
+    video: OpenVideo, on_damage: Callable[[str], None], reach: Reach | None
+) -> Iterator[av.Packet[Any]]:
+    """The stream's packets; damage of the container ends them."""
+    wanted = video.stream.index
+    streams = (video.stream,) if reach is None else tuple(video.container.streams)
+    packets: Iterator[av.Packet[Any]] = video.container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except MemoryError:
+            raise
+        except av.error.FFmpegError as error:
+            on_damage(f"the container is damaged ({error.strerror})")
+            packet = None
+        if packet is None:
+            return
+        if reach is not None:
+            reach.add(packet)
+        if packet.stream.index == wanted:  # the last packet, which is empty, has no index
+            yield packet

@@ -98,7 +98,28 @@ class Guard:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """``call`` with a limit on the wall clock of its own."""
+        """``call`` with a limit on the wall clock of its own.
+
+        What a used child has no memory for is tried once more in a new one: memory that earlier
+        calls left behind is not this call's need.
+        """
+        was_used = self._child is not None and self._num_calls > 0
+        self._ran_out = False
+        try:
+            return self._call_once(timeout_seconds, function, *args, **kwargs)
+        except PermanentError:
+            if not (was_used and self._ran_out):
+                raise
+        return self._call_once(timeout_seconds, function, *args, **kwargs)
+
+    def _call_once(
+        self,
+        timeout_seconds: float,
+        function: Callable[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
         connection = self._connect()
         self._num_calls += 1
         try:
@@ -168,6 +189,7 @@ class Guard:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def _too_large(self) -> PermanentError:
+        self._ran_out = True
         limit = f"{self._memory_bytes / (1 << 20):.0f} MiB"
         message = f"decode needed more than {limit} of memory and was stopped; raise the limit"
         return PermanentError(message)

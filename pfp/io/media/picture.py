@@ -1,4 +1,4 @@
-"""From a decoded frame to upright 8-bit RGB: rotation, sample aspect, matrix, range, scaling.
+"""From a decoded frame to upright 8-bit RGB: alpha, turn, sample aspect, matrix, range, size.
 
 Axes: T time, H height, W width, C colour (R, G, B).
 """
@@ -17,14 +17,12 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from pfp.errors import PermanentError
+from pfp.io.media.alpha import has_alpha, over_black
+from pfp.io.media.colour import RANGE_FULL, is_hdr, transfer_name
+from pfp.io.media.container import RejectedVideo
+from pfp.io.media.side_data import side_data_of
 
-# ITU-T H.273 code points.
-TRANSFER_PQ: Final = 16
-TRANSFER_HLG: Final = 18
-MATRIX_UNSPECIFIED: Final = 2
-RANGE_FULL: Final = 2
-
-_MATRICES: Final = {
+MATRICES: Final = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -33,6 +31,17 @@ _MATRICES: Final = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
+# What the scaler cannot turn into RGB.
+_FOREIGN_MATRICES: Final = {
+    8: "YCgCo",
+    11: "YDzDx",
+    13: "chromaticity-derived constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+_CHROMATICITY_DERIVED: Final = 12  # the matrix that belongs to the primaries
 
 # Bit-exact: the same pixels on every CPU, so digests of what follows agree between machines.
 _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
@@ -59,15 +68,26 @@ class Orientation:
         return turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
+_TURNS: Final = (
+    Orientation(),
+    Orientation(transpose=True, flip_y=True),
+    Orientation(flip_x=True, flip_y=True),
+    Orientation(transpose=True, flip_x=True),
+)
+
+
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation in a frame's display matrix (ISO/IEC 14496-12, 8.3.2), by quarter turns.
 
     The matrix takes coded (x, y) to shown (a x + c y, b x + d y).
     """
-    side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
-    if side_data is None:
+    pieces = side_data_of(frame)
+    if pieces is None:  # PyAV still tells the turn, counter-clockwise, though not a mirror image
+        return _TURNS[round(frame.rotation / 90) % 4]
+    matrix = next((one for one in pieces if one.type == SideDataType.DISPLAYMATRIX), None)
+    if matrix is None:
         return Orientation()
-    a, b, _, c, d = struct.unpack("<5i", bytes(side_data)[:20])
+    a, b, _, c, d = struct.unpack("<5i", bytes(matrix)[:20])
     if abs(a) >= abs(b):
         return Orientation(flip_x=a < 0, flip_y=d < 0)
     return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
@@ -87,18 +107,15 @@ def cover_size(shown: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, in
     return max(wanted[0], round(shown[0] * factor)), max(wanted[1], round(shown[1] * factor))
 
 
-def is_hdr(transfer: int) -> bool:
-    """Whether a transfer characteristic is PQ or HLG (ITU-R BT.2100)."""
-    return transfer in {TRANSFER_PQ, TRANSFER_HLG}
-
-
 def matrix_of(frame: av.VideoFrame) -> Colorspace:
     """The YUV matrix of a frame; when it is not told, BT.709 for HD sizes and BT.601 below.
 
     That is the players' convention (over 576 lines or at least 1280 columns is HD).
     """
-    if frame.colorspace in _MATRICES:
-        return _MATRICES[frame.colorspace]
+    derived = frame.colorspace == _CHROMATICITY_DERIVED
+    told = frame.color_primaries if derived else frame.colorspace
+    if told in MATRICES:
+        return MATRICES[told]
     is_hd = frame.height > 576 or frame.width >= 1280
     return Colorspace.ITU709 if is_hd else Colorspace.ITU601
 
@@ -124,16 +141,21 @@ class Converter:
         """``(width, height)`` of the upright picture of this frame, square pixels."""
         return shown_size(frame.width, frame.height, self._sample_aspect, self._orientation)
 
+    def shown(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+        """The upright picture in its own size, square pixels."""
+        return self.scale(frame, *self.shown_size(frame))
+
     def scale(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
         """The upright picture at exactly ``width`` x ``height``: uint8 ``(H, W, 3)`` or ``(H, W)``.
 
-        Area averaging where the picture shrinks, bicubic where a side grows.
+        Area averaging where the picture shrinks, bicubic where a side grows. Transparent parts are
+        black.
         """
-        if is_hdr(frame.color_trc):
-            message = (
-                "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
-            )
-            raise PermanentError(message)
+        refuse_foreign_colour(frame)
+        matrix, color_range = matrix_of(frame), _range_of(frame)
+        if has_alpha(frame.format):
+            frame = over_black(frame, self._reformatter, matrix, color_range)
+            color_range = ColorRange.JPEG
         coded = (height, width) if self._orientation.transpose else (width, height)
         shrinks = coded[0] <= frame.width and coded[1] <= frame.height
         scaler = Interpolation.AREA if shrinks else Interpolation.BICUBIC
@@ -142,8 +164,8 @@ class Converter:
             width=coded[0],
             height=coded[1],
             format=self._pixel_format,
-            src_colorspace=matrix_of(frame),
-            src_color_range=_range_of(frame),
+            src_colorspace=matrix,
+            src_color_range=color_range,
             dst_color_range=ColorRange.JPEG,
             interpolation=(scaler | _EXACT) if self._exact else scaler,
             threads=1,
@@ -156,6 +178,22 @@ class Converter:
         scaled = self.scale(frame, scaled_width, scaled_height)
         top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
         return scaled[top : top + height, left : left + width]
+
+
+def refuse_foreign_colour(frame: av.VideoFrame) -> None:
+    """Raise for what would come out in wrong colours. Primaries are taken as they are."""
+    if is_hdr(frame.color_trc):
+        message = (
+            "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
+        )
+        raise PermanentError(message)
+    if (name := transfer_name(frame.color_trc)) != "sdr":
+        message = f"the video's levels are {name}, which must not be read as SDR"
+        raise PermanentError(f"{message}; convert it to BT.709")
+    if frame.colorspace in _FOREIGN_MATRICES and not frame.format.is_rgb:
+        name = _FOREIGN_MATRICES[frame.colorspace]
+        message = f"the video's colours are coded as {name}, which pfp does not convert"
+        raise RejectedVideo("colour_matrix", f"{message}; convert it to BT.709")
 
 
 def _range_of(frame: av.VideoFrame) -> ColorRange:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import av.container
-import av.video.stream
 
-from pfp.io.media.container import RejectedVideo, open_video
-from pfp.io.media.decode import decode_frames, frame_rate
-from pfp.io.media.picture import is_hdr, orientation_of, shown_size
-from pfp.io.media.source import Source, shown_name
+from pfp.io.media.alpha import has_alpha
+from pfp.io.media.clock import frame_rate
+from pfp.io.media.colour import RANGE_FULL, is_hdr
+from pfp.io.media.container import OpenVideo, RejectedVideo, open_video
+from pfp.io.media.decode import decode_frames
+from pfp.io.media.length import Reach, promised_seconds
+from pfp.io.media.picture import orientation_of, shown_size
+from pfp.io.media.reference import quarter_turns_of
+from pfp.io.media.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Probe:
     coded_height: int
     sample_aspect: Fraction  # width over height of a stored pixel
     rotation_degrees: int  # clockwise turn that shows it upright
+    reference_turns: int  # quarter turns, clockwise, that decord and OpenCV give it
     width: int  # of the shown picture, square pixels
     height: int
     fps: float | None
@@ -42,6 +46,7 @@ class Probe:
     color_primaries: int
     full_range: bool
     is_hdr: bool
+    has_alpha: bool  # frames can be transparent; they are read over black
     interlaced: bool
 
     @property
@@ -58,28 +63,25 @@ def probe(source: Source) -> Probe:
     Raises ``RejectedVideo`` (a ``PermanentError``) when the content is not a video, has no video
     stream, no frame, or frames too large to decode; ``PermanentError`` when it is damaged.
     """
-    with open_video(source) as (container, stream):
-        first = next(decode_frames(container, stream, lambda _: None), None)
+    with open_video(source) as video:
+        first = next(decode_frames(video, lambda _: None), None)
         if first is None:
-            message = f"{shown_name(source)} holds no frame that can be decoded"
+            message = f"{video.name} holds no frame that can be decoded"
             raise RejectedVideo("no_frames", message)
-        return describe(container, stream, first)
+        return describe(video, first)
 
 
-def describe(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    first: av.VideoFrame,
-) -> Probe:
-    """The ``Probe`` of an open container. ``first`` is the stream's first decoded frame.
+def describe(video: OpenVideo, first: av.VideoFrame, reach: Reach | None = None) -> Probe:
+    """The ``Probe`` of an open video. ``first`` is the stream's first decoded frame.
 
-    Colour comes from the frame: a container's header may contradict the coded stream.
+    reach: of a file that was read to its end; then its length may tell the video's.
     """
+    container, stream = video.container, video.stream
     orientation = orientation_of(first)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width, height = shown_size(first.width, first.height, aspect, orientation)
     rate = frame_rate(stream)
-    duration = _duration(container, stream)
+    duration = promised_seconds(container, stream, reach)
     return Probe(
         container=container.format.name,
         codec=stream.codec_context.codec.canonical_name,
@@ -90,6 +92,7 @@ def describe(
         coded_height=first.height,
         sample_aspect=aspect,
         rotation_degrees=orientation.rotation_degrees,
+        reference_turns=quarter_turns_of(first),
         width=width,
         height=height,
         fps=float(rate) if rate else None,
@@ -98,16 +101,8 @@ def describe(
         color_transfer=first.color_trc,
         color_matrix=first.colorspace,
         color_primaries=first.color_primaries,
-        full_range=first.color_range == 2 or first.format.name.startswith("yuvj"),
+        full_range=first.color_range == RANGE_FULL or first.format.name.startswith("yuvj"),
         is_hdr=is_hdr(first.color_trc),
+        has_alpha=has_alpha(first.format),
         interlaced=first.interlaced_frame,
     )
-
-
-def _duration(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream
-) -> Fraction | None:
-    """The stream's duration in seconds; the container's when the stream has none."""
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    return Fraction(container.duration, av.time_base) if container.duration else None

@@ -10,17 +10,16 @@ from fractions import Fraction
 from typing import Final
 
 import av
-import av.container
-import av.video.stream
 import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import PermanentError
-from pfp.io.media.container import open_video
-from pfp.io.media.decode import Clock, decode_frames
+from pfp.io.media.clock import Clock
+from pfp.io.media.container import OpenVideo, open_video
+from pfp.io.media.decode import decode_frames
 from pfp.io.media.picture import Converter
 from pfp.io.media.source import Source, shown_name
-from pfp.io.media.stored import no_frames, refuse_damage, upright_converter
+from pfp.io.media.stored import SteadyAspect, no_frames, refuse_damage, upright_converter
 
 # Decoding this much is cheaper than the risk and the cost of a seek.
 _SEEK_FROM_SECONDS: Final = 4
@@ -72,7 +71,7 @@ def iter_frames(
     """Frames at ``fps``, one after the other, uint8 RGB ``(height, width, 3)``.
 
     Frame ``i`` is the picture shown at ``start_seconds + i / fps`` after the video's first frame:
-    the last one whose timestamp is not later (by more than half a tick of the container's clock).
+    the last one whose timestamp is not later (by more than a tick of the container's clock).
     The span is ``[start_seconds, end_seconds)``, by default to where the last frame stops being
     shown; with ``num_frames`` exactly that many come.
 
@@ -106,13 +105,14 @@ def _frames_at(
     source: Source, start: Fraction, step: Fraction, *, height: int, width: int
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The picture shown at ``start``, ``start + step``, ... until the video ends."""
-    name = shown_name(source)
-    with open_video(source) as (container, stream):
-        clock = Clock(container, stream)
+    with open_video(source) as video:
+        clock = Clock(video)
         converter: Converter | None = None
         time = start
-        for end, frame in _shown_frames(container, stream, clock, start, name):
-            converter = converter or upright_converter(frame, stream)
+        aspect = SteadyAspect(video.stream, video.name)
+        for end, frame in _shown_frames(video, clock, start):
+            converter = converter or upright_converter(frame, video.stream)
+            aspect.check()
             picture: npt.NDArray[np.uint8] | None = None
             while time < end - clock.tolerance:
                 if picture is None:
@@ -123,11 +123,7 @@ def _frames_at(
 
 
 def _shown_frames(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    clock: Clock,
-    start: Fraction,
-    name: str,
+    video: OpenVideo, clock: Clock, start: Fraction
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """``(end, frame)`` in order, from the frame shown at ``start`` or one before it.
 
@@ -135,11 +131,10 @@ def _shown_frames(
     """
     held: av.VideoFrame | None = None
     held_time = Fraction(0)
-    for frame in _decoded_from(container, stream, clock, start, name):
-        time = clock.time_of(frame)
+    for time, frame in _timed_from(video, clock, start):
         if held is not None and time < held_time:
             message = (
-                f"{name}: timestamps jump back from {float(held_time):.3f} s to "
+                f"{video.name}: timestamps jump back from {float(held_time):.3f} s to "
                 f"{float(time):.3f} s; split the file there"
             )
             raise PermanentError(message)
@@ -147,54 +142,56 @@ def _shown_frames(
             yield time, held
         held, held_time = frame, time
     if held is None:
-        raise no_frames(name)
+        raise no_frames(video.name)
     yield held_time + clock.duration_of(held), held
 
 
-def _decoded_from(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    clock: Clock,
-    start: Fraction,
-    name: str,
-) -> Iterator[av.VideoFrame]:
-    """Frames from the first, or from a keyframe at or before ``start`` when that saves decoding."""
-    frames = decode_frames(container, stream, refuse_damage(name))
+def _timed_from(
+    video: OpenVideo, clock: Clock, start: Fraction
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """``(time, frame)`` from the first, or from a keyframe at or before ``start`` to save decoding.
+
+    A frame's time is asked for once: where the file has no timestamps the clock counts.
+    """
+    frames = _timed(decode_frames(video, refuse_damage(video.name), clock=clock), clock)
     first = next(frames, None)
     if first is None:
         return
-    clock.time_of(first)  # sets its origin
-    if start >= _SEEK_FROM_SECONDS and container.format.name.startswith(_SEEKABLE):
-        container.seek(clock.ticks(start), stream=stream, backward=True)
-        frames = _after_seek(container, stream, name)
-        landed = next(frames, None)
-        if landed is not None and clock.time_of(landed) <= start:
-            yield landed
-            yield from frames
-            return
-        container.seek(clock.ticks(Fraction(0)), stream=stream, backward=True)
-        yield from _after_seek(container, stream, name)
+    seekable = clock.may_seek and video.container.format.name.startswith(_SEEKABLE)
+    if start < _SEEK_FROM_SECONDS or not seekable:
+        yield first
+        yield from frames
         return
-    yield first
-    yield from frames
+    frames = _timed(_after_seek(video, clock.ticks(start)), clock)
+    landed = next(frames, None)
+    if landed is not None and landed[0] <= start:
+        yield landed
+        yield from frames
+        return
+    yield from _timed(_after_seek(video, clock.ticks(Fraction(0))), clock)
 
 
-def _after_seek(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, name: str
-) -> Iterator[av.VideoFrame]:
-    """Frames from the first keyframe on.
+def _timed(
+    frames: Iterator[av.VideoFrame], clock: Clock
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    return ((clock.time_of(frame), frame) for frame in frames)
+
+
+def _after_seek(video: OpenVideo, ticks: int) -> Iterator[av.VideoFrame]:
+    """Frames from the first keyframe that comes after a jump to ``ticks``.
 
     Before it come the leading pictures of an open group: they lack references after a seek, are
     shown earlier than the keyframe, and their damage is no fault of the file.
     """
     settled = False
-    refuse = refuse_damage(name)
+    refuse = refuse_damage(video.name)
 
     def on_damage(what: str) -> None:
         if settled:
             refuse(what)
 
-    for frame in decode_frames(container, stream, on_damage):
+    video.container.seek(ticks, stream=video.stream, backward=True)
+    for frame in decode_frames(video, on_damage):
         settled = settled or frame.key_frame
         if settled:
             yield frame

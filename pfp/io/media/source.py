@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, TypeAlias
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pfp.errors import InputError
+from pfp.errors import InputError, RetryableError
+from pfp.io.files import is_for_now, open_file
+from pfp.io.media.links import missing_target
 
 Source: TypeAlias = str | os.PathLike[str]
 
@@ -39,6 +40,12 @@ def shown_name(source: Source) -> str:
     return repr(name.encode("utf-8", "backslashreplace").decode())[1:-1]
 
 
+def is_local(source: Source) -> bool:
+    """Whether a source is a path or a ``file://`` URI."""
+    name = os.fspath(source)
+    return "://" not in name or name.startswith(_FILE)
+
+
 def local_path(source: Source) -> str:
     """The path of a local source, for libraries that open files themselves; else ``InputError``."""
     name = os.fspath(source)
@@ -50,22 +57,47 @@ def local_path(source: Source) -> str:
     return name
 
 
-def open_binary(source: Source) -> BinaryIO:
-    """Open a path, a ``file://`` URI or another filesystem's URI for reading bytes.
+def missing_link(source: Source) -> str | None:
+    """A sentence for a local link whose target is not here; None for any other source."""
+    name = os.fspath(source)
+    what = missing_target(local_path(name)) if name.startswith(_FILE) or "://" not in name else None
+    return None if what is None else f"{shown_name(source)} is {what}"
 
-    Raises ``InputError`` when there is no such file or it may not be read.
+
+def open_binary(source: Source) -> BinaryIO:
+    """Open a path, a ``file://`` URI or another filesystem's URI for reading bytes; never waits.
+
+    Raises ``InputError`` when there is no such file or it cannot be read, as a pipe cannot, and
+    ``RetryableError`` where that may pass: reads of other machines have to come in time.
     """
     name = os.fspath(source)
     try:
-        if "://" not in name or name.startswith(_FILE):
-            return Path(local_path(name)).open("rb")
-        from pfp.io import filesystems
-
-        filesystem, path = filesystems.resolve(name)
-        return cast("BinaryIO", filesystem.open_input_file(path))
+        if is_local(name):
+            return open_file(local_path(name))
+        return _open_remote(name)
     except FileNotFoundError as error:
-        message = f"there is no file {shown_name(source)}; check the path"
+        link = missing_link(source)
+        message = link or f"there is no file {shown_name(source)}; check the path"
         raise InputError(message) from error
-    except (PermissionError, IsADirectoryError) as error:
-        message = f"{shown_name(source)} cannot be read ({error.strerror}); give a readable file"
+    except OSError as error:
+        link = missing_link(source)  # one that leads in a circle
+        message = (
+            link or f"{shown_name(source)} cannot be read ({error.strerror}); give a readable file"
+        )
+        raise (RetryableError if is_for_now(error) else InputError)(message) from error
+    except InputError:
+        raise
+    except ValueError as error:  # a NUL byte in the name
+        message = f"{shown_name(source)} cannot be a file's name ({error}); mend it"
         raise InputError(message) from error
+
+
+def _open_remote(uri: str) -> BinaryIO:
+    from pfp.io import filesystems, remote
+
+    def open_it() -> object:
+        filesystem, path = filesystems.resolve(uri)
+        with filesystems.explain_store_errors(filesystem, uri):
+            return filesystem.open_input_file(path)
+
+    return remote.buffered(open_it, shown_name(uri))

@@ -6,6 +6,7 @@ Axes: T time, H height, W width, C colour (R, G, B), uint8 in [0, 255].
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
 import av
@@ -16,12 +17,14 @@ import numpy.typing as npt
 
 from pfp.errors import PermanentError
 from pfp.io.media.animation import extent_of_picture, is_animated, iter_picture
+from pfp.io.media.clock import mean_rate
 from pfp.io.media.container import RejectedVideo, open_video
 from pfp.io.media.decode import decode_frames
 from pfp.io.media.extent import Extent
 from pfp.io.media.frame_folder import extent_of_folder, is_folder, iter_folder
-from pfp.io.media.picture import Converter, Orientation, orientation_of
+from pfp.io.media.picture import Converter, orientation_of
 from pfp.io.media.probe import probe
+from pfp.io.media.reference import ReferenceConverter, quarter_turns_of
 from pfp.io.media.sniff import SNIFF_BYTES
 from pfp.io.media.source import Source, open_binary, shown_name
 from pfp.io.media.still import picture_format
@@ -29,25 +32,31 @@ from pfp.io.media.still import picture_format
 DEFAULT_PICTURE_FPS: Final = 24.0
 _FPS_UNKNOWN: Final = 25.0  # what FFmpeg's raw demuxers assume
 _Kind: TypeAlias = Literal["folder", "picture", "video"]
+Reading: TypeAlias = Literal["player", "reference"]
+"""As players show a video, upright and in square pixels, or as decord and OpenCV read it: turned by
+quarter turns only, pixels as coded, in their rougher arithmetic (``pfp.io.media.reference``)."""
 
 
-def extent_of(source: Source, *, upright: bool = True, picture_fps: float | None = None) -> Extent:
+def extent_of(
+    source: Source, *, reading: Reading = "player", picture_fps: float | None = None
+) -> Extent:
     """The extent of a video's stored frames, without decoding more than the first.
 
     source: a video, a folder of pictures, an animated picture (which is decoded), or one picture.
-    upright: the size as shown, in square pixels; else as coded.
+    reading: whose size; pictures are turned by their EXIF for players alone.
     picture_fps: the rate of what has none of its own, folders and single pictures; None is 24.
 
     Raises ``PermanentError`` for what cannot be decoded, ``RejectedVideo`` for what is no video.
     """
     rate_of_pictures = DEFAULT_PICTURE_FPS if picture_fps is None else picture_fps
+    upright = reading == "player"
     match _kind_of(source):
         case "folder":
             return extent_of_folder(source, upright=upright, picture_fps=rate_of_pictures)
         case "picture":
             return extent_of_picture(source, upright=upright, picture_fps=rate_of_pictures)
         case "video":
-            return _extent_of_video(source, upright=upright)
+            return _extent_of_video(source, reading)
 
 
 def has_rate(source: Source) -> bool:
@@ -72,18 +81,23 @@ def _kind_of(source: Source) -> _Kind:
         return "video" if picture_format(file.read(SNIFF_BYTES)) is None else "picture"
 
 
-def _extent_of_video(source: Source, *, upright: bool) -> Extent:
+def _extent_of_video(source: Source, reading: Reading) -> Extent:
     header = probe(source)
-    with open_video(source) as (container, stream):
-        num_frames = _count_packets(container, stream)
-        told = stream.frames
-        rate = stream.average_rate or stream.guessed_rate
+    width, height = header.width, header.height
+    if reading == "reference":
+        width, height = header.coded_width, header.coded_height
+        if header.reference_turns % 2:
+            width, height = height, width
+    with open_video(source) as video:
+        num_frames = _count_packets(video.container, video.stream)
+        told = video.stream.frames
+        rate = mean_rate(video)
     return Extent(
         num_frames=num_frames,
         is_agreed=num_frames == told,
         fps=float(rate) if rate else _FPS_UNKNOWN,
-        height=header.height if upright else header.coded_height,
-        width=header.width if upright else header.coded_width,
+        height=height,
+        width=width,
     )
 
 
@@ -104,35 +118,41 @@ def _count_packets(
 
 
 def iter_stored(
-    source: Source, *, upright: bool = True
+    source: Source, *, reading: Reading = "player"
 ) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Every stored frame, uint8 RGB ``(H, W, 3)``; memory does not grow with the video's length.
 
     source: as for ``extent_of``.
-    upright: turned and stretched to square pixels as players show it; else as it is coded.
+    reading: as players show it, or as the readers of reference implementations give it.
 
     Raises ``PermanentError`` for what cannot be decoded, is damaged or HDR, holds no frame, or
     changes its size on the way.
     """
     match _kind_of(source):
         case "folder":
-            yield from iter_folder(source, upright=upright)
+            yield from iter_folder(source, upright=reading == "player")
         case "picture":
-            yield from iter_picture(source, upright=upright)
+            yield from iter_picture(source, upright=reading == "player")
         case "video":
-            yield from _iter_video(source, upright=upright)
+            yield from _iter_video(source, reading)
 
 
-def _iter_video(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.uint8], None, None]:
+def _iter_video(source: Source, reading: Reading) -> Generator[npt.NDArray[np.uint8], None, None]:
     name = shown_name(source)
     shape: tuple[int, ...] | None = None
-    with open_video(source) as (container, stream):
-        converter: Converter | None = None
-        for frame in decode_frames(container, stream, refuse_damage(name)):
-            if converter is None:
-                plain = Converter(Orientation(), None)
-                converter = upright_converter(frame, stream) if upright else plain
-            picture = converter.scale(frame, *converter.shown_size(frame))
+    with open_video(source) as video:
+        convert: Callable[[av.VideoFrame], npt.NDArray[np.uint8]] | None = None
+        aspect = SteadyAspect(video.stream, name)
+        for frame in decode_frames(video, refuse_damage(name)):
+            if convert is None:
+                convert = (
+                    upright_converter(frame, video.stream).shown
+                    if reading == "player"
+                    else ReferenceConverter(quarter_turns_of(frame)).picture
+                )
+            if reading == "player":
+                aspect.check()
+            picture = convert(frame)
             if shape is not None and picture.shape != shape:
                 message = f"{name} changes its size on the way; split it where it changes"
                 raise PermanentError(message)
@@ -153,6 +173,25 @@ def read_video(source: Source) -> npt.NDArray[np.uint8]:
 def upright_converter(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Converter:
     """What turns this stream's frames as players do."""
     return Converter(orientation_of(frame), stream.sample_aspect_ratio)
+
+
+class SteadyAspect:
+    """Refuses a stream whose pixels change their shape on the way; pictures are read by one."""
+
+    def __init__(self, stream: av.video.stream.VideoStream, name: str) -> None:
+        self._stream, self._name = stream, name
+        self._first: Fraction | None = None
+
+    def check(self) -> None:
+        """To be called after each frame: the decoder tells the shape of the newest one."""
+        aspect = self._stream.codec_context.sample_aspect_ratio or Fraction(1)
+        self._first = self._first or aspect
+        if aspect != self._first:
+            message = (
+                f"{self._name} changes its pixels' aspect from {self._first} to {aspect} on the "
+                "way; split it where it changes"
+            )
+            raise PermanentError(message)
 
 
 def refuse_damage(name: str) -> Callable[[str], None]:

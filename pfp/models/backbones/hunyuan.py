@@ -28,6 +28,7 @@ from pfp.errors import ConfigError
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.rotary import sequence_rotary, target_positions
 from pfp.models.backbones.streams import Block, Streams, join, segment_timesteps, split_like
+from pfp.models.patchify import patchify
 
 _ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
 _TEXT_ATTENTION: Final = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
@@ -179,7 +180,7 @@ def forward_with_memory(
     patch = dit.config.patch_size
     grid = (num_frames, height // patch, width // patch)
     conditions = _checked(text, needs_guidance=dit.config.guidance_embeds)
-    target = dit.x_embedder(noisy_BCTHW)
+    target = patchify(dit.x_embedder.proj, noisy_BCTHW).flatten(1, 3)
     positions_BL3 = target_positions(frame_index_BT, grid[1], grid[2])
     waves = sequence_rotary(
         positions_BL3, memory, origin_B2, tuple(dit.config.rope_axes_dim), dit.config.rope_theta
@@ -189,7 +190,7 @@ def forward_with_memory(
     temb_target_BSD = _timestep_embedding(dit, timestep_BT, conditions, guided=True)
     highest_B1 = segment_timesteps(timestep_BT, shared=True)
     text_temb_BD = _timestep_embedding(dit, highest_B1, conditions, guided=True)[:, 0]
-    streams: Streams = (target.unflatten(1, (num_segments, -1)),)
+    streams: Streams = (target.view(len(target), num_segments, -1, target.shape[-1]),)
     tembs: tuple[Tensor, ...] = (temb_target_BSD,)
     if memory is not None:
         streams = (memory.tokens_BND[:, None].type_as(target), *streams)

@@ -16,11 +16,13 @@ import torch
 from diffusers import HunyuanVideoTransformer3DModel, WanTransformer3DModel
 from torch import nn
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError, WeightsError
 from pfp.models._folders import read_config
 from pfp.models.backbones.hunyuan import Hunyuan
 from pfp.models.backbones.interface import Backbone
 from pfp.models.backbones.wan import Wan
+from pfp.models.finite import check_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,7 @@ def load_architecture(
     dit = expected.model_class.from_pretrained(
         folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True
     )
+    check_weights(dit.state_dict(), folder)
     return dit.to(device).eval()
 
 

@@ -31,6 +31,7 @@ from pfp.models.backbones.streams import (
     segment_timesteps,
     split_like,
 )
+from pfp.models.patchify import patchify
 
 __all__ = [
     "LORA_TARGETS",
@@ -146,14 +147,14 @@ def forward_with_memory(
     _, patch_height, patch_width = dit.config.patch_size
     rows, columns = height // patch_height, width // patch_width
     text_BLD = text.text_BLD if isinstance(text, TextConditions) else text
-    target = dit.patch_embedding(noisy_BCTHW).flatten(2).transpose(1, 2)
+    target = patchify(dit.patch_embedding, noisy_BCTHW).flatten(1, 3)
     positions_BL3 = target_positions(frame_index_BT, rows, columns)
     waves = sequence_rotary(positions_BL3, memory, origin_B2, _axis_dims(dit), THETA)
     rotary = (waves[0][:, :, None], waves[1][:, :, None])
 
     # One row of modulation per segment: one for memory, then one or one for each frame.
     num_segments = timestep_BT.shape[1]
-    streams: Streams = (target.unflatten(1, (num_segments, -1)),)
+    streams: Streams = (target.view(len(target), num_segments, -1, target.shape[-1]),)
     timestep_BS = timestep_BT
     attend_to_text: tuple[bool, ...] = (True,)
     if memory is not None:

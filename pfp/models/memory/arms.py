@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from pfp.errors import ConfigError
 from pfp.models.memory.branch import BranchState, HighResolutionBranch
 from pfp.models.memory.tokens import MemoryTokens, centre_positions, flat, pooled_positions
+from pfp.models.patchify import patchify
 from pfp.models.rates import Rate, Rounding, TimeStride
 
 WINDOW: Final = 3  # latent frames of the paper's sliding window (section 4.5)
@@ -149,7 +150,7 @@ class BranchEncoder(nn.Module):
         """The 1x1 projection of HR features plus the base's own tokens of the LR latents."""
         hr = None
         if self.hr is not None and features is not None:
-            hr = _convolved(self.hr.project, features)
+            hr = _projected(self.hr.project, features)
         if not self.uses_lr and hr is not None:
             return hr
         if lr_BCTHW is None:
@@ -157,7 +158,7 @@ class BranchEncoder(nn.Module):
             raise ConfigError(message)
         if self.rounding == "pad":
             lr_BCTHW = padded_to(lr_BCTHW, self.patch, self.patch)
-        lr = _convolved(patch_embedding, lr_BCTHW)
+        lr = _projected(patch_embedding, lr_BCTHW)
         if hr is None:
             return lr
         if hr.shape != lr.shape:
@@ -179,16 +180,9 @@ class BranchEncoder(nn.Module):
         )
 
 
-def _convolved(conv: nn.Conv3d, x_BCTHW: Tensor) -> Tensor:
-    """A convolution without a reach in time, in its own dtype, which may be the base's bf16.
-
-    Of no frames it makes none, where torch fails.
-    """
-    x_BCTHW = x_BCTHW.to(conv.weight.dtype)
-    if x_BCTHW.shape[2]:
-        return cast("Tensor", conv(x_BCTHW))
-    one = x_BCTHW.new_zeros(*x_BCTHW.shape[:2], 1, *x_BCTHW.shape[3:])
-    return cast("Tensor", conv(one))[:, :, :0]
+def _projected(conv: nn.Conv3d, x_BCTHW: Tensor) -> Tensor:
+    """A patchify or 1x1 ``(B, D, T, H, W)``, in its own dtype, which may be the base's bf16."""
+    return patchify(conv, x_BCTHW).movedim(-1, 1)
 
 
 class LargePatchifier(nn.Module):
@@ -235,7 +229,7 @@ class LargePatchifier(nn.Module):
             hr_BCTHW = padded_to(hr_BCTHW, *self.kernel[1:])
         missing = -hr_BCTHW.shape[2] % self.kernel[0]
         padded = F.pad(hr_BCTHW, (0, 0, 0, 0, 0, missing), mode="replicate")
-        return cast("Tensor", self.project(padded))
+        return _projected(self.project, padded)
 
     def encode(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
@@ -291,7 +285,7 @@ class SlidingWindow(nn.Module):
     ) -> Tensor:
         """See ``BranchEncoder``; a shorter history is taken whole."""
         del lr_BCTHW
-        return _convolved(patch_embedding, hr_BCTHW[:, :, -self.num_frames :])
+        return _projected(patch_embedding, hr_BCTHW[:, :, -self.num_frames :])
 
     def encode(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d

@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError
+from pfp.models.patchify import patchify
 from pfp.models.rates import Rate, TimeStride
 
 CHANNELS: Final = (64, 128, 256, 512)  # section 4.1; then 512 for every further stage
@@ -180,7 +182,7 @@ class HighResolutionBranch(nn.Module):
 
     def forward(self, hr_BCTHW: Tensor) -> Tensor:
         """HR latents to ``(B, D, T', H', W')``; exactly zero before any training."""
-        return cast("Tensor", self.project(self.features(hr_BCTHW)))
+        return patchify(self.project, self.features(hr_BCTHW)).movedim(-1, 1)
 
     def start(self, hr_BCTHW: Tensor) -> BranchState:
         """The state of an empty history of videos like this one: zeros before the first frame."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, CLIPTextModel
 
 from pfp.models._devices import compute_device, compute_dtype
+from pfp.models.finite import check_weights
 from pfp.models.text._folders import architecture_of, parts_sha256, pipeline_parts
 
 MAX_TOKENS: Final = 77  # CLIP's length, with its two marks; longer prompts are cut
@@ -57,6 +58,7 @@ def load_clip_pooled(folder: str, *, device: str, dtype: str | None) -> ClipPool
     model: Any = CLIPTextModel.from_pretrained(
         model_folder, dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
+    check_weights(model.state_dict(), model_folder)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
     digest = clip_pooled_sha256(folder)
     return ClipPooledTextEncoder(model.to(torch_device).eval(), tokenizer, digest)

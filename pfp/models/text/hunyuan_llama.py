@@ -20,6 +20,7 @@ from transformers import AutoTokenizer, LlamaModel
 
 from pfp.errors import WeightsError
 from pfp.models._devices import compute_device, compute_dtype
+from pfp.models.finite import check_weights
 from pfp.models.text._folders import architecture_of, parts_sha256, pipeline_parts
 
 _TEMPLATE: Final[Any] = pipeline_hunyuan_video.DEFAULT_PROMPT_TEMPLATE
@@ -84,6 +85,7 @@ def load_hunyuan_llama(folder: str, *, device: str, dtype: str | None) -> Hunyua
     model: Any = LlamaModel.from_pretrained(
         model_folder, dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
+    check_weights(model.state_dict(), model_folder)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
     digest = hunyuan_llama_sha256(folder)
     return HunyuanLlamaTextEncoder(model.to(torch_device).eval(), tokenizer, digest)

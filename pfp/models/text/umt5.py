@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from pfp.models._devices import compute_device, compute_dtype
+from pfp.models.finite import check_weights
 from pfp.models.text._folders import parts_sha256, pipeline_parts
 
 # WanPipeline's own cleaning of prompts; it mends broken Unicode only where ftfy is installed.
@@ -71,6 +72,7 @@ def load_umt5(folder: str, *, device: str, dtype: str | None) -> Umt5TextEncoder
         local_files_only=True,
         use_safetensors=True,
     )
+    check_weights(model.state_dict(), model_folder)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
     return Umt5TextEncoder(model.to(torch_device).eval(), tokenizer, umt5_sha256(folder))
 

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pfp.errors import InputError
+from pfp.errors import InputError, PermanentError
+from pfp.models.finite import is_finite
 
 TEMPORAL_STRIDE: Final = 4
 
@@ -119,7 +120,9 @@ class LatentVAE:
         raw_BCTHW = torch.from_numpy(raw_TCHW).transpose(0, 1)[None].to(self.device, self.dtype)
         with torch.inference_mode():
             pieces = self.codec.decode(raw_BCTHW, is_start=is_start)
-            return np.concatenate([_to_uint8(piece[0]) for piece in pieces])
+            return np.concatenate(
+                [_to_uint8(self._finite(piece, "decoded frames")[0]) for piece in pieces]
+            )
 
     def _constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         shape = (self.z_channels, 1, 1)
@@ -128,8 +131,18 @@ class LatentVAE:
 
     def _normalised(self, raw_BCTHW: Tensor) -> NDArray[np.float32]:
         mean, std = self._constants()
+        self._finite(raw_BCTHW, "encoded latents")
         raw_BTCHW: NDArray[np.float32] = raw_BCTHW.transpose(1, 2).float().cpu().numpy()
         return (raw_BTCHW - mean) / std
+
+    def _finite(self, made: Tensor, what: str) -> Tensor:
+        """``made``; NaN or infinity in it, which uint8 would show as black, is an error."""
+        if not is_finite(made):
+            raise PermanentError(
+                f"VAE {self.vae_id} {what} that hold NaN or infinity, in {self.dtype}; check its "
+                "input and its weights, or compute in float32"
+            )
+        return made
 
     def _inputs(self, videos_FHWC: Sequence[Iterable[NDArray[np.uint8]]]) -> Iterator[Tensor]:
         """The groups of all clips side by side, RGB in [-1, 1] ``(B, 3, f, H, W)``."""

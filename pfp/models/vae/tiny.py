@@ -21,6 +21,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
+
 TEMPORAL_STRIDE = 4
 SPATIAL_STRIDE = 4
 FOLDED_CHANNELS = 3 * TEMPORAL_STRIDE * SPATIAL_STRIDE**2

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
+from pfp.models.finite import check_weights
 from pfp.models.vae._constants import normalisation
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import SPATIAL_STRIDE, TinyCausalVAE
@@ -56,6 +57,7 @@ def load_tiny(name: str, folder: Path, *, device: str, dtype: str | None) -> Lat
     network = TinyCausalVAE.from_pretrained(
         folder, torch_dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
+    check_weights(network.state_dict(), folder)
     return LatentVAE(
         vae_id=name,
         sha256=weights_sha256(folder),

@@ -15,6 +15,7 @@ from torch import Tensor
 from pfp.errors import WeightsError
 from pfp.models._devices import compute_device, compute_dtype
 from pfp.models._folders import read_config, weights_sha256
+from pfp.models.finite import check_weights
 from pfp.models.vae._constants import normalisation
 from pfp.models.vae.latent_vae import LatentVAE, decode_from_repeated_start
 from pfp.models.vae.tiles import enable_tiling, tiled_in_space, vae_id_of
@@ -137,6 +138,7 @@ def load_wan(name: str, folder: Path, *, device: str, dtype: str | None, tiling:
     vae = cast("Any", AutoencoderKLWan).from_pretrained(
         folder, torch_dtype=torch_dtype, local_files_only=True, use_safetensors=True
     )
+    check_weights(vae.state_dict(), folder)
     if tiling:
         enable_tiling(vae)
     return LatentVAE(

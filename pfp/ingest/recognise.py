@@ -1,0 +1,56 @@
+"""Which files are those of an earlier run, though a time says otherwise: their bytes are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pfp.errors import InputError
+from pfp.io.unchanged import sha256_of
+
+_THREADS: Final = 8
+_NOTED: Final = ("video_uri", "size_bytes", "changed_ns", "video_sha256")
+
+
+def recognise(files: pa.Table, measured: pa.Table | None) -> dict[str, tuple[int, int]]:
+    """``changed_ns`` as measured and now, by URI, of files that were only touched since, or linked.
+
+    Read are files of the size that they had, under another time. ``measured`` are the rows of the
+    earlier run, None without one.
+    """
+    if measured is None:
+        return {}
+    pairs = files.join(measured.select(_NOTED), "video_uri", None, "inner", None, "_noted")
+    is_in_doubt = pc.and_(
+        pc.equal(pairs["size_bytes"], pairs["size_bytes_noted"]),
+        pc.not_equal(pairs["changed_ns"], pairs["changed_ns_noted"]),
+    )
+    doubtful = pairs.filter(is_in_doubt).to_pylist()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        same = pool.map(_has_its_bytes, doubtful)
+        return {
+            row["video_uri"]: (row["changed_ns_noted"], row["changed_ns"])
+            for row, is_same in zip(doubtful, same, strict=True)
+            if is_same
+        }
+
+
+def with_times(table: pa.Table, times: Mapping[str, int]) -> pa.Table:
+    """The table with another ``changed_ns`` for some URIs."""
+    if not times:
+        return table
+    uris, own = table["video_uri"].to_pylist(), table["changed_ns"].to_pylist()
+    column = [times.get(uri, changed_ns) for uri, changed_ns in zip(uris, own, strict=True)]
+    position = table.schema.get_field_index("changed_ns")
+    return table.set_column(position, table.schema.field(position), pa.array(column, pa.int64()))
+
+
+def _has_its_bytes(known: Mapping[str, Any]) -> bool:
+    try:
+        return bool(sha256_of(known["video_uri"]) == known["video_sha256"])
+    except (InputError, OSError):  # the stage says what is wrong with it
+        return False

@@ -1,0 +1,61 @@
+"""The story of a clip across tables that do not name it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pfp.ingest.why import why
+from pfp.io.tables import write_table
+from pfp.schema import KEPT, ClipRecord, GenerationRecord, ScoreRecord
+
+
+def made_from(clip: str) -> GenerationRecord:
+    """A sample of a clip."""
+    return GenerationRecord(
+        sample_id=f"sample-of-{clip}",
+        task="retrieve",
+        clip_id=clip,
+        memory_clip_id=clip,
+        arm="proposed",
+        model_id="tiny",
+        checkpoint_sha256="",
+        seed=0,
+        rate=None,
+        verdict=KEPT,
+    )
+
+
+def psnr_of(clip: str, value: float) -> ScoreRecord:
+    """The score of a clip's sample."""
+    return ScoreRecord(
+        score_id=f"sample-of-{clip}/psnr@1",
+        sample_id=f"sample-of-{clip}",
+        metric="psnr@1",
+        value=value,
+        unscored_reason=None,
+        num_frames=4,
+        params="{}",
+        protocol="whole",
+        decoder="pyav 1",
+        verdict=KEPT,
+    )
+
+
+def test_scores_are_told_by_their_samples(tmp_path: Path) -> None:
+    """Those of the clip and no others."""
+    clips = [
+        ClipRecord(
+            clip_id=name, video_uri=f"file:///{name}", video_sha256=None, size_bytes=1, verdict=KEPT
+        )
+        for name in ("aa", "bb")
+    ]
+    write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
+    made = GenerationRecord.table([made_from("aa"), made_from("bb")])
+    write_table(tmp_path / "generations", made, GenerationRecord)
+    scores = ScoreRecord.table([psnr_of("aa", 31.5), psnr_of("bb", 17.25)])
+    write_table(tmp_path / "scores", scores, ScoreRecord)
+
+    story = why("aa", str(tmp_path))
+
+    assert "sample-of-aa/psnr@1" in story
+    assert [True, False] == [number in story for number in ("31.5", "17.25")]

@@ -1,0 +1,120 @@
+"""The worker that generates samples opens the videos that its rows are about, and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pfp.io.digests import sha256_file
+from pfp.io.media import path_to_uri
+from pfp.io.tables import write_table
+from pfp.io.unchanged import FileChangedError, file_state
+from pfp.models._folders import weights_sha256
+from pfp.schema import KEPT, ConditionRecord, Failed, GenerationRecord, Verdict
+from pipelines.eval.generate import (
+    VIDEO_FOLDER,
+    GenerateConfig,
+    _condition_keys,
+    generate_stage,
+    remove_strays,
+)
+from pipelines.eval.samples import GenerateSamples
+
+
+@pytest.fixture
+def worker() -> GenerateSamples:
+    """The worker without its models, with frames that no file is needed for."""
+    made = object.__new__(GenerateSamples)
+    made._history_frames = lambda *_: np.zeros((1, 2, 2, 3), np.uint8)  # type: ignore[assignment]
+    return made
+
+
+def row_of(video: Path) -> dict[str, Any]:
+    """What the worker gets of a clip."""
+    state = file_state(video)
+    return {
+        "clip_id": "a",
+        "video_uri": path_to_uri(video),
+        "video_sha256": sha256_file(video),
+        "size_bytes": state.size_bytes,
+        "changed_ns": state.changed_ns,
+        "start_seconds": 0.0,
+        "end_seconds": 1.0,
+    }
+
+
+def test_a_replaced_video_is_no_history(worker: GenerateSamples, tmp_path: Path) -> None:
+    """Neither for a continuation nor for a retrieval, though its frames were decoded before."""
+    video = tmp_path / "v.mp4"
+    video.write_bytes(b"old")
+    row = row_of(video)
+    assert (1, 2, 2, 3) == worker._history(row).shape
+
+    video.write_bytes(b"new")
+
+    with pytest.raises(FileChangedError, match=r"v.mp4 is not the file that was ingested"):
+        worker._history(row)
+
+
+def test_other_weights_than_the_table_s_are_no_arm(worker: GenerateSamples, tmp_path: Path) -> None:
+    """Samples would be filed under the checkpoint that was there before."""
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    sha256 = weights_sha256(tmp_path)
+    save_file({"a": torch.ones(1)}, tmp_path / "model.safetensors")
+    worker._run = tmp_path.parent
+
+    with pytest.raises(FileChangedError, match="not those of the table of checkpoints; run"):
+        worker._load_arm(tmp_path.name, sha256)
+
+
+def test_videos_that_no_row_names_are_removed(tmp_path: Path) -> None:
+    """Those of settings that the table is not of; nothing else in the folder."""
+    names = [f"{VIDEO_FOLDER}/a/{name}" for name in ("now.mp4", "then.mp4", "notes.txt")]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    made = GenerationRecord(
+        sample_id="a",
+        task="retrieve",
+        clip_id="a",
+        memory_clip_id="a",
+        arm="proposed",
+        model_id="tiny",
+        checkpoint_sha256="",
+        seed=0,
+        rate=None,
+        video_uri=names[0],
+        verdict=KEPT,
+    )
+    write_table(tmp_path / "generations", GenerationRecord.table([made]), GenerationRecord)
+
+    remove_strays(tmp_path)
+
+    assert [True, False, True] == [(tmp_path / name).exists() for name in names]
+
+
+def test_another_condition_makes_other_samples(tmp_path: Path) -> None:
+    """The key counts what a prompt was embedded to, and that it was not."""
+
+    def keys(result_key: str, verdict: Verdict) -> dict[str, str]:
+        condition = ConditionRecord(
+            prompt_sha256="p",
+            prompt="A kite.",
+            encoder_id="tiny",
+            encoder_sha256="0",
+            verdict=verdict,
+            result_key=result_key,
+        )
+        write_table(tmp_path / "conditions", ConditionRecord.table([condition]), ConditionRecord)
+        return _condition_keys(str(tmp_path))
+
+    assert {"p": "one"} == keys("one", KEPT)
+    assert {"p": "two"} == keys("two", KEPT)
+    assert {} == keys("two", Failed(error="E", message="m"))
+    columns = generate_stage(GenerateConfig(), str(tmp_path)).content_columns
+    assert "condition_keys" in columns
