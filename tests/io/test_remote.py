@@ -52,14 +52,18 @@ def store() -> Iterator[Callable[[Answer], int]]:
             with suppress(OSError):
                 while True:
                     connection, _ = listening.accept()
+                    sockets.append(connection)
                     threading.Thread(target=handle, args=(connection,), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         return int(listening.getsockname()[1])
 
     yield start
-    for listening in sockets:
-        listening.close()
+    # Requests that were given up must end: while one is under way Arrow makes no further S3 client.
+    for opened in sockets:
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+        opened.close()
 
 
 def uri(scheme: str, port: int, monkeypatch: pytest.MonkeyPatch) -> str:
