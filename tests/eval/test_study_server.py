@@ -276,6 +276,31 @@ def test_other_requests_are_refused(server: StudyServer, study: Path) -> None:
     assert (study / "ballots.jsonl").read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Transfer-Encoding": "chunked"}, b"411"),
+        ({"Content-Length": "4000000"}, b"413"),
+        ({"Content-Length": "4000000", "Content-Type": "text/plain"}, b"415"),
+    ],
+)
+def test_a_refused_client_that_is_still_sending_gets_its_answer(
+    server: StudyServer, headers: dict[str, str], status: bytes
+) -> None:
+    """The refusal comes before the body, which the client sends all the same."""
+    fields = {"Host": "localhost", "Content-Type": "application/json", **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    with socket.create_connection(server.server_address[:2], timeout=20) as connection:
+        connection.sendall(f"POST /votes HTTP/1.1\r\n{head}\r\n".encode())
+        time.sleep(0.1)
+        for _ in range(4):
+            connection.sendall(b"x" * 1_000_000)
+            time.sleep(0.01)
+        connection.shutdown(socket.SHUT_WR)
+
+        assert connection.recv(64).split()[1] == status
+
+
 def test_a_changed_ballot_needs_a_revision(server: StudyServer, study: Path) -> None:
     """The same id with another answer is a conflict; the next revision is stored."""
     plan, port = server.plan, server.server_address[1]

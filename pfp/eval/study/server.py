@@ -11,7 +11,9 @@ import contextlib
 import json
 import re
 import shutil
+import socket
 import sys
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -39,6 +41,9 @@ from pfp.io.locks import locked
 MAX_BODY_BYTES: Final = 256 << 10
 MAX_BALLOTS: Final = 500  # of one request
 IDLE_SECONDS: Final = 60.0
+# What a refused request may still send before the connection is cut.
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 16 << 20
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
@@ -194,6 +199,25 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "pfp-study", ""
     timeout = IDLE_SECONDS
+
+    def finish(self) -> None:
+        """Close the connection, but not while its client still sends (RFC 9112, 9.6).
+
+        A socket that is closed with bytes unread resets the connection, and a client whose request
+        was refused before it had sent all of it loses the answer.
+        """
+        deadline = time.monotonic() + LINGER_SECONDS
+        num_left = LINGER_BYTES
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            while num_left > 0 and (seconds := deadline - time.monotonic()) > 0:
+                self.connection.settimeout(seconds)
+                chunk = self.rfile.read1(num_left)
+                if not chunk:
+                    break
+                num_left -= len(chunk)
+        super().finish()
 
     def do_GET(self) -> None:
         """A file of the plan, or whether votes are taken here."""
