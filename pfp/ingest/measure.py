@@ -17,7 +17,6 @@ from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
 from pfp.io.media import Guard, RejectedVideo
-from pfp.io.media.aperture import hidden_fraction
 from pfp.io.media.clock import Clock
 from pfp.io.media.colour import transfer_name
 from pfp.io.media.container import OpenVideo, open_video
@@ -131,9 +130,7 @@ def measure_video(video_uri: str) -> dict[str, Any]:
         if walk.first is None:
             message = f"{video.name} holds no frame that can be decoded"
             raise RejectedVideo("no_frames", message)
-        return walk.result() | {
-            "hidden_fraction": hidden_fraction(video_uri, video.container, video.stream)
-        }
+        return walk.result() | {"hidden_fraction": video.hidden_fraction}
 
 
 class _Walk:

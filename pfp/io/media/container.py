@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import BinaryIO, Final, cast
 
 import av
 import av.container
@@ -14,6 +14,8 @@ import av.video.stream
 from av.video.codeccontext import VideoCodecContext
 
 from pfp.errors import PermanentError, Rejected
+from pfp.io.media.aperture import hidden_fraction
+from pfp.io.media.boxes import Blocks
 from pfp.io.media.colour import Colourist, ContainerColour
 from pfp.io.media.dolby_vision import base_transfer
 from pfp.io.media.sniff import SNIFF_BYTES, is_media, is_partial_download, sniff
@@ -60,6 +62,7 @@ class OpenVideo:
     container: av.container.InputContainer
     stream: av.video.stream.VideoStream
     colourist: Colourist
+    hidden_fraction: float  # of the coded area, outside the clean aperture, [0, 1]
 
 
 @contextmanager
@@ -95,10 +98,27 @@ def open_video(source: Source) -> Iterator[OpenVideo]:
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             context = stream.codec_context
-            dolby_vision = base_transfer(file, stream.id, _tag_of(context))
+            with _read_apart(file) as blocks:
+                dolby_vision = base_transfer(blocks, stream.id, _tag_of(context))
+                hidden = hidden_fraction(blocks, container, stream)
             told = ContainerColour.of(context, dolby_vision)
-            colourist = Colourist(context.codec.canonical_name, told)
-            yield OpenVideo(name=name, container=container, stream=stream, colourist=colourist)
+            yield OpenVideo(
+                name=name,
+                container=container,
+                stream=stream,
+                colourist=Colourist(context.codec.canonical_name, told),
+                hidden_fraction=hidden,
+            )
+
+
+@contextmanager
+def _read_apart(file: BinaryIO) -> Iterator[Blocks]:
+    """Read what PyAV does not pass on; the file stays where FFmpeg left it."""
+    position = file.tell()
+    try:
+        yield Blocks(file)
+    finally:
+        file.seek(position)
 
 
 def choose_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
