@@ -6,6 +6,8 @@ import os
 import re
 from typing import Final
 
+from pfp.texts import shortened
+
 REDACTED: Final = "[redacted]"
 MIN_SECRET_CHARACTERS: Final = 6  # shorter ones stand in ordinary words, too
 
@@ -74,6 +76,14 @@ def redact(text: str) -> str:
     for pattern, put in _SHAPES:
         text = pattern.sub(put, text)
     return text
+
+
+def safe_message(text: str) -> str:
+    """A text from outside as a message can quote it: without secrets, short, of valid code points.
+
+    Shortened last: half a secret would not be known for one.
+    """
+    return shortened(redact(text))
 
 
 def printable(text: str) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pfp.limits import MAX_MESSAGE_LENGTH
 from pfp.redaction import printable, redact, remember_secret
+from pfp.schema import failed_verdict
 from pfp.schema.verdict import Dropped, Failed, verdict_to_struct
+from pfp.vlm import Answer
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
 
@@ -111,3 +114,18 @@ def test_time_grows_with_the_length_of_the_text(hostile: str) -> None:
 def test_control_characters_are_shown_and_not_obeyed(name: str, shown: str) -> None:
     """Terminal escapes, marks of direction and lone surrogates become visible; letters stay."""
     assert shown == printable(name)
+
+
+@pytest.mark.parametrize("position", range(1400, 2020, 20))
+def test_a_long_message_shows_no_half_of_a_secret(position: int) -> None:
+    """Wherever in the message the secret is: cut in two, neither part would look like one."""
+    remember_secret("a-key-which-nothing-tells-by-its-looks")
+    said = "x" * position + " a-key-which-nothing-tells-by-its-looks " + "y" * 3000
+    stored = verdict_to_struct(failed_verdict(OSError(said)))["message"]
+    dropped = verdict_to_struct(Dropped(reason="r", detail=said, score=None, threshold=None))
+    answer = Answer(backend="b", model=None, problem=said, notes=(said,))
+
+    for text in (stored, dropped["detail"], answer.problem, answer.notes[0]):
+        assert isinstance(text, str)
+        assert len(text) <= MAX_MESSAGE_LENGTH
+        assert not any(part in text for part in ("a-key", "which-noth", "tells-by", "looks"))

@@ -19,8 +19,8 @@ from pfp.caption.validate import (
 from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.io.digests import sha256_json
 from pfp.limits import MAX_NOTES
+from pfp.redaction import safe_message
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
-from pfp.texts import shortened
 from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
 
 MAX_PROBLEMS: Final = 20  # that a model is told of, when it is asked once more
@@ -153,7 +153,7 @@ class Captioner:
                 return storyboard
             if not may_ask_again:
                 break
-            problems = [shortened(violation.detail) for violation in violations[:MAX_PROBLEMS]]
+            problems = [safe_message(violation.detail) for violation in violations[:MAX_PROBLEMS]]
             log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
             question = replace(question, prompt=ask_again(question.prompt, problems))
         verdict = _verdict(violations[0], is_models=backend.generative)
@@ -224,7 +224,7 @@ class Captioner:
 
 def _bounded(ops: Sequence[str]) -> list[str]:
     """What was done, however much an answer gave reason for."""
-    kept = [shortened(op) for op in ops[:MAX_NOTES]]
+    kept = [safe_message(op) for op in ops[:MAX_NOTES]]
     return [*kept, f"and {len(ops) - MAX_NOTES} more"] if len(ops) > MAX_NOTES else kept
 
 

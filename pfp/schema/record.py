@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import pyarrow as pa
 
 from pfp.errors import AccountError, SchemaError
+from pfp.redaction import safe_message
 from pfp.schema.verdict import Failed, verdict_from_struct, verdict_to_struct
-from pfp.texts import shortened
 
 NAME_KEY = b"pfp.record"
 VERSION_KEY = b"pfp.schema_version"
@@ -84,7 +84,7 @@ def failed_verdict(error: BaseException, *, attempts: int = 1, retryable: bool =
     After an ``AccountError`` the row has not been tried, so that no number of runs makes it final.
     """
     attempts = 0 if isinstance(error, AccountError) else attempts
-    message = shortened(" ".join(str(error).split()) or type(error).__name__)
+    message = safe_message(" ".join(str(error).split()) or type(error).__name__)
     return Failed(
         error=type(error).__name__, message=message, attempts=attempts, retryable=retryable
     )

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from pfp.redaction import redact
-from pfp.texts import shortened, storable
+from pfp.redaction import safe_message
+from pfp.texts import storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
             struct |= {
                 "kind": "dropped",
                 "reason": storable(verdict.reason),
-                "detail": redact(shortened(verdict.detail)),
+                "detail": safe_message(verdict.detail),
                 "score": verdict.score,
                 "threshold": verdict.threshold,
             }
@@ -86,7 +86,7 @@ def verdict_to_struct(verdict: Verdict) -> dict[str, object]:
             struct |= {
                 "kind": "failed",
                 "error": storable(verdict.error),
-                "message": redact(shortened(verdict.message)),
+                "message": safe_message(verdict.message),
                 "attempts": verdict.attempts,
                 "retryable": verdict.retryable,
             }

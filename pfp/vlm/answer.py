@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pfp.io.json_text import has_half_pairs, parse_json
 from pfp.limits import MAX_ANSWER_LENGTH, MAX_NOTES
+from pfp.redaction import safe_message
 from pfp.texts import shortened
 
 # What people read of an answer, beside what it says.
@@ -61,10 +62,10 @@ class Answer:
         for name in _SHORT_TEXTS:
             text = getattr(self, name)
             if text is not None:
-                object.__setattr__(self, name, shortened(str(text)))
+                object.__setattr__(self, name, safe_message(str(text)))
         if self.raw_text is not None:
             object.__setattr__(self, "raw_text", shortened(self.raw_text, MAX_ANSWER_LENGTH))
-        notes = tuple(shortened(note) for note in self.notes[:MAX_NOTES])
+        notes = tuple(safe_message(note) for note in self.notes[:MAX_NOTES])
         object.__setattr__(self, "notes", notes)
 
 
