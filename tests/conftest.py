@@ -158,6 +158,16 @@ def one_torch_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def same_scheduling() -> Iterator[None]:
+    """Fail what leaves the process at real-time priority: everything after it would starve."""
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    left = os.sched_getscheduler(0)
+    os.sched_setscheduler(0, policy, parameter)
+    assert left == policy, "the test changed how this process is scheduled; see usual_scheduling"
+
+
 @pytest.fixture(scope="session")
 def shared_clips() -> Path:
     """The real clips beside the checkout (``dev/``, ``hostile/``); skips where they are absent."""

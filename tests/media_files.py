@@ -5,7 +5,9 @@ Axes: T time, H height, W width, C colour.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -74,14 +76,30 @@ def video_packets(
     for name, value in context.items():
         setattr(stream.codec_context, name, value)
     packets: list[av.Packet[Any]] = []
-    for index, frame_HWC in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24").reformat(
-            format=pixel_format, dst_colorspace=matrix, dst_color_range=2 if full_range else 1
-        )
-        frame.colorspace, frame.color_range = 2, context.get("color_range", 0)
-        frame.pts, frame.time_base = index if pts is None else pts[index], Fraction(1, RATE)
-        packets += stream.encode(frame)
-    return packets + list(stream.encode(None))
+    with usual_scheduling():
+        for index, frame_HWC in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24").reformat(
+                format=pixel_format, dst_colorspace=matrix, dst_color_range=2 if full_range else 1
+            )
+            frame.colorspace, frame.color_range = 2, context.get("color_range", 0)
+            frame.pts, frame.time_base = index if pts is None else pts[index], Fraction(1, RATE)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+    return packets
+
+
+@contextmanager
+def usual_scheduling() -> Iterator[None]:
+    """Leave the calling thread as it was: run by root, SVT-AV1 raises it to real time, for good.
+
+    A thread at real time that waits for another by spinning, as OpenBLAS does, keeps it from ever
+    running, and with it whatever else wants that core.
+    """
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameter)
 
 
 def sound_packets(
