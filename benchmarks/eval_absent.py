@@ -40,7 +40,7 @@ def _absent(metric: str) -> Any:
 
             return mock.patch.object(flow, "padded_flows", _no_flows)
         case "semantic":
-            from pfp.measures.viclip import Viclip
+            from pfp.eval.networks.viclip import Viclip
 
             return mock.patch.object(Viclip, "embed_videos", _one_vector)
     raise ValueError(f"the networks of {metric} cannot be left out; add them here")

@@ -109,7 +109,7 @@ def _write_raft(path: Path) -> None:
 def _write_viclip(path: Path, *, true_size: bool) -> None:
     import torch
 
-    from pfp.measures.viclip import Viclip, ViclipConfig
+    from pfp.eval.networks.viclip import Viclip, ViclipConfig
 
     narrow = ViclipConfig(
         vision_width=64, num_vision_layers=1, text_width=64, num_text_layers=1, embedding_size=32

@@ -21,10 +21,10 @@ from unittest import mock
 
 from benchmarks.eval_absent import networks_absent
 from benchmarks.eval_weights import LOCK, clip_of
-from pfp.eval.engine import measure_all
+from pfp.eval.measure.engine import measure_all
+from pfp.eval.measure.protocol import Protocol
+from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, Sample, resolve
-from pfp.eval.protocol import Protocol
-from pfp.eval.streams import Given
 from pfp.io.weights import DIRECTORY_VARIABLE
 from pfp.io.weights_lock import read_lock
 

@@ -62,7 +62,7 @@ def _manifest(path: Path) -> Work:
 
 
 def _votes(path: Path) -> Work:
-    from pfp.eval.votes import read_votes
+    from pfp.eval.elo.votes import read_votes
 
     return lambda: read_votes(path)
 

@@ -36,9 +36,9 @@ from benchmarks.statistics_data import (
 )
 from benchmarks.statistics_elo import STUDIES, elo_misses
 from benchmarks.statistics_page import page
-from pfp.eval.aggregate import Bootstrap, paired_difference
-from pfp.eval.sign_flips import MIN_CLUSTERS, Clusters, interval_of, p_value_of
-from pfp.eval.significance import all_pairs, letters_of
+from pfp.eval.stats.aggregate import Bootstrap, paired_difference
+from pfp.eval.stats.sign_flips import MIN_CLUSTERS, Clusters, interval_of, p_value_of
+from pfp.eval.stats.significance import all_pairs, letters_of
 
 SIZES: Final = (6, 8, 12, 20, 50)
 METHODS: Final = (4, 8)

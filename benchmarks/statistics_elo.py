@@ -11,11 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from pfp.eval.aggregate import Bootstrap
-from pfp.eval.bradley_terry import Pairs, fit
-from pfp.eval.elo import rate
-from pfp.eval.vote_study import EloSettings
-from pfp.eval.votes import Vote
+from pfp.eval.elo.bradley_terry import Pairs, fit
+from pfp.eval.elo.ratings import rate
+from pfp.eval.elo.vote_study import EloSettings
+from pfp.eval.elo.votes import Vote
+from pfp.eval.stats.aggregate import Bootstrap
 
 ELOS: Final = (1150.0, 1200.0, 1250.0)
 NAMES: Final = "abc"

@@ -35,13 +35,13 @@ import numpy.typing as npt
 
 from benchmarks.eval_videos import FPS, waves
 from benchmarks.eval_weights import LOCK, write_weights
-from pfp.eval.engine import measure_all
+from pfp.eval.measure.engine import measure_all
+from pfp.eval.measure.protocol import Protocol
+from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.metrics.cloth import ClothVBench2Compat, spread_frames
 from pfp.eval.metrics.instance import InstanceVBench2Compat
 from pfp.eval.metrics.judging import JudgedMetric
-from pfp.eval.protocol import Protocol
-from pfp.eval.streams import Given
 from pfp.io import media
 from pfp.io.weights_lock import read_lock
 from pfp.vlm import Answer, FramesQuestion, Judgement
@@ -225,7 +225,7 @@ def _films(work: Path, task: Found, found: Sequence[Found]) -> list[Parity]:
 
 def _tokens(work: Path, task: Found, found: list[list[int]]) -> list[Parity]:
     del work
-    from pfp.measures import clip_text
+    from pfp.eval.networks import clip_text
 
     differing = sum(clip_text.tokens_of(t) != f for t, f in zip(task["texts"], found, strict=True))
     return [_row("semantic", f"ViCLIP's tokens in vbench, {len(found)} texts", differing, 0)]

@@ -74,7 +74,7 @@ def _version_of(name: str, extra: str) -> str:
 
 
 def _gpu() -> str:
-    from pfp.eval.score import device_of
+    from pfp.eval.measure.score import device_of
 
     if device_of("auto") == "cpu":
         return "none that torch can use; --device auto is the CPU"

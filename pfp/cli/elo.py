@@ -51,11 +51,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> None:
     """Print the table; raises ``InputError`` with the cure where votes rate nothing."""
     excluded = dict(map(_excluded, options.exclude))
-    from pfp.eval.aggregate import Bootstrap
-    from pfp.eval.elo import rate
-    from pfp.eval.elo_report import render_text, write_elo
-    from pfp.eval.vote_study import EloSettings
-    from pfp.eval.votes import read_votes
+    from pfp.eval.elo.ratings import rate
+    from pfp.eval.elo.report import render_text, write_elo
+    from pfp.eval.elo.vote_study import EloSettings
+    from pfp.eval.elo.votes import read_votes
+    from pfp.eval.stats.aggregate import Bootstrap
 
     settings = EloSettings(
         ties=options.ties,

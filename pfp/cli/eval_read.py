@@ -12,7 +12,7 @@ from pfp.cli.settings import names_of
 from pfp.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from pfp.eval.leaderboard import Leaderboard
+    from pfp.eval.leaderboard.leaderboard import Leaderboard
 
 ARM_MARK = "#"
 
@@ -55,7 +55,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pfp.eval.published import published
+    from pfp.eval.leaderboard.published import published
     from pfp.eval.report import ReportFiles, render_text, write_report
 
     files = ReportFiles(
@@ -79,7 +79,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def warn_of_missing_shards(runs: Sequence[str]) -> None:
     """Say which shards of a run are in none of its directories."""
-    from pfp.eval.runs import missing_shards, shards_together
+    from pfp.eval.scores.runs import missing_shards, shards_together
 
     for shards in shards_together(runs):
         missing, total = missing_shards(shards)
@@ -92,8 +92,8 @@ def warn_of_missing_shards(runs: Sequence[str]) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from pfp.eval.build import compare
-    from pfp.eval.gate import Gate, broken
+    from pfp.eval.leaderboard.build import compare
+    from pfp.eval.leaderboard.gate import Gate, broken
     from pfp.eval.report import render_comparison
 
     gates = [Gate.parse(text) for text in options.fail_if]
@@ -120,9 +120,9 @@ def _runs_of(sides: Sequence[str]) -> list[str]:
 
 def _sides(sides: Sequence[str]) -> tuple[Leaderboard, str, str]:
     """What is to be compared: two arms of one run, or one arm of each of two."""
-    from pfp.eval.build import build_leaderboard
+    from pfp.eval.leaderboard.build import build_leaderboard
     from pfp.eval.report import load_run
-    from pfp.eval.runs import read_run, side_by_side
+    from pfp.eval.scores.runs import read_run, side_by_side
 
     match sides:
         case [run, arm_a, arm_b]:
@@ -150,8 +150,8 @@ def _run_and_arm(side: str) -> tuple[str, str | None]:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from pfp.eval.export import to_text, vbench_results
-    from pfp.eval.runs import read_run
+    from pfp.eval.scores.export import to_text, vbench_results
+    from pfp.eval.scores.runs import read_run
     from pfp.io.filesystems import explain_write_errors
 
     warn_of_missing_shards([options.run_directory])

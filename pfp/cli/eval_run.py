@@ -138,8 +138,8 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def _run(options: argparse.Namespace) -> int:
     from pfp import runtime
+    from pfp.eval.measure.score import device_of
     from pfp.eval.run import EmptyShard, leave_empty, prepare, run
-    from pfp.eval.score import device_of
 
     settings = _settings(options)
     if options.engine == "ray":  # its workers see no GPU that was not asked for
@@ -184,8 +184,8 @@ def _warn_of_older_scores(directory: str) -> None:
 
 def _print_unscored(directory: str) -> None:
     """Why there is no value, with how many rows; a shard alone makes no table that would say so."""
-    from pfp.eval.reasons import explained
-    from pfp.eval.runs import read_run
+    from pfp.eval.measure.reasons import explained
+    from pfp.eval.scores.runs import read_run
 
     reasons = Counter(score.unscored_reason for score in read_run(directory).scores)
     for reason, count in sorted((r, n) for r, n in reasons.items() if r is not None):
@@ -196,10 +196,10 @@ def _score(options: argparse.Namespace) -> int:
     if options.from_evidence:
         return _reread(options)
     from pfp import runtime
-    from pfp.eval.build import GIVEN
+    from pfp.eval.leaderboard.build import GIVEN
+    from pfp.eval.measure.score import ScoreSettings, run_score
     from pfp.eval.metrics import METRICS
-    from pfp.eval.runs import read_generations
-    from pfp.eval.score import ScoreSettings, run_score
+    from pfp.eval.scores.runs import read_generations
 
     made = read_generations(options.run_directory)
     if any(record.task == GIVEN for record in made):
@@ -224,7 +224,7 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _reread(options: argparse.Namespace) -> int:
-    from pfp.eval.reread import reread_run
+    from pfp.eval.scores.rescore import reread_run
 
     names = names_of(options.metrics)
     report = reread_run(options.run_directory, metrics=names)

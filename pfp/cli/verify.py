@@ -141,8 +141,8 @@ def _changed_videos(run_directory: Path) -> list[str]:
 
 def _problems_of_report(run_directory: Path) -> list[str]:
     """Why no report can be made of the scores, if that is so."""
-    from pfp.eval.build import check_columns
-    from pfp.eval.runs import read_run
+    from pfp.eval.leaderboard.build import check_columns
+    from pfp.eval.scores.runs import read_run
 
     try:
         stored = read_run(run_directory)

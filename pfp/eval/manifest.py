@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import InputError, PfpError
+from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import Shot
-from pfp.eval.streams import Given
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file, read_lines
 from pfp.io.filesystems import check_uri

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pfp.errors import PfpError, RetryableError
+from pfp.eval.measure.score_rows import Choice, Subject
 from pfp.eval.metrics import Metric, Sample, resolve
 from pfp.eval.run import Prepared
-from pfp.eval.score_rows import Choice, Subject
 from pfp.io import media, weights
 
 _FRAME_TOKENS: Final = 258  # what Gemini counts for one small picture

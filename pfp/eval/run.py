@@ -17,13 +17,10 @@ from typing import Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable, SchemaError
-from pfp.eval.judge_prompts import read_judge_prompts
 from pfp.eval.manifest import Entry, read_manifest
-from pfp.eval.metrics import resolve
-from pfp.eval.origin import Origin
-from pfp.eval.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
-from pfp.eval.score import ScoreSettings, score_stage, score_subjects
-from pfp.eval.score_rows import (
+from pfp.eval.measure.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
+from pfp.eval.measure.score import ScoreSettings, score_stage, score_subjects
+from pfp.eval.measure.score_rows import (
     INPUT_SCHEMA,
     Choice,
     Subject,
@@ -32,6 +29,9 @@ from pfp.eval.score_rows import (
     family_of,
     rows_of,
 )
+from pfp.eval.metrics import resolve
+from pfp.eval.metrics.judge_prompts import read_judge_prompts
+from pfp.eval.scores.origin import Origin
 from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary

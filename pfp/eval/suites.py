@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pfp.errors import ConfigError
+from pfp.eval.measure.protocol import ProtocolName
 from pfp.eval.metrics import METRICS, resolve
-from pfp.eval.protocol import ProtocolName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import torch
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
@@ -28,9 +28,6 @@ from pfp.models.backbones.loading import load_backbone
 from pfp.models.finite import check_weights
 from pfp.models.tiny_names import tiny_folder
 
-if TYPE_CHECKING:
-    from pfp.models.memory_dit import MemoryDiT
-
 CONFIG_FILE: Final = "config.json"
 CARD_FILE: Final = "README.md"
 LORA_FILE: Final = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
@@ -44,7 +41,7 @@ _DIT: Final = "dit."
 _LORA: Final = ".lora_"
 
 
-def own_weights(model: MemoryDiT) -> dict[str, Tensor]:
+def own_weights(model: nn.Module) -> dict[str, Tensor]:
     """LoRA, encoder and cross-attention by the names that they have in the model, whole.
 
     Where the model is spread over ranks, all of them must ask at the same time.
@@ -57,12 +54,12 @@ def own_weights(model: MemoryDiT) -> dict[str, Tensor]:
 
 
 def save_weights(
-    model: MemoryDiT, folder: Path, dtype: torch.dtype, weights: Mapping[str, Tensor]
+    dit: nn.Module, folder: Path, dtype: torch.dtype, weights: Mapping[str, Tensor]
 ) -> None:
     """Write ``own_weights``, or their averages; what the arm has not is not written."""
     folder.mkdir(parents=True, exist_ok=True)
     lora = get_peft_model_state_dict(
-        model.dit,
+        dit,
         {name.removeprefix(_DIT): x for name, x in weights.items() if name.startswith(_DIT)},
     )
     states = {LORA_FILE: {f"{LORA_PREFIX}{key}": value for key, value in lora.items()}}
@@ -83,15 +80,18 @@ def whole(weight: Tensor) -> Tensor:
     return weight.full_tensor() if isinstance(weight, DTensor) else weight
 
 
-def load_weights(model: MemoryDiT, folder: Path) -> None:
-    """Read them back; a missing, foreign or infinite weight is a ``WeightsError`` that names it."""
-    path = folder / LORA_FILE
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Read them back into a ``MemoryDiT``.
+
+    A missing, foreign or infinite weight is a ``WeightsError`` that names it.
+    """
+    path, dit = folder / LORA_FILE, model.get_submodule(_DIT.rstrip("."))
     # Files of the first arms name no component.
     lora = {k.removeprefix(LORA_PREFIX): v for k, v in _read_weights(path).items()}
-    missing = sorted(get_peft_model_state_dict(model.dit).keys() - lora.keys())
+    missing = sorted(get_peft_model_state_dict(dit).keys() - lora.keys())
     if missing:
         raise WeightsError(f"{path} lacks the weights {missing[:3]}; train again")
-    result: Any = set_peft_model_state_dict(model.dit, lora)
+    result: Any = set_peft_model_state_dict(dit, lora)
     if result.unexpected_keys:
         foreign = result.unexpected_keys[:3]
         raise WeightsError(f"{path} has foreign weights {foreign}; train again")

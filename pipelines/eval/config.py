@@ -6,12 +6,47 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pfp.errors import ConfigError
-from pfp.eval.aggregate import Bootstrap
+from pfp.eval.measure.score import ScoreSettings
 from pfp.eval.report.write import NUM_CLIPS_SHOWN
-from pfp.eval.score import ScoreSettings
-from pipelines.eval.generate import GenerateConfig
+from pfp.eval.stats.aggregate import Bootstrap
 
 STEPS: Final = ("generate", "score", "report")
+VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
+CODEC_ARM: Final = "codec ceiling"
+SHUFFLED_ARM: Final = "shuffled memory"
+REFERENCE_ARM: Final = "proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateConfig:
+    """What is asked of the checkpoints.
+
+    ``num_targets`` random latent frames of a history of ``history_frames`` are retrieved in
+    ``num_steps`` sampler steps. ``num_continued`` clips get ``num_sections`` further sections of
+    ``section_latents`` latent frames each.
+    """
+
+    history_frames: int = 11
+    num_targets: int = 2
+    num_steps: int = 8
+    shift: float = 3.0
+    seed: int = 0
+    num_continued: int = 6
+    num_sections: int = 2
+    section_latents: int = 2
+    num_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be asked."""
+        if self.history_frames < 3 or self.history_frames % 2 == 0:
+            message = f"history_frames is {self.history_frames}; give an odd number from 3"
+            raise ConfigError(message)
+        if not 1 <= self.num_targets < self.history_frames:
+            message = f"num_targets is {self.num_targets}; give 1 to {self.history_frames - 1}"
+            raise ConfigError(message)
+        if self.section_latents < 2 or self.section_latents % 2:
+            message = f"section_latents is {self.section_latents}; give an even number from 2"
+            raise ConfigError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,260 +1,221 @@
-"""The worker that generates samples and writes them as videos.
+"""Which samples are generated of a run's held-out clips: one row each, with all it depends on.
 
-Axes: F video frames, H rows, W columns, C channels, T latent frames.
+Every held-out clip gives one sample an arm (retrieve some of its latent frames from its own
+compressed history), one sample with another clip's memory, one that only went through the VAE, and
+some clips a continuation from their storyboard.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import torch
-from numpy.typing import NDArray
+import pyarrow.compute as pc
 
-from pfp.errors import PermanentError
-from pfp.generate.retrieve import decode_alone, retrieve_latents
-from pfp.generate.rollout import History, continue_history
-from pfp.generate.settings import SamplerSettings
-from pfp.io.digests import sha256_json
-from pfp.io.media import Guard, write_video
-from pfp.io.prompts import Prompts
-from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, unchanged
-from pfp.latents.frames import read_piece
-from pfp.latents.preprocess import downscale, lr_table
-from pfp.latents.read import LatentReader
-from pfp.models._folders import weights_sha256
-from pfp.models.memory_dit import MemoryDiT
-from pfp.models.rates import Rate
-from pfp.models.tiny_names import TINY_TEXT_TOKENS, tiny_folder
-from pfp.models.vae import load_vae
-from pfp.runtime import map_rows
-from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
-from pfp.schema.latent import LatentSpan
-from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
-from pipelines.eval.generate import CODEC_ARM, VIDEO_FOLDER
+from pfp.errors import NothingUsable
+from pfp.generate.plan import find_lost_shot
+from pfp.io.filesystems import Folder
+from pfp.io.prompts import Prompts, prompt_sha256
+from pfp.io.tables import read_records, read_table
+from pfp.io.unchanged import FILE_COLUMNS
+from pfp.schema import CheckpointRecord, ClipRecord, ConditionRecord, LatentRecord
+from pipelines.eval.config import CODEC_ARM, REFERENCE_ARM, SHUFFLED_ARM, GenerateConfig
 
-if TYPE_CHECKING:
-    from pipelines.eval.generate import GenerateConfig
-
-DECODE_SECONDS: Final = 120.0
-DECODE_BYTES: Final = 2 << 30
-DIGITS: Final = 12  # of the digests in names
+_LATENT_COLUMNS: Final = (
+    *("clip_id", "hr_shape", "start_seconds", "fps", "temporal_stride", "result_key"),
+)
 
 
-class GenerateSamples:
-    """Samples one row after the other; a clip's frames and each arm are loaded once."""
-
-    def __init__(self, config: GenerateConfig, run_directory: str) -> None:
-        self._config = config
-        self._run = Path(run_directory)
-        # One thread: sums in another order are other pixels. Workers are what runs in parallel.
-        torch.set_num_threads(1)
-        self._vae = load_vae("tiny")
-        self._latents = LatentReader(
-            f"{run_directory}/latents", vae_sha256=weights_sha256(tiny_folder() / "vae")
-        )
-        self._prompts = Prompts(run_directory)
-        self._sampler = SamplerSettings(num_steps=config.num_steps, shift=config.shift)
-        self._guard: Guard | None = None
-        self._arm = lru_cache(maxsize=8)(self._load_arm)
-        self._history_frames = lru_cache(maxsize=2)(self._read_history)
-        self._reader = lru_cache(self._open)
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """One ``GenerationRecord`` row per sample."""
-        with Guard(timeout_seconds=DECODE_SECONDS, memory_bytes=DECODE_BYTES) as guard:
-            self._guard = guard
-            return map_rows(batch, self._generate, failed_generation)
-
-    def _generate(self, row: Mapping[str, Any]) -> GenerationRecord:
-        if row["memory_clip_id"] is None:
-            return _record(
-                row,
-                verdict=Dropped(
-                    reason="no_other_clip",
-                    detail="no other held-out clip has this size, so there is no other memory",
-                ),
-            )
-        if row["lost_shot"] is not None:
-            verdict = Dropped(reason="shot_without_section", detail=row["lost_shot"])
-            return _record(row, verdict=verdict)
-        history_FHWC = self._history(row)
-        folder = f"{VIDEO_FOLDER}/{row['clip_id']}"
-        fps = self._latents.load(row["clip_id"]).record.fps or 0.0
-        # Named after all that decides them: another run must not write over what rows are about.
-        seen = [row["video_sha256"], row["latent_key"], self._config.history_frames]
-        made = f"{_slug(row['arm'])}-{row['result_key'][:DIGITS]}.mp4"
-        history_uri = self._write(f"{folder}/history-{_digits(seen)}.mp4", history_FHWC, fps)
-        if row["task"] == "continue":
-            frames_FHWC = self._continue(row, history_FHWC)
-            name = f"{folder}/continued-{made}"
-            num_tokens = None
-            reference_uri = None
-            # The history leads, so that a person sees what the continuation goes on from.
-            uri = self._write(name, np.concatenate([history_FHWC, frames_FHWC]), fps)
-        else:
-            frames_FHWC, num_tokens = self._retrieve(row)
-            true_FHWC = history_FHWC[_frames_of(row["omega"])]
-            if frames_FHWC.shape != true_FHWC.shape:
-                raise PermanentError(
-                    f"retrieved {frames_FHWC.shape} but the clip has {true_FHWC.shape}; "
-                    "run pipelines/latents again"
-                )
-            target = f"{folder}/target-{_digits([*seen, row['omega']])}.mp4"
-            reference_uri = self._write(target, true_FHWC, fps, lossless=True)
-            uri = self._write(f"{folder}/{made}", frames_FHWC, fps, lossless=True)
-        return _record(
-            row,
-            num_memory_tokens=num_tokens,
-            num_steps=None if row["arm"] == CODEC_ARM else self._config.num_steps,
-            video_uri=uri,
-            reference_uri=reference_uri,
-            history_uri=history_uri,
-            fps=fps,
-            num_frames=len(frames_FHWC),
-            verdict=KEPT,
-        )
-
-    def _retrieve(self, row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], int | None]:
-        """The frames asked for, and how many memory tokens they came from."""
-        omega, history = row["omega"], self._config.history_frames
-        if row["arm"] == CODEC_ARM:
-            own = self._latents.load(row["clip_id"]).hr_TCHW[omega].astype(np.float32)
-            return decode_alone(self._vae, own, omega), None
-        remembered = self._latents.load(row["memory_clip_id"])
-        model = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
-        latents_TCHW = retrieve_latents(
-            model,
-            hr_TCHW=remembered.hr_TCHW[:history],
-            lrs_TCHW=self._lrs(model, row["memory_clip_id"], history),
-            omega=omega,
-            text_LD=self._prompts.embedding(row["prompts"][0], TINY_TEXT_TOKENS).tokens_LD,
-            settings=self._sampler,
-            seed=row["seed"],
-        )
-        size = remembered.hr_TCHW.shape[2:]
-        num_tokens = model.config.num_tokens((history, *size)) or None
-        return decode_alone(self._vae, latents_TCHW, omega), num_tokens
-
-    def _lrs(
-        self, model: MemoryDiT, clip_id: str, history_frames: int
-    ) -> list[NDArray[np.float16]]:
-        """The LR latents beside a clip's history, one for each rate of the arm."""
-        lrs_TCHW = []
-        for rate in model.config.rates:
-            reader = self._reader(rate)
-            num_lr_latents = num_lr_latents_of(history_frames, time_stride=rate.time)
-            span = LatentSpan(reader.row_of(clip_id), "lr", 0, num_lr_latents)
-            lrs_TCHW += reader.read([span])
-        return lrs_TCHW
-
-    def _open(self, rate: Rate) -> LatentReader:
-        """The table that has the LR copy of a rate: the run's own, or one for that rate alone."""
-        shared = self._latents.shared
-        if (shared["lr_factor"], shared["lr_frame_stride"]) == (rate.height, rate.time):
-            return self._latents
-        return LatentReader(
-            f"{self._run}/{lr_table(str(rate))}", lr_factor=rate.height, lr_frame_stride=rate.time
-        )
-
-    def _continue(
-        self, row: Mapping[str, Any], history_FHWC: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
-        """The further sections, one prompt each."""
-        num_latents = self._config.history_frames
-        latents = self._latents.load(row["clip_id"])
-        sections = continue_history(
-            self._arm(row["checkpoint_uri"], row["checkpoint_sha256"]),
-            self._vae,
-            History(
-                hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
-                frames_FHWC=history_FHWC,
-            ),
-            [
-                self._prompts.embedding(prompt, TINY_TEXT_TOKENS).tokens_LD
-                for prompt in row["prompts"]
-            ],
-            downscale,
-            section_latents=self._config.section_latents,
-            settings=self._sampler,
-            seed=row["seed"],
-        )
-        return np.concatenate(list(sections))
-
-    def _history(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
-        names = ("clip_id", "video_uri", "start_seconds", "end_seconds")
-        with unchanged(row["video_uri"], **{name: row[name] for name in FILE_COLUMNS}):
-            return self._history_frames(*(row[name] for name in names))
-
-    def _read_history(
-        self, clip_id: str, uri: str, start_seconds: float, end_seconds: float
-    ) -> NDArray[np.uint8]:
-        """The history's frames, decoded as the latents stage decoded them."""
-        record = self._latents.load(clip_id).record
-        fps, height, width = record.fps, record.height, record.width
-        assert fps
-        assert height
-        assert width
-        assert self._guard is not None
-        frames: NDArray[np.uint8] = self._guard.call(
-            read_piece,
-            uri,
-            fps=fps,
-            height=height,
-            width=width,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
-            num_frames=num_frames_of(self._config.history_frames),
-        )
-        return frames
-
-    def _load_arm(self, checkpoint_uri: str, sha256: str) -> MemoryDiT:
-        folder = self._run / checkpoint_uri
-        if weights_sha256(folder) != sha256:
-            raise FileChangedError(
-                f"the weights in {folder} are not those of the table of checkpoints; run "
-                "pipelines/train again"
-            )
-        return MemoryDiT.from_pretrained(folder)
-
-    def _write(
-        self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False
-    ) -> str:
-        """Write a video below the run directory and return its path there."""
-        path = self._run / uri
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, frames_FHWC, fps, lossless=lossless)
-        return uri
-
-
-def failed_generation(row: Mapping[str, Any], verdict: Failed) -> GenerationRecord:
-    """The record of a sample that broke."""
-    return _record(row, verdict=verdict)
-
-
-def _record(row: Mapping[str, Any], **made: Any) -> GenerationRecord:
-    shared = ("sample_id", "task", "clip_id", "memory_clip_id", "arm", "checkpoint_sha256", "seed")
-    return GenerationRecord(
-        **{name: row[name] for name in shared},
-        model_id="tiny",
-        rate=row["rate"],
-        omega=row["omega"],
-        prompts=row["prompts"],
-        **made,
+def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
+    """One row a sample: everything that it depends on."""
+    checkpoints = read_records(
+        f"{run_directory}/checkpoints/_index", CheckpointRecord, verdict="kept"
     )
+    if not checkpoints:
+        message = f"{run_directory}/checkpoints holds no trained arm; run pipelines/train first"
+        raise NothingUsable(message)
+    continuing = _finetuned(run_directory)
+    trained_on = {clip for each in (*checkpoints, *continuing) for clip in each.clip_ids}
+    clips = _held_out(config, run_directory, trained_on)
+    others = _another_clip(clips)
+    prompts = Prompts(run_directory)
+    rows: list[dict[str, Any]] = []
+    for number, clip in enumerate(clips.values()):
+        omega = frame_set(clip["clip_id"], config)
+        row = {
+            **{
+                name: clip[name]
+                for name in ("clip_id", "video_uri", *FILE_COLUMNS, "start_seconds")
+            },
+            **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
+            "memory_clip_id": clip["clip_id"],
+            "memory_latent_key": clip["latent_key"],
+            "task": "retrieve",
+            "omega": omega,
+            "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
+            "seed": config.seed,
+            "lost_shot": None,
+        }
+        for checkpoint in checkpoints:
+            rows.append({**row, **_of_checkpoint(checkpoint)})
+            if checkpoint.arm == REFERENCE_ARM:
+                other = others[clip["clip_id"]]
+                shuffled = {"arm": SHUFFLED_ARM, "memory_clip_id": other}
+                shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
+                rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
+        if number < config.num_continued:
+            story = {"task": "continue", "omega": [], **_ahead(prompts, clip, config)}
+            pretrained = [each for each in checkpoints if each.arm == REFERENCE_ARM]
+            rows.extend(
+                {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
+            )
+        rows.append(
+            {**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
+        )
+    conditions = _condition_keys(run_directory)
+    for row in rows:
+        row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
+        row["condition_keys"] = [conditions.get(prompt_sha256(text)) for text in row["prompts"]]
+    return pa.Table.from_pylist(rows)
 
 
-def _frames_of(omega: list[int]) -> list[int]:
-    return [frame for latent in omega for frame in latent_frames(latent)]
+def _ahead(prompts: Prompts, clip: Mapping[str, Any], config: GenerateConfig) -> dict[str, Any]:
+    """The prompts of a continuation's sections, or which shot of the storyboard none is made from.
+
+    A row without prompts says so instead of being generated.
+    """
+    clip_id, rate = clip["clip_id"], clip["latents_per_second"]
+    start = config.history_frames
+    stop = start + config.num_sections * config.section_latents
+    firsts = range(start, stop, config.section_latents)
+    ahead = [prompts.at(clip_id, clip["seconds_of"](first)) for first in firsts]
+    origin = clip["seconds_of"](0)
+    shots = [
+        {
+            "start_seconds": shot["start_seconds"] - origin,
+            "end_seconds": shot["end_seconds"] - origin,
+        }
+        for shot in prompts.shots(clip_id)
+        if shot["end_seconds"] - origin > start / rate
+    ]
+    number = find_lost_shot(shots, firsts, num_frames=stop, fps=rate, is_cut=True)
+    if number is None:
+        return {"prompts": ahead, "lost_shot": None}
+    lost = (
+        f"the storyboard's shot from {shots[number]['start_seconds'] + origin:g} to "
+        f"{shots[number]['end_seconds'] + origin:g} s has no section of {config.section_latents} "
+        f"latent frames ({config.section_latents / rate:.3g} s) of its own, so its prompt would "
+        "not be used; make it longer, or give smaller section_latents"
+    )
+    return {"prompts": [], "lost_shot": lost}
 
 
-def _slug(arm: str) -> str:
-    return arm.replace(" ", "-")
+def _condition_keys(run_directory: str) -> dict[str, str]:
+    """The keys of embedded prompts, by the prompts' digests: another text encoder, other samples.
+
+    A prompt that is embedded later has a key then, so that what failed for want of it is made.
+    """
+    columns = ["prompt_sha256", "result_key"]
+    kept = pc.field("verdict", "kind") == "kept"
+    table = read_table(f"{run_directory}/conditions", ConditionRecord, columns=columns, filter=kept)
+    return dict(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
 
-def _digits(content: list[Any]) -> str:
-    return sha256_json(content)[:DIGITS]
+def _finetuned(run_directory: str) -> list[CheckpointRecord]:
+    """The checkpoints that were trained to continue, where the run has some."""
+    table = f"{run_directory}/checkpoints/_finetuned"
+    if not Folder.at(table).has("_manifest.json"):
+        return []
+    return read_records(table, CheckpointRecord, verdict="kept")
+
+
+def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
+    """Omega of a clip: random latent frames but the first, which is a single video frame.
+
+    A function of the clip and the seed, so that all arms are asked for the same frames.
+    """
+    digest = hashlib.sha256(json.dumps([clip_id, config.seed]).encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    chosen = rng.choice(np.arange(1, config.history_frames), config.num_targets, replace=False)
+    return sorted(int(index) for index in chosen)
+
+
+def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
+    return {
+        "arm": checkpoint.checkpoint_id,
+        "rate": None if checkpoint.arm == "no_memory" else checkpoint.rate,
+        "checkpoint_sha256": checkpoint.sha256,
+        "checkpoint_uri": checkpoint.uri,
+    }
+
+
+def _held_out(
+    config: GenerateConfig, run_directory: str, trained_on: set[str]
+) -> dict[str, dict[str, Any]]:
+    """Clips that no arm has seen and that are long enough, with what the worker needs of them."""
+    columns = [
+        "clip_id",
+        "video_uri",
+        *FILE_COLUMNS,
+        "start_seconds",
+        "end_seconds",
+        "width",
+        "height",
+    ]
+    clips = read_table(
+        f"{run_directory}/clips", ClipRecord, columns=[*columns, "verdict"]
+    ).to_pylist()
+    latents = {
+        row["clip_id"]: row
+        for row in read_table(
+            f"{run_directory}/latents",
+            LatentRecord,
+            columns=[*_LATENT_COLUMNS, "verdict"],
+        ).to_pylist()
+        if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames
+    }
+    held_out = {
+        clip["clip_id"]: {
+            **{name: clip[name] for name in columns},
+            "latent_key": latents[clip["clip_id"]]["result_key"],
+            "size": tuple(latents[clip["clip_id"]]["hr_shape"][1:]),
+            "seconds_of": partial(_latent_seconds, latents[clip["clip_id"]]),
+            "latents_per_second": _latents_per_second(latents[clip["clip_id"]]),
+        }
+        for clip in sorted(clips, key=lambda clip: str(clip["clip_id"]))
+        if clip["verdict"]["kind"] == "kept"
+        and clip["clip_id"] in latents
+        and clip["clip_id"] not in trained_on
+    }
+    if not held_out:
+        message = (
+            f"no clip of {run_directory} is both held out from training and "
+            f"{config.history_frames} latent frames long; give more videos"
+        )
+        raise NothingUsable(message)
+    return held_out
+
+
+def _latent_seconds(latents: dict[str, Any], index: int) -> float:
+    return float(latents["start_seconds"] + index * latents["temporal_stride"] / latents["fps"])
+
+
+def _latents_per_second(latents: dict[str, Any]) -> float:
+    return float(latents["fps"] / latents["temporal_stride"])
+
+
+def _another_clip(clips: dict[str, dict[str, Any]]) -> dict[str, str | None]:
+    """For each clip the next one of its size, in a circle; None for a clip that is alone."""
+    by_size: dict[tuple[int, ...], list[str]] = {}
+    for clip_id, clip in clips.items():
+        by_size.setdefault(clip["size"], []).append(clip_id)
+    others: dict[str, str | None] = {}
+    for group in by_size.values():
+        for clip_id, other in zip(group, [*group[1:], group[0]], strict=True):
+            others[clip_id] = other if other != clip_id else None
+    return others

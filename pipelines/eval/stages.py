@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from pfp.eval.measure.score import run_score
 from pfp.eval.report import ReportFiles, write_report
-from pfp.eval.score import run_score
-from pfp.runtime import Progress, StageReport
+from pfp.io.digests import sha256_json
+from pfp.io.tables import read_table
+from pfp.models.vae import vae_digest
+from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
-from pipelines.eval.config import EvalConfig
-from pipelines.eval.generate import run_generate
+from pfp.schema import GenerationRecord
+from pipelines.eval.config import VIDEO_FOLDER, EvalConfig, GenerateConfig
+from pipelines.eval.samples import generation_inputs
+
+VERSION: Final = 2  # raise it when equal settings come to mean other frames
 
 
 def generate(
     config: EvalConfig, run_directory: str, *, engine: Engine, progress: Progress | None
 ) -> StageReport:
-    """Checkpoints and held-out clips to ``generations/``."""
-    return run_generate(config.generate, run_directory, engine=engine, progress=progress)
+    """Checkpoints and held-out clips to ``generations/``.
+
+    Raises NothingUsable when no clip was held out from training.
+    """
+    report = run_stage(
+        generate_stage(config.generate, run_directory),
+        generation_inputs(config.generate, run_directory),
+        f"{run_directory}/generations",
+        engine=engine,
+        progress=progress,
+    )
+    remove_strays(Path(run_directory))
+    return report
+
+
+def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
+    """The stage; a sample depends on its clips, its checkpoint (columns) and the sampler."""
+    # Here and not above, because it takes torch, and ``--help`` needs only the settings.
+    from pipelines.eval.worker import GenerateSamples, failed_generation
+
+    settings = {
+        k: v for k, v in asdict(config).items() if k not in {"num_workers", "num_continued"}
+    }
+    return Stage(
+        name="generate",
+        record=GenerationRecord,
+        worker=GenerateSamples,
+        worker_args={"config": config, "run_directory": run_directory},
+        input_key="sample_id",
+        content_columns=(
+            *("task", "arm", "clip_id", "memory_clip_id", "checkpoint_sha256", "omega", "prompts"),
+            *("seed", "video_sha256", "latent_key", "memory_latent_key", "condition_keys"),
+        ),
+        fingerprint=sha256_json({"version": VERSION, "vae": vae_digest("tiny"), **settings}),
+        resources=Resources(batch_size=8, num_workers=config.num_workers),
+        on_error=failed_generation,
+    )
+
+
+def remove_strays(run_directory: Path) -> None:
+    """Remove generated videos that no row names any more: those of other settings."""
+    columns = ["video_uri", "reference_uri", "history_uri"]
+    table = read_table(run_directory / "generations", GenerationRecord, columns=columns)
+    named = {uri for name in columns for uri in table[name].to_pylist()}
+    for path in (run_directory / VIDEO_FOLDER).rglob("*.mp4"):
+        if path.relative_to(run_directory).as_posix() not in named:
+            path.unlink()
 
 
 def score(

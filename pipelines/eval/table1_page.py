@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pfp.eval.aggregate import Difference, Summary
+from pfp.eval.stats.aggregate import Difference, Summary
 from pipelines.eval.table1_figures import line_chart
 from pipelines.eval.table1_tables import PAPER_PSNR, UNDECIDED, Board, Scores, kendall_tau
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import InputError
-from pfp.eval.aggregate import (
+from pfp.eval.stats.aggregate import (
     Bootstrap,
     Difference,
     Summary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from pfp.errors import ConfigError
@@ -13,8 +14,14 @@ from pfp.train.settings import Objective, TrainSettings
 
 Task: TypeAlias = Literal["pretrain", "finetune"]
 
+CHECKPOINTS: Final = "checkpoints"
 # Fine-tuning of an encoder that was never pretrained (section 4.2), an arm of the paper's Table 2.
 WITHOUT_PRETRAIN: Final = "without_pretrain"
+
+
+def checkpoint_folder(run_directory: str, title: str) -> Path:
+    """Where a checkpoint lies in a run."""
+    return Path(run_directory) / CHECKPOINTS / title.replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

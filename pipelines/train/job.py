@@ -83,7 +83,15 @@ def train_model(job: Job, model: MemoryDiT, accelerator: Accelerator) -> Trained
     denoising = Denoising(model, config.objective, empty)
     if config.sharded:
         shard(denoising, device_type=accelerator.device.type, num_ranks=num_ranks)
-    watcher = Watcher(job, accelerator, model, batches)
+    watcher = Watcher(
+        config,
+        accelerator,
+        model,
+        batches,
+        name=Path(job.checkpoint_folder).name,
+        title=job.card["title"],
+        state_folder=Path(job.state_folder),
+    )
     return train(
         denoising,
         lambda first: batches_from(batches, first, config),

@@ -15,8 +15,8 @@ from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema import CheckpointRecord, ConditionRecord, Failed, StoryboardRecord
 from pfp.train.split import split_clips
-from pipelines.train.config import PRESETS, Task, TrainConfig, finetuned
-from pipelines.train.stages import CHECKPOINTS, TABLES, start_folder, train_inputs, train_stage
+from pipelines.train.config import CHECKPOINTS, PRESETS, Task, TrainConfig, finetuned
+from pipelines.train.stages import TABLES, start_folder, train_inputs, train_stage
 
 PURPOSE = (
     "Train the arms on the latents of a run: frame-preservation pretraining, or fine-tuning on the "

@@ -15,10 +15,9 @@ from pfp.models._folders import weights_sha256
 from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord
-from pipelines.train.config import WITHOUT_PRETRAIN, TrainConfig
+from pipelines.train.config import CHECKPOINTS, WITHOUT_PRETRAIN, TrainConfig, checkpoint_folder
 
 VERSION: Final = 2  # raise it when equal settings come to mean another training
-CHECKPOINTS: Final = "checkpoints"
 # Beside the arms' folders, which are not Parquet; a table for each task.
 TABLES: Final = {
     "pretrain": f"{CHECKPOINTS}/_index",
@@ -112,11 +111,6 @@ def start_folder(config: TrainConfig, name: str, run_directory: str) -> Path | N
     if trained.get("task") == "finetune":
         raise WeightsError(f"{folder} is fine-tuned already; name the run of its pretraining")
     return folder
-
-
-def checkpoint_folder(run_directory: str, title: str) -> Path:
-    """Where a checkpoint lies in a run."""
-    return Path(run_directory) / CHECKPOINTS / title.replace(" ", "-")
 
 
 _TEXT: Final = pa.string()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from accelerate import Accelerator
@@ -28,9 +28,6 @@ from pfp.train.loader import WindowBatches
 from pfp.train.loop import StepReport
 from pipelines.train.config import TrainConfig
 
-if TYPE_CHECKING:
-    from pipelines.train.job import Job
-
 PROGRESS_FILE: Final = "progress.json"
 SECONDS_BETWEEN_NOTES: Final = 2.0
 NUM_SHOWN: Final = 4
@@ -41,17 +38,22 @@ class Watcher:
 
     def __init__(
         self,
-        job: Job,
+        config: TrainConfig,
         accelerator: Accelerator,
         model: MemoryDiT,
         batches: WindowBatches,
+        *,
+        name: str,
+        title: str,
+        state_folder: Path,
     ) -> None:
-        self._title, self._config = job.card["title"], job.config
+        """name: of the trackers' project. title: what people read. state_folder: seen by all."""
+        self._title, self._config = title, config
         self._accelerator, self._model, self._batches = accelerator, model, batches
-        self._file = Path(job.state_folder) / PROGRESS_FILE
+        self._file = state_folder / PROGRESS_FILE
         self._written = 0.0
-        if job.config.trackers:
-            accelerator.init_trackers(Path(job.checkpoint_folder).name)
+        if config.trackers:
+            accelerator.init_trackers(name)
 
     def look(self, done: StepReport) -> None:
         """After each step, on every process."""

@@ -13,9 +13,8 @@ from safetensors import safe_open
 from pfp.models._folders import weights_sha256
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
-from pipelines.train.config import TrainConfig
+from pipelines.train.config import CHECKPOINTS, TrainConfig, checkpoint_folder
 from pipelines.train.job import Job, card_of, run_job
-from pipelines.train.stages import CHECKPOINTS, checkpoint_folder
 
 
 class TrainArm:

@@ -12,11 +12,11 @@ import pytest
 
 from pfp.cli import elo
 from pfp.errors import ConfigError, InputError
-from pfp.eval.aggregate import Bootstrap
-from pfp.eval.elo import rate
-from pfp.eval.elo_report import render_html, render_text
-from pfp.eval.vote_study import EloSettings
-from pfp.eval.votes import Vote, read_votes
+from pfp.eval.elo.ratings import rate
+from pfp.eval.elo.report import render_html, render_text
+from pfp.eval.elo.vote_study import EloSettings
+from pfp.eval.elo.votes import Vote, read_votes
+from pfp.eval.stats.aggregate import Bootstrap
 
 
 @pytest.fixture

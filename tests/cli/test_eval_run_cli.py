@@ -255,8 +255,8 @@ def test_report_of_two_runs(
 
 def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> None:
     """Mean and videos by VBench's names; imaging quality's mean is over 100, as there."""
+    from pfp.eval.measure.score_rows import rows_of
     from pfp.eval.run import RunSettings, prepare
-    from pfp.eval.score_rows import rows_of
     from pfp.io import tables
     from pfp.schema import KEPT, GenerationRecord, ScoreRecord
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from pfp.cli.eval import main
-from pfp.eval.elo import votes_needed
+from pfp.eval.elo.ratings import votes_needed
+from pfp.eval.elo.votes import Winner, read_votes
 from pfp.eval.study.plan import read_study
-from pfp.eval.votes import Winner, read_votes
-from tests.eval.study_by_hand import MODELS, fill_in, write_manifest
+from tests.eval.study.study_by_hand import MODELS, fill_in, write_manifest
 
 
 @pytest.fixture(scope="module")

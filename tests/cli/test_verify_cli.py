@@ -10,7 +10,7 @@ import pytest
 
 from pfp.cli.eval import main as eval_main
 from pfp.cli.main import main
-from pfp.eval.origin import Origin
+from pfp.eval.scores.origin import Origin
 from pfp.io import tables
 from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri

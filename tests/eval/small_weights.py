@@ -21,10 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.eval_weights import NARROW_CLIP, NARROW_CLIP_CONFIG
+from pfp.eval.networks.viclip import Viclip, ViclipConfig
 from pfp.io.weights import Lock
 from pfp.measures import aesthetic
-from pfp.measures.viclip import Viclip, ViclipConfig
-from tests.measures import face_networks, vbench2_networks
+from tests.eval.networks import vbench2_networks
+from tests.measures import face_networks
 from tests.measures.face_networks import lock_of
 
 NARROW_VICLIP = ViclipConfig(

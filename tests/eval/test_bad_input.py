@@ -26,11 +26,11 @@ from PIL import Image
 from pfp.cli.eval import main
 from pfp.eval.metrics import METRICS, identity, identity_vbench2, resolve
 from pfp.eval.metrics.identity_vbench2 import Networks
-from pfp.eval.runs import read_run
+from pfp.eval.networks.retinaface import FoundFaces
+from pfp.eval.scores.runs import read_run
 from pfp.io import media
 from pfp.io.weights import Lock
 from pfp.measures import clarity, flow
-from pfp.measures.retinaface import FoundFaces
 from pfp.schema import Failed, Kept, ScoreRecord
 from tests.eval.small_weights import brightness, narrow_clip, no_flow, write_all
 from tests.measures.face_networks import lock_of

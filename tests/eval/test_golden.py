@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from pfp.eval.engine import measure_all
+from pfp.eval.measure.engine import measure_all
+from pfp.eval.measure.protocol import Protocol
+from pfp.eval.measure.score import device_of
+from pfp.eval.measure.score_rows import missing_weights, weights_cure
+from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import MetricCard, MetricValue, resolve
-from pfp.eval.protocol import Protocol
-from pfp.eval.score import device_of
-from pfp.eval.score_rows import missing_weights, weights_cure
-from pfp.eval.streams import Given
 
 VIDEO = "PFP_GOLDEN_VIDEO"
 PROMPT = "PFP_GOLDEN_PROMPT"

@@ -18,13 +18,13 @@ import pytest
 from PIL import Image
 
 from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
-from pfp.eval.protocol import Protocol
+from pfp.eval.measure.protocol import Protocol
+from pfp.eval.measure.score import ScoreSamples
+from pfp.eval.measure.score_rows import CONTENT_COLUMNS, Subject, choose, row_of, rows_of
+from pfp.eval.measure.streams import Given
 from pfp.eval.report import load_run, write_report
 from pfp.eval.run import EmptyShard, RunSettings, prepare, run
-from pfp.eval.runs import read_run, read_runs
-from pfp.eval.score import ScoreSamples
-from pfp.eval.score_rows import CONTENT_COLUMNS, Subject, choose, row_of, rows_of
-from pfp.eval.streams import Given
+from pfp.eval.scores.runs import read_run, read_runs
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
 from pfp.schema import Dropped, Failed, ScoreRecord
@@ -97,7 +97,7 @@ def test_a_second_run_computes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     """Nothing is even opened again."""
     manifest = make_videos(tmp_path)
     score(manifest, tmp_path / "run")
-    monkeypatch.setattr("pfp.eval.score.measure_all", None)
+    monkeypatch.setattr("pfp.eval.measure.score.measure_all", None)
 
     assert score(manifest, tmp_path / "run").computed == 0
 
@@ -161,7 +161,7 @@ def test_what_is_lacking_is_a_reason_with_its_cure(tmp_path: Path) -> None:
 
 def test_a_missing_prompt_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its weights there, a metric of prompts says what it lacks instead of failing."""
-    monkeypatch.setattr("pfp.eval.score_rows._weights_of", lambda _: ("ab" * 32, None))
+    monkeypatch.setattr("pfp.eval.measure.score_rows._weights_of", lambda _: ("ab" * 32, None))
     make_videos(tmp_path, num_groups=1)
     score(write(tmp_path, [{"video": "near0.mp4"}]), tmp_path / "run", ("semantic",))
 

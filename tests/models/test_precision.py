@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import alexnet, vgg16
 from torchvision.models.optical_flow import raft_large
 
-from pfp.measures.arcface_resnet18 import ArcfaceResnet18
-from pfp.measures.retinaface import RetinaFace
-from pfp.measures.viclip import Viclip, ViclipConfig
+from pfp.eval.networks.arcface_resnet18 import ArcfaceResnet18
+from pfp.eval.networks.retinaface import RetinaFace
+from pfp.eval.networks.viclip import Viclip, ViclipConfig
 from pfp.models import cpu_check
 from pfp.models.memory_encoder import make_encoder
 from pfp.models.precision import bf16_products

@@ -11,8 +11,9 @@ import pytest
 
 from pfp.io.prompts import caption_at
 from pfp.schema import Dropped
-from pipelines.eval.generate import GenerateConfig, _ahead
-from pipelines.eval.samples import GenerateSamples
+from pipelines.eval.config import GenerateConfig
+from pipelines.eval.samples import _ahead
+from pipelines.eval.worker import GenerateSamples
 
 # 24 frames a second, four to a latent: a latent lasts 1/6 s. The history's 11 latents end at
 # 1.83 s of a clip that begins at 10 s, and two sections of two latents last 0.33 s each.

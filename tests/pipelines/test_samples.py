@@ -16,14 +16,10 @@ from pfp.io.tables import write_table
 from pfp.io.unchanged import FileChangedError, file_state
 from pfp.models._folders import weights_sha256
 from pfp.schema import KEPT, ConditionRecord, Failed, GenerationRecord, Verdict
-from pipelines.eval.generate import (
-    VIDEO_FOLDER,
-    GenerateConfig,
-    _condition_keys,
-    generate_stage,
-    remove_strays,
-)
-from pipelines.eval.samples import GenerateSamples
+from pipelines.eval.config import VIDEO_FOLDER, GenerateConfig
+from pipelines.eval.samples import _condition_keys
+from pipelines.eval.stages import generate_stage, remove_strays
+from pipelines.eval.worker import GenerateSamples
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 The paper reports the mean of this metric times 100 as "Cloth". VBench-2.0 asks LLaVA-Video-7B, the
 paper Gemini 2.5 Pro; here the judge is a setting, and its name stands in the evidence. Frames,
 order of questions and (``.compat``) parser are VBench-2.0's; the words of the questions are ours
-unless a user gives others (``pfp.eval.judge_prompts``).
+unless a user gives others (``pfp.eval.metrics.judge_prompts``).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from pfp.io import weights
 from pfp.io.weights import Lock
 
 if TYPE_CHECKING:  # a name for annotations: the module itself is loaded when a measurement begins
-    from pfp.measures.retinaface import FoundFaces
+    from pfp.eval.networks.retinaface import FoundFaces
 
 DETECTOR = "retinaface-resnet50"
 RECOGNISER = "arcface-resnet18-110"
@@ -165,7 +165,7 @@ def load_networks(lock: Lock | None, device: str, *, batch_statistics: bool) -> 
     """
     paths = [weights.find(name, lock=lock) for name in (DETECTOR, RECOGNISER)]
     try:
-        from pfp.measures import arcface_resnet18, retinaface
+        from pfp.eval.networks import arcface_resnet18, retinaface
     except ImportError as error:
         raise ConfigError(
             f"VBench-2.0's identity needs {error.name}; pip install 'pfp[metrics,train]'"
@@ -269,7 +269,7 @@ class AsPublished(_AgainstFirst):
         self._first = [self._embed(frame, found.boxes_N4[0])]
 
     def _compare(self, frame: Frame, found: FoundFaces, first: list[Embedding]) -> None:
-        from pfp.measures.arcface_resnet18 import cosine
+        from pfp.eval.networks.arcface_resnet18 import cosine
 
         if len(found.boxes_N4) == 1:
             self._num_with_face += 1
@@ -317,7 +317,7 @@ class Mended(_AgainstFirst):
             self._reason = NO_FACE
 
     def _compare(self, frame: Frame, found: FoundFaces, first: list[Embedding]) -> None:
-        from pfp.measures.arcface_resnet18 import cosine
+        from pfp.eval.networks.arcface_resnet18 import cosine
         from pfp.measures.face_tracks import pair_faces
 
         faces = self._embedded(frame, found)

@@ -2,8 +2,8 @@
 
 After instance_preservation of VBench-2.0's repository: windows of 2 s, one every second, cut in
 memory where the reference encodes each again, and asked about in words of our own unless a user
-gives others (``pfp.eval.judge_prompts``). The package ``vbench2`` 0.1.1 scores the dimension of the
-same name otherwise, by the number of boxes that YOLO-World finds.
+gives others (``judge_prompts``). The package ``vbench2`` 0.1.1 scores the dimension of the same
+name otherwise, by the number of boxes that YOLO-World finds.
 
 The paper reports the mean of ``instance.vbench2`` times 100 as "Instance". One bad window of many
 makes a video bad, so long videos fare worse: ``instance.fraction`` says how many there are.

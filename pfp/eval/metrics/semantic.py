@@ -284,7 +284,8 @@ def _plan(frames_S: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 def _measures() -> tuple[Any, Any]:
     """``clip_pixels`` and ``clip_text``; ``ConfigError`` where torch is not installed."""
     try:
-        from pfp.measures import clip_pixels, clip_text
+        from pfp.eval.networks import clip_text
+        from pfp.measures import clip_pixels
     except ImportError as error:
         raise ConfigError(f"ViCLIP needs {error.name}; pip install 'pfp[metrics,train]'") from error
     return clip_pixels, clip_text
@@ -292,7 +293,7 @@ def _measures() -> tuple[Any, Any]:
 
 def _load_network(lock: Lock | None, device: str) -> Any:
     """The ``Viclip`` of the locked weights; both metrics share one."""
-    from pfp.measures.viclip import load_viclip
+    from pfp.eval.networks.viclip import load_viclip
 
     return load_viclip(weights.find(WEIGHTS, lock=lock), device)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from pfp.eval.leaderboard import Arm, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.markup import Markup, tag

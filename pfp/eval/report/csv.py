@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Final, TypeVar
 
-from pfp.eval.leaderboard import Arm, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 
 # What makes a spreadsheet take a cell for a formula, which can run commands or send data away.

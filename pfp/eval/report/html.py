@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 
-from pfp.eval.families import families_of
-from pfp.eval.gallery import Continuation, Retrieval
-from pfp.eval.leaderboard import Leaderboard
-from pfp.eval.published import PublishedTable
+from pfp.eval.leaderboard.families import families_of
+from pfp.eval.leaderboard.leaderboard import Leaderboard
+from pfp.eval.leaderboard.published import PublishedTable
 from pfp.eval.report import words
 from pfp.eval.report.chart import chart
+from pfp.eval.report.gallery import Continuation, Retrieval
 from pfp.eval.report.html_drift import Curves, drift_section
 from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
 from pfp.eval.report.html_table import (

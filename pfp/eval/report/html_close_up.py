@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from pfp.eval.close_up import CloseUp, Found
-from pfp.eval.evidence import Curve, Findings, Said, SeenFace, Stretch
-from pfp.eval.gallery import Frame, Shown
+from pfp.eval.measure.reasons import explained
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.reasons import explained
 from pfp.eval.report import words
+from pfp.eval.report.close_up import CloseUp, Found
+from pfp.eval.report.gallery import Frame, Shown
 from pfp.eval.report.html_table import MINUS
 from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.report.pictures import picture
+from pfp.eval.scores.evidence import Curve, Findings, Said, SeenFace, Stretch
 from pfp.schema import Failed
 
 WIDTH, HEIGHT = 1000, 36  # of a drawing, which is stretched to the width of the strip

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pfp.eval.aggregate import Bootstrap
-from pfp.eval.drift import Bin, Drift, Track, drift
-from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.chart import nice_ticks
 from pfp.eval.report.markup import Markup, tag
+from pfp.eval.stats.aggregate import Bootstrap
+from pfp.eval.stats.drift import Bin, Drift, Track, drift
 from pfp.schema import GenerationRecord, ScoreRecord
 
 Curves: TypeAlias = Mapping[str, Mapping[str, Drift]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from pfp.eval.gallery import Continuation, Frame, Retrieval, Segment, Shown
-from pfp.eval.leaderboard import Leaderboard
+from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.manifest import PROMPT_GROUP
+from pfp.eval.report.gallery import Continuation, Frame, Retrieval, Segment, Shown
 from pfp.eval.report.html_close_up import close_ups
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.pictures import inlined, picture

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pfp.eval.aggregate import paired_difference
-from pfp.eval.arms import ROLES, SHUFFLED, Role, explanation_of, role_of
-from pfp.eval.families import Family, Mended, families_of, mended_pairs
-from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.arms import ROLES, SHUFFLED, Role, explanation_of, role_of
+from pfp.eval.leaderboard.families import Family, Mended, families_of, mended_pairs
+from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 from pfp.eval.report.markup import Markup, coded, tag
-from pfp.eval.sign_flips import MIN_CLUSTERS
+from pfp.eval.stats.aggregate import paired_difference
+from pfp.eval.stats.sign_flips import MIN_CLUSTERS
 
 GROUPS: dict[Role, str] = {
     "method": "Methods",

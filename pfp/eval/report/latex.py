@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pfp.eval.arms import ROLES
-from pfp.eval.leaderboard import Arm, Leaderboard
+from pfp.eval.leaderboard.arms import ROLES
+from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 

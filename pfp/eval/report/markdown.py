@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pfp.eval.arms import ROLES
-from pfp.eval.families import families_of
-from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.arms import ROLES
+from pfp.eval.leaderboard.families import families_of
+from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.published import PublishedTable
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.published import PublishedTable
 from pfp.eval.report import words
 from pfp.eval.report.published_rows import published_markdown
 from pfp.redaction import printable

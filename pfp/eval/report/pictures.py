@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pfp.eval.gallery import MAX_SIDE
+from pfp.eval.report.gallery import MAX_SIDE
 from pfp.eval.report.markup import Markup, tag
 
 QUALITY = 82

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pfp.eval.published import PublishedTable
+from pfp.eval.leaderboard.published import PublishedTable
 from pfp.eval.report.markup import Markup, tag
 
 WARNING = (

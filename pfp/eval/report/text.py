@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from pfp.eval.arms import ROLES, SHUFFLED
-from pfp.eval.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.arms import ROLES, SHUFFLED
+from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import words
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pfp.eval.aggregate import Difference, Summary
-from pfp.eval.leaderboard import Cell, Comparison, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Cell, Comparison, Leaderboard
+from pfp.eval.measure.reasons import explained, short
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.reasons import explained, short
-from pfp.eval.sign_flips import MIN_CLUSTERS
+from pfp.eval.stats.aggregate import Difference, Summary
+from pfp.eval.stats.sign_flips import MIN_CLUSTERS
 
 BETTER, WORSE = "better", "worse"
 TINY = "tiny"

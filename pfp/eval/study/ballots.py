@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import InputError
+from pfp.eval.elo.votes import Winner
 from pfp.eval.study.plan import Plan
-from pfp.eval.votes import Winner
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
 from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES

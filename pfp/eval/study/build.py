@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pfp.errors import ConfigError, InputError
+from pfp.eval.elo.votes import Winner
 from pfp.eval.manifest import Entry
 from pfp.eval.study.cells import Cells, choose_cells
 from pfp.eval.study.design import Design, make_design
@@ -27,7 +28,6 @@ from pfp.eval.study.plan import (
     Source,
 )
 from pfp.eval.study.videos import Served, VideoFolder, differing
-from pfp.eval.votes import Winner
 from pfp.io.filesystems import explain_write_errors
 from pfp.io.media import Guard
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from pfp.errors import ConfigError, InputError
+from pfp.eval.elo.votes import Vote, Winner
 from pfp.eval.study.ballots import Ballot, read_ballots
 from pfp.eval.study.design import Showing
 from pfp.eval.study.plan import BALLOTS_NAME, Key, Plan
-from pfp.eval.votes import Vote, Winner
 from pfp.io.filesystems import Folder, explain_write_errors
 
 OTHER_SIDE: Final[dict[Winner, Winner]] = {"a": "b", "b": "a"}

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import InputError
+from pfp.eval.elo.votes import WINNERS, Winner
 from pfp.eval.metrics import Shot
 from pfp.eval.study.design import Showing
-from pfp.eval.votes import WINNERS, Winner
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from pfp.errors import InputError
-from pfp.eval.aggregate import Bootstrap
-from pfp.eval.elo import position_bias, votes_needed
+from pfp.eval.elo.ratings import position_bias, votes_needed
+from pfp.eval.elo.vote_checks import check_rateable
+from pfp.eval.elo.vote_study import EloSettings, Study
+from pfp.eval.stats.aggregate import Bootstrap
 from pfp.eval.study.build import Built
 from pfp.eval.study.export import Collected, RaterReport
-from pfp.eval.vote_checks import check_rateable
-from pfp.eval.vote_study import EloSettings, Study
 
 COLUMNS: Final = 100
 EXAMPLES: Final = (10, 24, 42)

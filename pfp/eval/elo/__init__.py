@@ -1,0 +1,1 @@
+"""Votes of a user study to ratings with intervals. Importing this package loads nothing."""

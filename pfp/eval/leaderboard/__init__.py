@@ -1,0 +1,1 @@
+"""Generations and scores to one frozen value that every report shows."""

@@ -1,0 +1,222 @@
+"""The leaderboard as a value: what all reports show, and what ``leaderboard.json`` holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+from pfp.eval.leaderboard.arms import Role
+from pfp.eval.metrics.base import MetricCard
+from pfp.eval.stats.aggregate import Bootstrap, Difference, Summary
+from pfp.eval.stats.significance import Pairs
+
+SCHEMA_VERSION = 1
+
+# metric id -> arm -> clip -> value
+Values: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One arm under one metric. ``unscored`` counts the samples without a value by reason."""
+
+    summary: Summary
+    num_samples: int
+    unscored: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One row of the table; ``cells`` by metric id."""
+
+    name: str
+    role: Role
+    model_ids: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    rates: tuple[str, ...]
+    num_memory_tokens: int | None
+    num_steps: int | None
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """``arm`` minus ``other`` under one metric.
+
+    ``p_holm`` is what letters are made of, too: adjusted over all pairs of methods, or over all
+    comparisons of ``arm`` where the two have no letters. Under ``level`` it decides.
+    """
+
+    metric_id: str
+    arm: str
+    other: str
+    difference: Difference
+    p_holm: float | None
+    level: float = 0.05
+
+    @property
+    def is_sure(self) -> bool | None:
+        """Whether the two differ for sure; None where they share too few clips to say."""
+        return None if self.p_holm is None else self.p_holm < self.level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """Everything that the reports show. The arms are in the order of the table, best first."""
+
+    protocols: Mapping[str, str]  # by metric id
+    judges: Mapping[str, str]  # who was asked, by the ids of metrics that ask
+    wordings: Mapping[str, str]  # whose words they were asked in, by the same ids
+    decoders: tuple[str, ...]
+    metrics: tuple[MetricCard, ...]
+    arms: tuple[Arm, ...]
+    comparisons: tuple[Comparison, ...]
+    focus: str | None
+    clip_ids: tuple[str, ...]
+    values: Values
+    num_videos: Mapping[str, Mapping[str, Mapping[str, int]]]  # behind a value, if several
+    pairs: Mapping[str, Pairs]  # of methods, by metric id; of many there are none
+    letters: Mapping[str, Mapping[str, str]]  # metric id -> method -> ``stats.significance``
+    num_frames: int
+    is_retrieval: bool  # frames that a memory gave back; else somebody's videos
+    seeds: tuple[int, ...]
+    not_made: Mapping[str, int]
+    num_continuations: int
+    bootstrap: Bootstrap
+    num_other_rates: int  # samples compared frame by frame with a reference of another frame rate
+    versions: Mapping[str, str]  # of what the scores were measured with
+
+    @property
+    def protocol(self) -> str:
+        """The protocols of all columns."""
+        return "; ".join(sorted(set(self.protocols.values())))
+
+    @property
+    def model_ids(self) -> tuple[str, ...]:
+        """The models behind all arms, sorted."""
+        return tuple(sorted({model for arm in self.arms for model in arm.model_ids}))
+
+    def arms_of(self, role: Role) -> list[Arm]:
+        """The rows of one role, best first."""
+        return [arm for arm in self.arms if arm.role == role]
+
+    def is_measured(self, metric_id: str) -> bool:
+        """Whether any arm has a value under the metric."""
+        return any(arm.cells[metric_id].summary.mean is not None for arm in self.arms)
+
+    @property
+    def measured(self) -> tuple[MetricCard, ...]:
+        """The metrics that have a value anywhere, in order."""
+        return tuple(card for card in self.metrics if self.is_measured(card.metric_id))
+
+    def best(self, card: MetricCard) -> float | None:
+        """The best mean of the methods that can be compared by their means; None without any."""
+        means = self._comparable_means(card.metric_id).values()
+        return (max if card.direction == "higher" else min)(means, default=None)
+
+    def is_best(self, arm: Arm, card: MetricCard) -> bool:
+        """Whether none of those methods is better under the metric than this one, which is one."""
+        mean = self._comparable_means(card.metric_id).get(arm.name)
+        return mean is not None and mean == self.best(card)
+
+    def _comparable_means(self, metric_id: str) -> dict[str, float]:
+        """Those of methods with values of the same clips, as many as any method has.
+
+        Hard clips left out raise a mean, and so do easier ones. Of several groups on as many clips
+        the larger competes; of two as large none, since nothing says whose clips are harder.
+        """
+        groups: dict[frozenset[str], dict[str, float]] = {}
+        for arm in self.arms_of("method"):
+            mean = arm.cells[metric_id].summary.mean
+            if mean is not None:
+                clips = frozenset(self.values[metric_id].get(arm.name, ()))
+                groups.setdefault(clips, {})[arm.name] = mean
+        most = max(map(len, groups), default=0)
+        largest = sorted((g for clips, g in groups.items() if len(clips) == most), key=len)[-2:]
+        is_tied = len(largest) == 2 and len(largest[0]) == len(largest[1])
+        return largest[-1] if largest and not is_tied else {}
+
+    def unscored(self, metric_id: str) -> dict[str, int]:
+        """Why samples have no value under a metric, with how many, over all arms."""
+        total: Counter[str] = Counter()
+        for arm in self.arms:
+            total.update(arm.cells[metric_id].unscored)
+        return dict(sorted(total.items()))
+
+    def compared(self, metric_id: str) -> list[Comparison]:
+        """The comparisons under one metric, in the order of the table."""
+        return [item for item in self.comparisons if item.metric_id == metric_id]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with a ``schema_version``, from which every number can be made again."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "protocol": self.protocol,
+            "protocols": dict(self.protocols),
+            "judges": dict(self.judges),
+            "wordings": dict(self.wordings),
+            "decoders": list(self.decoders),
+            "metrics": [
+                {
+                    **asdict(card),
+                    "metric_id": card.metric_id,
+                    "unscored": self.unscored(card.metric_id),
+                }
+                for card in self.metrics
+            ],
+            "arms": [_arm_json(arm) for arm in self.arms],
+            "focus": self.focus,
+            "comparisons": [_comparison_json(item) for item in self.comparisons],
+            "clip_ids": list(self.clip_ids),
+            "values": self.values,
+            "num_videos": self.num_videos,
+            "pairs": [
+                {"metric_id": metric_id, "arms": sorted(pair), "p_holm": p}
+                for metric_id, pairs in self.pairs.items()
+                for pair, p in pairs.items()
+            ],
+            "letters": self.letters,
+            "num_frames": self.num_frames,
+            "seeds": list(self.seeds),
+            "not_made": dict(self.not_made),
+            "num_continuations": self.num_continuations,
+            "bootstrap": asdict(self.bootstrap),
+            "num_other_rates": self.num_other_rates,
+            "versions": dict(self.versions),
+        }
+
+
+def _arm_json(arm: Arm) -> dict[str, Any]:
+    cells = {
+        metric_id: {
+            **asdict(cell.summary),
+            "coverage": cell.summary.coverage,
+            "num_samples": cell.num_samples,
+            "unscored": dict(cell.unscored),
+        }
+        for metric_id, cell in arm.cells.items()
+    }
+    shallow = {
+        "name": arm.name,
+        "role": arm.role,
+        "model_ids": list(arm.model_ids),
+        "checkpoints": list(arm.checkpoints),
+        "rates": list(arm.rates),
+        "num_memory_tokens": arm.num_memory_tokens,
+        "num_steps": arm.num_steps,
+    }
+    return {**shallow, "cells": cells}
+
+
+def _comparison_json(item: Comparison) -> dict[str, Any]:
+    return {
+        "metric_id": item.metric_id,
+        "arm": item.arm,
+        "other": item.other,
+        **asdict(item.difference),
+        "stays_off_zero": item.difference.stays_off_zero,
+        "p_holm": item.p_holm,
+        "is_sure": item.is_sure,
+    }

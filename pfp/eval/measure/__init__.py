@@ -1,0 +1,1 @@
+"""Videos to scores: one decode for all metrics of a sample. Importing this loads nothing."""

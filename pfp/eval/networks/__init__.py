@@ -1,0 +1,1 @@
+"""Networks that only metrics use. Importing this package loads nothing."""

@@ -1,0 +1,1 @@
+"""Means with intervals, tests of differences, which methods differ. Loads nothing itself."""

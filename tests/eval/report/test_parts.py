@@ -1,0 +1,213 @@
+"""The small parts of the report: markup, ticks, spans, links, words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfp.eval.leaderboard.arms import explanation_of, focus_of, role_of
+from pfp.eval.leaderboard.leaderboard import Comparison
+from pfp.eval.locate import link_from, locate
+from pfp.eval.metrics import resolve
+from pfp.eval.report import words
+from pfp.eval.report.chart import nice_ticks
+from pfp.eval.report.gallery import file_names, segments, spaced
+from pfp.eval.report.markup import Markup, coded, tag, text
+from pfp.eval.stats.aggregate import Difference
+from pfp.io import tables
+from pfp.schema import KEPT, ClipRecord, GenerationRecord
+
+PSNR, LPIPS = resolve("psnr").card, resolve("lpips_alex").card
+
+
+def test_text_is_escaped_and_markup_is_not() -> None:
+    """Plain text cannot become an element; elements made here stay elements."""
+    made = tag("p", "a < b & ", tag("b", '"c"'), None, ["d", tag("i", "e")])
+
+    assert made == "<p>a &lt; b &amp; <b>&quot;c&quot;</b>d<i>e</i></p>"
+
+
+def test_attributes_are_written_as_html_wants_them() -> None:
+    """Names lose their underscore, True is bare, None and False are absent, quotes are escaped."""
+    made = tag("a", class_="x", data_value=1.5, hidden=True, title=None, open=False, alt='"')
+
+    assert made == '<a class="x" data-value="1.5" hidden alt="&quot;"></a>'
+
+
+def test_backticks_become_code() -> None:
+    """What a sentence puts between backticks is set as code, escaped."""
+    assert coded("run `a < b` now") == "run <code>a &lt; b</code> now"
+
+
+def test_joined_markup_is_markup() -> None:
+    """Joining elements does not escape them a second time."""
+    assert tag("p", text("a", Markup("<br>"))) == "<p>a<br></p>"
+
+
+@given(low=st.floats(-1000, 1000), spread=st.floats(1e-4, 1000))
+def test_ticks_cover_the_range_in_round_steps(low: float, spread: float) -> None:
+    """Two to seven ticks in even steps of 1, 2 or 5 enclose the values."""
+    high = low + spread
+    ticks = nice_ticks(low, high)
+    steps = np.diff(ticks)
+
+    assert ticks[0] <= low + 1e-9
+    assert ticks[-1] >= high - 1e-9
+    assert 2 <= len(ticks) <= 7
+    assert np.allclose(steps, steps[0])
+    mantissa = steps[0] / 10 ** np.floor(np.log10(steps[0]) + 1e-9)
+    assert min(abs(mantissa - m) for m in (1, 2, 5, 10)) < 1e-6
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-16, 1e-13])
+@pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 35.578078557646])
+def test_one_value_has_ticks_too(value: float, rounding: float) -> None:
+    """A chart of equal values, or of what differs by rounding, still has a scale."""
+    ticks = nice_ticks(value, value + abs(value) * rounding)
+
+    assert ticks[0] <= value <= ticks[-1]
+    assert ticks[0] < ticks[-1]
+
+
+def test_spaced_frames_hold_the_first_and_the_last() -> None:
+    """Frames are taken in even steps; a short video gives what it has."""
+    frames = np.arange(45, dtype=np.uint8)[:, None, None, None]
+
+    assert [int(f[0, 0, 0]) for f in spaced(frames, 5)] == [0, 11, 22, 33, 44]
+    assert len(spaced(frames[:2], 6)) == 2
+
+
+def continuation(**changes: object) -> GenerationRecord:
+    """A continuation of 10 frames from two prompts at 5 fps."""
+    record = GenerationRecord(
+        sample_id="s",
+        task="continue",
+        clip_id="c",
+        memory_clip_id="c",
+        arm="proposed",
+        model_id="tiny",
+        checkpoint_sha256="",
+        seed=0,
+        rate=None,
+        prompts=["one", "two"],
+        fps=5.0,
+        num_frames=10,
+        verdict=KEPT,
+    )
+    return replace(record, **changes)
+
+
+def test_segments_share_the_frames_between_the_prompts() -> None:
+    """Spans are half-open, in seconds from the first generated frame, and cover all frames."""
+    found = segments(np.zeros((10, 2, 2, 3), np.uint8), continuation())
+
+    spans = [(s.prompt, s.start_seconds, s.end_seconds) for s in found]
+    assert spans == [("one", 0.0, 1.0), ("two", 1.0, 2.0)]
+
+
+def test_a_video_without_prompts_is_one_segment() -> None:
+    """Frames are shown even when no prompt was kept; an unknown rate gives no times."""
+    found = segments(np.zeros((10, 2, 2, 3), np.uint8), continuation(prompts=[], fps=None))
+
+    assert [(s.prompt, s.start_seconds) for s in found] == [("", None)]
+
+
+def test_relative_videos_count_from_the_run() -> None:
+    """A run directory can be moved: relative addresses follow it, others stay."""
+    assert locate("runs/a", "g/x.mp4") == "runs/a/g/x.mp4"
+    assert locate("s3://bucket/run/", "g/x.mp4") == "s3://bucket/run/g/x.mp4"
+    assert locate("runs/a", "/tmp/x.mp4") == "/tmp/x.mp4"
+    assert locate("runs/a", "s3://other/x.mp4") == "s3://other/x.mp4"
+
+
+def test_links_are_relative_and_quoted(tmp_path: Path) -> None:
+    """A page reaches a video beside it by a relative address, one elsewhere by its own."""
+    page = tmp_path / "run" / "leaderboard.html"
+
+    assert link_from(page, tmp_path / "run", "g/a b#1.mp4") == "g/a%20b%231.mp4"
+    assert link_from(tmp_path / "x.html", tmp_path / "run", "g/a.mp4") == "run/g/a.mp4"
+    assert link_from(page, tmp_path / "run", "s3://b/a.mp4") == "s3://b/a.mp4"
+    assert link_from(page, tmp_path, f"file://{tmp_path}/run/a%20b.mp4") == "a%20b.mp4"
+
+
+def test_roles_and_the_focus() -> None:
+    """The ceiling and the control are no methods; proposed is what others are compared with."""
+    arms = ["codec ceiling", "no_memory", "shuffled memory", "proposed 4x4x2", "only_lr"]
+
+    assert [role_of(arm) for arm in arms[:3]] == ["ceiling", "method", "control"]
+    assert focus_of(arms) == "proposed 4x4x2"
+    assert focus_of(["no_memory", "codec ceiling"]) == "no_memory"
+    assert focus_of(["codec ceiling"]) is None
+    assert explanation_of("something else") == ""
+
+
+@pytest.mark.parametrize(
+    ("card", "mean", "p_holm", "expected"),
+    [
+        (PSNR, 0.2, 0.01, "better"),
+        (PSNR, -0.2, 0.049, "worse"),
+        (PSNR, 0.2, 0.05, "undecided"),
+        (LPIPS, 0.2, 0.01, "worse"),
+        (LPIPS, -0.2, 0.01, "better"),
+        (PSNR, 0.2, None, "too few shared clips"),
+        (LPIPS, None, None, "too few shared clips"),
+    ],
+)
+def test_findings_know_which_way_is_better(
+    card: object, mean: float | None, p_holm: float | None, expected: str
+) -> None:
+    """A difference that is surely positive is good for PSNR and bad for LPIPS; the adjusted p value
+    decides, not the interval of the difference by itself.
+    """
+    difference = Difference(mean=mean, low=0.1, high=0.3, p_value=0.01, n=12)
+    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
+
+    assert words.finding(item, card) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("p", "p_holm", "expected"),
+    [(0.01, 0.06, "p 0.010, 0.060 by Holm"), (0.01, 0.01, "p 0.010"), (None, None, None)],
+)
+def test_the_p_value_that_decides_is_printed(
+    p: float | None, p_holm: float | None, expected: str | None
+) -> None:
+    """Where several comparisons were made the adjusted value stands beside the other."""
+    difference = Difference(mean=1.0, low=0.1, high=0.3, p_value=p, n=12)
+    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
+
+    assert expected == words.p_values(item)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1.234, "+1.23"), (-0.004, "0.00"), (0.0, "0.00"), (-2.0, "-2.00")]
+)
+def test_differences_have_a_sign_unless_they_are_nothing(value: float, expected: str) -> None:
+    """What rounds to zero is written without a sign."""
+    assert words.signed(value, PSNR) == expected
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"), [(0.0005, "p < 0.001"), (0.05, "p 0.050"), (None, None)]
+)
+def test_small_p_values_are_bounds(p: float | None, expected: str | None) -> None:
+    """No p value is written as 0."""
+    assert words.p_value(p) == expected
+
+
+def test_clips_are_called_by_the_file_names_that_the_run_knows(tmp_path: Path) -> None:
+    """Only those asked for; a run without a clips table knows none, and that is no error."""
+    uris = {"a": "/films/a walk.mp4", "b": "s3://films/b.mp4", "c": "/films/c.mp4"}
+    clips = [
+        ClipRecord(clip_id=clip, video_uri=uri, video_sha256=None, size_bytes=1, verdict=KEPT)
+        for clip, uri in uris.items()
+    ]
+    tables.write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
+
+    assert {"a": "a walk.mp4", "b": "b.mp4"} == file_names(tmp_path, ["a", "b", "unknown"])
+    assert {} == file_names(tmp_path / "elsewhere", ["a"])
