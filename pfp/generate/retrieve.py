@@ -1,6 +1,6 @@
 """Frame retrieval: phi^-1(phi(H), Omega), by sampling the frames that the memory is asked for.
 
-Axes: T latent frames, F video frames, C channels, H rows, W columns, L text tokens, D features.
+Axes: T latent frames, F video frames, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
+from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory_dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.models.vae.latent_vae import LatentVAE
@@ -29,14 +30,16 @@ def retrieve_latents(
     hr_TCHW: NDArray[np.float16],
     lrs_TCHW: Sequence[NDArray[np.float16]],
     omega: Sequence[int],
-    text_LD: NDArray[np.float16],
+    text: torch.Tensor | TextConditions,
     settings: SamplerSettings,
     seed: int,
+    negative: torch.Tensor | TextConditions | None = None,
 ) -> NDArray[np.float32]:
     """Sample the history's latent frames ``omega`` (indices in ``[0, T)``): ``(len, C, H, W)``.
 
-    ``lrs_TCHW`` are the LR latents beside the history, one for each rate of the arm. The history is
-    clean, whatever masking the training used: evaluation sees what generation sees.
+    ``lrs_TCHW`` are the LR latents beside the history, one for each rate of the arm; ``text`` and
+    ``negative`` are as for ``sample_frames``. The history is clean, whatever masking the training
+    used: evaluation sees what generation sees.
     """
     device = model.patch_embedding.weight.device
     hr, *lrs = (as_history(latents).to(device) for latents in (hr_TCHW, *lrs_TCHW))
@@ -45,7 +48,8 @@ def retrieve_latents(
     latents = sample_frames(
         model,
         memory=memory,
-        text=torch.from_numpy(text_LD.astype(np.float32))[None],
+        text=text,
+        negative=negative,
         frame_index_BT=torch.tensor([list(omega)]),
         latent_size=(hr_TCHW.shape[2], hr_TCHW.shape[3]),
         settings=settings,

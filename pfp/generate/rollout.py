@@ -1,6 +1,6 @@
 """Autoregressive generation: each section is sampled from the compressed history, then joins it.
 
-Axes: T latent frames, F video frames, C channels, H rows, W columns, L text tokens, D features.
+Axes: T latent frames, F video frames, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
@@ -137,24 +137,27 @@ def continue_history(
     model: MemoryDiT,
     vae: LatentVAE,
     history: History,
-    section_texts_LD: Sequence[NDArray[np.float16]],
+    section_texts: Sequence[Tensor | TextConditions],
     shrink: Shrink,
     *,
     section_latents: int,
     settings: SamplerSettings,
     seed: int,
+    negative: Tensor | TextConditions | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield each section's frames in turn, uint8 RGB ``(4 * section_latents, H, W, 3)``.
 
-    ``section_texts_LD`` holds each section's prompt, the nearest in time, alone (section 4.1).
+    ``section_texts`` holds each section's prompt, the nearest in time, alone (section 4.1); it and
+    ``negative`` are as for ``sample_frames``.
     ``section_latents`` is a multiple of the rate's latent frames, so that HR and LR stay in step.
     The history's frames stay as they were; what is generated is decoded in their context.
     """
     rollout = Rollout(model, vae, shrink, settings)
     rollout.recall(history.hr_TCHW, history.frames_FHWC)
-    for number, text_LD in enumerate(section_texts_LD):
+    for number, text in enumerate(section_texts):
         section = rollout.sample(
-            torch.from_numpy(text_LD.astype(np.float32))[None],
+            text,
+            negative=negative,
             num_latents=section_latents,
             latent_size=(history.hr_TCHW.shape[2], history.hr_TCHW.shape[3]),
             seed=section_seed(seed, number),

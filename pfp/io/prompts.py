@@ -83,13 +83,13 @@ class Prompts:
             )
         return self._shots[clip_id]
 
-    def embedding(self, prompt: str, num_tokens: int) -> Embedding:
-        """The prompt's stored condition, cut or zero-padded to ``num_tokens``.
+    def embedding(self, prompt: str, num_tokens: int | None) -> Embedding:
+        """The prompt's stored condition, cut or zero-padded to ``num_tokens``; None: as it is.
 
         Raises SchemaError for a prompt that has none.
         """
         stored_LD = self._tokens_LD(prompt)[:num_tokens]
-        padding = ((0, num_tokens - len(stored_LD)), (0, 0))
+        padding = ((0, (num_tokens or len(stored_LD)) - len(stored_LD)), (0, 0))
         return Embedding(
             tokens_LD=np.pad(stored_LD, padding),
             num_tokens=len(stored_LD),

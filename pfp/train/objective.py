@@ -49,6 +49,15 @@ class Batch:
         """The prompts as a backbone takes them, without guidance."""
         return TextConditions(self.text_BLD, self.text_mask_BL, self.text_pooled_BP)
 
+    def text_of(self, sample: int) -> TextConditions:
+        """One sample's prompt, with B = 1."""
+        own = slice(sample, sample + 1)
+        return TextConditions(
+            self.text_BLD[own],
+            None if self.text_mask_BL is None else self.text_mask_BL[own],
+            None if self.text_pooled_BP is None else self.text_pooled_BP[own],
+        )
+
     def pin_memory(self) -> Batch:
         """The same in pinned memory; a DataLoader calls it."""
         return self._map(Tensor.pin_memory)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from pfp.errors import ConfigError
 from pfp.eval.measure.score import ScoreSettings
 from pfp.eval.report.write import NUM_CLIPS_SHOWN
 from pfp.eval.stats.aggregate import Bootstrap
+from pfp.generate.settings import SamplerSettings
 
 STEPS: Final = ("generate", "score", "report")
 VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
@@ -19,22 +20,37 @@ REFERENCE_ARM: Final = "proposed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateConfig:
-    """What is asked of the checkpoints.
+    """What is asked of the checkpoints, and with which weights beside their own.
 
     ``num_targets`` random latent frames of a history of ``history_frames`` are retrieved in
     ``num_steps`` sampler steps. ``num_continued`` clips get ``num_sections`` further sections of
-    ``section_latents`` latent frames each.
+    ``section_latents`` latent frames each. ``shift``, ``scheduler`` and ``guidance_scale`` are
+    ``SamplerSettings``'; guidance is against the empty prompt, which the run must have embedded
+    (``with_empty_prompt`` of the latents stage).
+
+    ``base_folder`` holds the base's own weights (None: the tiny one that comes with pfp), loaded in
+    ``base_dtype``; ``vae`` is the one that the run's latents are of, ``NAME`` or ``NAME:FOLDER``.
+    Both go to ``device``. ``offload`` keeps the base's blocks off it; they visit one at a time.
+    Each of ``num_workers`` workers (None: as many as fit) has ``num_gpus``.
     """
 
     history_frames: int = 11
     num_targets: int = 2
     num_steps: int = 8
     shift: float = 3.0
+    scheduler: str = "euler"
+    guidance_scale: float = 1.0
     seed: int = 0
     num_continued: int = 6
     num_sections: int = 2
     section_latents: int = 2
+    base_folder: str | None = None
+    base_dtype: Literal["float32", "bfloat16"] = "float32"
+    vae: str = "tiny"
+    device: str = "cpu"
+    offload: bool = False
     num_workers: int | None = None
+    num_gpus: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses what cannot be asked."""
@@ -47,6 +63,21 @@ class GenerateConfig:
         if self.section_latents < 2 or self.section_latents % 2:
             message = f"section_latents is {self.section_latents}; give an even number from 2"
             raise ConfigError(message)
+        if self.offload and self.device == "cpu":
+            raise ConfigError("offload keeps weights off a GPU, and device is cpu; give cuda")
+        if self.num_gpus < 0:
+            raise ConfigError(f"num_gpus is {self.num_gpus}; give 0 or more")
+        _ = self.sampler
+
+    @property
+    def sampler(self) -> SamplerSettings:
+        """How frames are sampled. Products of the tiny base are in bf16 on a CPU."""
+        return SamplerSettings(
+            num_steps=self.num_steps,
+            shift=self.shift,
+            scheduler=self.scheduler,
+            guidance_scale=self.guidance_scale,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pfp.errors import NothingUsable
+from pfp.errors import ConfigError, NothingUsable
+from pfp.generate.families import family_of
 from pfp.generate.plan import find_lost_shot
 from pfp.io.filesystems import Folder
 from pfp.io.prompts import Prompts, prompt_sha256
@@ -40,6 +41,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         message = f"{run_directory}/checkpoints holds no trained arm; run pipelines/train first"
         raise NothingUsable(message)
     continuing = _finetuned(run_directory)
+    _check_base(config, {each.base for each in (*checkpoints, *continuing)})
     trained_on = {clip for each in (*checkpoints, *continuing) for clip in each.clip_ids}
     clips = _held_out(config, run_directory, trained_on)
     others = _another_clip(clips)
@@ -59,6 +61,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
             "omega": omega,
             "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
             "seed": config.seed,
+            "base": checkpoints[0].base,
             "lost_shot": None,
         }
         for checkpoint in checkpoints:
@@ -74,14 +77,27 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
             rows.extend(
                 {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
             )
-        rows.append(
-            {**row, "arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
-        )
+        without = {"arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
+        rows.append({**row, **without})
+    if config.base_folder is not None:  # a large base is loaded once an arm, not once a clip
+        rows.sort(key=lambda row: str(row["arm"]))
     conditions = _condition_keys(run_directory)
     for row in rows:
         row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
         row["condition_keys"] = [conditions.get(prompt_sha256(text)) for text in row["prompts"]]
     return pa.Table.from_pylist(rows)
+
+
+def _check_base(config: GenerateConfig, bases: set[str]) -> None:
+    """Raise ConfigError for checkpoints of a base whose own weights nobody has named."""
+    missing = sorted(bases - {"tiny"})
+    if missing and config.base_folder is None:
+        vae = family_of(missing[0]).vae
+        raise ConfigError(
+            f"the weights of {missing[0]} are not part of its checkpoints; give --set "
+            f"generate.base_folder=FOLDER (a pipeline's transformer) and --set "
+            f"generate.vae={vae}:FOLDER"
+        )
 
 
 def _ahead(prompts: Prompts, clip: Mapping[str, Any], config: GenerateConfig) -> dict[str, Any]:
@@ -148,6 +164,7 @@ def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
 def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
     return {
         "arm": checkpoint.checkpoint_id,
+        "base": checkpoint.base,
         "rate": None if checkpoint.arm == "no_memory" else checkpoint.rate,
         "checkpoint_sha256": checkpoint.sha256,
         "checkpoint_uri": checkpoint.uri,

@@ -18,6 +18,10 @@ from pipelines.eval.config import VIDEO_FOLDER, EvalConfig, GenerateConfig
 from pipelines.eval.samples import generation_inputs
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
+# Where weights lie, how many work and how many other samples there are changes nothing in a sample.
+_IRRELEVANT: Final = frozenset(
+    {"num_continued", "base_folder", "vae", "offload", "num_workers", "num_gpus"}
+)
 
 
 def generate(
@@ -43,9 +47,7 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
     # Here and not above, because it takes torch, and ``--help`` needs only the settings.
     from pipelines.eval.worker import GenerateSamples, failed_generation
 
-    settings = {
-        k: v for k, v in asdict(config).items() if k not in {"num_workers", "num_continued"}
-    }
+    settings = {k: v for k, v in asdict(config).items() if k not in _IRRELEVANT}
     return Stage(
         name="generate",
         record=GenerationRecord,
@@ -56,8 +58,8 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
             *("task", "arm", "clip_id", "memory_clip_id", "checkpoint_sha256", "omega", "prompts"),
             *("seed", "video_sha256", "latent_key", "memory_latent_key", "condition_keys"),
         ),
-        fingerprint=sha256_json({"version": VERSION, "vae": vae_digest("tiny"), **settings}),
-        resources=Resources(batch_size=8, num_workers=config.num_workers),
+        fingerprint=sha256_json({"version": VERSION, "vae": vae_digest(config.vae), **settings}),
+        resources=Resources(batch_size=8, num_workers=config.num_workers, num_gpus=config.num_gpus),
         on_error=failed_generation,
     )
 

@@ -6,6 +6,7 @@ Axes: F video frames, H rows, W columns, C channels, T latent frames.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from pfp.errors import PermanentError
+from pfp.generate.families import family_of
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
-from pfp.generate.settings import SamplerSettings
+from pfp.generate.sampler import is_guidance_distilled
 from pfp.io.digests import sha256_json
+from pfp.io.filesystems import Folder
+from pfp.io.manifest import MANIFEST_NAME
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
 from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, unchanged
@@ -27,9 +31,12 @@ from pfp.latents.frames import read_piece
 from pfp.latents.preprocess import downscale, lr_table
 from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
+from pfp.models.backbones.interface import TextConditions
+from pfp.models.checkpoint import read_description
 from pfp.models.memory_dit import MemoryDiT
+from pfp.models.offload import offload_blocks
 from pfp.models.rates import Rate
-from pfp.models.tiny_names import TINY_TEXT_TOKENS, tiny_folder
+from pfp.models.text_conditions import text_conditions
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
@@ -42,22 +49,31 @@ DECODE_BYTES: Final = 2 << 30
 DIGITS: Final = 12  # of the digests in names
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arm:
+    """A checkpoint on its base. Prompts have the length that they had in its training."""
+
+    model: MemoryDiT
+    num_text_tokens: int | None
+
+
 class GenerateSamples:
     """Samples one row after the other; a clip's frames and each arm are loaded once."""
 
     def __init__(self, config: GenerateConfig, run_directory: str) -> None:
         self._config = config
         self._run = Path(run_directory)
-        # One thread: sums in another order are other pixels. Workers are what runs in parallel.
-        torch.set_num_threads(1)
-        self._vae = load_vae("tiny")
-        self._latents = LatentReader(
-            f"{run_directory}/latents", vae_sha256=weights_sha256(tiny_folder() / "vae")
-        )
-        self._prompts = Prompts(run_directory)
-        self._sampler = SamplerSettings(num_steps=config.num_steps, shift=config.shift)
+        if config.base_folder is None:
+            # One thread: sums in another order are other pixels. Workers are what runs in parallel.
+            torch.set_num_threads(1)
+        self._vae = load_vae(config.vae, device=config.device)
+        self._latents = LatentReader(f"{run_directory}/latents", vae_sha256=self._vae.sha256)
+        has_pooled = Folder.at(f"{run_directory}/conditions_pooled").has(MANIFEST_NAME)
+        self._prompts = Prompts(run_directory, pooled=has_pooled)
         self._guard: Guard | None = None
-        self._arm = lru_cache(maxsize=8)(self._load_arm)
+        # Each arm stands on a base of its own: of the large ones there is room for one.
+        num_arms = 8 if config.base_folder is None else 1
+        self._arm = lru_cache(maxsize=num_arms)(self._load_arm)
         self._history_frames = lru_cache(maxsize=2)(self._read_history)
         self._reader = lru_cache(self._open)
 
@@ -123,14 +139,16 @@ class GenerateSamples:
             own = self._latents.load(row["clip_id"]).hr_TCHW[omega].astype(np.float32)
             return decode_alone(self._vae, own, omega), None
         remembered = self._latents.load(row["memory_clip_id"])
-        model = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
+        arm = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
+        model = arm.model
         latents_TCHW = retrieve_latents(
             model,
             hr_TCHW=remembered.hr_TCHW[:history],
             lrs_TCHW=self._lrs(model, row["memory_clip_id"], history),
             omega=omega,
-            text_LD=self._prompts.embedding(row["prompts"][0], TINY_TEXT_TOKENS).tokens_LD,
-            settings=self._sampler,
+            text=self._text(row["prompts"][0], arm),
+            negative=self._negative(arm),
+            settings=self._config.sampler,
             seed=row["seed"],
         )
         size = remembered.hr_TCHW.shape[2:]
@@ -164,23 +182,30 @@ class GenerateSamples:
         """The further sections, one prompt each."""
         num_latents = self._config.history_frames
         latents = self._latents.load(row["clip_id"])
+        arm = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
         sections = continue_history(
-            self._arm(row["checkpoint_uri"], row["checkpoint_sha256"]),
+            arm.model,
             self._vae,
             History(
                 hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
                 frames_FHWC=history_FHWC,
             ),
-            [
-                self._prompts.embedding(prompt, TINY_TEXT_TOKENS).tokens_LD
-                for prompt in row["prompts"]
-            ],
+            [self._text(prompt, arm) for prompt in row["prompts"]],
             downscale,
+            negative=self._negative(arm),
             section_latents=self._config.section_latents,
-            settings=self._sampler,
+            settings=self._config.sampler,
             seed=row["seed"],
         )
         return np.concatenate(list(sections))
+
+    def _text(self, prompt: str, arm: _Arm) -> TextConditions:
+        return text_conditions(self._prompts.embedding(prompt, arm.num_text_tokens))
+
+    def _negative(self, arm: _Arm) -> TextConditions | None:
+        """The empty prompt, where guidance asks for it."""
+        is_asked = self._config.guidance_scale != 1 and not is_guidance_distilled(arm.model)
+        return self._text("", arm) if is_asked else None
 
     def _history(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
         names = ("clip_id", "video_uri", "start_seconds", "end_seconds")
@@ -209,14 +234,26 @@ class GenerateSamples:
         )
         return frames
 
-    def _load_arm(self, checkpoint_uri: str, sha256: str) -> MemoryDiT:
-        folder = self._run / checkpoint_uri
+    def _load_arm(self, checkpoint_uri: str, sha256: str) -> _Arm:
+        folder, config = self._run / checkpoint_uri, self._config
         if weights_sha256(folder) != sha256:
             raise FileChangedError(
                 f"the weights in {folder} are not those of the table of checkpoints; run "
                 "pipelines/train again"
             )
-        return MemoryDiT.from_pretrained(folder)
+        model = MemoryDiT.from_pretrained(
+            folder,
+            base=config.base_folder,
+            dtype=getattr(torch, config.base_dtype),
+            device="cpu" if config.offload else config.device,
+        )
+        if config.offload:
+            offload_blocks(model, config.device)
+        described = read_description(folder)
+        num_text_tokens = described.get(
+            "num_text_tokens", family_of(model.config.base).num_text_tokens
+        )
+        return _Arm(model=model, num_text_tokens=num_text_tokens)
 
     def _write(
         self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False
@@ -237,7 +274,7 @@ def _record(row: Mapping[str, Any], **made: Any) -> GenerationRecord:
     shared = ("sample_id", "task", "clip_id", "memory_clip_id", "arm", "checkpoint_sha256", "seed")
     return GenerationRecord(
         **{name: row[name] for name in shared},
-        model_id="tiny",
+        model_id=row["base"],
         rate=row["rate"],
         omega=row["omega"],
         prompts=row["prompts"],

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pfp.io.prompts import Embedding, Prompts
 from pfp.latents.read import LatentReader
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.rates import Rate
+from pfp.models.text_conditions import text_conditions
 from pfp.schema.latent import Branch, LatentSpan
 from pfp.train.loader import WindowBatches
 from pfp.train.order import WindowOrder
@@ -64,16 +64,6 @@ def empty_prompt(run_directory: str, config: TrainConfig) -> TextConditions:
     """
     prompts = Prompts(run_directory, pooled=config.model.base == "hunyuan")
     return text_conditions(prompts.embedding("", config.num_text_tokens))
-
-
-def text_conditions(embedding: Embedding) -> TextConditions:
-    """A stored condition as a backbone takes it, float32, with B = 1."""
-    tokens_LD, num_tokens, pooled_P = embedding
-    return TextConditions(
-        text_BLD=torch.from_numpy(tokens_LD.astype(np.float32))[None],
-        mask_BL=torch.arange(len(tokens_LD))[None] < num_tokens,
-        pooled_BP=None if pooled_P is None else torch.from_numpy(pooled_P.astype(np.float32))[None],
-    )
 
 
 class ChosenClips:

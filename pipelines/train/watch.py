@@ -126,7 +126,7 @@ def sampled_picture(
             hr_TCHW=batch.hr_BCTHW[clip].transpose(0, 1).numpy(),
             lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
             omega=index,
-            text_LD=batch.text_BLD[clip].numpy(),
+            text=batch.text_of(clip),
             settings=SamplerSettings(num_steps=8, shift=config.objective.shift),
             seed=config.steps.seed,
         )

@@ -6,12 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    AutoencoderKLHunyuanVideo,
-    AutoencoderKLWan,
-    HunyuanVideoTransformer3DModel,
-    WanTransformer3DModel,
-)
+from diffusers import AutoencoderKLWan, HunyuanVideoTransformer3DModel, WanTransformer3DModel
 from numpy.typing import NDArray
 
 from pfp.errors import ConfigError
@@ -29,6 +24,7 @@ from pfp.models.rates import GEOMETRIES
 from pfp.models.text import TEXT_ENCODERS
 from pfp.models.vae import VAES, load_vae
 from pfp.models.vae.latent_vae import LatentVAE
+from tests.model_folders import save_hunyuan_vae, save_wan22_vae
 
 
 class CountingEncoder:
@@ -154,12 +150,10 @@ def rolled(model: MemoryDiT, vae: LatentVAE, size: tuple[int, int], text: Any) -
 def test_wan_rolls_out_and_appends(base: str, rate: str, tmp_path: Path) -> None:
     """Either generation, on its own VAE, without encoding anything anew."""
     torch.manual_seed(0)
-    extra = {}
     if base == "wan22_5b":
-        extra = {"z_dim": 48, "decoder_base_dim": 8, "is_residual": True, "patch_size": 2}
-        extra |= {"in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16}
-        extra |= {"latents_mean": [0.0] * 48, "latents_std": [1.0] * 48}
-    AutoencoderKLWan(base_dim=8, num_res_blocks=1, **extra).save_pretrained(tmp_path)
+        save_wan22_vae(tmp_path)
+    else:
+        AutoencoderKLWan(base_dim=8, num_res_blocks=1).save_pretrained(tmp_path)
     vae = load_vae(f"{FAMILIES[base].vae}:{tmp_path}")
     model = small_wan(base, vae.z_channels, rate)
 
@@ -171,10 +165,7 @@ def test_wan_rolls_out_and_appends(base: str, rate: str, tmp_path: Path) -> None
 
 def test_hunyuan_rolls_out_and_encodes_anew(tmp_path: Path) -> None:
     """Its VAE's tiles in time make LR latents depend on what follows; guidance is embedded."""
-    torch.manual_seed(0)
-    AutoencoderKLHunyuanVideo(
-        block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=4
-    ).save_pretrained(tmp_path)
+    save_hunyuan_vae(tmp_path)
     dit = HunyuanVideoTransformer3DModel(
         in_channels=16,
         out_channels=16,

@@ -13,7 +13,7 @@ from pfp.models.vae.latent_vae import LatentVAE
 RNG = np.random.default_rng(0)
 HR_TCHW = RNG.normal(size=(11, 16, 8, 8)).astype(np.float16)
 LR_TCHW = RNG.normal(size=(6, 16, 2, 2)).astype(np.float16)
-TEXT_LD = RNG.normal(size=(5, 8)).astype(np.float16)
+TEXT_BLD = torch.from_numpy(RNG.normal(size=(1, 5, 8)).astype(np.float16)).float()
 
 
 def retrieve(
@@ -25,7 +25,7 @@ def retrieve(
         hr_TCHW=hr_TCHW,
         lrs_TCHW=[LR_TCHW],
         omega=omega,
-        text_LD=TEXT_LD,
+        text=TEXT_BLD,
         settings=SamplerSettings(num_steps=2, autocast=False),
         seed=0,
     )

@@ -18,7 +18,7 @@ from pfp.models.vae.latent_vae import LatentVAE
 
 NUM_LATENTS, SECTION = 5, 2
 RNG = np.random.default_rng(0)
-TEXTS_LD = [RNG.normal(size=(length, 8)).astype(np.float16) for length in (4, 6)]
+TEXTS_BLD = [torch.from_numpy(RNG.normal(size=(1, n, 8))).float() for n in (4, 6)]
 SETTINGS = SamplerSettings(num_steps=2, autocast=False)
 
 
@@ -43,7 +43,7 @@ def sections(
         model,
         vae,
         history,
-        TEXTS_LD,
+        TEXTS_BLD,
         downscale,
         section_latents=SECTION,
         settings=SETTINGS,
@@ -53,7 +53,7 @@ def sections(
 
 def next_section(rollout: Rollout, *, num_latents: int = SECTION, seed: int = 0) -> Section:
     """A section of 32 x 32 pixels."""
-    text = torch.from_numpy(TEXTS_LD[0].astype(np.float32))[None]
+    text = TEXTS_BLD[0]
     return rollout.sample(text, num_latents=num_latents, latent_size=(8, 8), seed=seed)
 
 
@@ -107,8 +107,8 @@ def test_each_section_follows_its_own_prompt_alone(
 
     list(sections(small_arm, vae, history))
 
-    texts = [text.text_BLD[0].half().numpy() for text, _ in seen[::2]]
-    assert all(np.array_equal(mine, asked) for mine, asked in zip(texts, TEXTS_LD, strict=True))
+    texts = [text.text_BLD for text, _ in seen[::2]]
+    assert all(torch.equal(mine, asked) for mine, asked in zip(texts, TEXTS_BLD, strict=True))
     assert [[[5, 6]], [[7, 8]]] == [index.tolist() for _, index in seen[::2]]
 
 

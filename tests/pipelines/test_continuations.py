@@ -88,9 +88,16 @@ def test_a_shot_without_a_section_is_told(spans: list[tuple[float, float]]) -> N
 
 def test_a_sample_with_such_a_shot_is_rejected() -> None:
     """Its row says why, and nothing is generated."""
-    names = ("sample_id", "task", "clip_id", "arm", "checkpoint_sha256")
+    names = ("sample_id", "task", "clip_id", "arm", "base", "checkpoint_sha256")
     row = {name: name for name in names}
-    row |= {"memory_clip_id": "c", "seed": 0, "rate": None, "omega": [], "prompts": []}
+    row |= {
+        "base": "tiny",
+        "memory_clip_id": "c",
+        "seed": 0,
+        "rate": None,
+        "omega": [],
+        "prompts": [],
+    }
 
     worker = object.__new__(GenerateSamples)  # without the models, which are not asked
     record = worker._generate({**row, "lost_shot": "the storyboard's shot ..."})
