@@ -139,8 +139,9 @@ def _write_video(path: Path, frames: Iterator[npt.NDArray[np.uint8]], turn: int)
 
 
 def _ask_reference(work: Path, python: str) -> dict[str, Any]:
-    script = Path(__file__).with_name("vbench_reference.py")
-    subprocess.run([python, str(script), str(work)], check=True, stdout=sys.stderr)
+    # From elsewhere: Python looks for modules beside a script, and here lies a statistics.py.
+    script = shutil.copy(Path(__file__).with_name("vbench_reference.py"), work)
+    subprocess.run([python, script, str(work)], check=True, stdout=sys.stderr)
     found: dict[str, Any] = json.loads((work / "results.json").read_text(encoding="utf-8"))
     return found
 
