@@ -25,10 +25,15 @@ def _lognormal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     return rng.lognormal(size=shape) - np.exp(0.5)
 
 
+def _two_heaps(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return np.where(rng.random(shape) < 0.5, -1.0, 1.0) + rng.normal(scale=0.2, size=shape)
+
+
 # All with a true mean of 0.
 KINDS: Final[Mapping[str, Draw]] = {
     "normal": lambda rng, shape: rng.normal(size=shape),
     "t with 3 degrees of freedom": lambda rng, shape: rng.standard_t(3, size=shape),
+    "two heaps": _two_heaps,
     "differences of two lognormal scores": (
         lambda rng, shape: _lognormal(rng, shape) - _lognormal(rng, shape)
     ),

@@ -14,7 +14,7 @@ HEAD = """\
 
 Written by `python -m benchmarks.statistics --page docs/statistics.md`, which says how each figure
 is made. All are per cent, of data sets whose truth is known; {num:,} of them make each cell of the
-first three tables, whose Monte-Carlo error is 0.2 (one standard deviation).
+first three tables, whose Monte-Carlo error is {error:.1f} (one standard deviation).
 [Decision 016](decisions/016-one-test-by-signs-for-means-and-differences.md) says what the test is,
 and why.
 
@@ -70,7 +70,11 @@ are none, and votes are few, intervals are a little longer than they need be.
 
 def page(found: Lines, num: int) -> str:
     """The whole page."""
-    parts = [HEAD.format(num=num), _by_size(found, "false_positives", OURS), OF_DIFFERENCES]
+    parts = [
+        HEAD.format(num=num, error=100 * (0.05 * 0.95 / num) ** 0.5),
+        _by_size(found, "false_positives", OURS),
+        OF_DIFFERENCES,
+    ]
     parts += [
         _by_size(found, "false_positives", method, corner=method)
         for method in ("percentile bootstrap", "Student's t")

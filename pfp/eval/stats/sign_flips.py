@@ -7,11 +7,13 @@ Romano and Shaikh 2017). That is exact for any number of clusters of any sizes. 
 every ``m`` that the test does not reject, so the two never disagree.
 
 Means of skewed values are missed on one side: a sample that lacks the long tail has its mean and
-its spread too low. So choices of signs are ranked by Student's t and a weight, which moves the
+its spread too low. So choices of signs are ranked by Student's t times a weight, which moves the
 error that is allowed to the side that the skewness of the clusters' means points to, as Johnson's
 modified t does (1978). Any ranking is exact where values spread evenly; how fast this weight fades
 with clusters was chosen by simulation (docs/statistics.md), so that it holds for lognormal values,
-too.
+too. Of values in heaps few choices of signs have skewness that points where their mean is, so that
+those which do would rank high whatever their mean: a true mean from which at least half of all
+choices are as far as the values are is not rejected, as t alone says.
 
 Axes: N clusters, B choices of signs.
 """
@@ -32,8 +34,10 @@ Floats = npt.NDArray[np.float64]
 MIN_CLUSTERS: Final = 8  # under it nothing that was tried holds for skewed values
 MAX_ENUMERATED: Final = 12  # clusters whose signs are all tried, 2**11 up to the first's
 MAX_FLIPPED: Final = 300  # clusters; above them Student's t is as good and needs no draws
-FADING_CLUSTERS: Final = 56.0  # the weight's steepness is (56 / n)**1.5
-LEAST_WEIGHT: Final = 2e-4  # of either side: no interval is longer than 2.6 times Student's
+FADING_CLUSTERS: Final = 56.0  # the weight's steepness is (56 / n)**1.7
+LEAST_WEIGHT: Final = 3e-7  # of either side: no interval is longer than 3 times Student's
+TINY: Final = 1e-12  # what is nearer to 0 is 0
+MOST_BY_T: Final = 0.5  # p value by t alone above which the weights have no say
 ROUNDING: Final = 1e-9  # smaller differences are none
 GROWTH: Final = 1.25  # of the search for an interval's end
 NUM_HALVINGS: Final = 14
@@ -60,8 +64,9 @@ class Clusters:
     @property
     def error(self) -> float:
         """The standard error of the mean, by clusters."""
-        off_N, n = self.sum_N - self.mean * self.count_N, len(self.sum_N)
-        return float(np.sqrt((off_N @ off_N) * n / (n - 1)) / self.count_N.sum())
+        n = len(self.sum_N)
+        off_N, scale = _scaled(self.sum_N - self.mean * self.count_N)
+        return float(scale * np.sqrt((off_N @ off_N) * n / (n - 1)) / self.count_N.sum())
 
 
 def p_value_of(clusters: Clusters, mean: float, *, num_draws: int, seed: int) -> float | None:
@@ -130,14 +135,18 @@ class _SignFlips:
         along_B = by_count_B - d * square_B
         rest_B = square - 2 * mean_B * along_B + mean_B**2 * self._squares_of_sums[2]
         t2_B = self._num * mean_B**2 / np.maximum(rest_B, 1e-15 * square)  # over n - 1
+        by_t = float(np.mean(t2_B >= t2_B[0] * (1 - ROUNDING)))
+        if by_t > MOST_BY_T:
+            return by_t
         skewness_B = _skewness(
             (first_B - d * one_B) / self._num,
             _square(self._squares_of_means, d) / self._num,
             (third_B - 3 * d * second_B + 3 * d * d * first_B - d**3 * one_B) / self._num,
         )
         weight_B = _weight_above(skewness_B * np.sign(mean_B), self._num)
-        # The logarithm of the density of Student's t, turned round, and that of the weight.
-        far_B = (self._num - 1) / 2 * np.log1p(t2_B) + np.log(weight_B)
+        # By how many times Student's t is less dense here than at 0, less once, times the weight.
+        thin_B = np.maximum((self._num - 1) / 2 * np.log1p(t2_B), TINY)
+        far_B = thin_B + np.log(-np.expm1(-thin_B)) + np.log(weight_B)  # logarithms
         return float(np.mean(far_B >= far_B[0] - ROUNDING * (1 + abs(far_B[0]))))
 
     def interval(self, level: float) -> tuple[float | None, float | None]:
@@ -168,6 +177,16 @@ class _SignFlips:
         return self._centre + inside * step
 
 
+def _scaled(values_N: Floats) -> tuple[Floats, float]:
+    """Values over a power of two near the largest, and that power.
+
+    So no power of them leaves the range of floats, and not a bit of their fractions changes.
+    """
+    _, exponent = np.frexp(np.abs(values_N).max())
+    scale = float(np.ldexp(1.0, exponent))
+    return values_N / scale, scale
+
+
 def _products(x_N: Floats, y_N: Floats) -> tuple[float, float, float]:
     """The sums of ``x x``, ``x y`` and ``y y``."""
     return float(x_N @ x_N), float(x_N @ y_N), float(y_N @ y_N)
@@ -190,7 +209,7 @@ def _skewness(first: Floats, second: float, third: Floats) -> Floats:
 
 def _weight_above(skewness: Floats, num: int) -> Floats:
     """Which share of the error is allowed to means above the true one: more of right-skewed."""
-    steepness = (FADING_CLUSTERS / num) ** 1.5
+    steepness = (FADING_CLUSTERS / num) ** 1.7
     share = 0.5 + 0.5 * np.tanh(steepness / 2 * skewness)  # the logistic function
     return np.asarray(LEAST_WEIGHT + (1 - 2 * LEAST_WEIGHT) * share)
 
@@ -202,7 +221,7 @@ class _Student:
         self._mean, self._error = clusters.mean, clusters.error
         self._num = len(clusters.sum_N)
         mean_N = clusters.sum_N / clusters.count_N
-        off_N = mean_N - mean_N.mean()
+        off_N, _ = _scaled(mean_N - mean_N.mean())
         skewness = _skewness(
             np.zeros(1), float(np.mean(off_N**2)), np.mean(off_N**3, keepdims=True)
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pfp.errors import ConfigError
@@ -181,6 +181,8 @@ def test_arms_that_agree_everywhere_are_not_told_apart() -> None:
 
 
 @given(values=st.dictionaries(st.text(max_size=3), st.floats(-10, 10), min_size=8, max_size=12))
+@example(values={"": 1.9e-158, **{str(n): 0.0 for n in range(7)}})
+@example(values={"": 5e-324, **{str(n): 0.0 for n in range(7)}})
 @settings(max_examples=30, deadline=None)
 def test_the_order_of_clips_does_not_matter(values: dict[str, float]) -> None:
     """The same clips in another order give the same bytes."""

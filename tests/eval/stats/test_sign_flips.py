@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pfp.eval.stats.sign_flips import MAX_FLIPPED, MIN_CLUSTERS, Clusters, interval_of, p_value_of
@@ -44,8 +44,8 @@ def far_by_hand(sums: np.ndarray, counts: np.ndarray | float = 1.0) -> float:
     error = np.sqrt(n / (n - 1) * np.sum((sums - mean * counts) ** 2)) / counts.sum()
     t = mean / error
     towards = scipy.stats.skew(sums / counts) * np.sign(t)
-    weight = 2e-4 + (1 - 4e-4) / (1 + np.exp(-((56 / n) ** 1.5) * towards))
-    return float((n - 1) / 2 * np.log1p(t**2 / (n - 1)) + np.log(weight))
+    weight = 3e-7 + (1 - 6e-7) / (1 + np.exp(-((56 / n) ** 1.7) * towards))
+    return float(weight * ((1 + t**2 / (n - 1)) ** ((n - 1) / 2) - 1))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,10 +120,14 @@ def test_the_interval_ends_where_the_test_begins_to_reject(n: int) -> None:
 def test_intervals_move_and_stretch_with_the_values(
     values: list[float], shift: float, scale: float
 ) -> None:
-    """The interval of ``scale * x + shift`` is that of x, stretched and moved; mirrored too."""
+    """The interval of ``scale * x + shift`` is that of x, stretched and moved; mirrored too.
+
+    Unless it ends at 0, where it is made to agree with the p value that is printed beside it.
+    """
     assume(np.ptp(values) > 0)
     low, high = ends_of(of(values))
     moved = ends_of(of(scale * np.array(values) + shift))
+    assume(min(map(abs, (low, high, *moved))) > 1e-12)
 
     expected = sorted((scale * low + shift, scale * high + shift))
     width = abs(scale) * (high - low)
@@ -202,3 +206,37 @@ def test_it_errs_as_often_as_it_says(kind: str, n: int) -> None:
     rejected = np.mean([p_of(of(draws[kind](rng))) < 0.05 for _ in range(500)])
 
     assert rejected == pytest.approx(0.05, abs=0.029)
+
+
+@pytest.mark.parametrize("num", [8, 14, MAX_FLIPPED + 1])
+@pytest.mark.parametrize("exponent", [-1060, -540, -30, 30, 300])
+def test_the_unit_of_the_values_does_not_matter(num: int, exponent: int) -> None:
+    """A score in another unit is as far from 0, also where its squares are no floats any more."""
+    values = np.random.default_rng(num).integers(-3, 9, num).astype(np.float64)
+    values[0] = 0.0
+    other = np.ldexp(values, exponent)
+
+    assert p_of(of(values)) == pytest.approx(p_of(of(other)), rel=1e-12)
+    assert np.ldexp(ends_of(of(values)), exponent) == pytest.approx(ends_of(of(other)), rel=1e-9)
+
+
+@given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 2)), min_size=8, max_size=14))
+@example([0.0, 1.0, 2.0, 1.5, 1.75, -2.0, -3.0, -2.5])
+@settings(max_examples=60, deadline=None)
+def test_a_mean_beside_that_of_the_values_is_never_rejected(values: list[float]) -> None:
+    """However skewed they are: values in two heaps have their mean where none of them is."""
+    clusters = of(values)
+    low, high = ends_of(clusters)
+
+    for near in (-0.3, 0.0, 0.3):
+        mean = clusters.mean + near * clusters.error
+        assert p_of(clusters, mean) > 0.5
+        assert low <= mean <= high
+
+
+def test_values_that_hardly_differ_are_far_from_zero() -> None:
+    """Of three hundred, where no power of t is a float any more."""
+    values = 1 + 1e-9 * np.random.default_rng(0).normal(size=MAX_FLIPPED)
+
+    assert p_of(of(values)) < 1e-3
+    assert ends_of(of(values)) == pytest.approx((1.0, 1.0), abs=1e-9)
