@@ -30,11 +30,11 @@ OF_DIFFERENCES = """
 Where two methods are equally good in that either might have got either's score of a prompt, their
 differences spread evenly about 0, whatever the scores are. There the test is exact; what is missing
 to 5 % at 8 prompts is that p values come in steps of 1/128, and of values in two heaps, which are
-about 1 or about -1, that no mean beside that of the values is rejected. The last two rows are harder: values
-whose mean is 0 because few large ones make up for many small ones (lognormal values less their
-mean). For means of scores, which need not spread evenly, they are the rows to look at. With tails
-still longer than a lognormal's (of a standard deviation of 1 in logarithms) no test of so few
-values holds.
+about 1 or about -1, that no mean beside that of the values is rejected. The last two rows are
+harder: values whose mean is 0 because few large ones make up for many small ones (lognormal values
+less their mean). For means of scores, which need not spread evenly, they are the rows to look at.
+With tails still longer than a lognormal's (of a standard deviation of 1 in logarithms) no test of
+so few values holds.
 
 What other tests make of the same data, the percentile bootstrap that pfp had before, and Student's
 t over prompts:
