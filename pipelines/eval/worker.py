@@ -235,12 +235,13 @@ class GenerateSamples:
         return frames
 
     def _load_arm(self, checkpoint_uri: str, sha256: str) -> _Arm:
-        folder, config = self._run / checkpoint_uri, self._config
+        folder = self._run / checkpoint_uri
         if weights_sha256(folder) != sha256:
             raise FileChangedError(
                 f"the weights in {folder} are not those of the table of checkpoints; run "
                 "pipelines/train again"
             )
+        config = self._config
         model = MemoryDiT.from_pretrained(
             folder,
             base=config.base_folder,

@@ -358,7 +358,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     manifest = make_videos(tmp_path, num_groups=4, num_frames=24)
     code = (
         "import sys, time\n"
-        "from pfp.eval import engine, score\n"
+        "from pfp.eval.measure import score\n"
         "from pfp.eval.run import RunSettings, prepare, run\n"
         "score.ROWS_PER_BATCH = 1\n"
         "measure = score.measure_all\n"
