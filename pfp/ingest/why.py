@@ -118,7 +118,7 @@ def _rows_of_clip(file: Path, clip_id: str, samples: list[str]) -> list[dict[str
     if "clip_id" in schema.names:
         same = pc.field("clip_id") == clip_id
     elif "sample_id" in schema.names:
-        same = pc.field("sample_id").isin(samples)
+        same = pc.field("sample_id").isin(pa.array(samples, schema.field("sample_id").type))
     else:
         return []
     # Latents are large: bytes are not read, only told.

@@ -47,7 +47,7 @@ def test_scores_are_told_by_their_samples(tmp_path: Path) -> None:
         ClipRecord(
             clip_id=name, video_uri=f"file:///{name}", video_sha256=None, size_bytes=1, verdict=KEPT
         )
-        for name in ("aa", "bb")
+        for name in ("aa", "bb", "cc")
     ]
     write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
     made = GenerationRecord.table([made_from("aa"), made_from("bb")])
@@ -59,3 +59,4 @@ def test_scores_are_told_by_their_samples(tmp_path: Path) -> None:
 
     assert "sample-of-aa/psnr@1" in story
     assert [True, False] == [number in story for number in ("31.5", "17.25")]
+    assert "psnr" not in why("cc", str(tmp_path)), "a clip that was trained on has no sample"
