@@ -60,9 +60,9 @@ def save_wan22_5b(folder: Path, narrow: Narrow) -> tuple[list[str], list[str], l
     base = f"base_folder={folder / 'transformer'}"
     lr = ("preprocess.lr_factor=2", "preprocess.long_side=128", "preprocess.short_side=64")
     return (
-        [f"vae={vae}", f"text_encoder=umt5:{save_umt5(folder)}", *lr],
+        [f"vae={vae}", f"text_encoder=umt5:{save_umt5(folder)}", "with_empty_prompt=true", *lr],
         ["model.base=wan22_5b", "model.rate=2x2x2", base],
-        [f"generate.{base}", f"generate.vae={vae}"],
+        [f"generate.{base}", f"generate.vae={vae}", "generate.guidance_scale=2.0"],
     )
 
 
