@@ -71,7 +71,7 @@ class GenerateConfig:
 
     @property
     def sampler(self) -> SamplerSettings:
-        """How frames are sampled. Products of the tiny base are in bf16 on a CPU."""
+        """How frames are sampled."""
         return SamplerSettings(
             num_steps=self.num_steps,
             shift=self.shift,
