@@ -17,10 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.checkout import REPO
 from tests.parity import Parity, section_of, with_section
 from tests.parity import page as parity_page
-
-REPO = Path(__file__).resolve().parent.parent
 
 # Libraries read these while they are being imported, so they are set before any test module is.
 os.environ.update(

@@ -9,13 +9,13 @@ import re
 import subprocess
 import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPO = Path(__file__).resolve().parent.parent
+from tests.checkout import REPO, files_of_the_checkout
+
 PYPROJECT = REPO / "pyproject.toml"
 CODE_FOLDERS = ("pfp", "pipelines", "tests", "benchmarks")
 
@@ -61,20 +61,6 @@ def _modules_of(package: str) -> list[str]:
 def _whole(name: str) -> str:
     """All modules of a package, or a module, as ``import`` takes them."""
     return ", ".join(_modules_of(name.replace(".", "/"))) or name
-
-
-@cache
-def _files_of_the_checkout() -> tuple[Path, ...]:
-    """What git tracks or would track; without git, everything but hidden folders and results."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    try:
-        listing = subprocess.run(command, cwd=REPO, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        found = (path.relative_to(REPO) for path in REPO.rglob("*"))
-        names = [p for p in found if not p.parts[0].startswith(".") and p.parts[0] != "runs"]
-    else:
-        names = [Path(os.fsdecode(name)) for name in listing.split(b"\0") if name]
-    return tuple(path for name in names if (path := REPO / name).is_file())
 
 
 def _python(code: str, *, cwd: Path = REPO, env: dict[str, str] | None = None) -> str:
@@ -344,7 +330,7 @@ def test_files_name_no_machine() -> None:
     here = os.fsencode(REPO)
     named = [
         f"{path.relative_to(REPO)}: {found.decode(errors='replace')}"
-        for path in _files_of_the_checkout()
+        for path in files_of_the_checkout()
         for found in [here] * (here in path.read_bytes()) + MACHINE_PATH.findall(path.read_bytes())
     ]
 
