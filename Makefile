@@ -34,11 +34,11 @@ help: ## This list
 setup: $(SETUP_STAMP) ## Build .venv from requirements.lock (nothing happens when it is up to date)
 
 demo: $(SETUP_STAMP) ## Run the whole chain on this machine [VIDEOS=DIR] [OUT=runs/demo] [FRESH=1]
-	@$(PY) -m pfp.cli.main demo --out $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(if $(filter-out 0 no false,$(FRESH)),--fresh)
+	@$(PY) -m experiments.demo --out $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(if $(filter-out 0 no false,$(FRESH)),--fresh)
 
 table1: OUT = runs/table1
 table1: $(SETUP_STAMP) ## Train and compare all compression structures, two hours of one core [VIDEOS=DIR] [OUT=runs/table1]
-	@$(PY) -m pipelines.table1 --work $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(ARGS)
+	@$(PY) -m experiments.table1 --work $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(ARGS)
 
 test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"] [WORKERS=2]
 	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
@@ -67,7 +67,7 @@ compile = $(VENV)/bin/uv pip compile $(2) --output-file $(1) --universal --pytho
 
 clean: ## Remove caches and build outputs; .venv and runs/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find pfp pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find pfp pipelines experiments tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The environment itself. A .venv whose interpreter is gone is made anew.
 $(PY):

@@ -17,7 +17,7 @@ import pytest
 from tests.checkout import REPO, files_of_the_checkout
 
 PYPROJECT = REPO / "pyproject.toml"
-CODE_FOLDERS = ("pfp", "pipelines", "tests", "benchmarks")
+CODE_FOLDERS = ("pfp", "pipelines", "experiments", "tests", "benchmarks")
 
 LEVELS = (
     ("cli",),
@@ -39,8 +39,10 @@ ALL_MODULES = (
     *(f"pfp.{name}.part" for level in LEVELS for name in level),
     *TORCH_FREE,
     *(f"pipelines.{name}.run" for name in PIPELINES),
-    "pipelines.demo",
-    "pipelines.table1",
+    "experiments.demo",
+    "experiments.table1.run",
+    "experiments.tiny.run",
+    "experiments.synthetic_clips.write",
 )
 
 
@@ -147,7 +149,7 @@ def test_import_rules_allow_the_design(skeleton: Path) -> None:
     allowed = {
         "pfp/cli/part.py": "import pfp.eval.part, pfp.io.part, pfp.errors.part",
         "pfp/eval/part.py": "import torch, pfp.measures.part, pfp.vlm.part",
-        "pipelines/demo.py": "\n".join(f"import pipelines.{name}.run" for name in PIPELINES),
+        "experiments/demo.py": "\n".join(f"import pipelines.{name}.run" for name in PIPELINES),
         "pipelines/train/run.py": "import ray, torch, pfp.train.part",
     }
     for name, line in allowed.items():
@@ -165,7 +167,10 @@ def test_import_rules_allow_the_design(skeleton: Path) -> None:
         ("layers", "pfp.models.part", "pfp.measures.part"),
         ("toolkit-below-pipelines", "pfp.train.part", "pipelines.train.run"),
         ("stages-apart", "pipelines.caption.run", "pipelines.ingest.run"),
-        ("stages-apart", "pipelines.eval.run", "pipelines.demo"),
+        ("toolkit-below-pipelines", "pipelines.eval.run", "experiments.demo"),
+        ("toolkit-below-pipelines", "pfp.cli.part", "experiments.synthetic_clips.write"),
+        ("experiments-apart", "experiments.synthetic_clips.write", "experiments.tiny.run"),
+        ("experiments-apart", "experiments.table1.run", "experiments.demo"),
         ("ray-in-runtime", "pfp.ingest.part", "ray.data"),
         ("torch-free", "pfp.schema.part", "torch"),
         ("torch-free", "pfp.eval.report", "torch.nn"),

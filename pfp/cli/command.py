@@ -6,11 +6,10 @@ import contextlib
 import functools
 import os
 import signal
-import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, ParamSpec
 
@@ -88,18 +87,6 @@ def _signals_raised() -> Iterator[None]:
         for number, handler in before.items():
             if handler is signal.SIG_DFL:
                 signal.signal(number, handler)
-
-
-def run_command(command: Sequence[str]) -> int:
-    """The exit status of another command, which is told of a signal and then waited for."""
-    with subprocess.Popen(command) as child:
-        try:
-            return child.wait()
-        except KeyboardInterrupt as stopped:
-            # A terminal tells Ctrl-C to the child, too.
-            if isinstance(stopped, Terminated):
-                child.send_signal(stopped.number)
-            return child.wait()
 
 
 def prints_safely(main: Callable[P, int]) -> Callable[P, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -44,9 +43,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=tell)
 
 
-def tell(options: argparse.Namespace, rest: Sequence[str] = ()) -> int:
+def tell(options: argparse.Namespace) -> int:
     """Print all of it; 0, whatever is missing."""
-    del options, rest
+    del options
     from pfp.io import weights
 
     print(f"pfp {__version__}, Python {platform.python_version()}, {platform.machine()}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +70,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
 
 
-def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Make the video; raises a ``PfpError`` with the cure when something is wrong."""
-    del rest  # `pfp` refuses unknown arguments itself
     settings = _settings(arguments)
     shots = _read_shots(Path(arguments.storyboard))
     out = _checked_out(Path(arguments.out))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,9 +22,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.add_argument("--device", default="cpu", help="where to decode: cpu (default) or cuda")
 
 
-def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Show one clip; raises a ``PfpError`` with the cure when something is wrong."""
-    del rest  # `pfp` refuses unknown arguments itself
     from pfp.latents.show import show
 
     shown = show(

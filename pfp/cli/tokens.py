@@ -48,9 +48,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print one line a rate; a rate that cannot be is an error, or a note among the paper's."""
-    del rest  # `pfp` refuses unknown arguments itself
     geometry = geometry_of(arguments.base)
     height, width = _size(arguments.size)
     geometry.latent_grid(1, (height, width))  # an impossible size is an error, not five notes

@@ -21,9 +21,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, rest: Sequence[str] = ()) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print one line a table and one a problem; 1 if there is any."""
-    del rest  # `pfp` refuses unknown arguments itself
     from pfp.io.tables import verify_table
 
     run_directory = Path(arguments.directory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 MIB = 1 << 20
@@ -36,9 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     bring.add_argument("--accept-noncommercial", action="store_true")
 
 
-def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run one command; raises ``WeightsError`` with the cure when something is wrong."""
-    del rest  # `pfp` refuses unknown arguments itself
     from pfp.io import weights
 
     match args.weights_command:

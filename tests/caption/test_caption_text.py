@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.synthetic_clips import plan_clip, storyboard
 from pfp.caption.caption_text import caption_fault, caption_notice, clean_caption
-from pfp.io.render import plan_clip, storyboard
 
 HERE: Final = Path(__file__).parent
 LEFT: Final = "A red disc moves."

@@ -16,8 +16,8 @@ REPO = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def small_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six drawn clips of five seconds, half of them upright, without storyboards."""
+    from experiments.synthetic_clips import plan_clip, render_frames
     from pfp.io.media import write_video
-    from pfp.io.render import plan_clip, render_frames
 
     folder = tmp_path_factory.mktemp("videos")
     for index in range(NUM_VIDEOS):

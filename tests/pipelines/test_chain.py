@@ -76,7 +76,7 @@ def test_a_demo_that_is_killed_again_and_again_ends_with_the_same_tables(
     """``kill -9`` of the driver at random moments, then the same command: equal bytes."""
     out = tmp_path / "out"
     command = [
-        *(sys.executable, "-m", "pipelines.demo", "--preset", "debug"),
+        *(sys.executable, "-m", "experiments.demo", "--preset", "debug"),
         *("--videos", str(small_videos), "--out", str(out)),
     ]
     rng = random.Random(0)

@@ -1,0 +1,164 @@
+"""The trainings of the small Table 1: LoRA and encoder of every arm on the frozen tiny base.
+
+Axes: B batch, C channels, T latent frames, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import torch
+
+from experiments.table1.data import load_banks
+from experiments.tiny.batches import BatchPlan, bank_batch
+from pfp.models._folders import weights_sha256
+from pfp.models.arm import ArmConfig
+from pfp.models.memory.branch import HighResolutionBranch, Stage
+from pfp.models.memory_dit import MemoryDiT
+from pfp.models.rates import GEOMETRIES, parse_rate
+from pfp.models.tiny import load_base
+from pfp.models.tiny_names import tiny_folder
+from pfp.train.loop import StepReport, batches_by_step, train
+from pfp.train.objective import Batch, Denoising
+from pfp.train.settings import Objective, TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One row of the table, and how it is named there; ``once`` means for one seed only.
+
+    ``as_proposed`` lets the arm's tokens stand where and when the proposed arm's do.
+    """
+
+    name: str
+    arm: str
+    rate: str = "4x4x2"
+    omega: Literal["random", "last"] = "random"
+    as_proposed: bool = False
+    even_start: bool = True
+    once: bool = False
+
+
+# First the paper's Table 1 in its order of PSNR, then what explains differences.
+ARMS: Final = (
+    Arm(name="no_memory", arm="no_memory", once=True),
+    Arm(name="large_patchifier 4x4x2", arm="large_patchifier"),
+    Arm(name="only_lr 4x4x2", arm="only_lr"),
+    Arm(name="without_lr 4x4x2", arm="without_lr"),
+    Arm(name="proposed 4x4x2", arm="proposed"),
+    Arm(name="proposed 2x2x4", arm="proposed", rate="2x2x4"),
+    Arm(name="proposed 2x2x2", arm="proposed", rate="2x2x2"),
+    Arm(name="proposed 2x2x1", arm="proposed", rate="2x2x1"),
+    Arm(name="fixed Omega 4x4x2", arm="proposed", omega="last", once=True),
+    Arm(name="large_patchifier, placed", arm="large_patchifier", as_proposed=True, once=True),
+    Arm(name="without_lr, torch start", arm="without_lr", even_start=False, once=True),
+    Arm(name="proposed, torch start", arm="proposed", even_start=False, once=True),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainPlan:
+    """What all arms have in common; the defaults are those of docs/table1.md."""
+
+    num_steps: int = 250
+    batch_size: int = 8
+    num_targets: int = 2
+    crop_cells: int = 2
+    num_latents: int = 13
+    lora_rank: int = 32
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-3
+    compiled: bool = True
+
+
+def make_model(arm: Arm, plan: TrainPlan, seed: int) -> MemoryDiT:
+    """The arm before any training; weights are a pure function of the seed."""
+    torch.manual_seed(seed)
+    config = ArmConfig(arm=arm.arm, rate=arm.rate, lora_rank=plan.lora_rank)
+    if arm.as_proposed:
+        config = replace(config, positions="centre", history_timestep="zero")
+    model = MemoryDiT(load_base(), config)
+    branch = getattr(model.encoder, "hr", None)
+    if not arm.even_start and isinstance(branch, HighResolutionBranch):
+        start_as_torch(branch)
+    return model
+
+
+def start_as_torch(branch: HighResolutionBranch) -> None:
+    """Weights and biases as torch begins convolutions, which lets little of a latent through."""
+    for stage in branch.stages:
+        cast("Stage", stage).conv.reset_parameters()
+
+
+def batches(
+    arm: Arm, plan: TrainPlan, bank_folder: Path
+) -> Callable[[int, torch.Generator], Batch]:
+    """A step's batch: for a seed, the same windows, crops and noise for every arm."""
+    rate = parse_rate(arm.rate, GEOMETRIES["tiny"])
+    banks = load_banks(bank_folder, rate)
+    cut = BatchPlan(
+        rate=rate,
+        omega=arm.omega,
+        batch_size=plan.batch_size,
+        num_targets=plan.num_targets,
+        crop_cells=plan.crop_cells,
+        continue_share=0.0,
+        history_frames=(plan.num_latents,),
+    )
+    return lambda _step, generator: bank_batch(banks, cut, generator)
+
+
+def train_arm(
+    arm: Arm,
+    plan: TrainPlan,
+    seed: int,
+    *,
+    num_steps: int,
+    banks: Path,
+    folder: Path,
+    marks: tuple[int, ...],
+    report: Callable[[int, float], None],
+) -> None:
+    """Train to ``num_steps`` and leave ``step-MARK`` in ``folder`` for every mark on the way.
+
+    A killed training goes on from its state in ``folder/state``. Of no steps the base is left.
+    """
+    model = make_model(arm, plan, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not num_steps:
+        save(model, folder / "step-0", seed=seed, num_steps=0)
+        return
+
+    def keep(done: StepReport) -> None:
+        num_done = done.step + 1
+        if num_done in marks:
+            save(model, folder / f"step-{num_done}", seed=seed, num_steps=num_done)
+        report(done.step, done.loss)
+
+    settings = TrainSettings(
+        num_steps=num_steps,
+        learning_rate=plan.learning_rate,
+        encoder_learning_rate=plan.encoder_learning_rate,
+        seed=seed,
+        compiled=plan.compiled,
+        save_every_steps=100,
+    )
+    train(
+        Denoising(model, Objective()),
+        batches_by_step(batches(arm, plan, banks), seed),
+        settings,
+        folder / "state",
+        report=keep,
+    )
+
+
+def save(model: MemoryDiT, folder: Path, *, seed: int, num_steps: int) -> None:
+    """The arm's weights in fp16, aside and renamed."""
+    aside = folder.with_name(f".{folder.name}")
+    base_sha256 = weights_sha256(tiny_folder() / "base")
+    card = {"base_sha256": base_sha256, "seed": seed, "num_steps": num_steps}
+    model.save_pretrained(aside, dtype=torch.float16, card=card)
+    aside.replace(folder)

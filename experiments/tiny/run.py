@@ -1,0 +1,296 @@
+"""Makes the tiny family that ships with pfp: its VAE, its base DiT and its four arms.
+
+    python -m experiments.tiny --work DIR [--clips FOLDER ...] [--out FOLDER]
+
+On two CPU cores it takes about two hours, most of it for the base and the arms. Every step writes
+into ``--work`` and is skipped when its output is there, so a stopped run goes on. ``--clips`` are
+real videos that nothing is trained on; the card says what is reached on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from diffusers import WanTransformer3DModel
+from numpy.typing import NDArray
+
+from experiments.tiny.base import tiny_base_config, train_base
+from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
+from experiments.tiny.card import write_card
+from experiments.tiny.data import (
+    generated_windows,
+    load_photographs,
+    photo_window,
+    photograph_paths,
+)
+from experiments.tiny.vae import (
+    VaeTraining,
+    measure_latents,
+    start_from_principal_components,
+    to_unit_range,
+    train_vae,
+)
+from pfp.cli.command import GOES_ON, exit_status, prints_safely
+from pfp.models._folders import weights_sha256
+from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.text.tiny import TinyTextEncoder
+from pfp.models.tiny import load_base
+from pfp.models.tiny_names import TINY_ARMS, TINY_RATE, TINY_TEXT_TOKENS
+from pfp.models.vae import load_vae
+from pfp.models.vae.latent_vae import LatentVAE
+from pfp.models.vae.tiny import TinyCausalVAE
+from pfp.train.loop import batches_by_step, train
+from pfp.train.objective import Batch, Denoising
+from pfp.train.settings import Objective, TrainSettings
+
+SIZES: Final = {"landscape": (96, 160), "portrait": (160, 96)}  # height, width
+WINDOW_FRAMES: Final = 45
+FPS: Final = 12.0
+GENERATED_SEED: Final = 1000  # the demo's own clips have seed 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The sizes of all steps; the defaults are those of the shipped weights."""
+
+    num_photo_windows: int = 1000  # per orientation
+    num_generated_clips: int = 40  # per orientation, each of some six windows
+    vae: VaeTraining = field(default_factory=lambda: VaeTraining(num_steps=1200))
+    base_steps: int = 1300
+    arm_steps: int = 1000
+    lora_rank: int = 32
+    seed: int = 0
+
+
+@prints_safely
+def main(argv: list[str] | None = None) -> int:
+    """Run all steps that are not done yet."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, required=True, help="folder for everything in between")
+    parser.add_argument("--out", type=Path, help="folder for the weights (default: WORK/tiny)")
+    parser.add_argument("--images", type=Path, help="folder of photographs of your own to pan over")
+    parser.add_argument("--clips", type=Path, help="folder of real videos to measure on")
+    arguments = parser.parse_args(argv)
+    work, out = arguments.work, arguments.out or arguments.work / "tiny"
+    recipe = Recipe()
+
+    def make_family() -> None:
+        work.mkdir(parents=True, exist_ok=True)
+        step("windows", work / "windows", lambda: make_windows(work, recipe, arguments.images))
+        step("vae", out / "vae", lambda: make_vae(work, out, recipe))
+        step("latents", work / "bank.npz", lambda: make_bank(work, out))
+        step("base", out / "base", lambda: make_base(work, out, recipe))
+        for arm in TINY_ARMS:
+            step(arm, out / "arms" / arm, partial(make_arm, arm, work, out, recipe))
+        write_card(out, asdict(recipe), arguments.clips)
+
+    return exit_status("tiny family", make_family, stopped=GOES_ON)
+
+
+def step(name: str, output: Path, work: Callable[[], None]) -> None:
+    """Do a step unless its output is there, and say how long it took."""
+    if output.exists():
+        print(f"{name}: there already ({output})", flush=True)
+        return
+    started = time.monotonic()
+    work()
+    print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def make_windows(work: Path, recipe: Recipe, images: Path | None) -> None:
+    """Short videos at the demo's size: pans over photographs, and generated clips with captions."""
+    paths = sorted(images.iterdir()) if images else photograph_paths()
+    pictures = load_photographs(paths, max_side=1280)
+    aside = work / "windows.aside"
+    aside.mkdir(exist_ok=True)
+    for side, (orientation, (height, width)) in enumerate(SIZES.items()):
+        shape = (recipe.num_photo_windows, WINDOW_FRAMES, height, width, 3)
+        photos = np.lib.format.open_memmap(
+            aside / f"photos-{orientation}.npy", "w+", np.uint8, shape
+        )
+        for index in range(recipe.num_photo_windows):
+            rng = np.random.default_rng([recipe.seed, side, index])
+            photos[index] = photo_window(
+                pictures, rng, num_frames=WINDOW_FRAMES, height=height, width=width
+            )
+        windows: list[NDArray[np.uint8]] = []
+        captions: list[str] = []
+        for clip in range(recipe.num_generated_clips):
+            for window, caption in generated_windows(
+                GENERATED_SEED,
+                2 * clip + side,
+                num_frames=WINDOW_FRAMES,
+                fps=FPS,
+                height=height,
+                width=width,
+            ):
+                windows.append(window)
+                captions.append(caption)
+        np.save(aside / f"generated-{orientation}.npy", np.stack(windows))
+        (aside / f"generated-{orientation}.json").write_text(json.dumps(captions))
+    aside.rename(work / "windows")
+
+
+def make_vae(work: Path, out: Path, recipe: Recipe) -> None:
+    """Principal components, then training; the latents' moments go into the config."""
+    arrays = [np.load(path, mmap_mode="r") for path in sorted((work / "windows").glob("*.npy"))]
+    torch.manual_seed(recipe.seed)
+    vae = TinyCausalVAE().to(memory_format=torch.channels_last)
+    sample = [np.array(array[index][:16]) for array in arrays for index in range(60)]
+    start_from_principal_components(vae, sample)
+    train_vae(vae, vae_batches(arrays, recipe), recipe.vae, every(50, "vae"))
+    vae.eval()
+    spread = [
+        np.array(array[i]) for array in arrays for i in range(0, len(array), len(array) // 25)
+    ]
+    mean, std = measure_latents(vae, spread)
+    vae.register_to_config(latents_mean=mean, latents_std=std)
+    vae.half().save_pretrained(out / "vae")
+
+
+def vae_batches(arrays: list[NDArray[np.uint8]], recipe: Recipe) -> Iterator[torch.Tensor]:
+    """Random crops of random stretches of random windows, ``(B, 3, F, crop, crop)`` in [-1, 1]."""
+    rng = np.random.default_rng([recipe.seed, 5])
+    size, frames = recipe.vae.crop, recipe.vae.num_frames
+    while True:
+        crops = []
+        for _ in range(recipe.vae.batch_size):
+            array = arrays[rng.integers(len(arrays))]
+            window = array[rng.integers(len(array))]
+            first, row, column = (
+                rng.integers(limit - length + 1)
+                for limit, length in zip(window.shape, (frames, size, size), strict=False)
+            )
+            crop = window[first : first + frames, row : row + size, column : column + size]
+            crops.append(to_unit_range(np.array(crop)))
+        yield torch.stack(crops)
+
+
+def make_bank(work: Path, out: Path) -> None:
+    """HR and LR latents and the text of all windows, held in memory by the trainings."""
+    vae = load_vae(f"tiny:{out / 'vae'}", dtype="bfloat16")
+    encoder = TinyTextEncoder()
+    parts: dict[str, NDArray[np.float16]] = {}
+    for orientation in SIZES:
+        rows = []
+        for kind in ("photos", "generated"):
+            windows = np.load(work / "windows" / f"{kind}-{orientation}.npy", mmap_mode="r")
+            captions = work / "windows" / f"{kind}-{orientation}.json"
+            prompts = json.loads(captions.read_text()) if captions.exists() else [""] * len(windows)
+            rows += [bank_row(vae, encoder, w, p) for w, p in zip(windows, prompts, strict=True)]
+        for name, column in zip(("hr", "lr", "text"), zip(*rows, strict=True), strict=True):
+            parts[f"{orientation}_{name}"] = np.stack(column)
+    np.savez(work / "bank.aside.npz", **parts)  # type: ignore[arg-type]
+    (work / "bank.aside.npz").rename(work / "bank.npz")
+
+
+def bank_row(
+    vae: LatentVAE, encoder: TinyTextEncoder, window: NDArray[np.uint8], prompt: str
+) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float16]]:
+    """HR latents, LR latents of the small slow copy, padded text of one window."""
+    hr = vae.encode(window)
+    num_lr_frames = 4 * ((len(hr) - 1) // 2) + 1
+    slow = window[: 2 * num_lr_frames : 2]
+    _, height, width, _ = slow.shape
+    small = slow.reshape(num_lr_frames, height // 4, 4, width // 4, 4, 3).mean(axis=(2, 4))
+    lr = vae.encode(small.round().astype(np.uint8))
+    text = encoder.encode([prompt])[0][:TINY_TEXT_TOKENS]
+    padded = np.pad(text, ((0, TINY_TEXT_TOKENS - len(text)), (0, 0)))
+    return hr.astype(np.float16), lr.astype(np.float16), padded.astype(np.float16)
+
+
+def load_banks(work: Path) -> list[LatentBank]:
+    """The two orientations' windows."""
+    with np.load(work / "bank.npz") as parts:
+        return [
+            LatentBank(
+                hr_NTCHW=parts[f"{orientation}_hr"],
+                lr_NTCHW=parts[f"{orientation}_lr"],
+                text_NLD=parts[f"{orientation}_text"],
+            )
+            for orientation in SIZES
+        ]
+
+
+def make_base(work: Path, out: Path, recipe: Recipe) -> None:
+    """The base DiT, without memory: small crops first, larger ones at the end."""
+    banks = load_banks(work)
+
+    def batch_at(step: int, generator: torch.Generator) -> Batch:
+        small = step < 0.88 * recipe.base_steps
+        plan = BatchPlan(
+            batch_size=16 if small else 8,
+            crop_cells=2 if small else 3,
+            continue_share=0.4,
+            history_frames=(3, 5, 7, 9, 11),
+        )
+        return bank_batch(banks, plan, generator)
+
+    torch.manual_seed(recipe.seed)
+    dit = WanTransformer3DModel(**tiny_base_config())
+    settings = TrainSettings(num_steps=recipe.base_steps, warmup_steps=100, seed=recipe.seed)
+    train_base(dit, batches_by_step(batch_at, recipe.seed), settings, every(100, "base"))
+    dit.half().save_pretrained(out / "base")
+
+
+def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
+    """LoRA and encoder of one arm on the frozen base; all arms see the same batches and noise.
+
+    ``no_memory`` stays the base itself: there is nothing that it could learn to read.
+    """
+    num_steps = 0 if arm == "no_memory" else recipe.arm_steps
+    banks = load_banks(work)
+
+    def batch_at(step: int, generator: torch.Generator) -> Batch:
+        done = step / recipe.arm_steps
+        cells, size = (2, 16) if done < 0.75 else (3, 8) if done < 0.93 else (0, 3)
+        histories = (7, 9, 11) if done < 0.75 else (9, 11)
+        plan = BatchPlan(batch_size=size, crop_cells=cells, history_frames=histories)
+        return bank_batch(banks, plan, generator)
+
+    torch.manual_seed(recipe.seed + 1)
+    config = ArmConfig(arm=arm, rate=TINY_RATE, lora_rank=recipe.lora_rank)
+    model = MemoryDiT(load_base(out / "base"), config)
+    settings = TrainSettings(num_steps=num_steps, seed=recipe.seed)
+    report = every(100, arm)
+    train(
+        Denoising(model, Objective()),
+        batches_by_step(batch_at, recipe.seed),
+        settings,
+        work / f"state-{arm}",
+        report=lambda done: report(done.step, done.loss),
+    )
+    card: dict[str, Any] = {
+        "base_sha256": weights_sha256(out / "base"),
+        "vae_sha256": weights_sha256(out / "vae"),
+        "num_steps": num_steps,
+        "seed": recipe.seed,
+    }
+    aside = work / f"arm-{arm}.aside"
+    model.save_pretrained(aside, dtype=torch.float16, card=card)
+    (out / "arms").mkdir(exist_ok=True)
+    aside.rename(out / "arms" / arm)
+
+
+def every(num_steps: int, name: str) -> Callable[[int, float], None]:
+    """A report that prints the mean loss now and then."""
+    losses: list[float] = []
+
+    def report(step: int, loss: float) -> None:
+        losses.append(loss)
+        if len(losses) == num_steps:
+            print(f"{name}: step {step + 1}, loss {np.mean(losses):.4f}", flush=True)
+            losses.clear()
+
+    return report
