@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from benchmarks.figures import ratios
 from benchmarks.train_figure import Figure, Setting, Timed, in_turn, timed
-from pfp.models.memory.arms import BranchEncoder, EncoderState
+from pfp.models.memory.encoder import make_encoder
 from pfp.models.memory.tokens import MemoryTokens
-from pfp.models.memory_encoder import make_encoder
+from pfp.models.memory.variants import BranchEncoder, EncoderState
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate
 

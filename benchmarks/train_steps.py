@@ -22,7 +22,7 @@ from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import Memory
 from pfp.models.backbones.loading import Architecture, architecture
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.train.loop import train
 from pfp.train.objective import Batch, Denoising

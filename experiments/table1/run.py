@@ -50,7 +50,7 @@ from experiments.table1.training import ARMS, Arm, TrainPlan, train_arm
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_file
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 
 SAME_KIND: Final = "same kind"

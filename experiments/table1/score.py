@@ -23,7 +23,7 @@ from pfp.generate.retrieve import decode_alone
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import Memory
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate
 from pfp.models.vae.latent_vae import LatentVAE

@@ -15,9 +15,9 @@ import torch
 from experiments.table1.data import load_banks
 from experiments.tiny.batches import BatchPlan, bank_batch
 from pfp.models._folders import weights_sha256
-from pfp.models.arm import ArmConfig
 from pfp.models.memory.branch import HighResolutionBranch, Stage
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.config import ArmConfig
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, parse_rate
 from pfp.models.tiny import load_base
 from pfp.models.tiny_names import tiny_folder

@@ -41,7 +41,7 @@ from experiments.tiny.vae import (
 )
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.models._folders import weights_sha256
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.models.text.tiny import TinyTextEncoder
 from pfp.models.tiny import load_base
 from pfp.models.tiny_names import TINY_ARMS, TINY_RATE, TINY_TEXT_TOKENS

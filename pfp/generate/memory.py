@@ -18,10 +18,10 @@ from torch import Tensor
 from pfp.errors import ConfigError
 from pfp.generate.low_resolution import LowResolutionVideo, LrPart, Shrink
 from pfp.models.backbones.interface import Memory
-from pfp.models.memory.arms import BranchEncoder, EncoderState
-from pfp.models.memory.several import SeveralEncoders
+from pfp.models.memory.dit import MemoryDiT
+from pfp.models.memory.multi_rate import SeveralEncoders
 from pfp.models.memory.tokens import MemoryTokens, joined
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.variants import BranchEncoder, EncoderState
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate
 from pfp.models.vae.latent_vae import LatentVAE

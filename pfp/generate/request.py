@@ -18,8 +18,8 @@ from pfp.generate.plan import PlannedSection, find_lost_shot, plan_sections
 from pfp.generate.settings import GenerateSettings, SamplerSettings
 from pfp.io.digests import sha256_file
 from pfp.models._folders import weights_sha256
-from pfp.models.arm import ArmConfig, arm_config
-from pfp.models.checkpoint import read_description
+from pfp.models.memory.checkpoint import read_description
+from pfp.models.memory.config import ArmConfig, arm_config
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema.windows import TEMPORAL_STRIDE

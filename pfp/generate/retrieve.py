@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.models.vae.latent_vae import LatentVAE
 

@@ -21,7 +21,7 @@ from pfp.generate.plan import section_seed
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
 
 

@@ -17,7 +17,7 @@ from pfp.errors import ConfigError, PermanentError
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.finite import first_bad_layer, is_finite
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
 
 GUIDANCE_UNITS: Final = 1000.0  # an embedded guidance scale is given times this, as in diffusers

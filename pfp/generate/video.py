@@ -31,7 +31,7 @@ from pfp.io.digests import sha256_file
 from pfp.io.filesystems import Folder
 from pfp.io.media import write_video
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.offload import offload_blocks
 from pfp.models.text import load_text_encoder
 from pfp.models.vae import load_vae

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 
 
 def offload_blocks(model: MemoryDiT, device: str | torch.device) -> int:

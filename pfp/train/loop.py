@@ -21,8 +21,8 @@ from numpy.random import SeedSequence
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pfp.models.checkpoint import whole
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.checkpoint import whole
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.train.guards import LossByPosition, LossGuard
 from pfp.train.objective import Batch, Denoising

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.train.settings import Objective
 from pfp.train.times import sample_times
 

@@ -32,8 +32,8 @@ from pfp.latents.preprocess import downscale, lr_table
 from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.checkpoint import read_description
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.checkpoint import read_description
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.offload import offload_blocks
 from pfp.models.rates import Rate
 from pfp.models.text_conditions import text_conditions

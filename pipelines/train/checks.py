@@ -14,8 +14,8 @@ from pfp.io.prompts import Prompts
 from pfp.io.tables import read_table
 from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
-from pfp.models.arm import ArmConfig, arm_config
-from pfp.models.checkpoint import read_description, same_arm
+from pfp.models.memory.checkpoint import read_description, same_arm
+from pfp.models.memory.config import ArmConfig, arm_config
 from pfp.models.tiny_names import tiny_folder
 from pfp.runtime.run import Engine
 from pfp.schema import LatentRecord

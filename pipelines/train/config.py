@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from pfp.errors import ConfigError
-from pfp.models.arm import ARMS, ArmConfig
+from pfp.models.memory.config import ARMS, ArmConfig
 from pfp.models.tiny_names import TINY_ARMS, TINY_TEXT_TOKENS
 from pfp.train.order import WindowPlan
 from pfp.train.settings import Objective, TrainSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pfp.models.memory_estimate import memory_estimate
+from pfp.models.device_memory import estimate_device_memory
 from pipelines.train.config import TrainConfig
 
 BYTES_PER_WEIGHT = {"float32": 4, "bfloat16": 2}
@@ -14,7 +14,7 @@ BYTES_PER_WEIGHT = {"float32": 4, "bfloat16": 2}
 def device_memory(config: TrainConfig, hr_shapes: Iterable[tuple[int, ...]]) -> str:
     """One line for the largest of the clips' shapes ``(T, C, H, W)``."""
     num_tokens = max(num_sequence_tokens(config, shape) for shape in set(hr_shapes))
-    made = memory_estimate(
+    made = estimate_device_memory(
         config.model.base,
         num_tokens=num_tokens,
         lora_rank=config.model.lora_rank,

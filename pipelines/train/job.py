@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from pfp.models.checkpoint import EMA_FOLDER, load_base, own_weights
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.checkpoint import EMA_FOLDER, load_base, own_weights
+from pfp.models.memory.dit import MemoryDiT
 from pfp.train.loader import WindowBatches, batch_loader
 from pfp.train.loop import Trained, train
 from pfp.train.objective import Batch, Denoising

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.settings import SamplerSettings
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae import load_vae
 from pfp.runtime import Progress
 from pfp.train.loader import WindowBatches

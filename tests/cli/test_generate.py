@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pfp.cli.main import main
 from pfp.io.media import read_video
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.tiny_names import arm_folder
 
 STORYBOARD = {

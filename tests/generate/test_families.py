@@ -19,7 +19,7 @@ from pfp.generate.settings import SamplerSettings
 from pfp.latents.preprocess import downscale
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.backbones.loading import ARCHITECTURES
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.models.rates import GEOMETRIES
 from pfp.models.text import TEXT_ENCODERS
 from pfp.models.vae import VAES, load_vae

@@ -13,7 +13,7 @@ from pfp.generate.low_resolution import Shrink
 from pfp.generate.memory import GrowingMemory, lr_rates
 from pfp.latents.preprocess import downscale
 from pfp.models.backbones.interface import Memory
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
 from tests.closeness import assert_close_to_largest
 

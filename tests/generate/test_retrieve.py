@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.sampler import SamplerSettings
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
 
 RNG = np.random.default_rng(0)

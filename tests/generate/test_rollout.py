@@ -13,7 +13,7 @@ from pfp.generate.memory import GrowingMemory
 from pfp.generate.rollout import History, Rollout, Section, continue_history
 from pfp.generate.settings import SamplerSettings
 from pfp.latents.preprocess import downscale
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
 
 NUM_LATENTS, SECTION = 5, 2

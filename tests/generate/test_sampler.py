@@ -14,7 +14,7 @@ from pfp.errors import ConfigError, PermanentError
 from pfp.generate.sampler import guided, sample_frames
 from pfp.generate.settings import SCHEDULERS, SamplerSettings
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from tests.small_models import small_wan
 
 TEXT_BLD = torch.zeros(1, 3, 8)

@@ -23,7 +23,7 @@ from pfp.generate.video import GeneratedVideo, generate_video
 from pfp.io.digests import sha256_file
 from pfp.io.media import read_video, write_video
 from pfp.latents.preprocess import downscale
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.tiny_names import arm_folder
 
 SHOTS = [

@@ -14,7 +14,7 @@ from torch import nn
 
 from pfp.errors import PermanentError, WeightsError
 from pfp.models.finite import check_weights, first_bad_layer
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.models.tiny import load_base
 from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.models.vae import load_vae

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.models.offload import offload_blocks
 from tests.small_models import small_hunyuan, small_wan
 

@@ -7,7 +7,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
-from pfp.models.memory.arms import LargePatchifier
+from pfp.models.memory.variants import LargePatchifier
 from pfp.models.patchify import patchify
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate

@@ -20,7 +20,7 @@ from pfp.eval.networks.arcface_resnet18 import ArcfaceResnet18
 from pfp.eval.networks.retinaface import RetinaFace
 from pfp.eval.networks.viclip import Viclip, ViclipConfig
 from pfp.models import cpu_check
-from pfp.models.memory_encoder import make_encoder
+from pfp.models.memory.encoder import make_encoder
 from pfp.models.precision import bf16_products
 from pfp.models.rates import GEOMETRIES, parse_rate
 from pfp.models.vae.tiny import TinyCausalVAE
@@ -256,8 +256,8 @@ def test_a_compiled_network_is_right_too() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "pfp.models.memory_encoder",
-        "pfp.models.memory_dit",
+        "pfp.models.memory.encoder",
+        "pfp.models.memory.dit",
         "pfp.models.backbones.loading",
         "pfp.models.vae.tiny_codec",
         "pfp.models.vae.wan",

@@ -18,7 +18,7 @@ from pfp.io.prompts import Embedding
 from pfp.io.tables import read_records
 from pfp.latents.frames import clip_frames
 from pfp.latents.read import LatentReader
-from pfp.models.memory_encoder import BranchEncoder, make_encoder
+from pfp.models.memory.encoder import BranchEncoder, make_encoder
 from pfp.models.rates import GEOMETRIES, parse_rate
 from pfp.models.vae import load_vae
 from pfp.schema import ClipRecord, LatentRecord

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from pfp.errors import ConfigError, NothingUsable, PfpError, SchemaError, WeightsError
 from pfp.io import tables
-from pfp.models.checkpoint import read_description
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.checkpoint import read_description
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.runtime import NoProgress, Progress
 from pfp.schema import CheckpointRecord, LatentRecord

@@ -12,7 +12,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from pfp.models.checkpoint import own_weights
+from pfp.models.memory.checkpoint import own_weights
 from pfp.train.loop import TrainSettings, batches_by_step, train
 from pfp.train.objective import Denoising
 from pfp.train.settings import Objective

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.train.objective import Batch
 from tests.small_models import small_wan
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.models.memory_dit import MemoryDiT
+from pfp.models.memory.dit import MemoryDiT
 from pfp.train.loop import BatchesFrom, StepReport, batches_by_step, generator_at, train
 from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import Objective, TrainSettings

@@ -11,7 +11,7 @@ from torch import nn
 
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory_dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.train.objective import (
     Batch,
     Denoising,

@@ -1,1 +1,1 @@
-"""Parts of the memory encoder phi; ``pfp.models.memory_encoder`` puts them together."""
+"""Parts of the memory encoder phi; ``pfp.models.memory.encoder`` puts them together."""

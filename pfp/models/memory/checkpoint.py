@@ -23,9 +23,9 @@ from pfp.io.files import UnusableFile, open_file, read_file
 from pfp.io.json_text import parse_json
 from pfp.limits import MAX_JSON_LENGTH
 from pfp.models._folders import weights_sha256
-from pfp.models.arm import STANDING, ArmConfig
 from pfp.models.backbones.loading import load_backbone
 from pfp.models.finite import check_weights
+from pfp.models.memory.config import STANDING, ArmConfig
 from pfp.models.tiny_names import tiny_folder
 
 CONFIG_FILE: Final = "config.json"
@@ -152,7 +152,7 @@ base_model: {base}
 # {title} on {base}
 
 LoRA of rank {rank} on the {targets} of {base}, with the memory encoder that it was trained with.
-`MemoryDiT.from_pretrained(folder, base=...)` of `pfp.models.memory_dit` loads it; `{lora_file}`
+`MemoryDiT.from_pretrained(folder, base=...)` of `pfp.models.memory.dit` loads it; `{lora_file}`
 alone is one that diffusers' `load_lora_weights` reads.
 
 | fact | value |

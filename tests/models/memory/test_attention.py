@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pfp.errors import ConfigError
-from pfp.models.memory_attention import MemoryCrossAttention
+from pfp.models.memory.attention import MemoryCrossAttention
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor]:

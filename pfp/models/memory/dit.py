@@ -16,20 +16,20 @@ from torch import Tensor, nn
 
 import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError
-from pfp.models import checkpoint
-from pfp.models.arm import ArmConfig, arm_config
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.loading import backbone_of
-from pfp.models.memory.several import SeveralEncoders
-from pfp.models.memory.tokens import MemoryTokens
-from pfp.models.memory_attention import MemoryCrossAttention
-from pfp.models.memory_encoder import (
+from pfp.models.memory import checkpoint
+from pfp.models.memory.attention import MemoryCrossAttention
+from pfp.models.memory.config import ArmConfig, arm_config
+from pfp.models.memory.encoder import (
     Encoder,
     centre_positions,
     make_encoder,
     make_encoders,
     pooled_positions,
 )
+from pfp.models.memory.multi_rate import SeveralEncoders
+from pfp.models.memory.tokens import MemoryTokens
 from pfp.models.rates import TimeStride
 
 __all__ = ["ArmConfig", "MemoryDiT", "arm_config"]
@@ -208,7 +208,7 @@ class MemoryDiT(nn.Module):
         card: Mapping[str, Any] | None = None,
         weights: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Write the arm, not its base, into ``folder``; see ``pfp.models.checkpoint``.
+        """Write the arm, not its base, into ``folder``; see ``pfp.models.memory.checkpoint``.
 
         ``card`` says what else there is to know: digests of base and data, steps, seed.
         ``weights`` are those of ``checkpoint.own_weights`` or their averages, by default its own.

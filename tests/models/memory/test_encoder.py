@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pfp.errors import ConfigError
-from pfp.models.memory_encoder import (
+from pfp.models.memory.encoder import (
     ARMS,
     BranchEncoder,
     HighResolutionBranch,

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from pfp.errors import ConfigError, WeightsError
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.checkpoint import read_description
-from pfp.models.memory_dit import ArmConfig, MemoryDiT, arm_config
+from pfp.models.memory.checkpoint import read_description
+from pfp.models.memory.dit import ArmConfig, MemoryDiT, arm_config
 from pfp.models.tiny_names import arm_folder
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pfp.errors import ConfigError
-from pfp.models.memory_encoder import (
+from pfp.models.memory.encoder import (
     BranchEncoder,
     EncoderState,
     MemoryTokens,

@@ -47,7 +47,7 @@ _FITS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryEstimate:
+class DeviceMemoryEstimate:
     """Bytes by what they are for; sampling has no gradients and no optimiser."""
 
     weights_bytes: int
@@ -74,7 +74,7 @@ class MemoryEstimate:
         return f"about {self.total_bytes / 1e9:.1f} GB of device memory: {said}"
 
 
-def memory_estimate(
+def estimate_device_memory(
     backbone: str | Architecture,
     *,
     num_tokens: int,
@@ -83,7 +83,7 @@ def memory_estimate(
     batch_size: int = 1,
     bytes_per_weight: int = 2,
     training: bool = True,
-) -> MemoryEstimate:
+) -> DeviceMemoryEstimate:
     """What one device needs that holds the whole model.
 
     ``num_tokens`` is a sample's sequence: memory and target, and for HunyuanVideo the prompt too.
@@ -100,7 +100,7 @@ def memory_estimate(
     num_weights = sum(parameter.numel() for parameter in dit.parameters())
     lora_bytes = _FLOAT32 * lora_parameters(dit, lora_rank, lora_targets)
     widths = _live_widths(sizes, training=training)
-    return MemoryEstimate(
+    return DeviceMemoryEstimate(
         weights_bytes=num_weights * bytes_per_weight,
         lora_bytes=lora_bytes,
         gradients_bytes=lora_bytes * training,

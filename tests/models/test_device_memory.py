@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.loading import Architecture, backbone_of
-from pfp.models.memory_estimate import memory_estimate
+from pfp.models.device_memory import estimate_device_memory
 
 NUM_MEMORY, NUM_TARGET, NUM_TEXT = 200, 600, 32
 WAN = Architecture(
@@ -96,7 +96,7 @@ def test_activations_are_what_a_real_model_allocates(
     """Within 15% of the allocations that torch.profiler records."""
     num_tokens = NUM_MEMORY + NUM_TARGET + (NUM_TEXT if sizes is HUNYUAN else 0)
 
-    estimate = memory_estimate(sizes, num_tokens=num_tokens, lora_rank=4, training=training)
+    estimate = estimate_device_memory(sizes, num_tokens=num_tokens, lora_rank=4, training=training)
 
     assert estimate.activations_bytes == pytest.approx(
         allocated_bytes(sizes, training=training), rel=0.15
@@ -105,7 +105,7 @@ def test_activations_are_what_a_real_model_allocates(
 
 def test_a_14b_base_with_the_papers_rank_is_the_sum_of_its_parts() -> None:
     """Weights in bf16, then 613.4 M LoRA weights with gradient and two moments in float32."""
-    estimate = memory_estimate("wan22_a14b_high", num_tokens=14_820, lora_rank=128)
+    estimate = estimate_device_memory("wan22_a14b_high", num_tokens=14_820, lora_rank=128)
 
     assert 28_576_983_168 == estimate.weights_bytes
     assert 4 * 613_416_960 == estimate.lora_bytes == estimate.gradients_bytes
@@ -116,7 +116,7 @@ def test_a_14b_base_with_the_papers_rank_is_the_sum_of_its_parts() -> None:
 
 def test_sampling_needs_no_gradients() -> None:
     """Only weights, LoRA and a block's activations."""
-    estimate = memory_estimate("tiny", num_tokens=100, lora_rank=32, training=False)
+    estimate = estimate_device_memory("tiny", num_tokens=100, lora_rank=32, training=False)
 
     assert (0, 0) == (estimate.gradients_bytes, estimate.optimiser_bytes)
     assert estimate.total_bytes == (
@@ -126,8 +126,8 @@ def test_sampling_needs_no_gradients() -> None:
 
 def test_activations_grow_with_tokens_and_batch() -> None:
     """Twice the batch is twice the tokens."""
-    wide = memory_estimate("tiny", num_tokens=100, batch_size=2, lora_rank=4)
-    long = memory_estimate("tiny", num_tokens=200, lora_rank=4)
+    wide = estimate_device_memory("tiny", num_tokens=100, batch_size=2, lora_rank=4)
+    long = estimate_device_memory("tiny", num_tokens=200, lora_rank=4)
 
     assert wide == long
 
@@ -138,4 +138,4 @@ def test_what_cannot_be_is_refused(wrong: dict[str, int | str]) -> None:
     asked = {"num_tokens": 10, "lora_rank": 4, **wrong}
 
     with pytest.raises(ConfigError, match=r"1 or more|choose attention or attention_ffn"):
-        memory_estimate("tiny", **asked)
+        estimate_device_memory("tiny", **asked)

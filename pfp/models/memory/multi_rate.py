@@ -11,8 +11,8 @@ from typing import TypeAlias, cast
 from torch import Tensor, nn
 
 from pfp.errors import ConfigError
-from pfp.models.memory.arms import BranchEncoder, EncoderState, LargePatchifier, SlidingWindow
 from pfp.models.memory.tokens import MemoryTokens, joined
+from pfp.models.memory.variants import BranchEncoder, EncoderState, LargePatchifier, SlidingWindow
 
 Encoder: TypeAlias = BranchEncoder | LargePatchifier | SlidingWindow
 

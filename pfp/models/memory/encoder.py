@@ -14,17 +14,17 @@ import torch
 from torch import nn
 
 from pfp.errors import ConfigError
-from pfp.models.arm import ARMS
-from pfp.models.memory.arms import (
+from pfp.models.memory.branch import HighResolutionBranch
+from pfp.models.memory.config import ARMS
+from pfp.models.memory.multi_rate import Encoder, SeveralEncoders
+from pfp.models.memory.tokens import MemoryTokens, centre_positions, joined, pooled_positions
+from pfp.models.memory.variants import (
     WINDOW,
     BranchEncoder,
     EncoderState,
     LargePatchifier,
     SlidingWindow,
 )
-from pfp.models.memory.branch import HighResolutionBranch
-from pfp.models.memory.several import Encoder, SeveralEncoders
-from pfp.models.memory.tokens import MemoryTokens, centre_positions, joined, pooled_positions
 from pfp.models.rates import Rate, Rounding, TimeStride
 
 __all__ = [
