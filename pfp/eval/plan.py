@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pfp.errors import PfpError, RetryableError
-from pfp.eval.measure.score_rows import Choice, Subject
+from pfp.eval.measure.score_rows import MetricSpec, Subject
 from pfp.eval.metrics import Metric, Sample, resolve
 from pfp.eval.run import Prepared
 from pfp.io import media, weights
@@ -69,10 +69,8 @@ def plan_run(prepared: Prepared) -> Plan:
     share = len(busy) / max(len(opened), 1)
     return Plan(
         metrics=tuple(
-            _metric_plan(
-                choice, by_metric.get(choice.card.metric_id, []), opened, samples, prepared
-            )
-            for choice in prepared.choices
+            _metric_plan(spec, by_metric.get(spec.card.metric_id, []), opened, samples, prepared)
+            for spec in prepared.specs
         ),
         num_videos=len(busy),
         num_opened=len(opened),
@@ -120,13 +118,13 @@ def _samples(subjects: Sequence[Subject]) -> tuple[dict[str, Sample], dict[str, 
 
 
 def _metric_plan(
-    choice: Choice,
+    spec: MetricSpec,
     rows: Sequence[dict[str, Any]],
     opened: AbstractSet[str],
     samples: Mapping[str, Sample],
     prepared: Prepared,
 ) -> MetricPlan:
-    card = choice.card
+    card = spec.card
     busy = [row for row in rows if row["unscored_reason"] is None]
     lacking = Counter(row["unscored_detail"] for row in rows if row["unscored_reason"] is not None)
     asked = [samples[row["sample_id"]] for row in busy if row["sample_id"] in samples]
@@ -135,7 +133,7 @@ def _metric_plan(
     metric = resolve(card.name)(device="cpu")
     return MetricPlan(
         metric_id=card.metric_id,
-        protocol=choice.looked_at_by.label,
+        protocol=spec.looked_at_by.label,
         num_done=len(prepared.entries) - len(rows),
         num_todo=len(busy),
         unscored=dict(lacking),
@@ -146,7 +144,7 @@ def _metric_plan(
         ),
         cost=card.cost,
         seconds=_times(share, _seconds(metric, asked)),
-        usd=_times(share, _usd(choice, metric, asked)),
+        usd=_times(share, _usd(spec, metric, asked)),
     )
 
 
@@ -186,9 +184,9 @@ def _num_asked(metric: Metric, sample: Sample) -> int:
     return sample.num_frames if asked is None else len(asked)
 
 
-def _usd(choice: Choice, metric: Metric, samples: Sequence[Sample]) -> float | None:
+def _usd(spec: MetricSpec, metric: Metric, samples: Sequence[Sample]) -> float | None:
     """At least what a judge costs: every frame once, at the list price of what goes in."""
-    params = json.loads(choice.params)
+    params = json.loads(spec.params)
     judge = params.get("judge")
     if judge is None or not samples:
         return 0.0 if not hasattr(metric, "shown") or not samples else None

@@ -22,9 +22,8 @@ from pfp.eval.measure.protocol import AlignName, CutsName, DecoderName, Protocol
 from pfp.eval.measure.score import ScoreSettings, score_stage, score_subjects
 from pfp.eval.measure.score_rows import (
     INPUT_SCHEMA,
-    Choice,
+    MetricSpec,
     Subject,
-    choose,
     compares,
     family_of,
     rows_of,
@@ -96,7 +95,7 @@ class Prepared:
     origin: Origin
     entries: tuple[Entry, ...]
     known: tuple[Entry, ...]  # all of the manifest or the shard, whatever the limit
-    choices: tuple[Choice, ...]
+    specs: tuple[MetricSpec, ...]
     settings: ScoreSettings
     directory: str
 
@@ -107,8 +106,8 @@ class Prepared:
 
     def backlog(self) -> Backlog:
         """Which rows a run would compute; nothing is written."""
-        stage = score_stage(self.settings, num_metrics=len(self.choices))
-        inputs = pa.Table.from_pylist(rows_of(self.subjects, self.choices), schema=INPUT_SCHEMA)
+        stage = score_stage(self.settings, num_metrics=len(self.specs))
+        inputs = pa.Table.from_pylist(rows_of(self.subjects, self.specs), schema=INPUT_SCHEMA)
         return backlog(stage, inputs, f"{self.directory}/scores")
 
 
@@ -123,11 +122,13 @@ def prepare(settings: RunSettings) -> Prepared:
     """
     chosen = choose_metrics(settings.suite, settings.metrics, settings.protocol)
     given = None if settings.judge_prompts is None else read_judge_prompts(settings.judge_prompts)
-    choices = tuple(
-        choose(name, _protocol_of(name, protocol, settings), judge=settings.judge, prompts=given)
+    specs = tuple(
+        MetricSpec.resolve(
+            name, _protocol_of(name, protocol, settings), judge=settings.judge, prompts=given
+        )
         for name, protocol in chosen.items()
     )
-    _check_reach(settings, choices)
+    _check_reach(settings, specs)
     entries = read_manifest(settings.manifest)
     origin = Origin.of(entries, settings.shard)
     known = _of_shard(entries, settings.shard)
@@ -139,7 +140,7 @@ def prepare(settings: RunSettings) -> Prepared:
         origin=origin,
         entries=wanted,
         known=known,
-        choices=choices,
+        specs=specs,
         settings=ScoreSettings(
             metrics=tuple(chosen),
             device=settings.device,
@@ -157,20 +158,20 @@ def _protocol_of(metric: str, name: ProtocolName, settings: RunSettings) -> Prot
     return Protocol(name=name, decoder=settings.decoder, align=settings.align, cuts=cuts)
 
 
-def _check_reach(settings: RunSettings, choices: Sequence[Choice]) -> None:
+def _check_reach(settings: RunSettings, specs: Sequence[MetricSpec]) -> None:
     """Raise ``ConfigError`` for an option that changes no metric of the run."""
-    if settings.cuts != "none" and all(choice.protocol.cuts == "none" for choice in choices):
+    if settings.cuts != "none" and all(spec.protocol.cuts == "none" for spec in specs):
         raise ConfigError(
             f"cuts {settings.cuts!r} are for metrics that are named and for VBench's, and there "
             "are none; name some with --metrics"
         )
-    if settings.align != "error" and not any(compares(choice.card) for choice in choices):
+    if settings.align != "error" and not any(compares(spec.card) for spec in specs):
         raise ConfigError(
             f"align {settings.align!r} is for metrics that compare with a reference, and there are "
             "none; leave --align"
         )
     if settings.judge_prompts is not None and not any(
-        family_of(resolve(choice.card.name)) for choice in choices
+        family_of(resolve(spec.card.name)) for spec in specs
     ):
         raise ConfigError(
             f"the words of {settings.judge_prompts} are for cloth.vbench2, instance and their "
@@ -188,7 +189,7 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
     earlier = _sample_ids(f"{directory}/generations", GenerationRecord)
     report = score_subjects(
         prepared.subjects,
-        prepared.choices,
+        prepared.specs,
         f"{directory}/scores",
         prepared.settings,
         known=[subject_of(entry) for entry in prepared.known],

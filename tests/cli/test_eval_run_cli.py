@@ -276,7 +276,7 @@ def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> Non
             decoder="pyav 1",
             verdict=KEPT,
         )
-        for row in rows_of(prepared.subjects, prepared.choices)
+        for row in rows_of(prepared.subjects, prepared.specs)
     ]
     tables.write_table(tmp_path / "run/generations", GenerationRecord.table(made), GenerationRecord)
     tables.write_table(tmp_path / "run/scores", ScoreRecord.table(scores), ScoreRecord)

@@ -35,8 +35,8 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
     def plan(name: str) -> float | None:
         settings = RunSettings(manifest=str(manifest), out=str(tmp_path / "run"), metrics=(name,))
         prepared = prepare(settings)
-        ready = tuple(replace(choice, unscored=None) for choice in prepared.choices)
-        (metric,) = plan_run(replace(prepared, choices=ready)).metrics
+        ready = tuple(replace(spec, unscored=None) for spec in prepared.specs)
+        (metric,) = plan_run(replace(prepared, specs=ready)).metrics
         assert 2 == metric.num_todo
         return metric.seconds
 

@@ -20,7 +20,7 @@ from PIL import Image
 from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.score import ScoreSamples
-from pfp.eval.measure.score_rows import CONTENT_COLUMNS, Subject, choose, row_of, rows_of
+from pfp.eval.measure.score_rows import CONTENT_COLUMNS, MetricSpec, Subject, row_of, rows_of
 from pfp.eval.measure.streams import Given
 from pfp.eval.report import load_run, write_report
 from pfp.eval.run import EmptyShard, RunSettings, prepare, run
@@ -191,9 +191,9 @@ def test_missing_faces_are_a_reason_with_a_cure(tmp_path: Path, faces: list[str]
         manifest=str(manifest), out=str(tmp_path / "run"), metrics=("identity.arcface.reference",)
     )
     prepared = prepare(settings)
-    choices = [replace(choice, unscored=None) for choice in prepared.choices]  # with weights
+    specs = [replace(spec, unscored=None) for spec in prepared.specs]  # with weights
 
-    (row,) = rows_of(prepared.subjects, choices)
+    (row,) = rows_of(prepared.subjects, specs)
 
     found = (row["unscored_reason"], row["unscored_detail"])
     cure = "no reference faces, add `reference_faces` to the manifest"
@@ -554,10 +554,10 @@ def write_pictures(folder: Path, num_frames: int) -> None:
 def test_videos_elsewhere_count_by_their_own_addresses() -> None:
     """Another reference or history is another row, if nobody can look into either."""
     given = Given(video="s3://b/v.mp4", reference="s3://b/r.mp4", history="s3://b/h.mp4")
-    choice = choose("magbench.matched.psnr", Protocol())
+    spec = MetricSpec.resolve("magbench.matched.psnr", Protocol())
 
     def contents(given: Given) -> list[Any]:
-        row = row_of(Subject(sample_id="a", given=given), choice)
+        row = row_of(Subject(sample_id="a", given=given), spec)
         return [row[name] for name in CONTENT_COLUMNS]
 
     known = [contents(given)]

@@ -29,10 +29,9 @@ from pfp.eval.measure.provenance import measured_with
 from pfp.eval.measure.score_rows import (
     CONTENT_COLUMNS,
     INPUT_SCHEMA,
-    Choice,
+    MetricSpec,
     Subject,
     changed_part,
-    choose,
     family_of,
     given_of,
     missing_weights,
@@ -98,18 +97,18 @@ def run_score(
         raise NothingUsable(
             f"{run}/generations has no usable retrieval sample; generate some first"
         )
-    choices = [
-        choose(name, Protocol(), filed_under=settings.protocol, judge=settings.judge)
+    specs = [
+        MetricSpec.resolve(name, Protocol(), filed_under=settings.protocol, judge=settings.judge)
         for name in settings.metrics
     ]
     return score_subjects(
-        subjects, choices, f"{run}/scores", settings, engine=engine, progress=progress
+        subjects, specs, f"{run}/scores", settings, engine=engine, progress=progress
     )
 
 
 def score_subjects(
     subjects: Sequence[Subject],
-    choices: Sequence[Choice],
+    specs: Sequence[MetricSpec],
     directory: str,
     settings: ScoreSettings,
     *,
@@ -122,8 +121,8 @@ def score_subjects(
     Scores by other metrics, and of samples in ``known`` (None: ``subjects``), stay in it if they
     are still true.
     """
-    stage = score_stage(settings, num_metrics=len(choices))
-    wanted = pa.Table.from_pylist(rows_of(subjects, choices), schema=INPUT_SCHEMA)
+    stage = score_stage(settings, num_metrics=len(specs))
+    wanted = pa.Table.from_pylist(rows_of(subjects, specs), schema=INPUT_SCHEMA)
     known = subjects if known is None else known
     inputs = pa.concat_tables([wanted, still_true(stage, directory, known, wanted)])
     return run_stage(stage, inputs, directory, engine=engine, progress=progress)
@@ -155,8 +154,8 @@ def score_inputs(
     run_directory: str, generations: Sequence[GenerationRecord], metrics: Sequence[str]
 ) -> pa.Table:
     """One row per generated retrieval sample and metric, the rows of a sample side by side."""
-    choices = [choose(name, Protocol(), filed_under=PROTOCOL) for name in metrics]
-    rows = rows_of(retrieved(run_directory, generations), choices)
+    specs = [MetricSpec.resolve(name, Protocol(), filed_under=PROTOCOL) for name in metrics]
+    rows = rows_of(retrieved(run_directory, generations), specs)
     return pa.Table.from_pylist(rows, schema=INPUT_SCHEMA)
 
 

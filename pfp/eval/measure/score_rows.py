@@ -76,7 +76,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class MetricSpec:
     """One metric to be measured. ``unscored`` is a reason and its cure if nothing can be."""
 
     card: MetricCard
@@ -86,44 +86,45 @@ class Choice:
     weights_sha256: str | None
     unscored: tuple[str, str] | None
 
+    @classmethod
+    def resolve(
+        cls,
+        name: str,
+        protocol: Protocol,
+        *,
+        filed_under: str | None = None,
+        judge: str | None = None,
+        prompts: GivenPrompts | None = None,
+    ) -> MetricSpec:
+        """A metric as this machine could measure it now. ``prompts`` are words that a user gave.
+
+        Raises ConfigError for an unknown metric and for a judge's name of no known form.
+        """
+        kind = resolve(name)
+        card = kind.card
+        params, unscored = dict(card.params), None
+        digest, missing = _weights_of(card)
+        if missing is not None:
+            unscored = missing
+        if takes_judge(kind):
+            params["judge"], problem = judge_of(judge)
+            params |= sampling_of(judge)
+            unscored = unscored or (None if problem is None else ("no_judge", problem))
+            if prompts is not None and (family := family_of(kind)) is not None:
+                unscored = unscored or _in_given_words(params, family, prompts)
+        return cls(
+            card=card,
+            protocol=protocol,
+            protocol_name=filed_under or _own_protocol(card, protocol).fingerprint,
+            params=json.dumps(params, sort_keys=True),
+            weights_sha256=digest,
+            unscored=unscored,
+        )
+
     @property
     def looked_at_by(self) -> Protocol:
         """The protocol without what does not matter to the metric."""
         return _own_protocol(self.card, self.protocol)
-
-
-def choose(
-    name: str,
-    protocol: Protocol,
-    *,
-    filed_under: str | None = None,
-    judge: str | None = None,
-    prompts: GivenPrompts | None = None,
-) -> Choice:
-    """A metric as this machine could measure it now. ``prompts`` are words that a user gave.
-
-    Raises ConfigError for an unknown metric and for a judge's name of no known form.
-    """
-    kind = resolve(name)
-    card = kind.card
-    params, unscored = dict(card.params), None
-    digest, missing = _weights_of(card)
-    if missing is not None:
-        unscored = missing
-    if takes_judge(kind):
-        params["judge"], problem = judge_of(judge)
-        params |= sampling_of(judge)
-        unscored = unscored or (None if problem is None else ("no_judge", problem))
-        if prompts is not None and (family := family_of(kind)) is not None:
-            unscored = unscored or _in_given_words(params, family, prompts)
-    return Choice(
-        card=card,
-        protocol=protocol,
-        protocol_name=filed_under or _own_protocol(card, protocol).fingerprint,
-        params=json.dumps(params, sort_keys=True),
-        weights_sha256=digest,
-        unscored=unscored,
-    )
 
 
 def compares(card: MetricCard) -> bool:
@@ -135,16 +136,16 @@ def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
     return protocol if compares(card) else protocol.without_reference
 
 
-def rows_of(subjects: Sequence[Subject], choices: Sequence[Choice]) -> list[dict[str, Any]]:
+def rows_of(subjects: Sequence[Subject], specs: Sequence[MetricSpec]) -> list[dict[str, Any]]:
     """Rows of ``INPUT_SCHEMA``, those of a sample side by side."""
     contents = Contents()
-    return [row_of(subject, choice, contents) for subject in subjects for choice in choices]
+    return [row_of(subject, spec, contents) for subject in subjects for spec in specs]
 
 
-def row_of(subject: Subject, choice: Choice, contents: Contents | None = None) -> dict[str, Any]:
+def row_of(subject: Subject, spec: MetricSpec, contents: Contents | None = None) -> dict[str, Any]:
     """The row of one sample under one metric."""
     contents = contents or Contents()
-    card, given = choice.card, subject.given
+    card, given = spec.card, subject.given
 
     def has(need: str) -> Any:
         return getattr(given, need)
@@ -155,20 +156,20 @@ def row_of(subject: Subject, choice: Choice, contents: Contents | None = None) -
         "reference": given.reference if "reference" in looks_at else None,
         "history": given.history if "history" in looks_at else None,
     }
-    reason, detail = choice.unscored or _lacking(card, choice.protocol, has)
+    reason, detail = spec.unscored or _lacking(card, spec.protocol, has)
     return {
         "score_id": f"{subject.sample_id}/{card.metric_id}",
         "sample_id": subject.sample_id,
         "name": card.name,
         "metric": card.metric_id,
-        "params": choice.params,
-        "weights_sha256": choice.weights_sha256,
-        "protocol": choice.protocol_name,
-        "protocol_name": choice.protocol.name,
-        "align": choice.protocol.align,
-        "cuts": choice.protocol.cuts,
-        "decoder": decoder(choice.protocol),
-        "decoder_name": choice.protocol.decoder,
+        "params": spec.params,
+        "weights_sha256": spec.weights_sha256,
+        "protocol": spec.protocol_name,
+        "protocol_name": spec.protocol.name,
+        "align": spec.protocol.align,
+        "cuts": spec.protocol.cuts,
+        "decoder": decoder(spec.protocol),
+        "decoder_name": spec.protocol.decoder,
         **places,
         **{f"{part}_sha256": place and contents.digest_of(place) for part, place in places.items()},
         "states": json.dumps(
@@ -177,7 +178,7 @@ def row_of(subject: Subject, choice: Choice, contents: Contents | None = None) -
         "stand_ins": _stand_ins(places, subject.stand_in),
         "fps": given.fps,
         "conditions": json.dumps(_conditions(given)),
-        "conditions_sha256": _conditions_sha256(card, choice.protocol, given),
+        "conditions_sha256": _conditions_sha256(card, spec.protocol, given),
         "unscored_reason": reason,
         "unscored_detail": detail,
     }

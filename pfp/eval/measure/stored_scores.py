@@ -14,7 +14,7 @@ import pyarrow as pa
 from pfp.errors import ConfigError, SchemaError
 from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.protocol import ALIGNS, CUTS, DECODERS, PROTOCOLS, Protocol
-from pfp.eval.measure.score_rows import INPUT_SCHEMA, Choice, Subject, judge_of, row_of
+from pfp.eval.measure.score_rows import INPUT_SCHEMA, MetricSpec, Subject, judge_of, row_of
 from pfp.eval.metrics import resolve
 from pfp.io import tables
 from pfp.io.filesystems import Folder
@@ -47,12 +47,12 @@ def still_true(
     judge = judge_of(stage.worker_args["judge"])[0] if momentary else None
     for stored in known:
         subject = by_id.get(stored["sample_id"])
-        choice = _choice_of(stored)
-        if subject is None or choice is None or stored["score_id"] in asked:
+        spec = _spec_of(stored)
+        if subject is None or spec is None or stored["score_id"] in asked:
             continue
         if _is_momentary(stored) and json.loads(stored["params"]).get("judge", judge) != judge:
             continue
-        rows[stored["score_id"]] = row_of(subject, choice, contents)
+        rows[stored["score_id"]] = row_of(subject, spec, contents)
         keys[stored["score_id"]] = stored["result_key"]
     table = pa.Table.from_pylist(list(rows.values()), schema=INPUT_SCHEMA)
     now = result_keys(stage, table)
@@ -77,7 +77,7 @@ def _is_momentary(stored: dict[str, Any]) -> bool:
     return stored["verdict"]["kind"] == "failed" and bool(stored["verdict"]["retryable"])
 
 
-def _choice_of(stored: dict[str, Any]) -> Choice | None:
+def _spec_of(stored: dict[str, Any]) -> MetricSpec | None:
     """How a stored score was measured; None for metrics and protocols that are no longer here."""
     name, _, _ = stored["metric"].rpartition("@")
     try:
@@ -87,7 +87,7 @@ def _choice_of(stored: dict[str, Any]) -> Choice | None:
     protocol = _protocol_of(stored["protocol"], stored["decoder"])
     if card.metric_id != stored["metric"] or protocol is None:
         return None
-    return Choice(
+    return MetricSpec(
         card=card,
         protocol=protocol,
         protocol_name=stored["protocol"],

@@ -376,7 +376,7 @@ def test_an_option_that_would_change_nothing_is_refused(
 def test_cuts_of_all_metrics_are_for_vbenchs_and_for_those_named(folder: Path) -> None:
     """What is defined over the whole video, such as identity across shots, stays so."""
     settings = RunSettings(manifest=str(folder), out="o", suite="all", cuts="detected")
-    cuts = {choice.card.name: choice.protocol.cuts for choice in prepare(settings).choices}
+    cuts = {spec.card.name: spec.protocol.cuts for spec in prepare(settings).specs}
 
     assert (cuts["clarity"], cuts["identity.arcface"], cuts["psnr"]) == (
         "detected",
@@ -384,7 +384,7 @@ def test_cuts_of_all_metrics_are_for_vbenchs_and_for_those_named(folder: Path) -
         "none",
     )
     named = RunSettings(manifest=str(folder), out="o", metrics=("psnr",), cuts="detected")
-    assert prepare(named).choices[0].protocol.cuts == "detected"
+    assert prepare(named).specs[0].protocol.cuts == "detected"
 
 
 def test_metrics_of_one_sample_may_treat_cuts_differently(folder: Path) -> None:

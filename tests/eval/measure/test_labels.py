@@ -424,7 +424,7 @@ def test_rows_call_faces_by_their_numbers(tmp_path: Path) -> None:
     manifest.write_text(json.dumps(line))
     settings = RunSettings(manifest=str(manifest), out="o", metrics=("identity.arcface",))
     prepared = prepare(settings)
-    (row,) = rows_of(prepared.subjects, prepared.choices)
+    (row,) = rows_of(prepared.subjects, prepared.specs)
     likeness = {"pictures": [prepared.entries[0].given.reference_faces[1]], "mean_cosine": 1.0}
     found = MetricValue(value=1.0, num_frames=1, evidence={"reference": likeness})
 
