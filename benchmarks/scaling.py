@@ -137,9 +137,7 @@ WORKS: Final[Mapping[str, Callable[[int, Path], Work]]] = {
         "report", run_of_scores(folder / "a", n, tuple(f"m{k}" for k in range(n)))
     ),
     "eval.score": lambda n, folder: _pfp_eval("score", run_of_scores(folder / "a", n, ("a",))),
-    "eval.score_from_evidence": lambda n, folder: _pfp_eval(
-        "score", "--from-evidence", run_of_scores(folder / "a", n, ("a",))
-    ),
+    "eval.rescore": lambda n, folder: _pfp_eval("rescore", run_of_scores(folder / "a", n, ("a",))),
     "eval.export": lambda n, folder: _pfp_eval(
         "export",
         run_of_scores(folder / "a", n, ("a",), metric="clarity"),

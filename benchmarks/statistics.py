@@ -38,7 +38,7 @@ from benchmarks.statistics_elo import STUDIES, elo_misses
 from benchmarks.statistics_page import page
 from pfp.eval.stats.aggregate import Bootstrap, paired_difference
 from pfp.eval.stats.sign_flips import MIN_CLUSTERS, Clusters, interval_of, p_value_of
-from pfp.eval.stats.significance import all_pairs, letters_of
+from pfp.eval.stats.significance import all_pairs, compact_letters_of
 
 SIZES: Final = (6, 8, 12, 20, 50)
 METHODS: Final = (4, 8)
@@ -105,7 +105,7 @@ def disagreements(num: int) -> Iterator[Line]:
                 values = {str(i): x for i, x in enumerate(row_N + rng.choice([0.0, 0.3]))}
                 found = paired_difference(values, dict.fromkeys(values, 0.0))
                 assert found.p_value is not None
-                wrong.append((found.p_value < LEVEL) != found.stays_off_zero)
+                wrong.append((found.p_value < LEVEL) != found.excludes_zero)
             names = {"figure": "disagreements", "of": kind, "num_clusters": n}
             yield share(wrong, method=OURS, goal="0", **names)
 
@@ -134,7 +134,7 @@ def _any_differ(scores_MN: Floats) -> bool:
         str(m): {str(i): float(x) for i, x in enumerate(row)} for m, row in enumerate(scores_MN)
     }
     pairs = all_pairs(values, list(values), SETTINGS)
-    return len(set(letters_of(list(values), pairs, level=LEVEL).values())) > 1
+    return len(set(compact_letters_of(list(values), pairs, level=LEVEL).values())) > 1
 
 
 def power(num: int) -> Iterator[Line]:

@@ -303,5 +303,5 @@ def _difference(difference: Difference) -> str:
         return ""
     if difference.low is None or difference.high is None:
         return f"{difference.mean:+.2f}"
-    sure = " *" if difference.stays_off_zero else ""
+    sure = " *" if difference.excludes_zero else ""
     return f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]{sure}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pfp.cli import elo, eval_look, eval_read, eval_run, study
+from pfp.cli import elo, eval_read, eval_run, study
+from pfp.cli import eval_info as eval_look
 from pfp.cli.command import exit_status, prints_safely
 
 

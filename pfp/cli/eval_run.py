@@ -1,4 +1,4 @@
-"""``pfp-eval run | plan | score | validate``: from videos to scores."""
+"""``pfp-eval run | plan | score | rescore | validate``: from videos to scores."""
 
 from __future__ import annotations
 
@@ -48,16 +48,21 @@ def add_parsers(commands: Any) -> None:
     score.add_argument(
         "--metrics",
         metavar="A,B",
-        help="names from `pfp-eval ls metrics`; of a pipelines run or with --from-evidence only",
-    )
-    score.add_argument(
-        "--from-evidence",
-        action="store_true",
-        help="read stored answers and numbers again by the parsers and thresholds of this pfp; "
-        "needs no models and no videos",
+        help="names from `pfp-eval ls metrics`; of a pipelines run only",
     )
     score.add_argument("--engine", choices=("ray", "local"), default="local")
     score.set_defaults(run=_score)
+
+    rescore = commands.add_parser(
+        "rescore",
+        help="compute scores again from stored answers and numbers, by the parsers and thresholds "
+        "of this pfp; needs no models and no videos",
+    )
+    rescore.add_argument("run_directory", metavar="RUN")
+    rescore.add_argument(
+        "--metrics", metavar="A,B", help="names from `pfp-eval ls metrics`; default: all"
+    )
+    rescore.set_defaults(run=_rescore)
 
     validate = commands.add_parser("validate", help="check a manifest, line by line")
     validate.add_argument("manifest", metavar="MANIFEST")
@@ -193,8 +198,6 @@ def _print_unscored(directory: str) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    if options.from_evidence:
-        return _reread(options)
     from pfp import runtime
     from pfp.eval.leaderboard.build import GIVEN
     from pfp.eval.measure.score import ScoreSettings, run_score
@@ -223,13 +226,13 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
-def _reread(options: argparse.Namespace) -> int:
-    from pfp.eval.scores.rescore import reread_run
+def _rescore(options: argparse.Namespace) -> int:
+    from pfp.eval.scores.rescore import rescore_run
 
     names = names_of(options.metrics)
-    report = reread_run(options.run_directory, metrics=names)
+    report = rescore_run(options.run_directory, metrics=names)
     print(
-        f"{report.num_read} scores read again from their evidence: "
+        f"{report.num_read} scores computed again from their evidence: "
         f"{report.num_verdicts_changed} of {report.num_verdicts} verdicts and "
         f"{len(report.changes)} scores are others now"
     )

@@ -138,7 +138,7 @@ def _add_export(steps: Any) -> None:
 def _build(options: argparse.Namespace) -> None:
     from pfp.eval.manifest import read_manifest
     from pfp.eval.study.build import DEFAULT_QUESTION, StudySettings, build_study
-    from pfp.eval.study.words import of_build
+    from pfp.eval.study.text import of_build
 
     settings = StudySettings(
         pairs_per_rater=options.pairs_per_rater,
@@ -173,7 +173,7 @@ def _serve(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from pfp.eval.study.export import collect, gather, write_votes
     from pfp.eval.study.plan import read_study
-    from pfp.eval.study.words import of_export
+    from pfp.eval.study.text import of_export
 
     plan, key = read_study(options.study)
     ballots = gather(options.study, options.files, plan)

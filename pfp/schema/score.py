@@ -19,7 +19,7 @@ class ScoreRecord(Record):
     may be corrected afterwards, so they are those of the GenerationRecord of ``sample_id``. The
     digests of videos are null for what was not looked at or did not lie on the machine.
 
-    ``measured_with`` is what the machine that looked at the video had: ``device``, if networks ran,
+    ``environment`` is what the machine that looked at the video had: ``device``, if networks ran,
     and versions by the libraries' names. Null if nothing was measured. It takes no part in
     ``result_key``.
     """
@@ -38,16 +38,16 @@ class ScoreRecord(Record):
     protocol: str
     decoder: str
     evidence: str | None = None  # JSON: per-frame values and the like
-    measured_with: str | None = None  # JSON
+    environment: str | None = None  # JSON
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "score"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     KEY: ClassVar[str] = "score_id"
     SCHEMA: ClassVar[pa.Schema] = record_schema(
         "score",
-        3,
+        4,
         [
             pa.field("score_id", pa.string(), nullable=False),
             pa.field("sample_id", pa.string(), nullable=False),
@@ -63,7 +63,7 @@ class ScoreRecord(Record):
             pa.field("protocol", pa.string(), nullable=False),
             pa.field("decoder", pa.string(), nullable=False),
             pa.field("evidence", pa.string()),
-            pa.field("measured_with", pa.string()),
+            pa.field("environment", pa.string()),
             pa.field("verdict", VERDICT_TYPE, nullable=False),
             pa.field("result_key", pa.string(), nullable=False),
         ],

@@ -365,10 +365,10 @@ def test_scores_of_an_older_table_are_told_to_go(
     assert run(manifest, out) == 0
     assert "this pfp reads" not in capsys.readouterr().err
     listed = out / "scores/_manifest.json"
-    listed.write_text(listed.read_text().replace('"version": 3', '"version": 2'))
+    listed.write_text(listed.read_text().replace('"version": 4', '"version": 3'))
 
     assert main(["report", str(out)]) == 2
-    assert "holds score v2, this pfp reads v3; run the stage again" in capsys.readouterr().err
+    assert "holds score v3, this pfp reads v4; run the stage again" in capsys.readouterr().err
     assert run(manifest, out) == 0
-    assert "holds score v2, this pfp reads v3; what this run asks for" in capsys.readouterr().err
+    assert "holds score v3, this pfp reads v4; what this run asks for" in capsys.readouterr().err
     assert main(["report", str(out)]) == 0

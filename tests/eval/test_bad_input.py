@@ -42,7 +42,9 @@ RED = (255, 40, 0)
 
 WALKED = tuple(name for name in METRICS if name != "lpips_vgg")
 MAG = tuple(name for name in WALKED if name.startswith("magbench."))
-COMPARED = tuple(n for n in WALKED if "reference" in resolve(n).card.needs and n not in MAG)
+COMPARED = tuple(
+    n for n in WALKED if "reference" in resolve(n).card.required_inputs and n not in MAG
+)
 FLOWS = ("dynamics.fixed", "dynamics.within_shots", "dynamics.magnitude", "flow_warp")
 FACES = ("identity.vbench2", "identity.vbench2.fixed")
 WINDOWS = ("instance.vbench2", "instance.fraction")

@@ -52,7 +52,7 @@ def lacking(card: MetricCard, environment: Mapping[str, str]) -> str | None:
         lacks.append(f"set {VIDEO} to the path of {SOURCE}")
     elif not Path(video).is_file():
         lacks.append(f"{VIDEO} names {video}, which is no file: set it to {SOURCE}")
-    if "prompt" in card.needs and not environment.get(PROMPT):
+    if "prompt" in card.required_inputs and not environment.get(PROMPT):
         lacks.append(f"set {PROMPT} to the prompt that belongs to it")
     if missing := missing_weights(card):
         lacks.append(weights_cure(missing))

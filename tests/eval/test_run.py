@@ -200,7 +200,7 @@ def test_missing_faces_are_a_reason_with_a_cure(tmp_path: Path, faces: list[str]
     assert found == ((None, None) if faces else ("no_reference_faces", cure))
 
 
-def test_votes_are_part_of_what_a_row_was_measured_with(tmp_path: Path) -> None:
+def test_votes_are_part_of_a_score_s_parameters(tmp_path: Path) -> None:
     """Three votes are another score than one, asked thrice and kept as three answers."""
     manifest = make_videos(tmp_path, num_groups=1)
     score(manifest, tmp_path / "run", ("cloth.vbench2",), judge="fake:always-yes")

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from pfp.eval.elo import words
+from pfp.eval.elo import text
 from pfp.eval.elo.ratings import EloBoard, Rating
 from pfp.eval.report.chart import nice_ticks, shortened
 from pfp.eval.report.markup import Markup, tag
@@ -38,15 +38,15 @@ def render_text(board: EloBoard) -> str:
     width = max(len(name) for name in ["model", *(r.model for r in board.ratings), *board.excluded])
     lines = [f"{'rank':<7}{'model':<{width + 2}}{'elo':>5}  {'interval':<15}{'won/lost/tied'}"]
     for rating in board.ratings:
-        interval = words.bounds(rating) or "unknown"
+        interval = text.bounds(rating) or "unknown"
         lines.append(
-            f"{words.ranks(rating):<7}{rating.model:<{width + 2}}{words.elo(rating):>5}  "
+            f"{text.ranks(rating):<7}{rating.model:<{width + 2}}{text.elo(rating):>5}  "
             f"{interval:<15}{_record(rating)}"
         )
     for model, reason in board.excluded.items():
         lines.append(f"{'/':<7}{model:<{width + 2}}{'/':>5}  {reason}")
     lines.append("")
-    for sentence in [*map(words.gap, board.gaps), "", *words.notes(board)]:
+    for sentence in [*map(text.gap, board.gaps), "", *text.notes(board)]:
         lines += textwrap.wrap(sentence, COLUMNS, break_long_words=False) or [""]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -97,10 +97,10 @@ def _table(board: EloBoard) -> Markup:
             tag("th", tag("span", rating.model, class_="arm"), scope="row"),
             tag(
                 "td",
-                tag("b", words.elo(rating), class_="mean"),
-                tag("small", words.bounds(rating) or "interval unknown"),
+                tag("b", text.elo(rating), class_="mean"),
+                tag("small", text.bounds(rating) or "interval unknown"),
             ),
-            tag("td", words.ranks(rating)),
+            tag("td", text.ranks(rating)),
             tag("td", tag("small", _record(rating))),
         )
         for rating in board.ratings
@@ -119,7 +119,7 @@ def _table(board: EloBoard) -> Markup:
         "section",
         tag("h2", "Ratings", id="ratings"),
         _scroll(heads, rows, name="ratings"),
-        tag("div", (tag("p", sentence) for sentence in words.notes(board)), class_="notes"),
+        tag("div", (tag("p", sentence) for sentence in text.notes(board)), class_="notes"),
         aria_labelledby="ratings",
     )
 
@@ -128,7 +128,7 @@ def _gaps(board: EloBoard) -> Markup:
     return tag(
         "section",
         tag("h2", "What it takes to tell neighbours apart", id="gaps"),
-        tag("ul", (tag("li", words.gap(item)) for item in board.gaps), class_="plain"),
+        tag("ul", (tag("li", text.gap(item)) for item in board.gaps), class_="plain"),
         aria_labelledby="gaps",
     )
 
@@ -202,7 +202,7 @@ def _row(rating: Rating, i: int, ticks: Sequence[float]) -> Markup:
         span = tag("line", x1=low, x2=high, y1=y, y2=y, class_="span")
     return tag(
         "g",
-        tag("title", f"{rating.model}: {words.elo(rating)} ({words.bounds(rating) or 'unknown'})"),
+        tag("title", f"{rating.model}: {text.elo(rating)} ({text.bounds(rating) or 'unknown'})"),
         tag("text", shortened(rating.model), x="0", y=y + 4, class_="name"),
         span,
         tag("circle", cx=_x(rating.elo, ticks), cy=y, r=5),

@@ -25,7 +25,13 @@ from pfp.eval.stats.aggregate import (
     summarise_yes_no,
     wilson,
 )
-from pfp.eval.stats.significance import MAX_METHODS, Pairs, all_pairs, letters_of, one_against_all
+from pfp.eval.stats.significance import (
+    MAX_METHODS,
+    Pairs,
+    all_pairs,
+    compact_letters_of,
+    one_against_all,
+)
 from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 
 RETRIEVE = "retrieve"
@@ -95,7 +101,7 @@ def build_leaderboard(
         values=run.values,
         num_videos=_num_videos_of(videos),
         pairs=pairs,
-        letters=_letters(run, arms, pairs),
+        compact_letter_display=_letters(run, arms, pairs),
         is_retrieval=all(record.task == RETRIEVE for record in made),
         num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
         seeds=tuple(sorted({record.seed for record in made})),
@@ -103,7 +109,7 @@ def build_leaderboard(
         num_continuations=sum(record.task not in SCORED for record in generations),
         bootstrap=run.bootstrap,
         num_other_rates=_num_other_rates(scores),
-        versions=_measured_with(scores),
+        environment=_environment(scores),
     )
 
 
@@ -141,11 +147,11 @@ def _num_other_rates(scores: Sequence[ScoreRecord]) -> int:
     )
 
 
-def _measured_with(scores: Sequence[ScoreRecord]) -> dict[str, str]:
+def _environment(scores: Sequence[ScoreRecord]) -> dict[str, str]:
     """Devices and versions that the scores were measured with, several of one name side by side."""
     found: dict[str, set[str]] = {}
     for score in scores:
-        for name, version in json.loads(score.measured_with or "{}").items():
+        for name, version in json.loads(score.environment or "{}").items():
             found.setdefault(name, set()).add(version)
     return {name: " and ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
@@ -411,7 +417,7 @@ def _letters(
             if arm.name in compared
         }
         names = sorted(cost, key=cost.__getitem__)
-        found[card.metric_id] = letters_of(
+        found[card.metric_id] = compact_letters_of(
             names, pairs[card.metric_id], level=1 - run.bootstrap.confidence
         )
     return {metric_id: of_arm for metric_id, of_arm in found.items() if of_arm}

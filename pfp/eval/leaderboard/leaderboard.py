@@ -12,7 +12,7 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.eval.stats.aggregate import Bootstrap, Difference, Summary
 from pfp.eval.stats.significance import Pairs
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # metric id -> arm -> clip -> value
 Values: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -45,7 +45,7 @@ class Arm:
 class Comparison:
     """``arm`` minus ``other`` under one metric.
 
-    ``p_holm`` is what letters are made of, too: adjusted over all pairs of methods, or over all
+    ``p_holm`` is what the letters are made of, too: adjusted over all pairs of methods, or over all
     comparisons of ``arm`` where the two have no letters. Under ``level`` it decides.
     """
 
@@ -78,7 +78,8 @@ class Leaderboard:
     values: Values
     num_videos: Mapping[str, Mapping[str, Mapping[str, int]]]  # behind a value, if several
     pairs: Mapping[str, Pairs]  # of methods, by metric id; of many there are none
-    letters: Mapping[str, Mapping[str, str]]  # metric id -> method -> ``stats.significance``
+    # metric id -> method -> letters, as ``stats.significance`` gives them
+    compact_letter_display: Mapping[str, Mapping[str, str]]
     num_frames: int
     is_retrieval: bool  # frames that a memory gave back; else somebody's videos
     seeds: tuple[int, ...]
@@ -86,7 +87,7 @@ class Leaderboard:
     num_continuations: int
     bootstrap: Bootstrap
     num_other_rates: int  # samples compared frame by frame with a reference of another frame rate
-    versions: Mapping[str, str]  # of what the scores were measured with
+    environment: Mapping[str, str]  # devices and versions that the scores were measured with
 
     @property
     def protocol(self) -> str:
@@ -177,14 +178,14 @@ class Leaderboard:
                 for metric_id, pairs in self.pairs.items()
                 for pair, p in pairs.items()
             ],
-            "letters": self.letters,
+            "compact_letter_display": self.compact_letter_display,
             "num_frames": self.num_frames,
             "seeds": list(self.seeds),
             "not_made": dict(self.not_made),
             "num_continuations": self.num_continuations,
             "bootstrap": asdict(self.bootstrap),
             "num_other_rates": self.num_other_rates,
-            "versions": dict(self.versions),
+            "environment": dict(self.environment),
         }
 
 
@@ -216,7 +217,7 @@ def _comparison_json(item: Comparison) -> dict[str, Any]:
         "arm": item.arm,
         "other": item.other,
         **asdict(item.difference),
-        "stays_off_zero": item.difference.stays_off_zero,
+        "excludes_zero": item.difference.excludes_zero,
         "p_holm": item.p_holm,
         "is_sure": item.is_sure,
     }

@@ -26,7 +26,7 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricValue,
     Sample,
-    looked_at,
+    inputs_used,
 )
 from pfp.io.media import Extent
 
@@ -108,7 +108,7 @@ class _Pass:
         self._given, self._metrics, self._protocol = given, metrics, protocol
         self._extent, self._detected = extent, detected
         self._looks_at = {
-            name: looked_at(metric.card, lambda need: getattr(given, need))
+            name: inputs_used(metric.card, lambda need: getattr(given, need))
             for name, metric in metrics.items()
         }
         self._shots = ShotsByTime(given.shots)

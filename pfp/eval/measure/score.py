@@ -24,8 +24,8 @@ from pfp.errors import (
 from pfp.eval.locate import locate
 from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.engine import Outcome, measure_all
+from pfp.eval.measure.environment import environment_of
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.measure.provenance import measured_with
 from pfp.eval.measure.score_rows import (
     CONTENT_COLUMNS,
     INPUT_SCHEMA,
@@ -190,7 +190,7 @@ class ScoreSamples:
         self._device, self._judge, self._answers = device, judge, answers
         self._prompts = from_json(prompts)
         self._metrics: dict[str, Metric] = {}
-        self._measured_with: dict[tuple[str, str], str] = {}  # by metric and decoder
+        self._environments: dict[tuple[str, str], str] = {}  # by metric and decoder
         self._asked: Judge | None = None  # one for all metrics: it may hold a model
         self._samples: dict[str, list[dict[str, Any]]] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -215,7 +215,7 @@ class ScoreSamples:
             return _unscored(row, outcome.reason, _without_places(row, outcome.message))
         if isinstance(outcome, Exception):
             raise outcome
-        return replace(scored(row, outcome), measured_with=self._with(row))
+        return replace(scored(row, outcome), environment=self._with(row))
 
     def _measure(self, rows: list[dict[str, Any]]) -> None:
         """All metrics of one sample in one pass; one that cannot be made fails alone."""
@@ -277,7 +277,7 @@ class ScoreSamples:
     def _with(self, row: dict[str, Any]) -> str:
         """Device and versions of this machine, as far as the metric has to do with them."""
         key = row["name"], row["decoder_name"]
-        if key not in self._measured_with:
+        if key not in self._environments:
             kind = resolve(row["name"])
             device = device_of(self._device) if kind.card.weights else None
             more: tuple[str, ...] = ()
@@ -286,10 +286,10 @@ class ScoreSamples:
 
                 more = libraries_of(str(self._judge))
                 device = device_of(self._device) if runs_here(str(self._judge)) else None
-            self._measured_with[key] = measured_with(
+            self._environments[key] = environment_of(
                 kind.card, row["decoder_name"], device, more=more
             )
-        return self._measured_with[key]
+        return self._environments[key]
 
     def _load_judge(self) -> Judge:
         from pfp.vlm.judges import load_judge, runs_here

@@ -20,11 +20,11 @@ import pyarrow as pa
 from pfp.errors import ConfigError, WeightsError
 from pfp.eval.locate import local_path
 from pfp.eval.measure.contents import Contents, digest_of
+from pfp.eval.measure.environment import DECODER_PACKAGES
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.measure.provenance import DECODER_PACKAGES
 from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
-from pfp.eval.metrics.base import lacked, looked_at
+from pfp.eval.metrics.base import inputs_used, missing_input
 from pfp.eval.metrics.judge_prompts import GivenPrompts, digest_of_prompts
 from pfp.io import weights
 from pfp.io.digests import sha256_json
@@ -53,7 +53,7 @@ CONTENT_COLUMNS: Final = (
     *("stand_ins", "fps"),
 )
 # What a sample must have beside its video, and what mends it.
-NEEDS: Final = {
+MISSING_INPUTS: Final = {
     "reference": "no reference video, add `reference` to the manifest",
     "history": "no history video, add `history` to the manifest",
     "prompt": "no prompt, add `prompt` to the manifest",
@@ -129,7 +129,7 @@ class MetricSpec:
 
 def compares(card: MetricCard) -> bool:
     """Whether a metric may look at a reference, so that it matters how one is made to fit."""
-    return "reference" in {*card.needs, *card.needs_one_of, *card.takes}
+    return "reference" in {*card.required_inputs, *card.requires_any, *card.optional_inputs}
 
 
 def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
@@ -150,7 +150,7 @@ def row_of(subject: Subject, spec: MetricSpec, contents: Contents | None = None)
     def has(need: str) -> Any:
         return getattr(given, need)
 
-    looks_at = looked_at(card, has)
+    looks_at = inputs_used(card, has)
     places = {
         "video": given.video,
         "reference": given.reference if "reference" in looks_at else None,
@@ -198,14 +198,14 @@ def _lacking(
     card: MetricCard, protocol: Protocol, has: Callable[[str], Any]
 ) -> tuple[str | None, str | None]:
     """The reason for which a sample cannot be measured, and its cure; or neither."""
-    lacking = lacked(card, has)
+    lacking = missing_input(card, has)
     if lacking is None and protocol.cuts == "storyboard" and not has("shots"):
         lacking = "shots"
     if lacking is None:
         return None, None
-    if lacking not in card.needs_one_of:
-        return f"no_{lacking}", NEEDS[lacking]
-    names = " or ".join(f"`{need}`" for need in card.needs_one_of)
+    if lacking not in card.requires_any:
+        return f"no_{lacking}", MISSING_INPUTS[lacking]
+    names = " or ".join(f"`{need}`" for need in card.requires_any)
     return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
 
 
@@ -358,7 +358,7 @@ def _conditions_sha256(card: MetricCard, protocol: Protocol, given: Given) -> st
 
     Those look at the spans of shots where each shot is measured by itself.
     """
-    needs = {*card.needs, *card.needs_one_of}
+    needs = {*card.required_inputs, *card.requires_any}
     if needs and needs <= {"reference", "history"}:
         spans = [(shot.start_seconds, shot.end_seconds) for shot in given.shots]
         return sha256_json({"spans": spans}) if protocol.cuts == "storyboard" else None

@@ -17,7 +17,7 @@ from pfp.errors import InvariantError, PermanentError, Unmeasurable
 from pfp.io.weights import Lock
 
 Made = TypeVar("Made")
-Need = Literal["reference", "history", "prompt", "shots", "reference_faces"]
+InputName = Literal["reference", "history", "prompt", "shots", "reference_faces"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,9 @@ class MetricCard:
 
     ``version`` goes up with any change that moves a score. ``low`` and ``high`` bound the values;
     None is unbounded. ``params`` are the choices the definition leaves open, all of them.
-    ``needs`` is what a sample must have beside its video; without it the metric says nothing.
-    Of ``needs_one_of`` it looks at the first that a sample has, and at ``takes`` if it is there.
+    ``required_inputs`` is what a sample must have beside its video; without it the metric says
+    nothing. Of ``requires_any`` it looks at the first that a sample has, and at ``optional_inputs``
+    if they are there.
     ``scale`` is what values are multiplied by when people read them (100, where the paper prints
     shares of 100), and ``decimals`` are those of the product. ``is_yes_no``: a video has 0 or 1.
     """
@@ -70,9 +71,9 @@ class MetricCard:
     licence: str  # of the weights or code that it needs beyond pfp's own
     weights: tuple[str, ...] = ()  # names in weights.lock
     libraries: tuple[str, ...] = ()  # that it computes with beside NumPy, as they are installed
-    needs: tuple[Need, ...] = ()
-    needs_one_of: tuple[Need, ...] = ()
-    takes: tuple[Need, ...] = ()
+    required_inputs: tuple[InputName, ...] = ()
+    requires_any: tuple[InputName, ...] = ()
+    optional_inputs: tuple[InputName, ...] = ()
     scale: int = 1
     is_yes_no: bool = False
     seconds_per: SecondsPer | None = None  # None: little, or not a matter of this machine
@@ -208,7 +209,7 @@ class Metric(ABC):
     """Makes measurements. Constructing one is cheap; its networks load at the first ``begin``."""
 
     card: ClassVar[MetricCard]
-    # Parameters that only ``reread``'s rule reads: evidence taken with others of them still holds.
+    # Parameters that only ``rescore``'s rule reads: evidence taken with others of them still holds.
     rule_params: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, device: str = "cpu", lock: Lock | None = None) -> None:
@@ -236,7 +237,7 @@ class Metric(ABC):
         """
 
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue | None:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue | None:
         """The value that stored evidence of ``num_frames`` frames comes to by today's rule.
 
         Needs no weights and no video. None where the evidence does not hold what the rule reads.
@@ -292,21 +293,21 @@ class Metric(ABC):
         return measurement.finish()
 
 
-def looked_at(card: MetricCard, has: Callable[[Need], Any]) -> tuple[Need, ...]:
+def inputs_used(card: MetricCard, has: Callable[[InputName], Any]) -> tuple[InputName, ...]:
     """What a metric looks at of a sample, beside its video.
 
     has: whether the sample has something, as ``bool`` reads its answer.
     """
-    first = next((need for need in card.needs_one_of if has(need)), None)
-    taken = (need for need in card.takes if has(need))
-    return (*card.needs, *(() if first is None else (first,)), *taken)
+    first = next((need for need in card.requires_any if has(need)), None)
+    taken = (need for need in card.optional_inputs if has(need))
+    return (*card.required_inputs, *(() if first is None else (first,)), *taken)
 
 
-def lacked(card: MetricCard, has: Callable[[Need], Any]) -> Need | None:
+def missing_input(card: MetricCard, has: Callable[[InputName], Any]) -> InputName | None:
     """The first thing that a metric needs and a sample lacks; of alternatives the last."""
-    missing = next((need for need in card.needs if not has(need)), None)
-    if missing is None and card.needs_one_of and not any(map(has, card.needs_one_of)):
-        return card.needs_one_of[-1]
+    missing = next((need for need in card.required_inputs if not has(need)), None)
+    if missing is None and card.requires_any and not any(map(has, card.requires_any)):
+        return card.requires_any[-1]
     return missing
 
 

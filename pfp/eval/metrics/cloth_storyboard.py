@@ -46,7 +46,7 @@ class ClothStoryboard(JudgedMetric):
         citation="this project; after VBench-2.0's human_clothes, arXiv 2503.21755",
         licence="that of the judge",
         libraries=("pillow",),
-        needs=("shots",),
+        required_inputs=("shots",),
         cost_note="one question of 8 frames a shot, up to two of 16 frames a pair of shots",
         params={
             "prompt": PROMPT,

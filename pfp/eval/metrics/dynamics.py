@@ -107,7 +107,7 @@ class Dynamics(Metric):
         return Motions(self._network, sample, _as_vbench)
 
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
         """The stored magnitudes against today's threshold."""
         del num_frames
         return _as_vbench(seen_of(evidence))
@@ -134,7 +134,7 @@ class DynamicsFixed(Metric):
         return Motions(self._network, sample, _fixed)
 
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
         """The stored magnitudes against today's threshold."""
         del num_frames
         return _fixed(seen_of(evidence))
@@ -177,7 +177,7 @@ class DynamicsWithinShots(Metric):
         return Motions(self._network, sample, _within_shots)
 
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
         """The stored magnitudes against today's threshold."""
         del num_frames
         return _within_shots(seen_of(evidence))

@@ -32,7 +32,7 @@ class HighBandPsnr(Metric):
         summary="Mean over frames of the PSNR of what a Gaussian blur (sigma 1.5) takes away, RGB.",
         citation="The band: Burt and Adelson, The Laplacian pyramid as a compact image code, 1983",
         licence="none needed",
-        needs=("reference",),
+        required_inputs=("reference",),
         params={
             "window": WINDOW,
             "sigma": SIGMA,

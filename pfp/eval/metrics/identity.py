@@ -79,7 +79,7 @@ class Identity(Metric):
         libraries=LIBRARIES,
         seconds_per=SECONDS_PER,
         cost_note=COST_NOTE,
-        takes=("reference_faces",),  # for the evidence
+        optional_inputs=("reference_faces",),  # for the evidence
         params={**PARAMS, "tracks": "greedy by time, cosine to the track's mean"},
     )
 
@@ -110,7 +110,7 @@ class ReferenceIdentity(Metric):
         licence=LICENCE,
         weights=(DETECTOR, RECOGNISER),
         libraries=LIBRARIES,
-        needs=("reference_faces",),
+        required_inputs=("reference_faces",),
         seconds_per=SECONDS_PER,
         cost_note=COST_NOTE,
         params={**PARAMS, "pairs": "one to one in a frame, largest sum of cosines"},

@@ -109,7 +109,7 @@ class IdentityVbench2(Metric):
         return AsPublished(self._networks)
 
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
         """The stored cosines against today's threshold."""
         del num_frames
         return settle(evidence, NOT_ONE_FACE)
@@ -150,7 +150,7 @@ class IdentityVbench2Fixed(Metric):
         return Mended(self._networks)
 
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue:
         """The stored cosines against today's threshold."""
         del num_frames
         return settle(evidence, NO_FACE)

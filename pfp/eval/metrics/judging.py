@@ -204,7 +204,7 @@ class JudgedMetric(Metric):
 
     @final
     @classmethod
-    def reread(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue | None:
+    def rescore(cls, evidence: Mapping[str, Any], num_frames: int) -> MetricValue | None:
         """What stored answers to the same questions come to; None if there are none.
 
         Unscored (``not_asked``) where they lead to a question that was not asked.

@@ -60,7 +60,7 @@ class LpipsAlex(Metric):
         weights=(WEIGHTS["alex"],),
         libraries=("lpips", "torch", "torchvision"),
         seconds_per=SecondsPer(seconds=0.2, per="frame", size=(512, 288)),
-        needs=("reference",),
+        required_inputs=("reference",),
         params={"net": "alex", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
 
@@ -89,7 +89,7 @@ class LpipsVgg(Metric):
         weights=(WEIGHTS["vgg"],),
         libraries=("lpips", "torch", "torchvision"),
         seconds_per=SecondsPer(seconds=5.0, per="frame", size=(512, 288)),
-        needs=("reference",),
+        required_inputs=("reference",),
         params={"net": "vgg", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
 

@@ -159,9 +159,9 @@ def _card(form: Form, quantity: Quantity) -> MetricCard:
         weights=LpipsAlex.card.weights if matched else like.weights,
         libraries=LpipsAlex.card.libraries if matched else like.libraries,
         seconds_per=None if matched else like.seconds_per,
-        needs=() if form == "history" else ("reference",),
-        needs_one_of=("history", "reference") if form == "history" else (),
-        takes=() if form == "history" else ("history",),
+        required_inputs=() if form == "history" else ("reference",),
+        requires_any=("history", "reference") if form == "history" else (),
+        optional_inputs=() if form == "history" else ("history",),
         cost_note="every frame through AlexNet once, and features of every pair compared" * matched,
         params={
             **like.params,

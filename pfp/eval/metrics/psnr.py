@@ -33,7 +33,7 @@ class Psnr(Metric):
         summary="Mean over frames of 10 log10(255^2 / MSE), RGB, float64.",
         citation="Huynh-Thu and Ghanbari, Scope of validity of PSNR, Electronics Letters 44, 2008",
         licence="none needed",
-        needs=("reference",),
+        required_inputs=("reference",),
         params={"data_range": 255, "cap_db": CAP_DB, "channels": "rgb", "over": "frames"},
     )
 
@@ -84,7 +84,7 @@ class PsnrGlobal(Metric):
         summary="10 log10(255^2 / MSE), one MSE over all frames of the clip, RGB, float64.",
         citation="TokenBench, NVIDIA, Cosmos World Foundation Model Platform, arXiv 2501.03575",
         licence="none needed",
-        needs=("reference",),
+        required_inputs=("reference",),
         params={"data_range": 255, "cap_db": CAP_DB, "channels": "rgb", "over": "clip"},
     )
 

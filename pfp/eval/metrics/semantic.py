@@ -60,7 +60,7 @@ class Semantic(Metric):
         licence="Apache-2.0 (ViCLIP)",
         weights=(WEIGHTS,),
         libraries=("open_clip_torch", "torch", "torchvision"),
-        needs=("prompt",),
+        required_inputs=("prompt",),
         seconds_per=SecondsPer(seconds=25.0, per="video"),
         cost_note="1.7 GB of weights",
         params={"num_frames": NUM_FRAMES, "sample": "middle", "max_tokens": 30, "pixels": PIXELS},
@@ -113,7 +113,7 @@ class SemanticStoryboard(Metric):
         licence="Apache-2.0 (ViCLIP)",
         weights=(WEIGHTS,),
         libraries=("open_clip_torch", "torch", "torchvision"),
-        needs=("shots",),
+        required_inputs=("shots",),
         seconds_per=SecondsPer(seconds=25.0, per="shot"),
         cost_note="1.7 GB of weights",
         params={

@@ -43,7 +43,7 @@ class Ssim(Metric):
         summary="Mean over frames, RGB channels and window positions; Gaussian 11x11, valid.",
         citation="Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, IEEE TIP 13, 2004",
         licence="none needed",
-        needs=("reference",),
+        required_inputs=("reference",),
         params={
             "window": WINDOW,
             "sigma": SIGMA,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
+from pfp.eval.report import text
 from pfp.eval.report.markup import Markup, tag
 
 ROW = 30
@@ -36,7 +36,7 @@ def chart(board: Leaderboard, card: MetricCard) -> Markup:
         tag(
             "figcaption",
             tag("b", card.title),
-            words.unit_and_scale(card),
+            text.unit_and_scale(card),
             f", {card.direction} is better",
         ),
         tag("svg", tag("title", title), body, height=height, role="img", aria_label=title),
@@ -110,8 +110,8 @@ def _row(
     if low is not None and high is not None:
         left, right = (_x(bound * card.scale, ticks) for bound in (low, high))
         span = tag("line", x1=left, x2=right, y1=y, y2=y, class_="span")
-    shown = f"{words.number(mean, card)}{words.unit(card)}"
-    hint = f"{arm.name}: {shown} {words.bounds(low, high, card) or ''}"
+    shown = f"{text.number(mean, card)}{text.unit(card)}"
+    hint = f"{arm.name}: {shown} {text.bounds(low, high, card) or ''}"
     return tag(
         "g",
         tag("title", hint),

@@ -9,11 +9,10 @@ from importlib.resources import files
 from pfp.eval.leaderboard.families import families_of
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.leaderboard.published import PublishedTable
-from pfp.eval.report import words
+from pfp.eval.report import text
 from pfp.eval.report.chart import chart
-from pfp.eval.report.gallery import Continuation, Retrieval
 from pfp.eval.report.html_drift import Curves, drift_section
-from pfp.eval.report.html_gallery import Linker, continuations_section, retrievals_section
+from pfp.eval.report.html_samples import Linker, continuations_section, retrievals_section
 from pfp.eval.report.html_table import (
     differences_section,
     mended_section,
@@ -22,6 +21,7 @@ from pfp.eval.report.html_table import (
 )
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.published_rows import published_section
+from pfp.eval.report.samples import Continuation, Retrieval
 from pfp.eval.report.styles import report_style
 
 
@@ -35,7 +35,7 @@ def render_html(
     link: Linker = str,
 ) -> str:
     """The page; ``link`` turns a video's URI into what the page can reach it by."""
-    title = words.headline(board)
+    title = text.headline(board)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -83,22 +83,22 @@ def _masthead(board: Leaderboard) -> Markup:
         ("clips" if board.is_retrieval else "prompts", str(num_clips)),
         *([("frames per method", str(board.num_frames))] if board.is_retrieval else []),
         ("model", ", ".join(board.model_ids)),
-        ("protocol", words.protocol_names(board)),
+        ("protocol", text.protocol_names(board)),
         *([("judge", ", ".join(judges))] if judges else []),
     ]
     notes = [
-        tag("p", tag("b", tag("code", model)), f" {words.TINY_NOTE}", class_="caution")
-        for model in words.tiny_models(board)
+        tag("p", tag("b", tag("code", model)), f" {text.TINY_NOTE}", class_="caution")
+        for model in text.tiny_models(board)
     ]
     notes += [
         tag("p", tag("b", tag("code", judge)), " looks at nothing.", class_="caution")
         for judge in judges
-        if words.is_fake(judge)
+        if text.is_fake(judge)
     ]
     return tag(
         "header",
         tag("p", "pfp leaderboard", class_="eyebrow"),
-        tag("h1", words.headline(board).partition(":")[0]),
+        tag("h1", text.headline(board).partition(":")[0]),
         tag("p", _lede(board), class_="lede"),
         tag(
             "dl",
@@ -113,18 +113,18 @@ def _lede(board: Leaderboard) -> str:
     if board.is_retrieval:
         return (
             "Each method compresses the history of a clip into a short memory and is then asked "
-            f"for frames of it. Measured on {words.count(len(board.clip_ids), 'clip')}, by "
+            f"for frames of it. Measured on {text.count(len(board.clip_ids), 'clip')}, by "
             "comparing every frame that came back with the true one."
         )
     return (
-        f"Videos for {words.count(len(board.clip_ids), 'prompt')}, looked at by "
+        f"Videos for {text.count(len(board.clip_ids), 'prompt')}, looked at by "
         f"{_measured_of(board)}. What could not be measured has no number "
         "and is listed with its cure."
     )
 
 
 def _measured_of(board: Leaderboard) -> str:
-    asked = words.count(len(board.metrics), "metric")
+    asked = text.count(len(board.metrics), "metric")
     return (
         asked if len(board.measured) == len(board.metrics) else f"{len(board.measured)} of {asked}"
     )
@@ -152,7 +152,7 @@ def _not_made(board: Leaderboard) -> Markup | None:
     if not board.not_made:
         return None
     items = [
-        tag("li", line, f" ({words.count(samples, 'sample')})")
+        tag("li", line, f" ({text.count(samples, 'sample')})")
         for line, samples in board.not_made.items()
     ]
     return tag(
@@ -170,7 +170,7 @@ def _footer(board: Leaderboard) -> Markup:
     }
     settings = board.bootstrap
     intervals = (
-        f"{100 * settings.confidence:g} % sign-flip test over {words.drawn(board)}, "
+        f"{100 * settings.confidence:g} % sign-flip test over {text.drawn(board)}, "
         f"{settings.num_draws} draws, seed {settings.seed}"
     )
     rows = [
@@ -178,7 +178,7 @@ def _footer(board: Leaderboard) -> Markup:
         ("Decoder", ", ".join(board.decoders)),
         ("Seeds", ", ".join(str(seed) for seed in board.seeds)),
         ("Intervals", intervals),
-        ("Measured with", words.measured_with(board)),
+        ("Measured with", text.environment(board)),
     ]
     rows += [(card.metric_id, f"{card.summary} {card.citation}.") for card in board.metrics]
     digests = [

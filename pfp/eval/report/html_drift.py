@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
+from pfp.eval.report import text
 from pfp.eval.report.chart import nice_ticks
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.stats.aggregate import Bootstrap
@@ -97,13 +97,13 @@ def _figure(board: Leaderboard, card: MetricCard, drifts: Mapping[str, Drift]) -
     end = max(drifts[arm].bins[-1].end_seconds for arm in arms)
     body = [_grid(tick, ticks, card) for tick in ticks]
     body += [_time(second, end) for second in nice_ticks(0, end) if second <= end]
-    looks = {arm: _Look.of(number, arm == board.focus) for number, arm in enumerate(arms)}
-    body += [_curve(drifts[arm].bins, ticks, end, card, looks[arm]) for arm in arms]
+    styles = {arm: _LineStyle.of(number, arm == board.focus) for number, arm in enumerate(arms)}
+    body += [_curve(drifts[arm].bins, ticks, end, card, styles[arm]) for arm in arms]
     title = f"{card.title} over time, {', '.join(arms)}"
-    lines = [tag("li", looks[arm].sample(), _change(arm, drifts[arm], end, card)) for arm in arms]
+    lines = [tag("li", styles[arm].sample(), _change(arm, drifts[arm], end, card)) for arm in arms]
     return tag(
         "figure",
-        tag("figcaption", tag("b", card.title), words.unit_and_scale(card), ", by second of video"),
+        tag("figcaption", tag("b", card.title), text.unit_and_scale(card), ", by second of video"),
         tag(
             "svg",
             tag("title", title),
@@ -117,14 +117,14 @@ def _figure(board: Leaderboard, card: MetricCard, drifts: Mapping[str, Drift]) -
     )
 
 
-class _Look(NamedTuple):
+class _LineStyle(NamedTuple):
     """How a method's line looks: its colour's class, and its dashes."""
 
     class_: str
     dashes: str
 
     @classmethod
-    def of(cls, number: int, is_focus: bool) -> _Look:  # noqa: FBT001 - one of two looks
+    def of(cls, number: int, is_focus: bool) -> _LineStyle:  # noqa: FBT001 - one of two looks
         return cls("focus" if is_focus else "method", "" if is_focus else DASHES[number % 4])
 
     def sample(self) -> Markup:
@@ -139,8 +139,8 @@ def _change(arm: str, found: Drift, end: float, card: MetricCard) -> list[Markup
     if slope.mean is None:
         return [tag("b", arm), ": too short for a slope"]
     low, high = (None if bound is None else bound * end for bound in (slope.low, slope.high))
-    span = words.bounds(low, high, card) or f"({words.span(slope, card)})"
-    shown = f": {words.signed(slope.mean * end, card)}{words.unit(card)} in {end:g} s {span}"
+    span = text.bounds(low, high, card) or f"({text.span(slope, card)})"
+    shown = f": {text.signed(slope.mean * end, card)}{text.unit(card)} in {end:g} s {span}"
     return [tag("b", arm), shown.replace("-", "\N{MINUS SIGN}")]
 
 
@@ -166,7 +166,7 @@ def _time(second: float, end: float) -> Markup:
 
 
 def _curve(
-    bins: Sequence[Bin], ticks: Sequence[float], end: float, card: MetricCard, look: _Look
+    bins: Sequence[Bin], ticks: Sequence[float], end: float, card: MetricCard, style: _LineStyle
 ) -> Markup:
     """The line through the bins' means, over the band of their intervals."""
     line, upper, lower = [], [], []
@@ -187,7 +187,7 @@ def _curve(
             "path",
             d=f"M{' L'.join(line)}",
             class_="line",
-            stroke_dasharray=look.dashes or None,
+            stroke_dasharray=style.dashes or None,
         ),
-        class_=look.class_,
+        class_=style.class_,
     )

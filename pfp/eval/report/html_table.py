@@ -8,7 +8,7 @@ from pfp.eval.leaderboard.arms import ROLES, SHUFFLED, Role, explanation_of, rol
 from pfp.eval.leaderboard.families import Family, Mended, families_of, mended_pairs
 from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
+from pfp.eval.report import text
 from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.stats.aggregate import paired_difference
 from pfp.eval.stats.sign_flips import MIN_CLUSTERS
@@ -38,19 +38,19 @@ def results_section(board: Leaderboard) -> Markup:
             else _results_table(board, board.measured, sorted_by, name="results"),
             tag(
                 "div",
-                (tag("p", coded(sentence)) for sentence in words.how_to_read(board)),
+                (tag("p", coded(sentence)) for sentence in text.how_to_read(board)),
                 class_="notes",
             ),
         ]
         if families
-        else tag("p", words.NOTHING_MEASURED, class_="lede"),
+        else tag("p", text.NOTHING_MEASURED, class_="lede"),
         aria_labelledby="results",
     )
 
 
 def unmeasured_section(board: Leaderboard) -> Markup | None:
     """Which metrics say nothing of how many samples, and the command that mends it."""
-    reasons = words.unscored_reasons(board)
+    reasons = text.unscored_reasons(board)
     if not reasons:
         return None
     head = tag(
@@ -121,7 +121,7 @@ def _column_head(card: MetricCard, *, sorted_by: bool) -> Markup:
     direction = "descending" if card.direction == "higher" else "ascending"
     return tag(
         "th",
-        tag("span", card.title, words.unit_and_scale(card), class_="metric"),
+        tag("span", card.title, text.unit_and_scale(card), class_="metric"),
         tag("small", f"{card.direction} is better"),
         scope="col",
         data_direction=direction,
@@ -153,9 +153,9 @@ def _name(board: Leaderboard, arm: Arm) -> list[Markup | None]:
     facts = [explanation_of(arm.name)]
     facts += [f"rate {rate}" for rate in arm.rates if rate not in arm.name]
     if arm.num_memory_tokens:
-        facts.append(words.count(arm.num_memory_tokens, "memory token"))
+        facts.append(text.count(arm.num_memory_tokens, "memory token"))
     if arm.num_steps:
-        facts.append(words.count(arm.num_steps, "step"))
+        facts.append(text.count(arm.num_steps, "step"))
     if len(board.model_ids) > 1 and arm.model_ids != (arm.name,):
         facts.append(", ".join(arm.model_ids))
     detail = " \N{MIDDLE DOT} ".join(fact for fact in facts if fact)
@@ -169,8 +169,8 @@ def _against_control(board: Leaderboard) -> Markup | None:
     for card in board.metrics:
         for item in board.compared(card.metric_id):
             if item.other == SHUFFLED:
-                line = words.difference_line(item.difference, card).replace("-", MINUS)
-                lines.append(f"{card.title} {line} ({words.finding(item, card)})")
+                line = text.difference_line(item.difference, card).replace("-", MINUS)
+                lines.append(f"{card.title} {line} ({text.finding(item, card)})")
     if not lines:
         return None
     return tag(
@@ -185,19 +185,19 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
     cell = arm.cells[card.metric_id]
     summary = cell.summary
     if summary.mean is None:
-        return tag("td", tag("small", coded(words.not_measured(cell))), class_="unscored")
-    span = words.span(summary, card)
-    letters = board.letters.get(card.metric_id, {}).get(arm.name)
+        return tag("td", tag("small", coded(text.not_measured(cell))), class_="unscored")
+    span = text.span(summary, card)
+    letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name)
     return tag(
         "td",
         tag(
             "b" if board.is_best(arm, card) else "span",
-            words.number(summary.mean, card).replace("-", MINUS),
+            text.number(summary.mean, card).replace("-", MINUS),
             tag("sup", letters) if letters else None,
             class_="mean",
         ),
         tag("small", span.replace("-", MINUS), class_="interval"),
-        tag("small", words.extent(summary), class_="extent"),
+        tag("small", text.extent(summary), class_="extent"),
         data_value=repr(summary.mean),
     )
 
@@ -230,7 +230,7 @@ def _differences(board: Leaderboard, family: Family, *, titled: bool) -> Markup:
     head = tag(
         "tr",
         tag("th", f"{board.focus} minus ...", scope="col"),
-        (tag("th", card.title, words.unit_and_scale(card), scope="col") for card in cards),
+        (tag("th", card.title, text.unit_and_scale(card), scope="col") for card in cards),
     )
     rows = [_difference_row(board, other, cards) for other in others]
     name = f"differences-{slug(family.title)}" if titled else "differences"
@@ -258,7 +258,7 @@ def mended_section(board: Leaderboard) -> Markup | None:
         "tr",
         tag("th", "Mended minus as published", scope="col"),
         (
-            tag("th", pair.mended.title, words.unit_and_scale(pair.mended), scope="col")
+            tag("th", pair.mended.title, text.unit_and_scale(pair.mended), scope="col")
             for pair in pairs
         ),
     )
@@ -294,10 +294,10 @@ def _mended_cell(board: Leaderboard, arm: Arm, pair: Mended) -> Markup:
     found = paired_difference(mended, published, bootstrap=board.bootstrap)
     if found.mean is None:
         return tag("td", tag("small", "no shared clips"), class_="unscored")
-    span = words.span(found, pair.mended)
+    span = text.span(found, pair.mended)
     return tag(
         "td",
-        tag("span", words.signed(found.mean, pair.mended).replace("-", MINUS), class_="mean"),
+        tag("span", text.signed(found.mean, pair.mended).replace("-", MINUS), class_="mean"),
         tag("small", span.replace("-", MINUS), class_="interval"),
         tag("small", f"n {found.n}", class_="extent"),
     )
@@ -316,12 +316,12 @@ def _difference_cell(item: Comparison, card: MetricCard) -> Markup:
     difference = item.difference
     if difference.mean is None:
         return tag("td", tag("small", "no shared clips"), class_="unscored")
-    span = words.span(difference, card)
-    finding = words.finding(item, card)
-    p = words.p_value(item.p_holm)
+    span = text.span(difference, card)
+    finding = text.finding(item, card)
+    p = text.p_value(item.p_holm)
     return tag(
         "td",
-        tag("span", words.signed(difference.mean, card).replace("-", MINUS), class_="mean"),
+        tag("span", text.signed(difference.mean, card).replace("-", MINUS), class_="mean"),
         tag("small", span.replace("-", MINUS), class_="interval"),
         tag(
             "small",

@@ -11,7 +11,7 @@ from typing import Final
 from pfp.eval.leaderboard.arms import ROLES
 from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
+from pfp.eval.report import text
 
 _SPECIAL: Final = {
     "\\": r"\textbackslash{}",
@@ -25,8 +25,8 @@ def render_latex(board: Leaderboard) -> str:
     """A ``table`` environment; equal scores give equal bytes."""
     columns = len(board.measured)
     heads = [_heading(card) for card in board.measured]
-    notes = [*words.how_to_read(board)[:1], *words.judges(board)]
-    caption = f"{words.headline(board)}. {' '.join(notes)}".rstrip()
+    notes = [*text.how_to_read(board)[:1], *text.judges(board)]
+    caption = f"{text.headline(board)}. {' '.join(notes)}".rstrip()
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -55,7 +55,7 @@ def _line(cells: list[str]) -> str:
 
 def _heading(card: MetricCard) -> str:
     arrow = r"$\uparrow$" if card.direction == "higher" else r"$\downarrow$"
-    return f"{_escape(card.title)}{_escape(words.unit_and_scale(card))} {arrow}"
+    return f"{_escape(card.title)}{_escape(text.unit_and_scale(card))} {arrow}"
 
 
 def _rows(board: Leaderboard, arm: Arm) -> list[str]:
@@ -66,9 +66,9 @@ def _rows(board: Leaderboard, arm: Arm) -> list[str]:
             values.append("--")
             spans.append("")
             continue
-        value = words.number(summary.mean, card)
-        letters = board.letters.get(card.metric_id, {}).get(arm.name, "")
+        value = text.number(summary.mean, card)
+        letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name, "")
         shown = rf"\textbf{{{value}}}" if board.is_best(arm, card) else value
         values.append(rf"{shown}\textsuperscript{{{letters}}}" if letters else shown)
-        spans.append(rf"{{\scriptsize {words.span(summary, card)} n {summary.n}}}")
+        spans.append(rf"{{\scriptsize {text.span(summary, card)} n {summary.n}}}")
     return [_line(values), _line(spans)] if any(spans) else [_line(values)]

@@ -10,17 +10,17 @@ from pfp.eval.leaderboard.families import families_of
 from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
 from pfp.eval.leaderboard.published import PublishedTable
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
+from pfp.eval.report import text
 from pfp.eval.report.published_rows import published_markdown
 from pfp.redaction import printable
 
 
 def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()) -> str:
     """The table, the paired differences, and how to read them; then what papers print."""
-    lines = [f"# {_escape(words.headline(board))}", ""]
-    lines += [f"{_escape(model)} {words.TINY_NOTE}" for model in words.tiny_models(board)]
+    lines = [f"# {_escape(text.headline(board))}", ""]
+    lines += [f"{_escape(model)} {text.TINY_NOTE}" for model in text.tiny_models(board)]
     lines += ["", *_tables(board), ""]
-    sentences = [*words.how_to_read(board), *words.unscored(board)]
+    sentences = [*text.how_to_read(board), *text.unscored(board)]
     lines += [f"- {_coded(sentence)}" for sentence in sentences]
     lines += _differences(board)
     lines += published_markdown(published)
@@ -57,14 +57,14 @@ def _row(cells: list[str]) -> str:
 
 
 def _heading(card: MetricCard) -> str:
-    return f"{card.title}{words.unit_and_scale(card)} ({card.direction} is better)"
+    return f"{card.title}{text.unit_and_scale(card)} ({card.direction} is better)"
 
 
 def _tables(board: Leaderboard) -> list[str]:
     """A table for each family of metrics, the rows of all in one order."""
     families = families_of(board.measured)
     if not families:
-        return [words.NOTHING_MEASURED]
+        return [text.NOTHING_MEASURED]
     if len(families) == 1:
         return _table(board, board.measured)
     lines: list[str] = []
@@ -88,11 +88,11 @@ def _table(board: Leaderboard, cards: Sequence[MetricCard]) -> list[str]:
 def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> str:
     cell = arm.cells[card.metric_id]
     if cell.summary.mean is None:
-        return _escape(words.not_measured(cell))
-    span = words.span(cell.summary, card)
-    letters = board.letters.get(card.metric_id, {}).get(arm.name)
-    extent = f"({words.extent(cell.summary)})"
-    parts = [words.number(cell.summary.mean, card), letters, span, extent]
+        return _escape(text.not_measured(cell))
+    span = text.span(cell.summary, card)
+    letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name)
+    extent = f"({text.extent(cell.summary)})"
+    parts = [text.number(cell.summary.mean, card), letters, span, extent]
     return " ".join(part for part in parts if part)
 
 
@@ -111,16 +111,16 @@ def _difference_cells(item: Comparison, card: MetricCard) -> list[str]:
     return [
         _escape(item.other),
         card.title,
-        words.difference_line(item.difference, card),
-        (words.p_value(item.p_holm) or "").removeprefix("p "),
-        words.finding(item, card),
+        text.difference_line(item.difference, card),
+        (text.p_value(item.p_holm) or "").removeprefix("p "),
+        text.finding(item, card),
     ]
 
 
 def _provenance(board: Leaderboard) -> list[str]:
     lines = [
         f"- protocol {board.protocol}",
-        f"- measured with {words.measured_with(board)}",
+        f"- measured with {text.environment(board)}",
         f"- decoder {', '.join(board.decoders)}",
         f"- seeds {', '.join(str(seed) for seed in board.seeds)}",
     ]

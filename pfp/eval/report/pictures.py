@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pfp.eval.report.gallery import MAX_SIDE
 from pfp.eval.report.markup import Markup, tag
+from pfp.eval.report.samples import MAX_SIDE
 
 QUALITY = 82
 

@@ -1,121 +1,246 @@
-"""The leaderboard for a terminal: plain ASCII, at most 100 columns."""
+"""Numbers and findings as text, shared by all forms of the report."""
 
 from __future__ import annotations
 
-import textwrap
+from dataclasses import dataclass
 
-from pfp.eval.leaderboard.arms import ROLES, SHUFFLED
-from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Cell, Comparison, Leaderboard
+from pfp.eval.measure.reasons import explained, short
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
+from pfp.eval.stats.aggregate import Difference, Summary
+from pfp.eval.stats.sign_flips import MIN_CLUSTERS
 
-COLUMNS = 100
-MAX_NAME = 30
-MAX_METRICS = 3  # of one table; more do not fit into its width
-
-
-def render_text(board: Leaderboard) -> str:
-    """The table, what the shuffled memory says, and what was not measured."""
-    lines = [*_wrapped(words.headline(board)), ""]
-    lines += _table(board)
-    lines.append("")
-    lines += _findings(board)
-    sentences = [*words.how_to_read(board), *words.unscored(board)]
-    lines += [line for sentence in sentences for line in _wrapped(sentence)]
-    for model in words.tiny_models(board):
-        lines += _wrapped(f"{model} {words.TINY_NOTE}")
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+BETTER, WORSE = "better", "worse"
+TINY = "tiny"
+VBENCH2 = "Zheng et al., VBench-2.0"  # as cards cite it
+GIVEN = "given-"  # what ids of words begin with that a user gave
+TINY_NOTE = (
+    "is trained by this project on generated clips and pans over photographs; "
+    "it shows mechanics, not quality."
+)
+NOTHING_MEASURED = "Nothing could be measured yet; what is missing is named below."
+NO_INTERVAL = "too few for an interval"
 
 
-def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
-    """Two arms under every metric, one line each."""
-    lines = []
-    titles = [f"{c.title}{words.unit_and_scale(c) if c.scale != 1 else ''}" for c in board.metrics]
-    width = max(8, *(len(title) + 2 for title in titles))
-    for item in comparisons:
-        card = _card(board, item)
-        title = titles[board.metrics.index(card)]
-        p = words.p_values(item)
-        finding = words.finding(item, card)
-        who = f"{item.arm} is " if finding in {words.BETTER, words.WORSE} else ""
-        lines.append(
-            f"{title:<{width}}{words.difference_line(item.difference, card)}"
-            f"{f', {p}' if p else ''}: {who}{finding}"
-            if item.difference.mean is not None
-            else f"{title:<{width}}no shared clips"
-        )
-    return "\n".join(lines) + "\n"
+def number(value: float, card: MetricCard) -> str:
+    """A value as people read it, with the metric's decimals, without its unit."""
+    text = f"{value * card.scale:.{card.decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _card(board: Leaderboard, item: Comparison) -> MetricCard:
-    return next(card for card in board.metrics if card.metric_id == item.metric_id)
+def signed(value: float, card: MetricCard) -> str:
+    """A difference with its sign; what rounds to nothing has none."""
+    text = f"{value * card.scale:+.{card.decimals}f}"
+    return text[1:] if float(text) == 0 else text
 
 
-def _wrapped(sentence: str) -> list[str]:
-    return textwrap.wrap(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False)
+def unit(card: MetricCard) -> str:
+    """The unit with a space before it, if there is one."""
+    return f" {card.unit}" if card.unit else ""
 
 
-def _table(board: Leaderboard) -> list[str]:
-    """As many tables, one under the other, as it takes to be read."""
-    measured = list(board.measured)
-    if not measured:
-        return _wrapped(words.NOTHING_MEASURED)
-    blocks = [measured[k : k + MAX_METRICS] for k in range(0, len(measured), MAX_METRICS)]
-    lines = [line for block in blocks for line in ["", *_block(board, block)]]
-    return lines[1:]
+def unit_and_scale(card: MetricCard) -> str:
+    """What a heading says after the title: the unit, and that shares are shown of 100."""
+    return unit(card) + (f" x{card.scale}" if card.scale != 1 else "")
 
 
-def _block(board: Leaderboard, measured: list[MetricCard]) -> list[str]:
-    """Two lines per arm: means, then intervals with n and coverage."""
-    names = max(len("arm"), *(len(arm.name) for arm in board.arms))
-    width = min(names, MAX_NAME) + 2
-    cell = min(32, (COLUMNS - width) // max(1, len(measured)))
-    header = "arm".ljust(width) + "".join(_heading(card, cell).ljust(cell) for card in measured)
-    rule = "-" * min(COLUMNS, width + cell * len(measured))
-    lines = [header.rstrip(), rule]
-    for role in ROLES:
-        arms = board.arms_of(role)
-        if arms and role == "ceiling":
-            lines.append(rule)
-        for arm in arms:
-            lines += _rows(board, arm, measured, width, cell)
-    return lines
+def bounds(low: float | None, high: float | None, card: MetricCard) -> str | None:
+    """``[low, high]``, or None when there is no interval."""
+    if low is None or high is None:
+        return None
+    return f"[{number(low, card)}, {number(high, card)}]"
 
 
-def _heading(card: MetricCard, width: int) -> str:
-    """Title and direction as far as they fit, else the metric's name."""
-    title = f"{card.title}{words.unit_and_scale(card)}"
-    forms = (f"{title} ({card.direction} is better)", f"{title} ({card.direction})")
-    return next((form for form in forms if len(form) < width), card.name)
+def span(found: Summary | Difference, card: MetricCard) -> str:
+    """The interval, or in plain words that so few clips have none."""
+    return bounds(found.low, found.high, card) or (
+        NO_INTERVAL if found.n < MIN_CLUSTERS else "no interval"
+    )
 
 
-def _rows(
-    board: Leaderboard, arm: Arm, measured: list[MetricCard], width: int, cell: int
-) -> list[str]:
-    first = arm.name[: width - 2].ljust(width)
-    second = " " * width
-    for card in measured:
-        summary = arm.cells[card.metric_id].summary
-        if summary.mean is None:
-            first += "not measured".ljust(cell)
-            second += words.extent(summary).ljust(cell)
-            continue
-        span = words.span(summary, card)
-        letters = board.letters.get(card.metric_id, {}).get(arm.name)
-        parts = (words.number(summary.mean, card), letters, span)
-        first += " ".join(part for part in parts if part).ljust(cell)
-        second += words.extent(summary).ljust(cell)
-    return [first, second]
+def extent(summary: Summary) -> str:
+    """How many clips a mean rests on, and which share of those asked for that is."""
+    coverage = summary.coverage
+    return f"n {summary.n}" if coverage is None else f"n {summary.n}, {100 * coverage:.0f} %"
 
 
-def _findings(board: Leaderboard) -> list[str]:
-    """How the shuffled control and the strongest other method compare with the focus."""
-    lines = []
+def not_measured(cell: Cell) -> str:
+    """Why a cell has no mean."""
+    reasons = [short(reason) for reason in cell.unscored]
+    return f"not measured: {'; '.join(reasons)}" if reasons else "not measured"
+
+
+def finding(comparison: Comparison, card: MetricCard) -> str:
+    """Who is better, by the adjusted test that letters are made of.
+
+    Fewer than eight clips cannot tell, however they fall.
+    """
+    difference = comparison.difference
+    if difference.mean is None or comparison.is_sure is None:
+        return "too few shared clips"
+    if not comparison.is_sure:
+        return "undecided"
+    return BETTER if (difference.mean > 0) == (card.direction == "higher") else WORSE
+
+
+def difference_line(difference: Difference, card: MetricCard) -> str:
+    """``+1.23 dB [0.80, 1.71], n 12``."""
+    if difference.mean is None:
+        return "no shared clips"
+    shown = span(difference, card)
+    shown = shown if shown.startswith("[") else f"({shown})"
+    return f"{signed(difference.mean, card)}{unit(card)} {shown}, n {difference.n}"
+
+
+def p_values(comparison: Comparison) -> str | None:
+    """The p value, and the adjusted one where it is another: ``p 0.012, 0.036 by Holm``."""
+    p, adjusted = p_value(comparison.difference.p_value), p_value(comparison.p_holm)
+    if p is None or adjusted is None or p == adjusted:
+        return p
+    return f"{p}, {adjusted.removeprefix('p ')} by Holm"
+
+
+def p_value(p: float | None) -> str | None:
+    """A p value with three decimals; small ones as a bound."""
+    if p is None:
+        return None
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
+def headline(board: Leaderboard) -> str:
+    """What was measured, on how many clips, by which models."""
+    models = ", ".join(board.model_ids)
+    methods = count(sum(arm.role == "method" for arm in board.arms), "method")
+    if board.is_retrieval:
+        clips = count(len(board.clip_ids), "clip")
+        return f"Frame retrieval from compressed memory: {clips}, {methods}, model {models}"
+    return f"Scores of videos: {count(len(board.clip_ids), 'prompt')}, {methods}"
+
+
+def protocol_names(board: Leaderboard) -> str:
+    """The protocols without what they consist of."""
+    return ", ".join(part.partition(" (")[0] for part in board.protocol.split("; "))
+
+
+def environment(board: Leaderboard) -> str:
+    """The libraries and devices behind the numbers, with their versions."""
+    return (
+        ", ".join(f"{name} {version}" for name, version in board.environment.items()) or "nothing"
+    )
+
+
+def count(n: int, noun: str) -> str:
+    """``1 clip``, ``2 clips``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def tiny_models(board: Leaderboard) -> list[str]:
+    """The models of the run that are the embedded default."""
+    made_here = {model for arm in board.arms if any(arm.checkpoints) for model in arm.model_ids}
+    return [TINY] if TINY in made_here else []
+
+
+def judges(board: Leaderboard) -> list[str]:
+    """Who answered the questions of which metrics, a sentence for each."""
+    titles: dict[str, list[str]] = {}
     for card in board.metrics:
-        for item in board.compared(card.metric_id):
-            if item.other != SHUFFLED:
-                continue
-            line = words.difference_line(item.difference, card)
-            finding = words.finding(item, card)
-            lines += _wrapped(f"{item.arm} minus {item.other}, {card.title}: {line}: {finding}.")
-    return lines
+        if card.metric_id in board.judges:
+            titles.setdefault(board.judges[card.metric_id], []).append(card.title)
+    blind = ", which looks at nothing, so that these are no measurements"
+    judged = [
+        f"{', '.join(names)}: judged by {judge}{blind if is_fake(judge) else ''}."
+        for judge, names in titles.items()
+    ]
+    return judged + _wordings(board)
+
+
+def _wordings(board: Leaderboard) -> list[str]:
+    """In whose words the questions of VBench-2.0's dimensions were asked."""
+    asked = {
+        board.wordings[card.metric_id]
+        for card in board.metrics
+        if card.metric_id in board.wordings and card.citation.startswith(VBENCH2)
+    }
+    own, given = (
+        [w for w in sorted(asked) if w.startswith(GIVEN) == is_given] for is_given in (False, True)
+    )
+    sentences = []
+    if own:
+        sentences.append(f"Asked in pfp's own words ({', '.join(own)}), not in VBench-2.0's.")
+    if given:
+        sentences.append(f"Asked in words that were given ({', '.join(given)}).")
+    return sentences
+
+
+def is_fake(judge: str) -> bool:
+    """Whether a judge says always the same."""
+    return judge.startswith("fake:")
+
+
+def drawn(board: Leaderboard) -> str:
+    """What means and intervals are over."""
+    return "clips" if board.is_retrieval else "prompts"
+
+
+def how_to_read(board: Leaderboard) -> list[str]:
+    """The sentences that belong under every form of the table, none if it is empty."""
+    if not board.measured:
+        return []
+    settings = board.bootstrap
+    over, level = drawn(board), 1 - settings.confidence
+    means = f"videos, those of one of the {over} taken together" if board.num_videos else over
+    intervals = (
+        f"Mean over {means}; in brackets the {100 * settings.confidence:g} % interval: the means "
+        f"that a sign-flip test over {over} does not reject (at most {settings.num_draws} draws, "
+        f"seed {settings.seed}); n counts the {over} with a value, the percentage is their share "
+        f"of the {over} asked for."
+    )
+    sentences = [intervals]
+    if any(card.is_yes_no for card in board.measured):
+        sentences.append("Shares of videos with a yes have Wilson's interval.")
+    if board.compact_letter_display:
+        sentences.append(
+            "Methods that share a letter do not differ significantly under that metric (the same "
+            f"test of paired differences, Holm-adjusted over all pairs, level {level:.2g}); better "
+            "and worse are said by the same p values."
+        )
+    sentences += judges(board)
+    if board.num_other_rates:
+        sentences.append(
+            "Compared frame by frame with a reference of another frame rate, so that frames of one "
+            f"number are of different times: {board.num_other_rates} of the samples; measure them "
+            "with `--align time`."
+        )
+    if len(board.clip_ids) < MIN_CLUSTERS:
+        sentences.append(f"Fewer than {MIN_CLUSTERS} {over} have no interval and decide nothing.")
+    return sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """Metrics, by their titles, that for one reason say nothing of as many samples each."""
+
+    titles: tuple[str, ...]
+    num_samples: int
+    reason: str
+
+
+def unscored_reasons(board: Leaderboard) -> list[Unscored]:
+    """What was not measured, one entry for each reason and number of samples."""
+    titles: dict[tuple[str, int], list[str]] = {}
+    for card in board.metrics:
+        for reason, samples in board.unscored(card.metric_id).items():
+            titles.setdefault((explained(reason), samples), []).append(card.title)
+    return [
+        Unscored(titles=tuple(names), num_samples=samples, reason=reason)
+        for (reason, samples), names in titles.items()
+    ]
+
+
+def unscored(board: Leaderboard) -> list[str]:
+    """The same as sentences."""
+    return [
+        f"{', '.join(each.titles)}, {count(each.num_samples, 'sample')}"
+        f"{' each' if len(each.titles) > 1 else ''} not measured: {each.reason}."
+        for each in unscored_reasons(board)
+    ]

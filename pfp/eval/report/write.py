@@ -13,12 +13,12 @@ from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.leaderboard.published import PublishedTable
 from pfp.eval.locate import link_from
 from pfp.eval.report.csv import render_csv
-from pfp.eval.report.gallery import Continuation, continuations, file_names, retrievals
 from pfp.eval.report.html import render_html
 from pfp.eval.report.html_drift import drift_curves
 from pfp.eval.report.latex import render_latex
 from pfp.eval.report.markdown import render_markdown
-from pfp.eval.report.text import render_text
+from pfp.eval.report.plain_text import render_text
+from pfp.eval.report.samples import Continuation, continuations, file_names, retrievals
 from pfp.eval.scores.runs import read_runs
 from pfp.eval.stats.aggregate import Bootstrap
 from pfp.io.filesystems import Folder, explain_write_errors

@@ -1,4 +1,4 @@
-"""Stored evidence read again: scores by this pfp's parsers and rules, without models or videos.
+"""Stored evidence scored again: scores by this pfp's parsers and rules, without models or videos.
 
 Judges' raw texts are parsed again, and stored numbers meet today's thresholds. A row's key says on
 what its score depends, and is kept where a run of today would make the same row of the same
@@ -26,7 +26,7 @@ from pfp.io import tables
 from pfp.io.digests import sha256_json
 from pfp.schema import Dropped, ScoreRecord
 
-READ_WITH: Final = "pfp_reread"  # in ``measured_with``: the version that read it last
+RESCORED_WITH: Final = "pfp_rescored"  # in ``environment``: the version that read it last
 _OF_THE_RUN: Final = frozenset({"judge", "temperature", "votes"})  # parameters that it chose
 
 
@@ -40,7 +40,7 @@ class Change:
 
 
 @dataclass(slots=True, kw_only=True)
-class Reread:
+class Rescored:
     """What reading a run again has changed.
 
     ``other`` are metric ids whose rows were measured otherwise than this pfp would, and were left.
@@ -55,7 +55,7 @@ class Reread:
     other: set[str] = field(default_factory=set)
 
 
-def reread_run(run_directory: str, *, metrics: Sequence[str] = ()) -> Reread:
+def rescore_run(run_directory: str, *, metrics: Sequence[str] = ()) -> Rescored:
     """Read the evidence of a run's scores again and write those that changed.
 
     ``metrics`` are names; empty is all. Each table (the run's, and one a shard) changes in one
@@ -69,22 +69,22 @@ def reread_run(run_directory: str, *, metrics: Sequence[str] = ()) -> Reread:
     """
     for name in metrics:
         resolve(name)
-    report = Reread()
+    report = Rescored()
     for part in parts_of(run_directory.rstrip("/")):
-        _reread_table(f"{part}/scores", frozenset(metrics), report)
+        _rescore_table(f"{part}/scores", frozenset(metrics), report)
     return report
 
 
-def _reread_table(directory: str, metrics: frozenset[str], report: Reread) -> None:
+def _rescore_table(directory: str, metrics: frozenset[str], report: Rescored) -> None:
     before = tables.read_records(directory, ScoreRecord)
     taken = {record.score_id for record in before}
-    after = [_reread(record, metrics, taken, report) for record in before]
+    after = [_rescore(record, metrics, taken, report) for record in before]
     if after != before:
         tables.write_table(directory, ScoreRecord.table(after), ScoreRecord)
 
 
-def _reread(
-    record: ScoreRecord, metrics: frozenset[str], taken: set[str], report: Reread
+def _rescore(
+    record: ScoreRecord, metrics: frozenset[str], taken: set[str], report: Rescored
 ) -> ScoreRecord:
     name, _, _ = record.metric.rpartition("@")
     if record.evidence is None or (metrics and name not in metrics):
@@ -117,7 +117,7 @@ class _Identity:
 
 
 def _compare(
-    record: ScoreRecord, found: MetricValue, identity: _Identity, report: Reread
+    record: ScoreRecord, found: MetricValue, identity: _Identity, report: Rescored
 ) -> ScoreRecord:
     """The row as it is now; the very same one if it says what it said."""
     earlier = _verdicts(json.loads(record.evidence or "{}"))
@@ -144,10 +144,10 @@ def _compare(
     key = record.result_key
     if found.unscored_reason == NOT_ASKED or not is_same_metric:
         report.num_rekeyed += not is_same_metric
-        key = sha256_json(["reread", key, identity.metric, identity.params])
-    measured = json.loads(record.measured_with or "{}")
-    by = json.dumps({**measured, READ_WITH: pfp.__version__}, sort_keys=True)
-    return replace(made, result_key=key, measured_with=by)
+        key = sha256_json(["rescore", key, identity.metric, identity.params])
+    measured = json.loads(record.environment or "{}")
+    by = json.dumps({**measured, RESCORED_WITH: pfp.__version__}, sort_keys=True)
+    return replace(made, result_key=key, environment=by)
 
 
 def _outcome(of: ScoreRecord | MetricValue) -> float | str:
@@ -162,10 +162,10 @@ def value_of(
     A clip of which a question was not asked leaves the video open.
     """
     if "clips" not in evidence:
-        return kind.reread(evidence, num_frames)
+        return kind.rescore(evidence, num_frames)
     clips = []
     for clip in evidence["clips"]:
-        value = kind.reread(clip["evidence"], 0)
+        value = kind.rescore(clip["evidence"], 0)
         if value is None:
             return None
         clips.append((range(clip["start_frame"], clip["end_frame"]), value))

@@ -76,7 +76,7 @@ class Difference:
     n: int
 
     @property
-    def stays_off_zero(self) -> bool | None:
+    def excludes_zero(self) -> bool | None:
         """Whether the interval lies on one side of 0; None when there is no interval."""
         if self.low is None or self.high is None:
             return None

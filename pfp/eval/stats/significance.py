@@ -1,4 +1,4 @@
-"""Which methods differ for sure: letters, as tables of field trials have them (Piepho 2004).
+"""Which methods differ for sure: the compact letter display of Piepho (2004), as in field trials.
 
 Two methods share a letter exactly if their difference is not significant. Methods that share too
 few clips to be compared have no letters: who was not compared is not "not different".
@@ -48,7 +48,7 @@ def _adjusted(
     return dict(zip(map(frozenset, pairs), holm(found), strict=True))
 
 
-def letters_of(names: Sequence[str], pairs: Pairs, *, level: float) -> dict[str, str]:
+def compact_letters_of(names: Sequence[str], pairs: Pairs, *, level: float) -> dict[str, str]:
     """The letters of those names of which any two were compared, none if that is one alone.
 
     names: in the order of the table; pairs: all of them.
@@ -56,7 +56,9 @@ def letters_of(names: Sequence[str], pairs: Pairs, *, level: float) -> dict[str,
     compared = _comparable(names, pairs)
     if len(compared) < 2:
         return {}
-    return letters(compared, {pair for pair, p in pairs.items() if p is not None and p < level})
+    return compact_letter_display(
+        compared, {pair for pair, p in pairs.items() if p is not None and p < level}
+    )
 
 
 def _comparable(names: Sequence[str], pairs: Pairs) -> list[str]:
@@ -74,7 +76,9 @@ def _comparable(names: Sequence[str], pairs: Pairs) -> list[str]:
     return left
 
 
-def letters(names: Sequence[str], different: Container[frozenset[str]]) -> dict[str, str]:
+def compact_letter_display(
+    names: Sequence[str], different: Container[frozenset[str]]
+) -> dict[str, str]:
     """The letters of each name, ``a`` for the group that the first name is in.
 
     names: in the order of the table; different: the pairs that differ. By insertion and absorption:

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pfp.errors import ConfigError, InputError
 from pfp.eval.elo.bradley_terry import Pairs, fit, has_maximum
 from pfp.eval.elo.ratings import position_bias, rate, votes_needed
+from pfp.eval.elo.text import notes
 from pfp.eval.elo.vote_study import EloSettings
 from pfp.eval.elo.votes import Vote
-from pfp.eval.elo.words import notes
 from pfp.eval.stats.aggregate import Bootstrap, wilson
 
 QUICK = Bootstrap(num_draws=100)

@@ -12,7 +12,7 @@ import pytest
 from pfp.errors import InputError, NothingUsable
 from pfp.eval.leaderboard.build import build_leaderboard, compare
 from pfp.eval.leaderboard.gate import Gate, broken
-from pfp.eval.report import render_comparison, render_text, words
+from pfp.eval.report import render_comparison, render_text, text
 from pfp.eval.report.latex import render_latex
 from pfp.eval.stats.aggregate import Bootstrap, wilson
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, ScoreRecord
@@ -126,7 +126,7 @@ def test_the_focus_is_compared_with_all_others() -> None:
     assert found == pytest.approx(
         {"only_lr 4x4x2": 2.0, "no_memory": 11.0, "shuffled memory": 12.0, "codec ceiling": -10.0}
     )
-    assert all(item.difference.stays_off_zero for item in board.comparisons)
+    assert all(item.difference.excludes_zero for item in board.comparisons)
     assert all((item.p_holm or 0) >= (item.difference.p_value or 1) for item in board.comparisons)
 
 
@@ -182,7 +182,7 @@ def test_everything_in_the_json_can_be_recomputed() -> None:
     """The JSON holds the per-clip values that its means are the means of."""
     board = json.loads(json.dumps(build_leaderboard(*run()).to_json(), allow_nan=False))
 
-    assert board["schema_version"] == 1
+    assert board["schema_version"] == 2
     for arm in board["arms"]:
         values = board["values"]["psnr@1"][arm["name"]].values()
         assert arm["cells"]["psnr@1"]["mean"] == pytest.approx(sum(values) / len(values))
@@ -230,7 +230,7 @@ def test_one_clip_gives_means_without_intervals() -> None:
 
     summary = board.arms[0].cells["psnr@1"].summary
     assert (summary.mean, summary.low) == (20.0, None)
-    assert {} == board.letters
+    assert {} == board.compact_letter_display
 
 
 def test_the_codec_has_no_checkpoint() -> None:
@@ -244,14 +244,14 @@ def test_versions_are_those_that_measured() -> None:
     """Not of the machine that writes the report, and of two versions both are named."""
     generations, scores = run(num_clips=1)
     with_libraries = [
-        replace(score, measured_with=json.dumps({"pfp": "0.1", "torch": f"2.{14 + i % 2}.0"}))
+        replace(score, environment=json.dumps({"pfp": "0.1", "torch": f"2.{14 + i % 2}.0"}))
         for i, score in enumerate(scores)
     ]
 
     board = build_leaderboard(generations, with_libraries)
 
-    assert {"pfp": "0.1", "torch": "2.14.0 and 2.15.0"} == board.versions
-    assert {} == build_leaderboard(generations, scores).versions
+    assert {"pfp": "0.1", "torch": "2.14.0 and 2.15.0"} == board.environment
+    assert {} == build_leaderboard(generations, scores).environment
 
 
 # -- what is decided -------------------------------------------------------------------------------
@@ -285,20 +285,20 @@ def test_verdicts_never_contradict_the_letters(num_clips: int) -> None:
     both = set()
     for seed in range(8):
         board = build_leaderboard(*of_models(random_models(seed, num_clips, 4)))
-        marks = board.letters["psnr@1"]
+        marks = board.compact_letter_display["psnr@1"]
         for one, other in permutations(marks, 2):
             item = compare(board, "psnr@1", one, other)
             assert item is not None
-            finding = words.finding(item, board.metrics[0])
+            finding = text.finding(item, board.metrics[0])
             shares = bool(set(marks[one]) & set(marks[other]))
             assert shares == (finding == "undecided")
             assert item.p_holm == board.pairs["psnr@1"][frozenset((one, other))]
             both.add(shares)
-        told = {(i.arm, i.other): words.finding(i, board.metrics[0]) for i in board.comparisons}
+        told = {(i.arm, i.other): text.finding(i, board.metrics[0]) for i in board.comparisons}
         for (one, other), finding in told.items():
             item = compare(board, "psnr@1", one, other)
             assert item is not None
-            assert finding == words.finding(item, board.metrics[0])
+            assert finding == text.finding(item, board.metrics[0])
 
     assert {True, False} == both
 
@@ -316,12 +316,14 @@ def test_a_verdict_is_adjusted_for_all_pairs() -> None:
     item = compare(board, "psnr@1", "m0", "m1")
 
     assert item is not None
-    assert item.difference.stays_off_zero
+    assert item.difference.excludes_zero
     assert (item.difference.p_value or 1) < 0.02
     assert (item.p_holm or 0) > 0.05
-    assert "undecided" == words.finding(item, board.metrics[0])
+    assert "undecided" == text.finding(item, board.metrics[0])
     assert "by Holm: undecided" in render_comparison(board, [item])
-    assert set(board.letters["psnr@1"]["m0"]) & set(board.letters["psnr@1"]["m1"])
+    assert set(board.compact_letter_display["psnr@1"]["m0"]) & set(
+        board.compact_letter_display["psnr@1"]["m1"]
+    )
     assert ["psnr>0: the difference is +0.8, undecided"] == broken([Gate.parse("psnr>0")], [item])
 
 
@@ -334,8 +336,8 @@ def test_models_that_share_no_clip_are_not_compared() -> None:
     item = compare(board, "psnr@1", "a", "b")
 
     assert item is not None
-    assert "too few shared clips" == words.finding(item, board.metrics[0])
-    assert {} == board.letters
+    assert "too few shared clips" == text.finding(item, board.metrics[0])
+    assert {} == board.compact_letter_display
     assert board.best(board.metrics[0]) is None
     assert [False, False] == [board.is_best(arm, board.metrics[0]) for arm in board.arms]
     assert r"\textbf" not in render_latex(board)
@@ -350,7 +352,7 @@ def test_a_model_on_other_clips_stands_apart() -> None:
     board = build_leaderboard(*of_models(models))
 
     best = [arm.name for arm in board.arms if board.is_best(arm, board.metrics[0])]
-    assert {"model 0", "model 1", "model 2"} == set(board.letters["psnr@1"])
+    assert {"model 0", "model 1", "model 2"} == set(board.compact_letter_display["psnr@1"])
     assert [max(models, key=lambda m: (m != "elsewhere", sum(models[m].values())))] == best
 
 
@@ -362,8 +364,8 @@ def test_seven_clips_have_no_letters_and_no_verdict() -> None:
     item = compare(board, "psnr@1", "a", "b")
 
     assert item is not None
-    assert {} == board.letters
-    assert "too few shared clips" == words.finding(item, board.metrics[0])
+    assert {} == board.compact_letter_display
+    assert "too few shared clips" == text.finding(item, board.metrics[0])
     assert "too few for an interval" in render_text(board)
     assert "Fewer than 8 prompts have no interval and decide nothing." in " ".join(
         render_text(board).split()

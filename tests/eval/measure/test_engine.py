@@ -37,7 +37,7 @@ def card(name: str, *needs: Any) -> MetricCard:
         summary="",
         citation="",
         licence="",
-        needs=needs,
+        required_inputs=needs,
     )
 
 
@@ -213,7 +213,7 @@ def test_the_reference_keeps_step_with_sparse_metrics(tmp_path: Path) -> None:
 class Remembering(Watcher):
     """Asks for frames of the history, and remembers their brightnesses before the video's."""
 
-    card: ClassVar = replace(card("remembering"), takes=("history",))
+    card: ClassVar = replace(card("remembering"), optional_inputs=("history",))
 
     def __init__(self, wants: Callable[[Sample], Sequence[int]]) -> None:
         super().__init__(lambda _: [1])

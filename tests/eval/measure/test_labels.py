@@ -19,7 +19,7 @@ from pfp.eval.measure.score import scored
 from pfp.eval.measure.score_rows import rows_of
 from pfp.eval.metrics import MetricValue
 from pfp.eval.report import load_run
-from pfp.eval.report.gallery import retrievals
+from pfp.eval.report.samples import retrievals
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.io import tables
 from pfp.schema import GenerationRecord, ScoreRecord
@@ -355,7 +355,7 @@ def test_shards_of_an_edited_manifest_stand_beside_no_older_ones(
 
 @pytest.mark.parametrize("part", ["video", "reference", "history"])
 def test_pictures_of_other_videos_are_not_shown_beside_scores(tmp_path: Path, part: str) -> None:
-    """What was replaced after it was measured has no frame and no close-up on the page."""
+    """What was replaced after it was measured has no frame and no details on the page."""
     lines = make_inputs(tmp_path)
     directory = measure(tmp_path, lines[:1], "run")
     made, scores, _ = contents(directory)
@@ -364,7 +364,7 @@ def test_pictures_of_other_videos_are_not_shown_beside_scores(tmp_path: Path, pa
         (item,) = retrievals(directory, made, scores, arms=["ours"], max_clips=1)
         (video,) = item.shown
         return {
-            "video": video.frame is not None and video.close_up is not None,
+            "video": video.frame is not None and video.detail is not None,
             "reference": item.true_frame is not None,
             "history": bool(item.history),
         }

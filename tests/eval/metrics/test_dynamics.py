@@ -89,7 +89,7 @@ def test_stored_magnitudes_meet_another_threshold_as_a_new_measurement_does(
     stored = json.loads(json.dumps(kind(lock=lock).measure(video, fps=12.0).evidence))
     for threshold in (2.0, 20.0):
         monkeypatch.setattr(dynamics_measure, "THRESHOLD_PX", threshold)
-        assert kind(lock=lock).measure(video, fps=12.0) == kind.reread(stored, 0)
+        assert kind(lock=lock).measure(video, fps=12.0) == kind.rescore(stored, 0)
 
 
 def test_the_reference_sees_motion_in_any_two_frames(lock: Lock) -> None:

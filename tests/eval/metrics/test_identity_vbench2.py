@@ -169,7 +169,7 @@ def test_stored_cosines_meet_another_threshold_as_a_new_measurement_does(
     stored = json.loads(json.dumps(run(kind, frames).evidence))
     for threshold in (0.2, 0.4, 0.6):
         monkeypatch.setattr(identity_vbench2, "SAME_PERSON", threshold)
-        assert run(kind, frames) == metric.reread(stored, 0)
+        assert run(kind, frames) == metric.rescore(stored, 0)
 
 
 def test_twenty_frames_after_the_first_are_needed() -> None:

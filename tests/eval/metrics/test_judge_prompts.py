@@ -15,7 +15,7 @@ from pfp.errors import ConfigError
 from pfp.eval.metrics.cloth import ClothVBench2Compat
 from pfp.eval.metrics.instance import InstanceVBench2
 from pfp.eval.metrics.judge_prompts import MAX_BYTES, from_json, read_judge_prompts
-from pfp.eval.scores.rescore import reread_run
+from pfp.eval.scores.rescore import rescore_run
 from pfp.eval.scores.runs import read_run
 from pfp.io import media
 from pfp.vlm.frames import Frames
@@ -270,7 +270,7 @@ def test_given_words_are_remembered_for_reading_again(folder: Path) -> None:
     before = evaluate(folder, "--judge-prompts", str(place))
     place.unlink()
 
-    report = reread_run(str(folder / "out"))
+    report = rescore_run(str(folder / "out"))
 
     assert (len(METRICS), 0, set()) == (report.num_read, len(report.changes), report.other)
     after = {s.metric.partition("@")[0]: s for s in read_run(folder / "out").scores}

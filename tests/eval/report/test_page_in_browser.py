@@ -124,5 +124,5 @@ def test_the_page_fits_the_window_and_works(
     assert seen["sortedBy"][0].startswith("PSNR")
     assert seen["reversed"] == ARMS[::-1]
     assert seen["bySsim"] == ARMS
-    assert seen["json"] == 1
+    assert seen["json"] == 2
     assert brightness < 60 if dark else brightness > 200

@@ -1,4 +1,4 @@
-"""The small parts of the report: markup, ticks, spans, links, words."""
+"""The small parts of the report: markup, ticks, spans, links, text."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pfp.eval.leaderboard.arms import explanation_of, focus_of, role_of
 from pfp.eval.leaderboard.leaderboard import Comparison
 from pfp.eval.locate import link_from, locate
 from pfp.eval.metrics import resolve
-from pfp.eval.report import words
+from pfp.eval.report import text as report_text
 from pfp.eval.report.chart import nice_ticks
-from pfp.eval.report.gallery import file_names, segments, spaced
 from pfp.eval.report.markup import Markup, coded, tag, text
+from pfp.eval.report.samples import file_names, segments, spaced
 from pfp.eval.stats.aggregate import Difference
 from pfp.io import tables
 from pfp.schema import KEPT, ClipRecord, GenerationRecord
@@ -167,7 +167,7 @@ def test_findings_know_which_way_is_better(
     difference = Difference(mean=mean, low=0.1, high=0.3, p_value=0.01, n=12)
     item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
 
-    assert words.finding(item, card) == expected  # type: ignore[arg-type]
+    assert report_text.finding(item, card) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_the_p_value_that_decides_is_printed(
     difference = Difference(mean=1.0, low=0.1, high=0.3, p_value=p, n=12)
     item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
 
-    assert expected == words.p_values(item)
+    assert expected == report_text.p_values(item)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_p_value_that_decides_is_printed(
 )
 def test_differences_have_a_sign_unless_they_are_nothing(value: float, expected: str) -> None:
     """What rounds to zero is written without a sign."""
-    assert words.signed(value, PSNR) == expected
+    assert report_text.signed(value, PSNR) == expected
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_differences_have_a_sign_unless_they_are_nothing(value: float, expected:
 )
 def test_small_p_values_are_bounds(p: float | None, expected: str | None) -> None:
     """No p value is written as 0."""
-    assert words.p_value(p) == expected
+    assert report_text.p_value(p) == expected
 
 
 def test_clips_are_called_by_the_file_names_that_the_run_knows(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pfp.cli.eval import main
 from pfp.eval.metrics import resolve
 from pfp.eval.metrics.cloth import ClothVBench2
 from pfp.eval.run import RunSettings, prepare, run
-from pfp.eval.scores.rescore import reread_run, value_of
+from pfp.eval.scores.rescore import rescore_run, value_of
 from pfp.eval.scores.runs import read_run
 from pfp.io import media, tables
 from pfp.schema import Kept, ScoreRecord
@@ -124,7 +124,7 @@ def test_the_same_parser_changes_nothing(given: Callable[..., Judge], tmp_path: 
     given(lambda name: "no" if name == "broken_instance" else "Yes.", ALL)
     files = {path: path.read_bytes() for path in (tmp_path / "run/scores").iterdir()}
 
-    report = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
 
     assert (6, 0, []) == (report.num_read, report.num_verdicts_changed, report.changes)
     assert report.num_verdicts == sum(
@@ -143,7 +143,7 @@ def test_another_parser_moves_values_without_a_model_or_a_video(
     monkeypatch.setattr("pfp.vlm.judges.load_judge", lambda *_, **__: pytest.fail("a judge"))
     understand(monkeypatch, {"It is so.": Verdict.YES})
 
-    report = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
 
     assert [("a/cloth.vbench2@1", "judge_unparseable", 1.0)] == [
         (change.score_id, change.before, change.after) for change in report.changes
@@ -151,8 +151,8 @@ def test_another_parser_moves_values_without_a_model_or_a_video(
     assert (1.0, 0.0) == tuple(map(outcomes(tmp_path).get, METRICS[:2]))
     record = scores_of(tmp_path)["cloth.vbench2@1"]
     assert isinstance(record.verdict, Kept)
-    assert pfp.__version__ == json.loads(record.measured_with or "")["pfp_reread"]
-    assert "pfp_reread" not in str(scores_of(tmp_path)["instance.fraction@1"].measured_with)
+    assert pfp.__version__ == json.loads(record.environment or "")["pfp_rescored"]
+    assert "pfp_rescored" not in str(scores_of(tmp_path)["instance.fraction@1"].environment)
     assert ("yes", None, "It is so.") == tuple(
         json.loads(record.evidence or "")["asked"][2][key]
         for key in ("verdict", "why_not", "raw_text")
@@ -169,7 +169,7 @@ def test_a_row_made_from_evidence_is_that_of_a_new_run(
 
     given(say, ALL)
     understand(monkeypatch, {"It is so.": Verdict.NO})
-    reread_run(str(tmp_path / "run"))
+    rescore_run(str(tmp_path / "run"))
     found = outcomes(tmp_path)
     keys = {metric: score.result_key for metric, score in scores_of(tmp_path).items()}
 
@@ -192,8 +192,8 @@ def test_what_was_not_asked_is_left_to_the_next_run(
 
     given(say)
     understand(monkeypatch, {"Just one.": Verdict.YES, "yes": Verdict.NO})
-    report = reread_run(str(tmp_path / "run"))
-    again = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
+    again = rescore_run(str(tmp_path / "run"))
 
     # One bad window ended the questions about instances; the fraction had asked about all.
     expected = ("not_asked", "not_one_person", "not_asked", 1.0)
@@ -218,7 +218,7 @@ def test_a_cut_answer_stays_without_a_verdict(
     given(lambda _: cut)
     understand(monkeypatch, {"yes": Verdict.YES})
 
-    reread_run(str(tmp_path / "run"))
+    rescore_run(str(tmp_path / "run"))
 
     assert "judge_truncated" == outcomes(tmp_path)["cloth.vbench2"]
     assert "judge_truncated" == outcomes(tmp_path)["instance.fraction"]
@@ -231,7 +231,7 @@ def test_clips_are_read_each_and_meant_again(
     given(lambda _: "It is so.", ("cloth.vbench2",), protocol="vbench-long")
     understand(monkeypatch, {"It is so.": Verdict.NO})
 
-    report = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
 
     (record,) = scores_of(tmp_path).values()
     clips = json.loads(record.evidence or "")["clips"]
@@ -250,7 +250,7 @@ def test_scores_of_an_older_version_become_those_of_today(
     params = {**card.params, "parser": "stricter"}
     monkeypatch.setattr(ClothVBench2, "card", replace(card, version=2, params=params))
 
-    report = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
 
     record = scores_of(tmp_path)["cloth.vbench2@2"]
     assert ("a/cloth.vbench2@2", 1.0) == (record.score_id, record.value)
@@ -276,7 +276,7 @@ def test_two_older_versions_do_not_become_the_same_row(
     params = {**card.params, "parser": "stricter"}
     monkeypatch.setattr(ClothVBench2, "card", replace(card, version=2, params=params))
 
-    report = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
 
     assert (1, {"cloth.vbench2@1"}) == (report.num_rekeyed, report.other)
     assert {"cloth.vbench2@1", "cloth.vbench2@2"} == set(scores_of(tmp_path))
@@ -291,7 +291,7 @@ def test_rows_that_saw_other_frames_are_left(
     params = {**card.params, "num_frames": 32}
     monkeypatch.setattr(ClothVBench2, "card", replace(card, version=2, params=params))
 
-    report = reread_run(str(tmp_path / "run"))
+    report = rescore_run(str(tmp_path / "run"))
 
     assert ({"cloth.vbench2@1"}, 0) == (report.other, report.num_read)
     assert ["cloth.vbench2@1"] == list(scores_of(tmp_path))
@@ -309,7 +309,7 @@ def test_votes_are_read_each(
     assert 9 == len(judge.asked)
     understand(monkeypatch, {"It is so.": Verdict.YES})
 
-    reread_run(str(tmp_path / "run"))
+    rescore_run(str(tmp_path / "run"))
 
     record = scores_of(tmp_path)["instance.fraction@1"]
     window = json.loads(record.evidence or "")["asked"][0]
@@ -327,13 +327,13 @@ def test_the_command_says_what_changed(
     """How many verdicts and scores, which, and the table; named metrics only, if some are."""
     given(lambda name: "It is so." if name == "same_clothes" else "yes")
     understand(monkeypatch, {"It is so.": Verdict.NO})
-    command = ["score", str(tmp_path / "run"), "--from-evidence"]
+    command = ["rescore", str(tmp_path / "run")]
 
     assert 0 == main([*command, "--metrics", "instance.fraction"])
-    assert "1 scores read again from their evidence: 0 of 3 verdicts" in capsys.readouterr().out
+    assert "1 scores computed again from their evidence: 0 of 3 verdicts" in capsys.readouterr().out
     assert 0 == main(command)
     printed = capsys.readouterr().out
-    assert "4 scores read again from their evidence: 2 of 10 verdicts and 1 scores" in printed
+    assert "4 scores computed again from their evidence: 2 of 10 verdicts and 1 scores" in printed
     assert "  a/cloth.vbench2@1: judge_unparseable -> 0.0\n" in printed
     assert 2 == main([*command, "--metrics", "clooth.vbench2"])
 
@@ -343,7 +343,7 @@ def test_rows_without_evidence_are_not_read(name: str) -> None:
     """Where no judge was asked there is nothing to be read."""
     kind = resolve(name)
 
-    assert kind.reread({"cure": "name a judge"}, 0) is None
+    assert kind.rescore({"cure": "name a judge"}, 0) is None
     assert value_of(kind, {"clips": []}, 0) is None
 
 
@@ -354,7 +354,7 @@ def test_shards_are_read_each(
     given(lambda _: "It is so.", ("instance.fraction",), shard=(1, 1))
     understand(monkeypatch, {"It is so.": Verdict.NO})
 
-    reread_run(str(tmp_path / "run"))
+    rescore_run(str(tmp_path / "run"))
 
     (record,) = tables.read_records(tmp_path / "run/shards/1-of-1/scores", ScoreRecord)
     assert 1.0 == record.value

@@ -97,7 +97,7 @@ def test_a_paired_difference_forgets_what_the_clips_share() -> None:
     assert difference.mean == pytest.approx(1.5)
     assert difference.low == pytest.approx(1.5)
     assert difference.high == pytest.approx(1.5)
-    assert difference.stays_off_zero is True
+    assert difference.excludes_zero is True
     assert difference.p_value == 2 / 2**12
     assert difference.n == 12
 
@@ -118,7 +118,7 @@ def test_fewer_than_eight_clips_say_nothing(n: int) -> None:
 
     expected = (1.0, None, None, None, n)
     assert expected == (found.mean, found.low, found.high, found.p_value, found.n)
-    assert found.stays_off_zero is None
+    assert found.excludes_zero is None
 
 
 def test_clips_of_one_prompt_count_once() -> None:
@@ -158,7 +158,7 @@ def test_arms_without_a_shared_clip_have_no_difference() -> None:
         None,
         0,
     )
-    assert difference.stays_off_zero is None
+    assert difference.excludes_zero is None
 
 
 def test_p_values_agree_with_a_t_test_on_normal_differences() -> None:
@@ -177,7 +177,7 @@ def test_arms_that_agree_everywhere_are_not_told_apart() -> None:
     same = clips(np.arange(9.0))
     difference = paired_difference(same, same)
 
-    assert (difference.mean, difference.stays_off_zero, difference.p_value) == (0.0, False, 1.0)
+    assert (difference.mean, difference.excludes_zero, difference.p_value) == (0.0, False, 1.0)
 
 
 @given(values=st.dictionaries(st.text(max_size=3), st.floats(-10, 10), min_size=8, max_size=12))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfp.eval.stats.significance import letters
+from pfp.eval.stats.significance import compact_letter_display
 
 NAMES = ("p", "q", "r", "s", "t", "u")
 PAIRS = [frozenset(pair) for pair in combinations(NAMES, 2)]
@@ -17,7 +17,7 @@ PAIRS = [frozenset(pair) for pair in combinations(NAMES, 2)]
 @given(st.sets(st.sampled_from(PAIRS)))
 def test_two_share_a_letter_exactly_if_they_do_not_differ(different: set[frozenset[str]]) -> None:
     """Whatever the pairs that differ, letters say the same."""
-    found = letters(NAMES, different)
+    found = compact_letter_display(NAMES, different)
 
     for a, b in combinations(NAMES, 2):
         assert (frozenset((a, b)) in different) == (not set(found[a]) & set(found[b]))
@@ -26,7 +26,7 @@ def test_two_share_a_letter_exactly_if_they_do_not_differ(different: set[frozens
 @given(st.sets(st.sampled_from(PAIRS)))
 def test_no_letter_is_there_in_vain(different: set[frozenset[str]]) -> None:
     """No group of a letter lies within that of another."""
-    found = letters(NAMES, different)
+    found = compact_letter_display(NAMES, different)
     groups = {
         mark: {name for name in NAMES if mark in found[name]}
         for mark in set("".join(found.values()))
@@ -46,4 +46,6 @@ def test_no_letter_is_there_in_vain(different: set[frozenset[str]]) -> None:
 )
 def test_letters_follow_the_table(different: list[str], expected: dict[str, str]) -> None:
     """The first in the table has the letter a, those below it later ones."""
-    assert expected == letters(("p", "q", "r"), {frozenset(pair) for pair in different})
+    assert expected == compact_letter_display(
+        ("p", "q", "r"), {frozenset(pair) for pair in different}
+    )

@@ -21,7 +21,7 @@ from pfp.eval.study.build import Built, StudySettings
 from pfp.eval.study.design import Showing
 from pfp.eval.study.export import Collected, collect, gather, write_votes
 from pfp.eval.study.plan import Key, Plan, Prompt, Source
-from pfp.eval.study.words import of_build, of_export
+from pfp.eval.study.text import of_build, of_export
 from tests.eval.study.study_by_hand import (
     always,
     ballot,

@@ -43,7 +43,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseUp:
+class SampleDetail:
     """A video's strip, ``(seconds, frame)``, its length, and what was found in it."""
 
     strip: tuple[tuple[float, Picture], ...]
@@ -51,7 +51,7 @@ class CloseUp:
     found: tuple[Found, ...]
 
 
-class Look:
+class SampleVideo:
     """One pass over a video for all the pictures that a page shows of it."""
 
     def __init__(
@@ -83,11 +83,11 @@ class Look:
         """One of ``more_frames``; None where the video does not have it."""
         return self._frames.get(index)
 
-    def close_up(self) -> CloseUp | None:
+    def detail(self) -> SampleDetail | None:
         """None of a video that cannot be read, or of which nothing was found."""
         if not self._found or not self._frames:
             return None
-        return CloseUp(
+        return SampleDetail(
             strip=tuple(
                 ((index + 0.5) / self._fps, shrunk(self._frames[index], STRIP_SIDE))
                 for index in self._strip

@@ -73,9 +73,9 @@ def _weights_state(name: str) -> str:
 
 
 def _needs_of(card: MetricCard) -> str:
-    one_of = [" or ".join(card.needs_one_of)] if card.needs_one_of else []
-    taken = [f"{need} if there is one" for need in card.takes]
-    return ", ".join(("a video", *card.needs, *one_of, *taken))
+    one_of = [" or ".join(card.requires_any)] if card.requires_any else []
+    taken = [f"{need} if there is one" for need in card.optional_inputs]
+    return ", ".join(("a video", *card.required_inputs, *one_of, *taken))
 
 
 def _show(options: argparse.Namespace) -> int:

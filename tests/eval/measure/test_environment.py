@@ -15,8 +15,8 @@ import pytest
 
 import pfp
 from pfp.errors import SchemaError
-from pfp.eval.measure import provenance
-from pfp.eval.measure.provenance import measured_with
+from pfp.eval.measure import environment
+from pfp.eval.measure.environment import environment_of
 from pfp.eval.metrics import METRICS, resolve
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.scores.runs import read_run
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test here finds weights that this machine happens to have."""
     monkeypatch.setenv("PFP_WEIGHTS_DIR", str(tmp_path / "none"))
-    provenance._version.cache_clear()
+    environment._version.cache_clear()
 
 
 @pytest.fixture
@@ -69,15 +69,15 @@ def test_rows_say_versions_and_those_of_networks_a_device(manifest: Path) -> Non
         "pfp": pfp.__version__,
         "python": platform.python_version(),
     }
-    assert json.dumps(expected) == found["psnr@1"].measured_with
+    assert json.dumps(expected) == found["psnr@1"].environment
     expected["pillow"] = version("pillow")
-    assert expected == json.loads(found["cloth.vbench2@1"].measured_with or "")
-    assert found["clarity@1"].measured_with is None  # nothing was measured
+    assert expected == json.loads(found["cloth.vbench2@1"].environment or "")
+    assert found["clarity@1"].environment is None  # nothing was measured
 
 
 def test_networks_say_where_they_ran() -> None:
     """The device as it was found, the decoder that was used, and what the network is built of."""
-    said = json.loads(measured_with(resolve("dynamics").card, "decord", "cpu", more=("ray",)))
+    said = json.loads(environment_of(resolve("dynamics").card, "decord", "cpu", more=("ray",)))
 
     assert ("cpu", version("torch")) == (said["device"], said["torch"])
     assert {"decord", "torchvision", "ray"} <= said.keys()
@@ -90,16 +90,16 @@ def test_another_version_measures_nothing_again(
     """The row stays, with the versions that it was measured with."""
     score(manifest, "psnr")
     before = scores_of(manifest)["psnr@1"]
-    monkeypatch.setattr(provenance, "version", lambda _: "99.0")
-    provenance._version.cache_clear()
+    monkeypatch.setattr(environment, "version", lambda _: "99.0")
+    environment._version.cache_clear()
 
     report = score(manifest, "psnr", "psnr_global")
 
     after = scores_of(manifest)
     assert 1 == report.reused
     assert before == after["psnr@1"]
-    assert "99.0" == json.loads(after["psnr_global@1"].measured_with or "")["numpy"]
-    provenance._version.cache_clear()
+    assert "99.0" == json.loads(after["psnr_global@1"].environment or "")["numpy"]
+    environment._version.cache_clear()
 
 
 def test_tables_of_an_older_pfp_are_refused_and_measured_anew(manifest: Path) -> None:
@@ -109,7 +109,7 @@ def test_tables_of_an_older_pfp_are_refused_and_measured_anew(manifest: Path) ->
     stored = json.loads(path.read_text())
     path.write_text(json.dumps({**stored, "version": 1}))
 
-    with pytest.raises(SchemaError, match=r"score v1, this pfp reads v3; run"):
+    with pytest.raises(SchemaError, match=r"score v1, this pfp reads v4; run"):
         read_run(manifest.parent / "run")
     assert 0 == score(manifest, "psnr").reused
     assert ["psnr@1"] == list(scores_of(manifest))

@@ -19,7 +19,7 @@ from pfp.eval.metrics import MetricCard
 DECODER_PACKAGES: Final = {"pyav": "av", "decord": "decord"}
 
 
-def measured_with(
+def environment_of(
     card: MetricCard, decoder: DecoderName, device: str | None, *, more: tuple[str, ...] = ()
 ) -> str:
     """JSON of names to versions, sorted: pfp, Python, decoder, NumPy and the metric's libraries.

@@ -1,4 +1,4 @@
-"""What an Elo table says in words, for the terminal and for the page: numbers and sentences."""
+"""What an Elo table says as text, for the terminal and for the page: numbers and sentences."""
 
 from __future__ import annotations
 

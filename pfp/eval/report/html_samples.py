@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.manifest import PROMPT_GROUP
-from pfp.eval.report.gallery import Continuation, Frame, Retrieval, Segment, Shown
-from pfp.eval.report.html_close_up import close_ups
+from pfp.eval.report.html_sample_detail import sample_details
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.pictures import inlined, picture
+from pfp.eval.report.samples import Continuation, Frame, Retrieval, Segment, Shown
 
 Linker: TypeAlias = Callable[[str], str]
 
@@ -81,13 +81,13 @@ def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
             class_="frames",
         ),
         tag("p", "What each metric saw", class_="eyebrow") if any(_seen(item)) else None,
-        close_ups(item.shown, cards, short),
+        sample_details(item.shown, cards, short),
         class_=_class_of([item.true_frame, *item.history]),
     )
 
 
 def _seen(item: Retrieval) -> list[bool]:
-    return [shown.close_up is not None for shown in item.shown]
+    return [shown.detail is not None for shown in item.shown]
 
 
 def _heading(item: Retrieval | Continuation, note: str) -> Markup:

@@ -20,7 +20,7 @@ from pfp.errors import PfpError, SchemaError
 from pfp.eval.leaderboard.build import GIVEN, SCORED
 from pfp.eval.locate import locate
 from pfp.eval.measure.contents import digest_of
-from pfp.eval.report.close_up import CloseUp, Look, frames_at, shrunk
+from pfp.eval.report.sample_detail import SampleDetail, SampleVideo, frames_at, shrunk
 from pfp.io import media, tables
 from pfp.schema import ClipRecord, GenerationRecord, Kept, ScoreRecord
 
@@ -42,7 +42,7 @@ class Shown:
     arm: str
     frame: Frame | None
     note: str
-    close_up: CloseUp | None = None
+    detail: SampleDetail | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,16 +224,16 @@ def _shown(
         return Shown(arm=record.arm, frame=None, note="not generated")
     if _as_measured(run_directory, record, scores, "video") is None:
         return Shown(arm=record.arm, frame=None, note=CHANGED)
-    look = Look(run_directory, record, scores, more_frames=[index])
-    frame, close_up = look.frame(index), look.close_up()
+    video = SampleVideo(run_directory, record, scores, more_frames=[index])
+    frame, detail = video.frame(index), video.detail()
     if frame is None:
-        return Shown(arm=record.arm, frame=None, note="no such frame", close_up=close_up)
+        return Shown(arm=record.arm, frame=None, note="no such frame", detail=detail)
     psnr = next((score for score in scores if score.metric.startswith("psnr@")), None)
     return Shown(
         arm=record.arm,
         frame=shrunk(frame, MAX_SIDE),
         note=_psnr_note(psnr, index),
-        close_up=close_up,
+        detail=detail,
     )
 
 

@@ -12,18 +12,18 @@ import pytest
 
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.report import load_run, write_report
-from pfp.eval.report.close_up import (
+from pfp.eval.report.html_sample_detail import sample_details
+from pfp.eval.report.sample_detail import (
     FACE_SIDE,
-    CloseUp,
-    Look,
+    SampleDetail,
+    SampleVideo,
     crop_of,
     frames_at,
     middles,
     shrunk,
     telling,
 )
-from pfp.eval.report.gallery import retrievals
-from pfp.eval.report.html_close_up import close_ups
+from pfp.eval.report.samples import retrievals
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.scores.evidence import SeenFace
 from pfp.io import media
@@ -80,7 +80,7 @@ def test_the_strip_shows_the_middles_of_equal_parts(
     """Eight frames of 24 are numbers 1, 4, 7, ...; each knows its second."""
     record, scores = records
 
-    seen = Look(run_directory, record, scores).close_up()
+    seen = SampleVideo(run_directory, record, scores).detail()
 
     assert seen is not None
     assert 3.0 == seen.duration_seconds
@@ -107,13 +107,13 @@ def test_one_pass_gets_all_frames(
         return iter_stored(place, **options)
 
     monkeypatch.setattr(media, "iter_stored", counted)
-    look = Look(run_directory, record, scores, more_frames=[20])
+    video = SampleVideo(run_directory, record, scores, more_frames=[20])
 
-    seen = look.close_up()
+    seen = video.detail()
 
     assert 1 == len(passes)
-    assert look.frame(20) is not None
-    assert isinstance(seen, CloseUp)
+    assert video.frame(20) is not None
+    assert isinstance(seen, SampleDetail)
     ((face, crop),) = seen.found[0].faces
     assert (9, (46, 30)) == (face.frame, crop.shape[:2])
 
@@ -131,7 +131,7 @@ def test_faces_are_cut_from_the_frames_that_their_metric_saw(
         for protocol in (Protocol().fingerprint, vbench)
     ]
 
-    seen = Look(run_directory, record, pair).close_up()
+    seen = SampleVideo(run_directory, record, pair).detail()
 
     assert seen is not None
     crops = [crop for found in seen.found for _, crop in found.faces]
@@ -149,16 +149,18 @@ def crop_shape(width: int, height: int) -> tuple[int, ...]:
     return shrunk(np.zeros((height, width, 3), np.uint8), FACE_SIDE).shape[:2]
 
 
-def test_a_video_that_is_gone_has_no_close_up(
+def test_a_video_that_is_gone_has_no_detail(
     run_directory: Path, records: tuple[GenerationRecord, list[ScoreRecord]]
 ) -> None:
     """Scores outlive their videos; the page shows what it can."""
     record, scores = records
 
-    look = Look(run_directory, replace(record, video_uri="gone.mp4"), scores, more_frames=[0])
+    video = SampleVideo(
+        run_directory, replace(record, video_uri="gone.mp4"), scores, more_frames=[0]
+    )
 
-    assert look.close_up() is None
-    assert look.frame(0) is None
+    assert video.detail() is None
+    assert video.frame(0) is None
 
 
 def test_the_first_face_and_the_least_alike_are_shown() -> None:
@@ -261,6 +263,6 @@ def test_failures_are_told_where_they_happened(run_directory: Path) -> None:
     )
     cards = {card.metric_id: card for card in board.metrics}
 
-    text = "".join(close_ups(item.shown, cards, "g"))
+    text = "".join(sample_details(item.shown, cards, "g"))
 
     assert "failed: PermanentError: it broke; mend it" in text

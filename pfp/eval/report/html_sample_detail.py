@@ -7,12 +7,12 @@ from typing import Final
 
 from pfp.eval.measure.reasons import explained
 from pfp.eval.metrics.base import MetricCard
-from pfp.eval.report import words
-from pfp.eval.report.close_up import CloseUp, Found
-from pfp.eval.report.gallery import Frame, Shown
+from pfp.eval.report import text
 from pfp.eval.report.html_table import MINUS
 from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.report.pictures import picture
+from pfp.eval.report.sample_detail import Found, SampleDetail
+from pfp.eval.report.samples import Frame, Shown
 from pfp.eval.scores.evidence import Curve, Findings, Said, SeenFace, Stretch
 from pfp.schema import Failed
 
@@ -22,29 +22,31 @@ LANE: Final = 11  # of stretches that overlap; as many lanes as it takes
 MAX_FACTS: Final = 6
 
 
-def close_ups(
+def sample_details(
     shown: Sequence[Shown], cards: Mapping[str, MetricCard], short: str
 ) -> Iterable[Markup]:
     """A fold for each video of a clip; ``cards`` by metric id, in the order of the table."""
     for each in shown:
-        if each.close_up is not None:
-            yield _close_up(each.arm, each.close_up, cards, short)
+        if each.detail is not None:
+            yield _sample_detail(each.arm, each.detail, cards, short)
 
 
-def _close_up(arm: str, seen: CloseUp, cards: Mapping[str, MetricCard], short: str) -> Markup:
+def _sample_detail(
+    arm: str, seen: SampleDetail, cards: Mapping[str, MetricCard], short: str
+) -> Markup:
     by_metric = {found.score.metric: found for found in seen.found}
     rows = [
         _row(cards[metric], by_metric[metric], seen.duration_seconds, f"{arm}, clip {short}")
         for metric in cards
         if metric in by_metric and _says_something(by_metric[metric])
     ]
-    metrics = words.count(len(rows), "metric") if rows else "nothing measured"
+    metrics = text.count(len(rows), "metric") if rows else "nothing measured"
     length = f"{seen.duration_seconds:.1f} s, {metrics}"
     return tag(
         "details",
         tag("summary", arm, tag("small", length)),
         tag("div", _strip(arm, seen, short), rows, class_="tracks"),
-        class_="close-up",
+        class_="sample-detail",
     )
 
 
@@ -58,7 +60,7 @@ def _is_failed(found: Found) -> bool:
     return isinstance(found.score.verdict, Failed)
 
 
-def _strip(arm: str, seen: CloseUp, short: str) -> Markup:
+def _strip(arm: str, seen: SampleDetail, short: str) -> Markup:
     pictures = [_moment(seconds, frame, arm, short) for seconds, frame in seen.strip]
     return tag("div", tag("div", pictures, class_="strip"), class_="track")
 
@@ -88,8 +90,8 @@ def _row(card: MetricCard, found: Found, duration_seconds: float, whose: str) ->
 def _value(card: MetricCard, found: Found) -> Markup:
     score = found.score
     if score.value is not None:
-        number = words.number(score.value, card).replace("-", MINUS)
-        return tag("span", number, words.unit_and_scale(card))
+        number = text.number(score.value, card).replace("-", MINUS)
+        return tag("span", number, text.unit_and_scale(card))
     why = explained(score.unscored_reason or "")
     return tag("span", "failed: " if _is_failed(found) else "no value: ", coded(why), class_="none")
 
@@ -236,7 +238,7 @@ def _facts(card: MetricCard, found: Findings) -> Markup | None:
     if not found.said:
         facts += [stretch.text for stretch in found.stretches[:MAX_FACTS]]
     if found.cuts_seconds:
-        facts.append(words.count(len(found.cuts_seconds), "cut"))
+        facts.append(text.count(len(found.cuts_seconds), "cut"))
     facts += [f"{name} {value}" for name, value in found.facts[:MAX_FACTS]]
     return tag("small", " \N{MIDDLE DOT} ".join(facts)) if facts else None
 
@@ -262,7 +264,7 @@ def _answers(said: Sequence[Said]) -> Markup | None:
         return None
     bad = sum(each.state == "bad" for each in said)
     unknown = sum(each.state == "unknown" for each in said)
-    parts = [words.count(len(said), "answer")]
+    parts = [text.count(len(said), "answer")]
     parts += [f"{bad} against the video"] if bad else []
     parts += [f"{unknown} neither yes nor no"] if unknown else []
     return tag(
