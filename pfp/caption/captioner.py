@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
+from pfp.caption.backends import Backend
 from pfp.caption.clip import CaptionClip
 from pfp.caption.prompt import Prompt, answer_schema, ask_again
 from pfp.caption.storyboard import Storyboard
@@ -21,7 +22,7 @@ from pfp.io.digests import sha256_json
 from pfp.limits import MAX_NOTES
 from pfp.redaction import safe_message
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
-from pfp.vlm import Answer, Backend, Finish, Sampling, VideoQuestion
+from pfp.vlm import Answer, Finish, Sampling, VideoQuestion
 
 MAX_PROBLEMS: Final = 20  # that a model is told of, when it is asked once more
 # What an answer that is no answer makes of the row: the error's name, and whether to try again.

@@ -3,9 +3,6 @@
 from pfp.vlm.answer import Answer as Answer
 from pfp.vlm.answer import Finish as Finish
 from pfp.vlm.answer import parse_object as parse_object
-from pfp.vlm.backend import BACKENDS as BACKENDS
-from pfp.vlm.backend import Backend as Backend
-from pfp.vlm.backend import load_backend as load_backend
 from pfp.vlm.frames import Frames as Frames
 from pfp.vlm.judge import FramesQuestion as FramesQuestion
 from pfp.vlm.judge import Judge as Judge

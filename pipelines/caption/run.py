@@ -5,13 +5,13 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pfp.caption.backends.sidecar import sidecar_digests
 from pfp.cli.stage import stage_main
 from pfp.errors import NothingUsable
 from pfp.io.tables import read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema import ClipRecord
-from pfp.vlm.sidecar import sidecar_digests
 from pipelines.caption.config import PRESETS, CaptionConfig
 from pipelines.caption.stages import CLIP_COLUMNS, build_captioner, caption_stage
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.caption import NOTICE, Captioner, caption_clip, load_prompt
+from pfp.caption.backends import BACKENDS, Backend, load_backend
 from pfp.errors import ConfigError
 from pfp.io.digests import sha256_json
 from pfp.io.tables import read_table
 from pfp.io.unchanged import FILE_COLUMNS, unchanged
 from pfp.runtime import Resources, Stage, map_rows
 from pfp.schema import Failed, StoryboardRecord
-from pfp.vlm import BACKENDS, Backend, load_backend
 from pipelines.caption.config import CaptionConfig
 
 # What is read of a clip. Where the video lies is not part of its content.

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from pfp.caption import CaptionClip, Captioner, Prompt, Rules, load_prompt
+from pfp.caption.backends import Backend
 from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord
-from pfp.vlm import Answer, Backend, Finish, Sampling, Span, VideoQuestion
+from pfp.vlm import Answer, Finish, Sampling, Span, VideoQuestion
 
 CLIP = CaptionClip(
     clip_id="c1",

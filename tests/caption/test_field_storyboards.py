@@ -49,7 +49,7 @@ def outcome(path: Path) -> str:
 
 
 def test_every_storyboard_has_an_expectation(folder: Path) -> None:
-    """A new one fails here; ``twice`` is about two videos (``tests/vlm/test_sidecar.py``)."""
+    """A new one fails here; ``twice`` is about two videos, as ``test_sidecar.py`` is."""
     names = {path.name.removesuffix(".storyboard.json") for path in folder.glob("*.json")}
 
     assert {*RIGHT, "twice"} == names

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # Resolved on use: the SDK behind one of them takes a second to import.
 BACKENDS: Final[Mapping[str, str]] = {
-    "sidecar": "pfp.vlm.sidecar:SidecarBackend",
-    "offline": "pfp.vlm.offline:OfflineBackend",
+    "sidecar": "pfp.caption.backends.sidecar:SidecarBackend",
+    "offline": "pfp.caption.backends.offline:OfflineBackend",
     "gemini": "pfp.vlm.gemini:GeminiBackend",
 }
 

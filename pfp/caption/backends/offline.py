@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from pfp.caption.backends.appearance import AppearanceStats, measure_appearance
+from pfp.caption.backends.description import describe_shot, describe_whole
+from pfp.caption.backends.motion import measure_motion
 from pfp.errors import PermanentError
 from pfp.io.digests import sha256_json
 from pfp.io.media import Guard, iter_frames, probe
 from pfp.io.media.source import shown_name
 from pfp.vlm.answer import Answer
-from pfp.vlm.describe import describe_shot, describe_whole
-from pfp.vlm.look import Look, measure_look
-from pfp.vlm.motion import measure_motion
 from pfp.vlm.question import Span
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ def describe_video(path: str, span: Span, shots: tuple[Span, ...]) -> dict[str, 
     Decodes once. Memory grows with the longest shot, not with the video.
     """
     captions: list[str] = []
-    looks: list[Look] = []
+    stats: list[AppearanceStats] = []
     for frames_THWC in _frames_by_shot(path, span, shots):
-        looks.append(measure_look(frames_THWC))
-        captions.append(describe_shot(looks[-1], measure_motion(frames_THWC, SAMPLE_FPS)))
+        stats.append(measure_appearance(frames_THWC))
+        captions.append(describe_shot(stats[-1], measure_motion(frames_THWC, SAMPLE_FPS)))
     return {
         "shots": [{"index": k, "caption": caption} for k, caption in enumerate(captions, 1)],
-        "global_caption": describe_whole(looks, span.end_seconds - span.start_seconds),
+        "global_caption": describe_whole(stats, span.end_seconds - span.start_seconds),
     }
 
 

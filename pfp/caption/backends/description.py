@@ -7,8 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from pfp.vlm.look import COLOURS, LUMA_WEIGHTS, REGIONS, Look, mean_look
-from pfp.vlm.motion import Motion
+from pfp.caption.backends.appearance import (
+    COLOURS,
+    LUMA_WEIGHTS,
+    REGIONS,
+    AppearanceStats,
+    mean_appearance,
+)
+from pfp.caption.backends.motion import Motion
 
 LIGHT_WORDS: Final = (
     (32, "very dark"),
@@ -30,28 +36,28 @@ CHANGE_WORDS: Final = ((12.0, "strong"), (5.0, "some"), (2.0, "slight"))  # luma
 LIGHT_TREND_LEVELS: Final = 24.0
 
 
-def describe_shot(look: Look, motion: Motion) -> str:
+def describe_shot(stats: AppearanceStats, motion: Motion) -> str:
     """Three sentences on a shot: light and colours, layout, movement."""
-    return " ".join((_light_and_colour(look), _layout(look), _movement(motion)))
+    return " ".join((_light_and_colour(stats), _layout(stats), _movement(motion)))
 
 
-def describe_whole(looks: Sequence[Look], duration_seconds: float) -> str:
-    """Two sentences on a clip whose parts look like ``looks``."""
-    parts = "one part" if len(looks) == 1 else f"{len(looks)} parts"
-    return f"{duration_seconds:.1f} seconds in {parts}. {_light_and_colour(mean_look(looks))}"
+def describe_whole(stats: Sequence[AppearanceStats], duration_seconds: float) -> str:
+    """Two sentences on a clip whose parts measure ``stats``."""
+    parts = "one part" if len(stats) == 1 else f"{len(stats)} parts"
+    return f"{duration_seconds:.1f} seconds in {parts}. {_light_and_colour(mean_appearance(stats))}"
 
 
-def _light_and_colour(look: Look) -> str:
-    light = next(word for limit, word in LIGHT_WORDS if look.luma_mean < limit)
+def _light_and_colour(stats: AppearanceStats) -> str:
+    light = next(word for limit, word in LIGHT_WORDS if stats.luma_mean < limit)
     words = [light]
-    if look.luma_std < LOW_CONTRAST:
+    if stats.luma_std < LOW_CONTRAST:
         words.append("low-contrast")
-    elif look.luma_std > HIGH_CONTRAST:
+    elif stats.luma_std > HIGH_CONTRAST:
         words.append("high-contrast")
     levels, share = COLOURLESS
-    if look.chroma_mean < levels and look.chroma_mean < share * look.luma_mean:
+    if stats.chroma_mean < levels and stats.chroma_mean < share * stats.luma_mean:
         words.append("colourless")
-    shares = look.colour_shares.mean(axis=(0, 1))
+    shares = stats.colour_shares.mean(axis=(0, 1))
     order = np.argsort(-shares, kind="stable")
     first, second, third = (COLOURS[index] for index in order[:3])
     if shares[order[0]] >= MANY:
@@ -65,16 +71,16 @@ def _light_and_colour(look: Look) -> str:
     return f"{article} {', '.join(words)} shot, {colour}{extra}."
 
 
-def _layout(look: Look) -> str:
+def _layout(stats: AppearanceStats) -> str:
     """The region whose mean colour differs most from that of the rest of the picture."""
-    regions = [(_distinctness(look, name), name) for name in REGIONS]
+    regions = [(_distinctness(stats, name), name) for name in REGIONS]
     distance, name = max(regions, key=lambda region: region[0])
     if distance < REGION_DISTANCE:
         return "Light and colour are spread evenly over the picture."
     inside = REGIONS[name]
-    difference = look.cell_colours[inside].mean(axis=0) - look.cell_colours[~inside].mean(axis=0)
+    difference = stats.cell_colours[inside].mean(axis=0) - stats.cell_colours[~inside].mean(axis=0)
     light = float(difference @ LUMA_WEIGHTS)
-    colour = COLOURS[int(look.colour_shares[inside].mean(axis=0).argmax())]
+    colour = COLOURS[int(stats.colour_shares[inside].mean(axis=0).argmax())]
     tone = ""
     if abs(light) >= TONE_LEVELS and colour not in {"black", "white"}:
         tone = "brighter " if light > 0 else "darker "
@@ -82,10 +88,10 @@ def _layout(look: Look) -> str:
     return f"A {size} {tone}{colour} area lies {name}."
 
 
-def _distinctness(look: Look, name: str) -> float:
+def _distinctness(stats: AppearanceStats, name: str) -> float:
     """Levels per colour channel between a region and the rest."""
     inside = REGIONS[name]
-    difference = look.cell_colours[inside].mean(axis=0) - look.cell_colours[~inside].mean(axis=0)
+    difference = stats.cell_colours[inside].mean(axis=0) - stats.cell_colours[~inside].mean(axis=0)
     return float(np.sqrt(np.mean(difference**2)))
 
 

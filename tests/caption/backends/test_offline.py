@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pfp.caption.backends.offline import OfflineBackend
 from pfp.errors import PermanentError
 from pfp.vlm import Finish, Span, VideoQuestion
-from pfp.vlm.offline import OfflineBackend
 
 
 def test_each_shot_is_described_by_what_is_in_it(question: VideoQuestion) -> None:

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from pfp.caption.backends import BACKENDS, load_backend
 from pfp.errors import ConfigError
-from pfp.vlm import BACKENDS, Sampling, load_backend
+from pfp.vlm import Sampling
 
 
 def test_every_entry_of_the_table_resolves() -> None:
@@ -29,7 +30,8 @@ def test_unknown_backend_is_an_error_that_lists_the_known_ones() -> None:
 def test_sdk_is_not_imported_until_it_is_asked_for() -> None:
     """Importing the package, and using what is not gemini, leaves google-genai alone."""
     code = (
-        "import sys, pfp.vlm; pfp.vlm.load_backend('offline'); pfp.vlm.load_backend('sidecar');"
+        "import sys; from pfp.caption.backends import load_backend;"
+        "load_backend('offline'); load_backend('sidecar');"
         "print([name for name in sys.modules if name.startswith(('google', 'torch', 'ray'))])"
     )
 

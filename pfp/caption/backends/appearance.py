@@ -1,7 +1,7 @@
 """Light, colour and layout of a shot, in numbers.
 
 Axes: T frames, H rows, W columns, C colours (RGB); Y and X are the rows and columns of a 3 x 3
-grid over the picture, K the entries of ``COLOURS``.
+grid over the frame, K the entries of ``COLOURS``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ REGIONS: Final[Mapping[str, NDArray[np.bool_]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class AppearanceStats:
     """The averages over a shot's frames that its description is made from."""
 
     num_frames: int
@@ -60,7 +60,7 @@ class Look:
     cell_colours: NDArray[np.float64]  # (Y, X, C): mean RGB of each cell, [0, 255]
 
 
-def measure_look(frames_THWC: NDArray[np.uint8]) -> Look:
+def measure_appearance(frames_THWC: NDArray[np.uint8]) -> AppearanceStats:
     """Light, colour and layout of frames (uint8 RGB), averaged over them."""
     num_frames, height, width, _ = frames_THWC.shape
     luma_THW = luma(frames_THWC)
@@ -75,7 +75,7 @@ def measure_look(frames_THWC: NDArray[np.uint8]) -> Look:
             names = names_THW[:, row, column]
             shares_YXK[y, x] = np.bincount(names.ravel(), minlength=len(COLOURS)) / names.size
             cells_YXC[y, x] = frames_THWC[:, row, column].mean(axis=(0, 1, 2))
-    return Look(
+    return AppearanceStats(
         num_frames=num_frames,
         luma_mean=float(luma_THW.mean()),
         luma_std=float(luma_THW.std(axis=(1, 2)).mean()),
@@ -85,21 +85,21 @@ def measure_look(frames_THWC: NDArray[np.uint8]) -> Look:
     )
 
 
-def mean_look(looks: Sequence[Look]) -> Look:
-    """The look of several shots together, each counted by its frames."""
-    weights = np.array([look.num_frames for look in looks], dtype=np.float64)
+def mean_appearance(stats: Sequence[AppearanceStats]) -> AppearanceStats:
+    """The averages over several shots together, each counted by its frames."""
+    weights = np.array([each.num_frames for each in stats], dtype=np.float64)
     weights /= weights.sum()
 
     def average(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         return np.asarray(np.tensordot(weights, np.stack(values), axes=1))
 
-    return Look(
-        num_frames=sum(look.num_frames for look in looks),
-        luma_mean=float(weights @ [look.luma_mean for look in looks]),
-        luma_std=float(weights @ [look.luma_std for look in looks]),
-        chroma_mean=float(weights @ [look.chroma_mean for look in looks]),
-        colour_shares=average([look.colour_shares for look in looks]),
-        cell_colours=average([look.cell_colours for look in looks]),
+    return AppearanceStats(
+        num_frames=sum(each.num_frames for each in stats),
+        luma_mean=float(weights @ [each.luma_mean for each in stats]),
+        luma_std=float(weights @ [each.luma_std for each in stats]),
+        chroma_mean=float(weights @ [each.chroma_mean for each in stats]),
+        colour_shares=average([each.colour_shares for each in stats]),
+        cell_colours=average([each.cell_colours for each in stats]),
     )
 
 

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import LocalFileSystem
 
+from pfp.caption.backends import sidecar
+from pfp.caption.backends.sidecar import (
+    MAX_SIZE_BYTES,
+    SidecarBackend,
+    sidecar_digests,
+    sidecar_uri,
+)
 from pfp.errors import PermanentError, Rejected
 from pfp.io.media import path_to_uri
-from pfp.vlm import Finish, Sampling, VideoQuestion, sidecar
-from pfp.vlm.sidecar import MAX_SIZE_BYTES, SidecarBackend, sidecar_digests, sidecar_uri
+from pfp.vlm import Finish, Sampling, VideoQuestion
 
 TEXT = '{"schema_version": 1, "shots": []}'
 

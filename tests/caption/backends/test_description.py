@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pfp.vlm.describe import describe_shot, describe_whole
-from pfp.vlm.look import measure_look
-from pfp.vlm.motion import measure_motion, phase_shift
+from pfp.caption.backends.appearance import measure_appearance
+from pfp.caption.backends.description import describe_shot, describe_whole
+from pfp.caption.backends.motion import measure_motion, phase_shift
 
 FPS = 6.0
 HEIGHT, WIDTH = 54, 96
@@ -62,7 +62,7 @@ def _flat(rgb: tuple[int, int, int], num_frames: int = 4) -> NDArray[np.uint8]:
 
 
 def _describe(frames_THWC: NDArray[np.uint8]) -> str:
-    return describe_shot(measure_look(frames_THWC), measure_motion(frames_THWC, FPS))
+    return describe_shot(measure_appearance(frames_THWC), measure_motion(frames_THWC, FPS))
 
 
 class TestColour:
@@ -228,9 +228,12 @@ def test_pictures_of_any_size_can_be_described(shape: tuple[int, ...]) -> None:
 
 def test_whole_counts_shots_by_their_frames() -> None:
     """A long green shot and a short red one are mostly green."""
-    looks = [measure_look(_flat((30, 160, 30), 9)), measure_look(_flat((200, 30, 30), 2))]
+    stats = [
+        measure_appearance(_flat((30, 160, 30), 9)),
+        measure_appearance(_flat((200, 30, 30), 2)),
+    ]
 
-    text = describe_whole(looks, 1.83)
+    text = describe_whole(stats, 1.83)
 
     assert (
         text

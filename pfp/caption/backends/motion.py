@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pfp.vlm.look import REGIONS, luma, thirds
+from pfp.caption.backends.appearance import REGIONS, luma, thirds
 
 MIN_TILE: Final = 4  # pixels; a picture with a shorter side is not searched for a shift
 MIN_PEAK: Final = 0.08  # of a phase correlation; below it there is no common shift
