@@ -70,7 +70,6 @@ def _holds_rows(directory: Path) -> bool:
 
 def _tables_of(run_directory: Path) -> dict[str, type[Record]]:
     """The tables that a run may have, and what is in them."""
-    from pfp.ingest.measured import MeasuredRecord
     from pfp.schema import (
         CheckpointRecord,
         ClipRecord,
@@ -80,6 +79,7 @@ def _tables_of(run_directory: Path) -> dict[str, type[Record]]:
         ScoreRecord,
         StoryboardRecord,
     )
+    from pfp.schema.measured import MeasuredRecord
 
     records: dict[str, type[Record]] = {
         "clips/_measured": MeasuredRecord,

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from pfp.errors import InvariantError
 from pfp.ingest.filters import judge
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe
 from pfp.io.digests import sha256_json
 from pfp.schema.clip import ClipRecord
+from pfp.schema.measured import MeasuredRecord
 from pfp.schema.verdict import KEPT, Dropped, Kept, Verdict
 
 

@@ -13,7 +13,6 @@ import av
 
 from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
 from pfp.ingest.combing import CombGauge
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.pictures import SIDE, PictureGauge
 from pfp.ingest.shots import ShotDetector
 from pfp.io.media import Guard, RejectedVideo
@@ -28,6 +27,7 @@ from pfp.io.media.source import missing_link, shown_name
 from pfp.io.media.views import projection_of, stereo_layout_of
 from pfp.io.unchanged import file_state, sha256_of
 from pfp.limits import MAX_FILE_BYTES
+from pfp.schema.measured import MeasuredRecord
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 

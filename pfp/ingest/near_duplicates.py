@@ -10,8 +10,8 @@ from statistics import fmean
 from typing import Final
 
 from pfp.errors import ConfigError
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.phash import distance
+from pfp.schema.measured import MeasuredRecord
 
 # Two hashes that differ in fewer bits than there are bands agree in at least one band.
 NUM_BANDS: Final = 4

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from pfp.errors import ConfigError
 from pfp.ingest.filters import Bound
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.io.clip_names import find_clips, path_of
 from pfp.io.files import read_file
@@ -20,6 +19,7 @@ from pfp.io.json_text import parse_json
 from pfp.io.tables import read_table
 from pfp.limits import MAX_LINES_BYTES
 from pfp.schema.clip import ClipRecord
+from pfp.schema.measured import MeasuredRecord
 from pfp.schema.verdict import Dropped, Failed, Verdict
 
 MEASURED_TABLE: Final = "clips/_measured"

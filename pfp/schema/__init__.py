@@ -5,6 +5,7 @@ from pfp.schema.clip import ClipRecord as ClipRecord
 from pfp.schema.condition import ConditionRecord as ConditionRecord
 from pfp.schema.generation import GenerationRecord as GenerationRecord
 from pfp.schema.latent import LatentRecord as LatentRecord
+from pfp.schema.measured import MeasuredRecord as MeasuredRecord
 from pfp.schema.record import Record as Record
 from pfp.schema.record import failed_verdict as failed_verdict
 from pfp.schema.score import ScoreRecord as ScoreRecord

@@ -10,7 +10,6 @@ import yaml
 from pfp.errors import InvariantError, NothingUsable, SchemaError
 from pfp.ingest.decide import decide
 from pfp.ingest.discover import discover
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.recognise import recognise, with_times
 from pfp.ingest.why import MEASURED_TABLE, RECIPE_FILE
@@ -19,6 +18,7 @@ from pfp.io.tables import read_table, write_table
 from pfp.runtime import Progress, StageReport, connect, report_of, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema import ClipRecord
+from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import PRESETS, IngestConfig
 from pipelines.ingest.stages import measure_stage
 

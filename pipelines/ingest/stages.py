@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from pfp.ingest.measure import MEASURE_VERSION, MeasureSettings, failed_record, measure
-from pfp.ingest.measured import MeasuredRecord
 from pfp.io.digests import sha256_json
 from pfp.runtime import Resources, Stage, map_rows
 from pfp.schema import Failed
+from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import IngestConfig
 
 

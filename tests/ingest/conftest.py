@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pfp.ingest.measured import MeasuredRecord
 from pfp.schema import KEPT
+from pfp.schema.measured import MeasuredRecord
 
 MakeClip = Callable[..., MeasuredRecord]
 

@@ -7,9 +7,9 @@ import hashlib
 import pyarrow as pa
 
 from pfp.ingest.decide import clip_id_of, decide
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import load_recipe, parse_recipe
 from pfp.schema import ClipRecord, Dropped, Failed, Kept
+from pfp.schema.measured import MeasuredRecord
 from tests.ingest.conftest import MakeClip
 
 DEMO = load_recipe("demo")

@@ -11,9 +11,9 @@ import pytest
 
 from pfp.ingest.filters.missing import Missing
 from pfp.ingest.measure import measure_video
-from pfp.ingest.measured import MeasuredRecord
 from pfp.io.media import path_to_uri, probe
 from pfp.schema import KEPT
+from pfp.schema.measured import MeasuredRecord
 from tests.media_files import HEIGHT, WIDTH, change, cut, numbered, video_packets, write
 
 # container, video codec, sound codec

@@ -18,9 +18,9 @@ import pytest
 
 from pfp.errors import ConfigError, InputError, RetryableError
 from pfp.ingest.measure import MeasureSettings, failed_record, measure, measure_video
-from pfp.ingest.measured import MeasuredRecord
 from pfp.io.media import Guard, path_to_uri, write_video
 from pfp.schema import Dropped, Failed, Kept
+from pfp.schema.measured import MeasuredRecord
 
 SETTINGS = MeasureSettings(timeout_seconds=60, memory_bytes=1 << 30)
 

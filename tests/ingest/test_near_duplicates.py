@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfp.ingest import near_duplicates
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.near_duplicates import NearDuplicates, mean_bits
+from pfp.schema.measured import MeasuredRecord
 from tests.ingest.conftest import MakeClip
 
 RULE = NearDuplicates(max_mean_bits=2, max_duration_difference=0.02)

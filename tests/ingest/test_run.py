@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pytest
 
 from pfp.errors import InputError, NothingUsable
-from pfp.ingest.measured import MeasuredRecord
 from pfp.ingest.recipe import shipped_recipes
 from pfp.ingest.why import why
 from pfp.io.digests import sha256_file
 from pfp.io.media import uri_to_path, write_video
 from pfp.io.tables import read_records, verify_table
 from pfp.schema import ClipRecord, Dropped, Kept
+from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import PRESETS, IngestConfig, debug
 from pipelines.ingest.run import main, run
 

@@ -17,16 +17,8 @@ from pfp.io import tables
 from pfp.schema import KEPT, Dropped, Failed, Record, failed_verdict
 from pfp.schema.record import NAME_KEY, VERSION_KEY
 from pfp.schema.verdict import VERDICT_TYPE, verdict_from_struct, verdict_to_struct
-
-# Every record that the package exports, found here so that a new one is tested too.
-RECORDS = sorted(
-    (
-        value
-        for value in vars(schema).values()
-        if isinstance(value, type) and issubclass(value, Record) and value is not Record
-    ),
-    key=lambda record: record.NAME,
-)
+from tests.schema import stored_columns
+from tests.schema.stored_columns import RECORDS
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 NUMBERS = st.floats(allow_nan=False)
@@ -95,6 +87,20 @@ def records(draw: st.DrawFn, record: type[Record]) -> Record:
 def test_fields_are_the_schemas_columns_in_order(record: type[Record]) -> None:
     """The dataclass and the Arrow schema name the same columns."""
     assert record.SCHEMA.names == [field.name for field in fields(record)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.NAME)
+def test_a_records_columns_are_those_of_the_files_that_there_are(record: type[Record]) -> None:
+    """Names, order, types and nulls, as ``stored_columns.txt`` has them for this version."""
+    stored = stored_columns.FILE.read_text(encoding="utf-8").split("\n\n")
+    expected = next(text for text in stored if text.startswith(f"{record.NAME} "))
+    assert expected.rstrip("\n") == stored_columns.text_of(record).rstrip("\n")
+
+
+def test_every_record_has_its_stored_columns() -> None:
+    """No record is left out of ``stored_columns.txt``, and none in it is gone."""
+    stored = stored_columns.FILE.read_text(encoding="utf-8").split("\n\n")
+    assert [record.NAME for record in RECORDS] == [text.split()[0] for text in stored]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.NAME)

@@ -28,7 +28,7 @@ from pfp.ingest.filters.size_changes import SizeChanges
 from pfp.ingest.filters.stereo import Stereo
 from pfp.ingest.filters.timestamps import Timestamps
 from pfp.ingest.filters.uniform import Uniform
-from pfp.ingest.measured import MeasuredRecord
+from pfp.schema.measured import MeasuredRecord
 
 
 class Filter(Protocol):

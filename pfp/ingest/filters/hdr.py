@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pfp.ingest.filters.bound import Bound
-from pfp.ingest.measured import MeasuredRecord
+from pfp.schema.measured import MeasuredRecord
 
 _HDR: Final = ("pq", "hlg")
 
