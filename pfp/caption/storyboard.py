@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from pfp.errors import SchemaError
 from pfp.limits import MAX_SHOTS
+from pfp.schema.storyboard import CaptionedShot
 from pfp.texts import listed, quoted
 from pfp.vlm import parse_object
 
@@ -68,9 +69,16 @@ class Storyboard:
         value = {"schema_version": SCHEMA_VERSION, "global_caption": self.global_caption}
         return json.dumps({**value, "shots": self.to_rows()}, indent=2, allow_nan=False)
 
-    def to_rows(self) -> list[dict[str, Any]]:
+    def to_rows(self) -> list[CaptionedShot]:
         """The shots as ``StoryboardRecord.shots`` has them."""
-        return [asdict(shot) for shot in self.shots]
+        return [
+            CaptionedShot(
+                start_seconds=shot.start_seconds,
+                end_seconds=shot.end_seconds,
+                caption=shot.caption,
+            )
+            for shot in self.shots
+        ]
 
 
 def require_keys(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pfp.errors import InputError, SchemaError
 from pfp.generate.settings import SCHEDULERS, GenerateSettings
+
+if TYPE_CHECKING:
+    from pfp.schema.storyboard import CaptionedShot
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,7 +114,7 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _read_shots(path: Path) -> list[dict[str, Any]]:
+def _read_shots(path: Path) -> list[CaptionedShot]:
     """The storyboard's shots; whatever is wrong with the file is one sentence with its name."""
     from pfp.caption.storyboard import Storyboard
     from pfp.io.files import read_file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Final
 
 import pyarrow as pa
 
@@ -14,6 +15,13 @@ from pfp.io.digests import sha256_json
 from pfp.schema.clip import ClipRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.verdict import KEPT, Dropped, Kept, Verdict
+
+# What was measured and stands in clips under the same name.
+_TAKEN_OVER: Final = tuple(
+    name
+    for name in ClipRecord.SCHEMA.names
+    if name in MeasuredRecord.SCHEMA.names and name not in {"verdict", "result_key"}
+)
 
 
 def decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
@@ -97,29 +105,10 @@ def _clip(
     end = record.duration_seconds
     middle = record.phashes[len(record.phashes) // 2] if record.phashes else None
     return ClipRecord(
+        **{name: getattr(record, name) for name in _TAKEN_OVER},
         clip_id=clip_id_of(record),
-        video_uri=record.video_uri,
-        video_sha256=record.video_sha256,
-        size_bytes=record.size_bytes,
-        changed_ns=record.changed_ns,
         start_seconds=None if end is None else 0.0,
         end_seconds=end,
-        width=record.width,
-        height=record.height,
-        fps=record.fps,
-        num_frames=record.num_frames,
-        container=record.container,
-        codec=record.codec,
-        pixel_format=record.pixel_format,
-        rotation_degrees=record.rotation_degrees,
-        orientation=record.orientation,
-        shots=record.shots,
-        luma_mean=record.luma_mean,
-        luma_std=record.luma_std,
-        motion=record.motion,
-        frozen_fraction=record.frozen_fraction,
-        bar_fraction=record.bar_fraction,
-        decode_error_count=record.decode_error_count,
         phash=middle,
         duplicate_of=duplicate_of,
         recipe=recipe.name,

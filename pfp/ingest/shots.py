@@ -20,12 +20,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import median
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pfp.ingest.wipes import correlation, find_wipe, may_be_wiped
+from pfp.schema.clip import Shot
 
 GRID: Final = 16  # pictures are averaged to GRID x GRID cells: noise and small motion vanish
 
@@ -90,17 +91,6 @@ MAX_EMPTY_SECONDS: Final = 2.0  # of one colour before the first shot and after 
 # Of a step between two pictures: the second one's time, the levels between them, their correlation,
 # and how often the first one was repeated before it.
 Step: TypeAlias = tuple[float, float, float, int]
-
-
-class Shot(TypedDict):
-    """``[start_seconds, end_seconds)`` and how it begins.
-
-    ``start``, ``cut``, ``dissolve`` (fades too) or ``wipe``.
-    """
-
-    start_seconds: float
-    end_seconds: float
-    kind: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
-import pyarrow as pa
+from pfp.schema.columns import Int32
+from pfp.schema.record import Record
+from pfp.schema.verdict import Verdict
 
-from pfp.schema.record import Record, record_schema
-from pfp.schema.verdict import VERDICT_TYPE, Verdict
 
-SHOT_TYPE = pa.struct(
-    [
-        pa.field("start_seconds", pa.float64(), nullable=False),
-        pa.field("end_seconds", pa.float64(), nullable=False),
-        pa.field(
-            "kind", pa.string(), nullable=False
-        ),  # how the shot begins: start | cut | dissolve
-    ]
-)
+class Shot(TypedDict):
+    """``[start_seconds, end_seconds)`` and how it begins.
+
+    ``start``, ``cut``, ``dissolve`` (fades too) or ``wipe``.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    kind: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +36,16 @@ class ClipRecord(Record):
     changed_ns: int | None = None  # of the file, in ns since 1970, when its bytes were digested
     start_seconds: float | None = None
     end_seconds: float | None = None
-    width: int | None = None  # of the shown picture, pixels
-    height: int | None = None
+    width: Int32 | None = None  # of the shown picture, pixels
+    height: Int32 | None = None
     fps: float | None = None  # mean rate of the frames that were decoded
     num_frames: int | None = None  # decoded, not promised by the header
     container: str | None = None  # as sniffed from the content
     codec: str | None = None
     pixel_format: str | None = None
-    rotation_degrees: int | None = None  # clockwise turn that was applied to show it upright
+    rotation_degrees: Int32 | None = None  # clockwise turn that was applied to show it upright
     orientation: str | None = None  # landscape | portrait | square
-    shots: list[dict[str, Any]] = field(default_factory=list)  # SHOT_TYPE
+    shots: list[Shot] = field(default_factory=list)
     luma_mean: float | None = None  # of sampled frames, [0, 255]
     luma_std: float | None = None  # mean within-frame standard deviation, [0, 255]
     motion: float | None = None  # mean absolute luma change between samples, levels per second
@@ -62,38 +62,3 @@ class ClipRecord(Record):
     NAME: ClassVar[str] = "clip"
     VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"  # byte-equal copies share a clip_id; all but one are dropped
-    SCHEMA: ClassVar[pa.Schema] = record_schema(
-        "clip",
-        2,
-        [
-            pa.field("clip_id", pa.string(), nullable=False),
-            pa.field("video_uri", pa.string(), nullable=False),
-            pa.field("video_sha256", pa.string()),
-            pa.field("size_bytes", pa.int64()),
-            pa.field("changed_ns", pa.int64()),
-            pa.field("start_seconds", pa.float64()),
-            pa.field("end_seconds", pa.float64()),
-            pa.field("width", pa.int32()),
-            pa.field("height", pa.int32()),
-            pa.field("fps", pa.float64()),
-            pa.field("num_frames", pa.int64()),
-            pa.field("container", pa.string()),
-            pa.field("codec", pa.string()),
-            pa.field("pixel_format", pa.string()),
-            pa.field("rotation_degrees", pa.int32()),
-            pa.field("orientation", pa.string()),
-            pa.field("shots", pa.list_(SHOT_TYPE), nullable=False),
-            pa.field("luma_mean", pa.float64()),
-            pa.field("luma_std", pa.float64()),
-            pa.field("motion", pa.float64()),
-            pa.field("frozen_fraction", pa.float64()),
-            pa.field("bar_fraction", pa.float64()),
-            pa.field("decode_error_count", pa.int64()),
-            pa.field("phash", pa.string()),
-            pa.field("duplicate_of", pa.string()),
-            pa.field("tier", pa.string()),
-            pa.field("recipe", pa.string()),
-            pa.field("verdict", VERDICT_TYPE, nullable=False),
-            pa.field("result_key", pa.string(), nullable=False),
-        ],
-    )

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pfp.schema.record import Record, record_schema
-from pfp.schema.verdict import VERDICT_TYPE, Verdict
+from pfp.schema.columns import Int32
+from pfp.schema.record import Record
+from pfp.schema.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class ConditionRecord(Record):
     encoder_id: str
     encoder_sha256: str
     embedding: bytes | None = None
-    embedding_shape: list[int] = field(default_factory=list)
+    embedding_shape: list[Int32] = field(default_factory=list)
     verdict: Verdict
     result_key: str = ""
 
@@ -30,20 +31,6 @@ class ConditionRecord(Record):
     KEY: ClassVar[str] = "prompt_sha256"
     BLOBS: ClassVar[tuple[str, ...]] = ("embedding",)
     INDEXED: ClassVar[tuple[str, ...]] = ("embedding_shape",)
-    SCHEMA: ClassVar[pa.Schema] = record_schema(
-        "condition",
-        2,
-        [
-            pa.field("prompt_sha256", pa.string(), nullable=False),
-            pa.field("prompt", pa.string(), nullable=False),
-            pa.field("encoder_id", pa.string(), nullable=False),
-            pa.field("encoder_sha256", pa.string(), nullable=False),
-            pa.field("embedding", pa.large_binary()),
-            pa.field("embedding_shape", pa.list_(pa.int32()), nullable=False),
-            pa.field("verdict", VERDICT_TYPE, nullable=False),
-            pa.field("result_key", pa.string(), nullable=False),
-        ],
-    )
 
     @classmethod
     def blob_bytes(cls, blob: str, rows: pa.Table) -> list[int | None]:

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pfp.schema.record import Record, record_schema
-from pfp.schema.verdict import VERDICT_TYPE, Verdict
+from pfp.schema.columns import Int32
+from pfp.schema.record import Record
+from pfp.schema.verdict import Verdict
 
 ITEM_BYTES: Final = {"float16": 2, "int8": 1}
 # What all clips of one run of the stage have in common.
@@ -55,9 +56,9 @@ class LatentRecord(Record):
 
     clip_id: str
     hr: bytes | None = None
-    hr_shape: list[int] = field(default_factory=list)
+    hr_shape: list[Int32] = field(default_factory=list)
     lr: bytes | None = None
-    lr_shape: list[int] = field(default_factory=list)
+    lr_shape: list[Int32] = field(default_factory=list)
     dtype: str | None = None  # float16 | int8
     hr_scale: list[float] = field(default_factory=list)  # int8 only, one per channel
     lr_scale: list[float] = field(default_factory=list)
@@ -65,15 +66,15 @@ class LatentRecord(Record):
     start_seconds: float | None = None  # clip time of source frame 0: the encode origin
     num_frames: int | None = None  # encoded, 4k+1
     num_frames_dropped: int | None = None  # at the end, to make 4k+1
-    height: int | None = None  # of the encoded HR frames, pixels
-    width: int | None = None
-    lr_height: int | None = None
-    lr_width: int | None = None
+    height: Int32 | None = None  # of the encoded HR frames, pixels
+    width: Int32 | None = None
+    lr_height: Int32 | None = None
+    lr_width: Int32 | None = None
     lr_fps: float | None = None
-    lr_factor: int | None = None
-    lr_frame_stride: int | None = None
-    temporal_stride: int | None = None
-    spatial_stride: int | None = None
+    lr_factor: Int32 | None = None
+    lr_frame_stride: Int32 | None = None
+    temporal_stride: Int32 | None = None
+    spatial_stride: Int32 | None = None
     vae_id: str | None = None
     vae_sha256: str | None = None
     latents_mean: list[float] = field(default_factory=list)
@@ -93,44 +94,6 @@ class LatentRecord(Record):
     INDEXED: ClassVar[tuple[str, ...]] = (
         *("hr_shape", "lr_shape", "dtype", "hr_scale", "lr_scale"),
         *("fps", "start_seconds", "num_frames", "num_frames_dropped"),
-    )
-    SCHEMA: ClassVar[pa.Schema] = record_schema(
-        "latent",
-        3,
-        [
-            pa.field("clip_id", pa.string(), nullable=False),
-            pa.field("hr", pa.large_binary()),
-            pa.field("hr_shape", pa.list_(pa.int32()), nullable=False),
-            pa.field("lr", pa.large_binary()),
-            pa.field("lr_shape", pa.list_(pa.int32()), nullable=False),
-            pa.field("dtype", pa.string()),
-            pa.field("hr_scale", pa.list_(pa.float64()), nullable=False),
-            pa.field("lr_scale", pa.list_(pa.float64()), nullable=False),
-            pa.field("fps", pa.float64()),
-            pa.field("start_seconds", pa.float64()),
-            pa.field("num_frames", pa.int64()),
-            pa.field("num_frames_dropped", pa.int64()),
-            pa.field("height", pa.int32()),
-            pa.field("width", pa.int32()),
-            pa.field("lr_height", pa.int32()),
-            pa.field("lr_width", pa.int32()),
-            pa.field("lr_fps", pa.float64()),
-            pa.field("lr_factor", pa.int32()),
-            pa.field("lr_frame_stride", pa.int32()),
-            pa.field("temporal_stride", pa.int32()),
-            pa.field("spatial_stride", pa.int32()),
-            pa.field("vae_id", pa.string()),
-            pa.field("vae_sha256", pa.string()),
-            pa.field("latents_mean", pa.list_(pa.float64()), nullable=False),
-            pa.field("latents_std", pa.list_(pa.float64()), nullable=False),
-            pa.field("normalised", pa.bool_()),
-            pa.field("append_exact", pa.bool_()),
-            pa.field("preproc_sha256", pa.string()),
-            pa.field("hr_channel_mean", pa.list_(pa.float64()), nullable=False),
-            pa.field("hr_channel_std", pa.list_(pa.float64()), nullable=False),
-            pa.field("verdict", VERDICT_TYPE, nullable=False),
-            pa.field("result_key", pa.string(), nullable=False),
-        ],
     )
 
     @classmethod

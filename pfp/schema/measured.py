@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import pyarrow as pa
-
-from pfp.schema.clip import SHOT_TYPE
-from pfp.schema.record import Record, record_schema
-from pfp.schema.verdict import VERDICT_TYPE, Verdict
+from pfp.schema.clip import Shot
+from pfp.schema.columns import Int32
+from pfp.schema.record import Record
+from pfp.schema.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +27,10 @@ class MeasuredRecord(Record):
     container: str | None = None
     codec: str | None = None
     pixel_format: str | None = None
-    bit_depth: int | None = None
-    width: int | None = None  # of the shown picture, square pixels
-    height: int | None = None
-    rotation_degrees: int | None = None
+    bit_depth: Int32 | None = None
+    width: Int32 | None = None  # of the shown picture, square pixels
+    height: Int32 | None = None
+    rotation_degrees: Int32 | None = None
     orientation: str | None = None
     duration_seconds: float | None = None  # decoded: first frame's start to last frame's end
     promised_seconds: float | None = None  # by what the file tells of its video stream
@@ -58,56 +57,10 @@ class MeasuredRecord(Record):
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None
     phashes: list[str] = field(default_factory=list)  # at 10, 30, 50, 70 and 90 % of the duration
-    shots: list[dict[str, Any]] = field(default_factory=list)  # SHOT_TYPE
+    shots: list[Shot] = field(default_factory=list)
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "measured"
     VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"
-    SCHEMA: ClassVar[pa.Schema] = record_schema(
-        "measured",
-        2,
-        [
-            pa.field("video_uri", pa.string(), nullable=False),
-            pa.field("video_sha256", pa.string()),
-            pa.field("size_bytes", pa.int64()),
-            pa.field("changed_ns", pa.int64()),
-            pa.field("container", pa.string()),
-            pa.field("codec", pa.string()),
-            pa.field("pixel_format", pa.string()),
-            pa.field("bit_depth", pa.int32()),
-            pa.field("width", pa.int32()),
-            pa.field("height", pa.int32()),
-            pa.field("rotation_degrees", pa.int32()),
-            pa.field("orientation", pa.string()),
-            pa.field("duration_seconds", pa.float64()),
-            pa.field("promised_seconds", pa.float64()),
-            pa.field("fps", pa.float64()),
-            pa.field("num_frames", pa.int64()),
-            pa.field("promised_num_frames", pa.int64()),
-            pa.field("max_gap_seconds", pa.float64()),
-            pa.field("num_timestamp_jumps", pa.int64()),
-            pa.field("num_size_changes", pa.int64()),
-            pa.field("decode_error_count", pa.int64()),
-            pa.field("interlaced_fraction", pa.float64()),
-            pa.field("combed_fraction", pa.float64()),
-            pa.field("stereo_layout", pa.string()),
-            pa.field("projection", pa.string()),
-            pa.field("hidden_fraction", pa.float64()),
-            pa.field("transfer", pa.string()),
-            pa.field("luma_mean", pa.float64()),
-            pa.field("luma_std", pa.float64()),
-            pa.field("black_fraction", pa.float64()),
-            pa.field("uniform_fraction", pa.float64()),
-            pa.field("bar_fraction", pa.float64()),
-            pa.field("backdrop_fraction", pa.float64()),
-            pa.field("motion", pa.float64()),
-            pa.field("frozen_fraction", pa.float64()),
-            pa.field("frozen_tail_seconds", pa.float64()),
-            pa.field("phashes", pa.list_(pa.string()), nullable=False),
-            pa.field("shots", pa.list_(SHOT_TYPE), nullable=False),
-            pa.field("verdict", VERDICT_TYPE, nullable=False),
-            pa.field("result_key", pa.string(), nullable=False),
-        ],
-    )

@@ -1,26 +1,28 @@
-"""What all records share: an Arrow schema with a version, and a way to and from rows."""
+"""What all records share: an Arrow schema made of their fields, and a way to and from rows."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
 from pfp.errors import AccountError, SchemaError
 from pfp.redaction import safe_message
-from pfp.schema.verdict import Failed, verdict_from_struct, verdict_to_struct
+from pfp.schema.columns import Convert, arrow_fields, convert_fields, stored_fields
+from pfp.schema.verdict import Failed
 
 NAME_KEY = b"pfp.record"
 VERSION_KEY = b"pfp.schema_version"
 
 
 class Record:
-    """One row of a table. A subclass is a frozen dataclass whose fields are the schema's columns.
+    """One row of a table. A subclass is a frozen dataclass whose fields are the table's columns.
 
-    ``SCHEMA`` holds the columns, ``NAME`` and ``VERSION`` go into every file's footer, and ``KEY``
-    names the column that identifies a row. Every record carries a ``verdict`` and a ``result_key``:
-    the digest of all that the row depends on, which the runtime writes and resumes by.
+    ``SCHEMA`` is made of the annotations of the fields (``pfp.schema.columns``). ``NAME`` and
+    ``VERSION`` go into every file's footer, and ``KEY`` names the column that identifies a row.
+    Every record carries a ``verdict`` and a ``result_key``: the digest of all that the row depends
+    on, which the runtime writes and resumes by.
 
     ``BLOBS`` names the columns whose bytes are tensors that readers want parts of: they are stored
     so that a part is one byte range (``pfp.io.blob_index``). ``INDEXED`` names the small columns
@@ -36,23 +38,34 @@ class Record:
     VERSION: ClassVar[int]
     KEY: ClassVar[str]
     SCHEMA: ClassVar[pa.Schema]
+    _TO_PLAIN: ClassVar[Mapping[str, Convert | None]]
+    _FROM_PLAIN: ClassVar[Mapping[str, Convert | None]]
+
+    def __init_subclass__(cls) -> None:
+        """Makes the schema; ``TypeError`` for an annotation that no column can have."""
+        columns = stored_fields(cls)
+        cls.SCHEMA = pa.schema(
+            arrow_fields(cls),
+            metadata={NAME_KEY: cls.NAME.encode(), VERSION_KEY: str(cls.VERSION).encode()},
+        )
+        cls._TO_PLAIN = {name: each.to_plain for name, each in columns.items()}
+        cls._FROM_PLAIN = {name: each.from_plain for name, each in columns.items()}
 
     def to_row(self) -> dict[str, Any]:
         """The record as a row of plain values, in the order of its fields."""
-        row = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        row["verdict"] = verdict_to_struct(row["verdict"])
-        return row
+        values = {name: getattr(self, name) for name in self.SCHEMA.names}
+        return convert_fields(values, self._TO_PLAIN)
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
         """The record of a row; an unknown or a missing column is a ``SchemaError``."""
-        if row.keys() != set(cls.SCHEMA.names):
-            extra = sorted(row.keys() ^ set(cls.SCHEMA.names))
+        if row.keys() != cls._FROM_PLAIN.keys():
+            extra = sorted(row.keys() ^ cls._FROM_PLAIN.keys())
             message = (
                 f"{cls.NAME}: columns {extra} are not those of v{cls.VERSION}; run the stage again"
             )
             raise SchemaError(message)
-        return cls(**{**row, "verdict": verdict_from_struct(row["verdict"])})
+        return cls(**convert_fields(row, cls._FROM_PLAIN))
 
     @classmethod
     def blob_bytes(cls, blob: str, rows: pa.Table) -> list[int | None]:
@@ -69,13 +82,6 @@ class Record:
     def table(cls, records: list[Self]) -> pa.Table:
         """The records as an Arrow table with the record's schema and its version as metadata."""
         return pa.Table.from_pylist([record.to_row() for record in records], schema=cls.SCHEMA)
-
-
-def record_schema(name: str, version: int, columns: list[pa.Field]) -> pa.Schema:
-    """A record's Arrow schema with its name and version in the metadata."""
-    return pa.schema(
-        columns, metadata={NAME_KEY: name.encode(), VERSION_KEY: str(version).encode()}
-    )
 
 
 def failed_verdict(error: BaseException, *, attempts: int = 1, retryable: bool = False) -> Failed:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import pyarrow as pa
-
-from pfp.schema.record import Record, record_schema
-from pfp.schema.verdict import VERDICT_TYPE, Verdict
+from pfp.schema.record import Record
+from pfp.schema.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +43,6 @@ class ScoreRecord(Record):
     NAME: ClassVar[str] = "score"
     VERSION: ClassVar[int] = 4
     KEY: ClassVar[str] = "score_id"
-    SCHEMA: ClassVar[pa.Schema] = record_schema(
-        "score",
-        4,
-        [
-            pa.field("score_id", pa.string(), nullable=False),
-            pa.field("sample_id", pa.string(), nullable=False),
-            pa.field("metric", pa.string(), nullable=False),
-            pa.field("value", pa.float64()),
-            pa.field("unscored_reason", pa.string()),
-            pa.field("num_frames", pa.int64()),
-            pa.field("params", pa.string(), nullable=False),
-            pa.field("weights_sha256", pa.string()),
-            pa.field("video_sha256", pa.string()),
-            pa.field("reference_sha256", pa.string()),
-            pa.field("history_sha256", pa.string()),
-            pa.field("protocol", pa.string(), nullable=False),
-            pa.field("decoder", pa.string(), nullable=False),
-            pa.field("evidence", pa.string()),
-            pa.field("environment", pa.string()),
-            pa.field("verdict", VERDICT_TYPE, nullable=False),
-            pa.field("result_key", pa.string(), nullable=False),
-        ],
-    )
 
     def __post_init__(self) -> None:
         """A score is a number or a reason, never both or neither."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import pyarrow as pa
 
 from pfp.redaction import safe_message
+from pfp.schema.columns import Int32, Stored, arrow_fields
 from pfp.texts import storable
 
 
@@ -41,25 +42,17 @@ class Failed:
 
     error: str
     message: str
-    attempts: int = 1
+    attempts: Int32 = 1
     retryable: bool = False
 
 
-Verdict: TypeAlias = Kept | Dropped | Failed
-
 KEPT = Kept()
 
-VERDICT_TYPE = pa.struct(
+# A struct of kind (kept, dropped or failed) and the fields of all three, which may be null.
+VERDICT_TYPE: Final = pa.struct(
     [
-        pa.field("kind", pa.string(), nullable=False),  # kept | dropped | failed
-        pa.field("reason", pa.string()),  # of a dropped row
-        pa.field("detail", pa.string()),
-        pa.field("score", pa.float64()),
-        pa.field("threshold", pa.float64()),
-        pa.field("error", pa.string()),  # of a failed row
-        pa.field("message", pa.string()),
-        pa.field("attempts", pa.int32()),
-        pa.field("retryable", pa.bool_()),
+        pa.field("kind", pa.string(), nullable=False),
+        *(each.with_nullable(True) for kind in (Dropped, Failed) for each in arrow_fields(kind)),
     ]
 )
 
@@ -107,3 +100,9 @@ def verdict_from_struct(struct: dict[str, object]) -> Verdict:
         case other:
             message = f"verdict kind {other!r} is not one of kept, dropped, failed"
             raise ValueError(message)
+
+
+Verdict: TypeAlias = Annotated[
+    Kept | Dropped | Failed,
+    Stored(type=VERDICT_TYPE, to_plain=verdict_to_struct, from_plain=verdict_from_struct),
+]

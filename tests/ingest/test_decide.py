@@ -49,6 +49,16 @@ def test_a_good_clip_is_kept_whole(make_clip: MakeClip) -> None:
     assert record.shots == clip.shots
 
 
+def test_what_a_clip_tells_of_its_video_is_what_was_measured(make_clip: MakeClip) -> None:
+    """Every column that both records have, but for verdict and key; none is forgotten."""
+    record = make_clip(changed_ns=7, rotation_degrees=90, luma_std=51.5, bar_fraction=0.01)
+    clip = decided(record)[record.video_uri].to_row()
+    shared = record.to_row().keys() & clip.keys() - {"verdict", "result_key"}
+
+    assert {"video_sha256", "changed_ns", "rotation_degrees", "luma_std", "bar_fraction"} < shared
+    assert {name: record.to_row()[name] for name in shared} == {name: clip[name] for name in shared}
+
+
 def test_the_clip_id_comes_from_content_and_span(make_clip: MakeClip) -> None:
     """The first 16 digits of the digest of both; the path plays no part."""
     one, other = make_clip(), make_clip(video_uri="file:///elsewhere.mp4")
