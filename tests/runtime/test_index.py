@@ -269,6 +269,39 @@ def test_files_before_the_first_change_are_not_written_again(
     assert 18 == read_manifest(place, StoryboardRecord).num_rows
 
 
+@pytest.mark.parametrize(
+    ("damaged", "left", "num_same"),
+    [
+        (0, range(5, 15), 0),
+        (1, [*range(5), *range(10, 15)], 1),
+        (2, range(10), 2),
+        (None, range(8), 1),
+    ],
+)
+def test_files_whose_rows_left_the_inputs_are_not_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: int | None,
+    left: Sequence[int],
+    num_same: int,
+) -> None:
+    """First, middle or last of three, damaged meanwhile or not; those before it stay."""
+    monkeypatch.setattr(module, "ROWS_PER_FILE", 5)
+    tables.write_table(tmp_path, numbered(list(range(15))), StoryboardRecord, rows_per_file=5)
+    before = times(tmp_path)
+    if damaged is not None:
+        sorted(tmp_path.glob("part-*"))[damaged].write_bytes(b"PAR1 nonsense")
+    place = Folder.at(tmp_path)
+    wanted = pa.array([f"k{number:03d}" for number in left])
+    index = scan(place, StoryboardRecord, Pending.of(place, "run"))
+    compact(place, StoryboardRecord, index, choose(index, wanted))
+
+    assert [] == tables.verify_table(tmp_path, StoryboardRecord)
+    assert numbered(list(left)) == tables.read_table(tmp_path, StoryboardRecord)
+    same = sorted(name for name, when in times(tmp_path).items() if before.get(name) == when)
+    assert sorted(before)[:num_same] == same
+
+
 def times(folder: Path) -> dict[str, int]:
     """When each data file was written."""
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*")}
