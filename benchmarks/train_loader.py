@@ -28,7 +28,7 @@ from pfp.schema.latent import LatentSpan
 from pfp.schema.windows import Window
 from pfp.train.loader import WindowBatches, batch_loader
 from pfp.train.objective import Batch
-from pfp.train.order import WindowChoice, WindowOrder, WindowPlan
+from pfp.train.sampler import SampledWindow, WindowPlan, WindowSampler
 
 # Short, because the ranges that are compared hold latents alone.
 _TEXT: Final = Embedding(np.zeros((32, 64), np.float16), 32)
@@ -65,11 +65,11 @@ class _Part(NamedTuple):
 class Ranges:
     """The byte ranges of each step's batch in the files of the table, for ``preadv``."""
 
-    def __init__(self, table: Path, order: WindowOrder, num_steps: int) -> None:
+    def __init__(self, table: Path, sampler: WindowSampler, num_steps: int) -> None:
         self._blobs, self._reader = Blobs(table, LatentRecord), LatentReader(table)
         stride = self._reader.lr_frame_stride
         self._batches = [
-            [self._placed(span) for choice in order.at(step) for span in _spans(choice, stride)]
+            [self._placed(span) for choice in sampler.at(step) for span in _spans(choice, stride)]
             for step in range(num_steps)
         ]
         sizes = [sum(part.num_values for part in batch) for batch in self._batches]
@@ -114,7 +114,7 @@ class Ranges:
         return _Part(place.name, place.offset, (span.stop - span.start) * latent.size)
 
 
-def _spans(choice: WindowChoice, time_stride: int) -> list[LatentSpan]:
+def _spans(choice: SampledWindow, time_stride: int) -> list[LatentSpan]:
     """What a sample reads: HR and LR history, and the section that follows if it is asked for."""
     window = Window(first_latent=choice.start, num_latents=choice.history, time_stride=time_stride)
     hr, lr = window.hr_slice, window.lr_slice
@@ -143,10 +143,10 @@ def loader_vs_raw_reads(setting: Setting) -> list[Figure]:
         write_table(table, LatentRecord.table(records), LatentRecord)
         del records
         reader = LatentReader(table)
-        order = WindowOrder([clips.shape_TCHW] * clips.num_clips, clips.plan, seed=0)
-        batches = WindowBatches(reader, lambda _row, _latent: _TEXT, order)
+        sampler = WindowSampler([clips.shape_TCHW] * clips.num_clips, clips.plan, seed=0)
+        batches = WindowBatches(reader, lambda _row, _latent: _TEXT, sampler)
         steps = range(clips.num_steps)
-        ranges = Ranges(table, order, clips.num_steps)
+        ranges = Ranges(table, sampler, clips.num_steps)
         _check_same(batches[0], ranges)
 
         def load() -> None:

@@ -19,9 +19,9 @@ from torch import Tensor
 from pfp.models.backbones.wan import forward_with_memory
 from pfp.models.precision import bf16_products
 from pfp.train.loop import BatchesFrom, generator_at, make_optimiser
+from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch
 from pfp.train.settings import TrainSettings
-from pfp.train.times import sample_times
 
 CLEAN_PROBABILITY = 0.3  # of each target frame; frame sets without a noisy frame are drawn again
 MAX_INDEX_SHIFT = 6  # so that indices after the window, needed for continuation, are known
@@ -45,7 +45,7 @@ def base_loss(dit: WanTransformer3DModel, batch: Batch, generator: torch.Generat
     """Velocity error on the noisy frames of a set in which others are given clean."""
     target = batch.target_BCTHW
     batch_size, num_frames = target.shape[0], target.shape[2]
-    times_B = sample_times(batch_size, generator)
+    times_B = sample_noise_levels(batch_size, generator)
     noisy_BT = torch.rand(batch_size, num_frames, generator=generator) >= CLEAN_PROBABILITY
     noisy_BT[
         torch.arange(batch_size), torch.randint(num_frames, (batch_size,), generator=generator)

@@ -1,1 +1,1 @@
-"""Latents to checkpoint: objective, frame sampling, data order, loop, checkpoint."""
+"""Latents to checkpoint: objective, noise schedule, window sampler, loop, checkpoint."""

@@ -19,7 +19,7 @@ from pfp.io.prompts import Embedding
 from pfp.schema.latent import Branch, LatentSpan
 from pfp.schema.windows import Window
 from pfp.train.objective import Batch
-from pfp.train.order import WindowChoice, WindowOrder
+from pfp.train.sampler import SampledWindow, WindowSampler
 
 # A row and a latent frame of it to the embedding of the prompt that holds then: that of the nearest
 # timestamp and nothing else, as the paper trains (section 4.1). All of one length.
@@ -50,7 +50,7 @@ class WindowBatches(Dataset[Batch]):
 
     A batch is read into its own memory, latents in fp16 as they are stored, and nothing is kept.
     ``more_lr`` are the LR copies of further encoders of other rates (section 4.5): they number the
-    clips as ``latents`` does. ``ConfigError`` when the order's windows would not be in step with
+    clips as ``latents`` does. ``ConfigError`` when the sampler's windows would not be in step with
     an LR copy.
     """
 
@@ -58,19 +58,19 @@ class WindowBatches(Dataset[Batch]):
         self,
         latents: LatentSource,
         text_at: TextAt,
-        order: WindowOrder,
+        sampler: WindowSampler,
         *,
         more_lr: Sequence[LatentSource] = (),
     ) -> None:
         for source in (latents, *more_lr):
-            _check_in_step(order, source)
+            _check_in_step(sampler, source)
         self._latents = latents
         self._text_at = text_at
-        self._order = order
+        self._sampler = sampler
         self._more_lr = tuple(more_lr)
 
     def __getitem__(self, step: int) -> Batch:
-        choices = self._order.at(step)
+        choices = self._sampler.at(step)
         hr_spans, hr_BTCHW = _histories(self._latents, choices, "hr")
         lr_spans, lr_BTCHW = _histories(self._latents, choices, "lr")
         self._latents.read([*hr_spans, *lr_spans], [*hr_BTCHW, *lr_BTCHW])
@@ -90,7 +90,7 @@ class WindowBatches(Dataset[Batch]):
         )
 
     def _targets(
-        self, choices: Sequence[WindowChoice], hr_BTCHW: NDArray[np.float16]
+        self, choices: Sequence[SampledWindow], hr_BTCHW: NDArray[np.float16]
     ) -> NDArray[np.float16]:
         """Targets in the history are there already; those that follow it are read."""
         target_BTCHW = _empty(self._latents, choices, "hr", len(choices[0].targets))
@@ -107,8 +107,8 @@ class WindowBatches(Dataset[Batch]):
         return target_BTCHW
 
 
-def _check_in_step(order: WindowOrder, source: LatentSource) -> None:
-    plan_stride, stride = order.plan.time_stride, source.lr_frame_stride
+def _check_in_step(sampler: WindowSampler, source: LatentSource) -> None:
+    plan_stride, stride = sampler.plan.time_stride, source.lr_frame_stride
     if plan_stride % stride:
         raise ConfigError(
             f"windows in steps of {plan_stride} latent frames are not in step with an LR copy of "
@@ -117,7 +117,7 @@ def _check_in_step(order: WindowOrder, source: LatentSource) -> None:
 
 
 def _histories(
-    source: LatentSource, choices: Sequence[WindowChoice], branch: Branch
+    source: LatentSource, choices: Sequence[SampledWindow], branch: Branch
 ) -> tuple[list[LatentSpan], NDArray[np.float16]]:
     """Where the histories lie in a branch, and an array (B, T, C, H, W) to read them into."""
     spans = []
@@ -132,14 +132,14 @@ def _histories(
     return spans, _empty(source, choices, branch, spans[0].stop - spans[0].start)
 
 
-def _read_lr(source: LatentSource, choices: Sequence[WindowChoice]) -> torch.Tensor:
+def _read_lr(source: LatentSource, choices: Sequence[SampledWindow]) -> torch.Tensor:
     spans, lr_BTCHW = _histories(source, choices, "lr")
     source.read(spans, list(lr_BTCHW))
     return torch.from_numpy(lr_BTCHW).transpose(1, 2)
 
 
 def _empty(
-    source: LatentSource, choices: Sequence[WindowChoice], branch: Branch, num_latents: int
+    source: LatentSource, choices: Sequence[SampledWindow], branch: Branch, num_latents: int
 ) -> NDArray[np.float16]:
     shape = source.shape(choices[0].row, branch)[1:]
     return np.empty((len(choices), num_latents, *shape), np.float16)

@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pfp.models.memory.checkpoint import whole
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
-from pfp.train.guards import LossByPosition, LossGuard
+from pfp.train.divergence import DivergenceCheck, LossByPosition
 from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import TrainSettings
 from pfp.train.state import TrainingState
@@ -125,7 +125,7 @@ def train(
     if averages is not None:
         averages.optimization_step = first
     call = denoising if sharded else accelerator.prepare(denoising)
-    guard, positions = LossGuard(settings.divergence_factor), LossByPosition()
+    divergence, positions = DivergenceCheck(settings.divergence_factor), LossByPosition()
     model.train()
     started = time.monotonic()
     for step, stored in enumerate(islice(batches_from(first), settings.num_steps - first), first):
@@ -138,14 +138,14 @@ def train(
                 error_BT = call(batch, generator_at(settings.seed, step, rank))
                 loss = error_BT.mean()
             everyones: Any = accelerator.reduce(loss.detach(), "mean")
-            guard.look(step, everyones.item())
+            divergence.update(step, everyones.item())
             accelerator.backward(loss)
         norm = nn.utils.clip_grad_norm_(trained.values(), settings.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         if averages is not None:
             averages.step(trained.values())
-        positions.look(error_BT.detach(), batch.frame_index_BT, batch.hr_BCTHW.shape[2])
+        positions.update(error_BT.detach(), batch.frame_index_BT, batch.hr_BCTHW.shape[2])
         now = time.monotonic()
         report(
             StepReport(

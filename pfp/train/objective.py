@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory.dit import MemoryDiT
+from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.settings import Objective
-from pfp.train.times import sample_times
 
 NUM_TRAIN_TIMESTEPS: Final = 1000.0
 
@@ -123,7 +123,7 @@ def squared_error(
     target = batch.target_BCTHW
     device = target.device
     noise = torch.randn(target.shape, generator=generator).to(device)
-    times_B = sample_times(
+    times_B = sample_noise_levels(
         len(target),
         generator,
         shift=objective.shift,
@@ -167,7 +167,7 @@ def masked_history(
         return History(hr, lrs)
     kept_BT = torch.zeros(len(hr), num_frames, dtype=torch.bool, device=hr.device)
     kept_BT.scatter_(1, batch.frame_index_BT.to(hr.device), value=True)
-    levels_B = sample_times(
+    levels_B = sample_noise_levels(
         len(hr),
         generator,
         shift=objective.mask_shift,

@@ -66,7 +66,7 @@ class TrainSettings:
     leaves the encoder as it is, which the paper's fine-tuning allows (section 3.2). ``ema_decay``
     keeps a running average of what is trained. ``compiled`` has torch compile the blocks, which
     takes a minute on a CPU and pays after some hundred steps of one shape. ``divergence_factor`` is
-    that of ``LossGuard``.
+    that of ``DivergenceCheck``.
     """
 
     num_steps: int

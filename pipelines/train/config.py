@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from pfp.errors import ConfigError
 from pfp.models.memory.config import ARMS, ArmConfig
 from pfp.models.tiny_names import TINY_ARMS, TINY_TEXT_TOKENS
-from pfp.train.order import WindowPlan
+from pfp.train.sampler import WindowPlan
 from pfp.train.settings import Objective, TrainSettings
 
 Task: TypeAlias = Literal["pretrain", "finetune"]

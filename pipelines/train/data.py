@@ -14,7 +14,7 @@ from pfp.models.rates import Rate
 from pfp.models.text_conditions import text_conditions
 from pfp.schema.latent import Branch, LatentSpan
 from pfp.train.loader import WindowBatches
-from pfp.train.order import WindowOrder
+from pfp.train.sampler import WindowSampler
 from pipelines.train.config import TrainConfig
 
 
@@ -33,7 +33,7 @@ def run_batches(
     main, *others = (
         ChosenClips(reader, clip_ids) for reader in lr_readers(run_directory, config.model.rates)
     )
-    order = WindowOrder(
+    sampler = WindowSampler(
         [main.shape(row) for row in range(len(main))],
         config.windows,
         seed=config.steps.seed,
@@ -42,7 +42,7 @@ def run_batches(
     )
     prompts = Prompts(run_directory, pooled=config.model.base == "hunyuan")
     text = RunText(prompts, main, config.num_text_tokens)
-    return WindowBatches(main, text, order, more_lr=others)
+    return WindowBatches(main, text, sampler, more_lr=others)
 
 
 def lr_readers(run_directory: str, rates: Sequence[Rate]) -> list[LatentReader]:

@@ -23,7 +23,7 @@ from pfp.latents.read import LatentReader
 from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import LatentSpan
 from pfp.train.loader import WindowBatches, batch_loader
-from pfp.train.order import WindowOrder, WindowPlan
+from pfp.train.sampler import WindowPlan, WindowSampler
 from tests.latents.s3_server import Cut, Fault, Faults, S3Server, Slow, Stall, Status, every, fine
 
 STALL_SECONDS = 1.0
@@ -274,13 +274,13 @@ def test_training_batches_are_those_of_a_local_table(
     write(tmp_path / "latents", range(6))
     plan = WindowPlan(batch_size=3, history_frames=5, num_targets=2, continue_share=0.5)
     near, far = LatentReader(tmp_path / "latents"), opened(uri, replace(POLICY, attempts=3))
-    order = WindowOrder([near.shape(row) for row in range(6)], plan, seed=0)
+    sampler = WindowSampler([near.shape(row) for row in range(6)], plan, seed=0)
 
     def text_at(row: int, latent: int) -> Embedding:
         return Embedding(np.full((2, 2), 100 * row + latent, np.float16), 2)
 
     expected, found = (
-        list(batch_loader(WindowBatches(reader, text_at, order), range(5), num_workers=count))
+        list(batch_loader(WindowBatches(reader, text_at, sampler), range(5), num_workers=count))
         for reader, count in ((near, 0), (far, num_workers))
     )
 

@@ -24,7 +24,7 @@ from pfp.models.vae import load_vae
 from pfp.schema import ClipRecord, LatentRecord
 from pfp.schema.latent import LatentSpan
 from pfp.train.loader import WindowBatches
-from pfp.train.order import WindowOrder, WindowPlan
+from pfp.train.sampler import WindowPlan, WindowSampler
 from pipelines.latents.config import LatentsConfig
 from pipelines.latents.run import main
 from tests.pipelines.test_latents import clip_record, config, run_local, storyboard, write_run
@@ -92,9 +92,9 @@ def test_batches_feed_an_encoder_of_the_rate(run: tuple[str, Path, LatentsConfig
         section_lengths=(1, 2, 3),
         time_stride=parsed.time,
     )
-    order = WindowOrder([reader.shape(row) for row in range(2)], plan, seed=0)
+    sampler = WindowSampler([reader.shape(row) for row in range(2)], plan, seed=0)
     batches = WindowBatches(
-        reader, lambda _row, _latent: Embedding(np.zeros((1, 1), np.float16), 1), order
+        reader, lambda _row, _latent: Embedding(np.zeros((1, 1), np.float16), 1), sampler
     )
     patch = nn.Conv3d(16, 64, (1, 2, 2), (1, 2, 2))
     encoder = make_encoder("proposed", parsed, patch)

@@ -22,7 +22,7 @@ from pfp.schema.latent import Branch, LatentSpan
 from pfp.schema.windows import num_frames_of
 from pfp.train.loader import BatchStream, WindowBatches, batch_loader
 from pfp.train.objective import Batch
-from pfp.train.order import WindowOrder, WindowPlan
+from pfp.train.sampler import WindowPlan, WindowSampler
 
 PLAN = WindowPlan(batch_size=3, history_frames=5, num_targets=2, continue_share=0.4)
 SHAPES = [(7 + 5 * (row % 5), 1, 2 + 2 * (row % 2), 2) for row in range(14)]
@@ -77,9 +77,9 @@ def text_at(row: int, latent: int) -> Embedding:
     return Embedding(np.full((3, 4), 100 * row + latent, np.float16), 2)
 
 
-def batches(reader: LatentReader, **order: Any) -> WindowBatches:
+def batches(reader: LatentReader, **sampler: Any) -> WindowBatches:
     """Batches over all clips of the table."""
-    return WindowBatches(reader, text_at, WindowOrder(SHAPES, PLAN, seed=0, **order))
+    return WindowBatches(reader, text_at, WindowSampler(SHAPES, PLAN, seed=0, **sampler))
 
 
 def same(ours: Batch, theirs: Batch) -> bool:
@@ -93,7 +93,7 @@ def test_a_batch_holds_the_latents_of_its_windows(reader: LatentReader, step: in
     """History, LR history, targets and text are of one clip and in step, retrieved or continued."""
     batch = batches(reader)[step]
 
-    choices = WindowOrder(SHAPES, PLAN, seed=0).at(step)
+    choices = WindowSampler(SHAPES, PLAN, seed=0).at(step)
     for sample, (row, start, _, targets) in enumerate(choices):
         first = 100 * row + start
         assert list(range(first, first + 5)) == batch.hr_BCTHW[sample, 0, :, 0, 0].tolist()
@@ -127,13 +127,13 @@ def test_batches_of_every_rate(tmp_path: Path, stride: int, plan_stride: int) ->
         section_lengths=(1, 3),
         time_stride=plan_stride,
     )
-    order = WindowOrder(SHAPES, plan, seed=0)
-    source = WindowBatches(reader, text_at, order)
+    sampler = WindowSampler(SHAPES, plan, seed=0)
+    source = WindowBatches(reader, text_at, sampler)
 
     seen = set()
     for step in range(20):
         batch = source[step]
-        for sample, (row, start, history, targets) in enumerate(order.at(step)):
+        for sample, (row, start, history, targets) in enumerate(sampler.at(step)):
             first = 100 * row + start
             hr = batch.hr_BCTHW[sample, 0, :, 0, 0].tolist()
             lr = batch.lr_BCTHW[sample, 0, :, 1, 1].tolist()
@@ -158,8 +158,8 @@ def test_a_second_lr_copy_is_read_beside(tmp_path: Path, reader: LatentReader) -
     plan = WindowPlan(
         batch_size=3, history_frames=(9, 17), num_targets=2, continue_share=0.5, time_stride=8
     )
-    order = WindowOrder(SHAPES, plan, seed=0)
-    source = WindowBatches(reader, text_at, order, more_lr=[copy])
+    sampler = WindowSampler(SHAPES, plan, seed=0)
+    source = WindowBatches(reader, text_at, sampler, more_lr=[copy])
 
     starts = set()
     for step in range(12):
@@ -174,7 +174,7 @@ def test_a_second_lr_copy_is_read_beside(tmp_path: Path, reader: LatentReader) -
             assert [start // 8, (start + num_latents - 1) // 8] == ends(second, row)
     assert {0, 8} <= starts
     with pytest.raises(ConfigError, match="an LR copy of frame stride 8; give the plan"):
-        WindowBatches(reader, text_at, WindowOrder(SHAPES, PLAN, seed=0), more_lr=[copy])
+        WindowBatches(reader, text_at, WindowSampler(SHAPES, PLAN, seed=0), more_lr=[copy])
 
 
 def ends(latents_CTHW: torch.Tensor, row: int) -> list[int]:
@@ -186,10 +186,10 @@ def test_windows_out_of_step_with_the_lr_copy_are_refused(tmp_path: Path) -> Non
     """A plan of T = 2 would cut LR latents of T = 4 in two."""
     records = [record(row, 4) for row in range(14)]
     tables.write_table(tmp_path / "latents", LatentRecord.table(records), LatentRecord)
-    order = WindowOrder(SHAPES, PLAN, seed=0)
+    sampler = WindowSampler(SHAPES, PLAN, seed=0)
 
     with pytest.raises(ConfigError, match=r"steps of 2 .* frame stride 4; .* time_stride=4"):
-        WindowBatches(LatentReader(tmp_path / "latents"), text_at, order)
+        WindowBatches(LatentReader(tmp_path / "latents"), text_at, sampler)
 
 
 def test_targets_in_the_history_are_not_read_twice() -> None:
@@ -211,8 +211,8 @@ def test_targets_in_the_history_are_not_read_twice() -> None:
     for share, expected in ((0.0, 6), (1.0, 9)):
         spans.clear()
         plan = WindowPlan(batch_size=3, history_frames=5, num_targets=2, continue_share=share)
-        order = WindowOrder(SHAPES, plan, seed=0)
-        _ = WindowBatches(Watching(), text_at, order)[0]
+        sampler = WindowSampler(SHAPES, plan, seed=0)
+        _ = WindowBatches(Watching(), text_at, sampler)[0]
         assert expected == len(spans)
 
 

@@ -1,4 +1,4 @@
-"""Noise levels: the shifted logit-normal L of the paper's equations, on a part of (0, 1) or all."""
+"""The noise schedule: the shifted logit-normal L of the paper, on a part of (0, 1) or all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from pfp.train.settings import RangeMode, check_range
 
 
-def sample_times(
+def sample_noise_levels(
     num: int,
     generator: torch.Generator,
     *,
@@ -19,7 +19,7 @@ def sample_times(
     high: float = 1.0,
     mode: RangeMode = "truncated",
 ) -> Tensor:
-    """Shifted logit-normal times in (low, high) (Esser et al. 2024), ``(num,)`` float32.
+    """Shifted logit-normal noise levels in (low, high) (Esser et al. 2024), ``(num,)`` float32.
 
     ``s t / (1 + (s - 1) t)`` of ``t = sigmoid(n)``, n normal, s the ``shift``. Restricted to a
     range by drawing from that part of the distribution (``truncated``), or by moving all of it into

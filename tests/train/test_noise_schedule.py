@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
 from pfp.errors import ConfigError
+from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.settings import RangeMode
-from pfp.train.times import sample_times
 
 NUM = 20_000
 
@@ -24,7 +24,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize("shift", [1.0, 3.0, 12.0])
 def test_times_follow_the_shifted_logit_normal(shift: float) -> None:
     """The median of the shifted time is shift/(1+shift): sigmoid(0) = 1/2, shifted."""
-    times = sample_times(NUM, seeded(), shift=shift)
+    times = sample_noise_levels(NUM, seeded(), shift=shift)
 
     assert math.isclose(shift / (1 + shift), times.median().item(), abs_tol=0.01)
     assert 0 < times.min().item() < times.max().item() < 1
@@ -40,7 +40,7 @@ def test_truncated_times_are_those_that_rejection_would_keep(
     times = shift / (shift + np.exp(-logits))
     kept = times[(times > low) & (times < high)]
 
-    found = sample_times(NUM, seeded(), shift=shift, low=low, high=high, mode="truncated")
+    found = sample_noise_levels(NUM, seeded(), shift=shift, low=low, high=high, mode="truncated")
 
     assert kstest(found.numpy(), kept).pvalue > 0.01
 
@@ -56,7 +56,7 @@ def test_truncated_times_are_those_that_rejection_would_keep(
 )
 def test_the_two_readings_of_a_range_differ(mode: RangeMode, shift: float, mean: float) -> None:
     """L(0.2, 1) moved into the range lies higher than L(0.2, 1) cut out of L(0, 1)."""
-    times = sample_times(NUM, seeded(), shift=shift, low=0.2, mode=mode)
+    times = sample_noise_levels(NUM, seeded(), shift=shift, low=0.2, mode=mode)
 
     assert math.isclose(mean, times.mean().item(), abs_tol=0.006)
 
@@ -73,7 +73,7 @@ def test_times_lie_in_their_range(low: float, width: float, shift: float, mode: 
     """Whatever the range, the shift and the reading."""
     high = min(1.0, low + width)
 
-    times = sample_times(50, seeded(), shift=shift, low=low, high=high, mode=mode)
+    times = sample_noise_levels(50, seeded(), shift=shift, low=low, high=high, mode=mode)
 
     assert low - 1e-6 <= times.min().item() <= times.max().item() <= high + 1e-6
     assert bool(times.isfinite().all())
@@ -85,4 +85,4 @@ def test_times_lie_in_their_range(low: float, width: float, shift: float, mode: 
 def test_ranges_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     """One sentence with the numbers."""
     with pytest.raises(ConfigError, match="give"):
-        sample_times(1, seeded(), **wrong)  # type: ignore[arg-type]
+        sample_noise_levels(1, seeded(), **wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What stops a training that learns nothing any more, and what shows one that cheats."""
+"""Divergence checks: what stops a training whose loss goes up, and what shows one that cheats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTS = ("early", "middle", "late")
 
 
 @dataclass(slots=True)
-class LossGuard:
+class DivergenceCheck:
     """Refuses a loss that is not finite, or whose running mean leaves its best by ``factor``.
 
     ``factor`` None: only the first. The first ``patience`` steps only make the mean.
@@ -26,7 +26,7 @@ class LossGuard:
     _best: float = math.inf
     _num_seen: int = 0
 
-    def look(self, step: int, loss: float) -> None:
+    def update(self, step: int, loss: float) -> None:
         """Raise ConfigError when the training should end at this step."""
         if not math.isfinite(loss):
             raise ConfigError(
@@ -56,7 +56,7 @@ class LossByPosition:
 
     means: dict[str, float] = field(default_factory=dict)
 
-    def look(self, error_BT: Tensor, frame_index_BT: Tensor, num_frames: int) -> None:
+    def update(self, error_BT: Tensor, frame_index_BT: Tensor, num_frames: int) -> None:
         """Take in the errors of a batch."""
         for error, index in zip(
             error_BT.flatten().tolist(), frame_index_BT.flatten().tolist(), strict=True

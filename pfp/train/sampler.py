@@ -1,4 +1,4 @@
-"""Which windows each step trains on: a pure function of (seed, step, rank), so nothing to save.
+"""Samples the windows of each step: a pure function of (seed, step, rank), so nothing to save.
 
 A loader that is killed in the middle of an epoch goes on exactly by being told the step; there is
 no shuffle buffer to fill, because any window of any clip is one cheap read.
@@ -82,7 +82,7 @@ class WindowPlan:
             )
 
 
-class WindowChoice(NamedTuple):
+class SampledWindow(NamedTuple):
     """One sample: latents ``[start, start + history)`` of a clip, and targets counted from start.
 
     ``start`` is a multiple of the plan's ``time_stride``, so that HR and LR frames are in step.
@@ -99,7 +99,7 @@ class _Lengths(NamedTuple):
     section: int
 
 
-class WindowOrder:
+class WindowSampler:
     """An endless sequence of batches of one shape each, dealt out to ``world_size`` ranks.
 
     An epoch shows every clip that is as long as the longest history once, in one random window:
@@ -136,7 +136,7 @@ class WindowOrder:
         self.steps_per_epoch = -(-num_batches // world_size)
         self._epoch: tuple[int, list[NDArray[np.int64]]] | None = None
 
-    def at(self, step: int) -> list[WindowChoice]:
+    def at(self, step: int) -> list[SampledWindow]:
         """This rank's batch of a step, ``batch_size`` samples of one shape."""
         epoch, turn = divmod(step, self.steps_per_epoch)
         batches = self._batches_of(epoch)
@@ -157,7 +157,7 @@ class WindowOrder:
 
     def _choose(
         self, row: int, rng: np.random.Generator, lengths: _Lengths, *, follows: bool
-    ) -> WindowChoice:
+    ) -> SampledWindow:
         history, stride = lengths.history, self.plan.time_stride
         num_latents = int(self._num_latents[row])
         # A batch has targets of one length, so a clip that is too short to go on has as many, too.
@@ -169,7 +169,7 @@ class WindowOrder:
             targets = np.arange(history, needed)
         else:
             targets = np.sort(rng.choice(history, num_targets, replace=False))
-        return WindowChoice(row, start, history, tuple(targets.tolist()))
+        return SampledWindow(row, start, history, tuple(targets.tolist()))
 
     def _batches_of(self, epoch: int) -> list[NDArray[np.int64]]:
         """All batches of an epoch, in the order in which ranks take them."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfp.errors import ConfigError, InputError
-from pfp.train.order import WindowOrder, WindowPlan
+from pfp.train.sampler import WindowPlan, WindowSampler
 
 KINDS = [(16, 12, 20), (16, 20, 12), (16, 8, 8)]
 PLAN = WindowPlan(batch_size=4, history_frames=5, num_targets=2, continue_share=0.5)
@@ -62,11 +62,11 @@ def test_every_window_lies_in_its_clip_and_in_step(
     if not usable(clips, plan):
         longest = max(histories)
         with pytest.raises(InputError, match=f"none of {len(clips)} clips has {longest} latent"):
-            WindowOrder(clips, plan, seed=0)
+            WindowSampler(clips, plan, seed=0)
         return
-    order = WindowOrder(clips, plan, seed=data.draw(st.integers(0, 99)))
-    for step in range(2 * order.steps_per_epoch):
-        choices = order.at(step)
+    sampler = WindowSampler(clips, plan, seed=data.draw(st.integers(0, 99)))
+    for step in range(2 * sampler.steps_per_epoch):
+        choices = sampler.at(step)
         assert batch_size == len(choices)
         assert 1 == len({clips[choice.row][1:] for choice in choices})
         assert 1 == len({(choice.history, len(choice.targets)) for choice in choices})
@@ -91,17 +91,17 @@ def test_an_epoch_of_all_ranks_shows_every_clip(
     clips: list[tuple[int, ...]], world_size: int, seed: int
 ) -> None:
     """At least once each, and only what fills the last batch and the last turn is shown again."""
-    orders = [
-        WindowOrder(clips, PLAN, seed=seed, rank=rank, world_size=world_size)
+    samplers = [
+        WindowSampler(clips, PLAN, seed=seed, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
-    steps = orders[0].steps_per_epoch
+    steps = samplers[0].steps_per_epoch
     for epoch in range(2):
         seen = Counter(
             choice.row
-            for order in orders
+            for sampler in samplers
             for step in range(epoch * steps, (epoch + 1) * steps)
-            for choice in order.at(step)
+            for choice in sampler.at(step)
         )
         assert set(usable(clips)) == set(seen)
         fewest_batches = len(usable(clips)) / PLAN.batch_size
@@ -112,10 +112,10 @@ def test_an_epoch_of_all_ranks_shows_every_clip(
 def test_a_step_does_not_depend_on_what_was_asked_before() -> None:
     """A loader that begins in the middle of an epoch gets what the killed one would have got."""
     clips = [(9 + row % 7, *KINDS[row % 3]) for row in range(37)]
-    whole = WindowOrder(clips, PLAN, seed=3)
+    whole = WindowSampler(clips, PLAN, seed=3)
     expected = [whole.at(step) for step in range(40)]
 
-    resumed = WindowOrder(clips, PLAN, seed=3)
+    resumed = WindowSampler(clips, PLAN, seed=3)
 
     assert expected[23:] == [resumed.at(step) for step in range(23, 40)]
     assert expected[7] == resumed.at(7)
@@ -124,14 +124,14 @@ def test_a_step_does_not_depend_on_what_was_asked_before() -> None:
 def test_seeds_epochs_and_ranks_differ() -> None:
     """Nothing is shown in the same order twice."""
     clips = [(9 + row % 7, *KINDS[0]) for row in range(40)]
-    order = WindowOrder(clips, PLAN, seed=3)
-    epoch = [[order.at(step) for step in range(k * 10, k * 10 + 10)] for k in range(2)]
-    other_seed = WindowOrder(clips, PLAN, seed=4)
-    other_rank = WindowOrder(clips, PLAN, seed=3, rank=1, world_size=2)
+    sampler = WindowSampler(clips, PLAN, seed=3)
+    epoch = [[sampler.at(step) for step in range(k * 10, k * 10 + 10)] for k in range(2)]
+    other_seed = WindowSampler(clips, PLAN, seed=4)
+    other_rank = WindowSampler(clips, PLAN, seed=3, rank=1, world_size=2)
 
     assert epoch[0] != epoch[1]
     assert epoch[0] != [other_seed.at(step) for step in range(10)]
-    first = WindowOrder(clips, PLAN, seed=3, rank=0, world_size=2)
+    first = WindowSampler(clips, PLAN, seed=3, rank=0, world_size=2)
     rows = [{c.row for step in range(5) for c in each.at(step)} for each in (first, other_rank)]
     assert not rows[0] & rows[1]
 
@@ -139,9 +139,11 @@ def test_seeds_epochs_and_ranks_differ() -> None:
 def test_continuations_have_their_share() -> None:
     """Of long clips about the asked share of batches continues, of short ones none."""
     plan = WindowPlan(batch_size=1, history_frames=5, num_targets=2, continue_share=0.3)
-    orders = [WindowOrder([(length, *KINDS[0])] * 10, plan, seed=0) for length in (9, 6)]
+    samplers = [WindowSampler([(length, *KINDS[0])] * 10, plan, seed=0) for length in (9, 6)]
 
-    follows = [sum(order.at(step)[0].targets[0] == 5 for step in range(1000)) for order in orders]
+    follows = [
+        sum(sampler.at(step)[0].targets[0] == 5 for step in range(1000)) for sampler in samplers
+    ]
 
     assert 255 <= follows[0] <= 345  # three standard deviations
     assert 0 == follows[1]
@@ -149,8 +151,8 @@ def test_continuations_have_their_share() -> None:
 
 def test_every_start_and_every_target_comes_up() -> None:
     """Frame sets are random over the whole history: nothing for a fixed position to exploit."""
-    order = WindowOrder([(12, *KINDS[0])], PLAN, seed=0)
-    choices = [choice for step in range(300) for choice in order.at(step)]
+    sampler = WindowSampler([(12, *KINDS[0])], PLAN, seed=0)
+    choices = [choice for step in range(300) for choice in sampler.at(step)]
 
     retrieved = [choice for choice in choices if choice.targets[0] < 5]
     assert {0, 2, 4, 6} == {choice.start for choice in retrieved}
@@ -175,8 +177,8 @@ def test_every_position_is_asked_for_equally_often(
         continue_share=0.0,
         time_stride=stride,
     )
-    order = WindowOrder([(3 * history, *KINDS[0])] * 7, plan, seed=1)
-    sets = [choice.targets for step in range(1000) for choice in order.at(step)]
+    sampler = WindowSampler([(3 * history, *KINDS[0])] * 7, plan, seed=1)
+    sets = [choice.targets for step in range(1000) for choice in sampler.at(step)]
 
     counts = np.bincount(np.concatenate(sets), minlength=history)
 
@@ -189,8 +191,8 @@ def test_every_position_is_asked_for_equally_often(
 def test_positions_are_equally_frequent_in_histories_of_any_length() -> None:
     """Of a step's own history, whatever its length: no place in it is preferred."""
     plan = replace(PLAN, history_frames=(5, 9), continue_share=0.0)
-    order = WindowOrder([(20, *KINDS[0])] * 7, plan, seed=1)
-    choices = [choice for step in range(1000) for choice in order.at(step)]
+    sampler = WindowSampler([(20, *KINDS[0])] * 7, plan, seed=1)
+    choices = [choice for step in range(1000) for choice in sampler.at(step)]
 
     for history in (5, 9):
         sets = [choice.targets for choice in choices if choice.history == history]
@@ -212,10 +214,10 @@ LENGTHS = WindowPlan(
 def test_a_step_has_one_length_on_all_ranks() -> None:
     """Ranks wait for the slowest, so all of them take histories and sections of one length."""
     clips = [(40, *KINDS[row % 2]) for row in range(23)]
-    ranks = [WindowOrder(clips, LENGTHS, seed=3, rank=rank, world_size=4) for rank in range(4)]
+    ranks = [WindowSampler(clips, LENGTHS, seed=3, rank=rank, world_size=4) for rank in range(4)]
 
     for step in range(60):
-        choices = [choice for order in ranks for choice in order.at(step)]
+        choices = [choice for sampler in ranks for choice in sampler.at(step)]
         sections = {len(each.targets) for each in choices if each.targets[0] >= each.history}
         asked = {len(each.targets) for each in choices if each.targets[0] < each.history}
         assert 1 == len({choice.history for choice in choices})
@@ -227,25 +229,25 @@ def test_lengths_are_drawn_equally_often_and_follow_the_seed() -> None:
     """A pure function of (seed, step); histories and sections are drawn apart."""
     clips = [(40, *KINDS[0])] * 9
     plan = replace(LENGTHS, continue_share=1.0)
-    order = WindowOrder(clips, plan, seed=3)
+    sampler = WindowSampler(clips, plan, seed=3)
 
-    drawn = [(each.history, len(each.targets)) for each in (order.at(s)[0] for s in range(1800))]
+    drawn = [(each.history, len(each.targets)) for each in (sampler.at(s)[0] for s in range(1800))]
 
     counts = Counter(drawn)
     assert 9 == len(counts)
     assert max(abs(count - 200) for count in counts.values()) < 4 * np.sqrt(1800 * 8 / 81)
-    later = WindowOrder(clips, plan, seed=3)
-    assert [order.at(step) for step in (70, 3)] == [later.at(step) for step in (70, 3)]
-    other = WindowOrder(clips, plan, seed=4)
+    later = WindowSampler(clips, plan, seed=3)
+    assert [sampler.at(step) for step in (70, 3)] == [later.at(step) for step in (70, 3)]
+    other = WindowSampler(clips, plan, seed=4)
     assert drawn[:30] != [(c.history, len(c.targets)) for c in (other.at(s)[0] for s in range(30))]
 
 
 def test_a_clip_too_short_to_go_on_is_asked_for_as_many_frames() -> None:
     """A batch has targets of one length, so the short clip of a continuing batch has as many."""
     plan = replace(LENGTHS, history_frames=5, continue_share=1.0, section_lengths=(4,))
-    order = WindowOrder([(5, *KINDS[0]), (9, *KINDS[0])], plan, seed=0)
+    sampler = WindowSampler([(5, *KINDS[0]), (9, *KINDS[0])], plan, seed=0)
 
-    choices = {choice.row: choice.targets for choice in order.at(0)}
+    choices = {choice.row: choice.targets for choice in sampler.at(0)}
 
     assert (5, 6, 7, 8) == choices[1]
     assert 4 == len(set(choices[0]))
@@ -255,9 +257,9 @@ def test_a_clip_too_short_to_go_on_is_asked_for_as_many_frames() -> None:
 def test_the_default_plan_draws_what_it_always_drew() -> None:
     """Trained checkpoints can be made again: windows of T = 2 and fixed lengths do not move."""
     clips = [(9 + row % 7, *KINDS[row % 3]) for row in range(37)]
-    order = WindowOrder(clips, PLAN, seed=3)
+    sampler = WindowSampler(clips, PLAN, seed=3)
 
-    drawn = [tuple(choice[:2]) + choice.targets for step in (0, 9) for choice in order.at(step)]
+    drawn = [tuple(choice[:2]) + choice.targets for step in (0, 9) for choice in sampler.at(step)]
 
     assert drawn == [
         *((22, 4, 2, 3), (25, 8, 2, 4), (1, 4, 0, 3), (31, 4, 1, 3)),
@@ -290,4 +292,4 @@ def test_impossible_plans_are_refused(change: dict[str, Any], message: str) -> N
 def test_a_rank_outside_the_world_is_refused() -> None:
     """It would read somebody else's batches."""
     with pytest.raises(ConfigError, match=r"rank 2 is not in \[0, 2\)"):
-        WindowOrder([(9, *KINDS[0])], PLAN, seed=0, rank=2, world_size=2)
+        WindowSampler([(9, *KINDS[0])], PLAN, seed=0, rank=2, world_size=2)
