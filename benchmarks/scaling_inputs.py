@@ -182,7 +182,7 @@ def run_of_scores(
                 task="given",
                 clip_id=clip,
                 memory_clip_id=None,
-                arm=model,
+                method=model,
                 model_id=model,
                 checkpoint_sha256="",
                 seed=0,

@@ -11,20 +11,19 @@ from typing import Any, Final
 
 from experiments.table1.figures import line_chart
 from experiments.table1.tables import PAPER_PSNR, UNDECIDED, Board, Scores, kendall_tau
+from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION
 from pfp.eval.stats.aggregate import Difference, Summary
 
 KEPT: Final = "<!-- Written by hand from here on: a rerun leaves it as it is. -->"
 PROPOSED: Final = "proposed 4x4x2"
 FIXED: Final = "fixed Omega 4x4x2"
-SHUFFLED: Final = "shuffled memory"
-CEILING: Final = "codec ceiling"
 PAGE: Final = "table1.md"
 
 # What the controls are, by a part of their names.
 MEANT: Final = (
-    (CEILING, "each true frame through the VAE alone"),
+    (VAE_RECONSTRUCTION, "each true frame through the VAE alone"),
     ("LR video enlarged", "what the LR branch sees, decoded and enlarged without any model"),
-    (SHUFFLED, f"the trained {PROPOSED} with another clip's memory"),
+    (SHUFFLED_MEMORY, f"the trained {PROPOSED} with another clip's memory"),
     ("fixed Omega", f"{PROPOSED} trained with the last two frames as the only ones asked for"),
     ("last frames", "asked for these two and no others"),
     ("placed", "at the positions and the timestep of the proposed arm, instead of FramePack's"),
@@ -141,7 +140,7 @@ def _table(board: Board, crops: str) -> str:
             for seed in board.seeds(name)
         ]
         rows.append([*row, ", ".join(seeds), _number(PAPER_PSNR.get(name), 2)])
-    num_clips = len(board.by_clip(CEILING, crops, "psnr"))
+    num_clips = len(board.by_clip(VAE_RECONSTRUCTION, crops, "psnr"))
     title = f"## {crops.capitalize()}: {num_clips} clips that nothing was trained on"
     return title + "\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -181,7 +180,7 @@ def _controls(board: Board, crops: str) -> str:
             _number(board.summary(name, crops, "high_band").mean, 2),
         ]
         rows.append(f"| {name} | {' | '.join(values)} |")
-    blank = _number(board.summary(CEILING, crops, "blank").mean, 2)
+    blank = _number(board.summary(VAE_RECONSTRUCTION, crops, "blank").mean, 2)
     meant = [f"- `{part}`: {what}" for part, what in MEANT if any(part in n for n in names)]
     return (
         "## Controls\n\n"

@@ -38,26 +38,25 @@ from experiments.table1.score import (
     Crops,
     Fill,
     ScorePlan,
-    ceiling,
     enlarged,
     load_crops,
     num_tokens,
     retrieved,
     score,
+    vae_reconstruction,
 )
 from experiments.table1.tables import Scores, read_scores, write_scores
 from experiments.table1.training import ARMS, Arm, TrainPlan, train_arm
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import ConfigError
+from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION
 from pfp.io.digests import sha256_file
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 
 SAME_KIND: Final = "same kind"
 VIDEOS: Final = "videos"
-CEILING: Final = "codec ceiling"
 ENLARGED: Final = "LR video enlarged"
-SHUFFLED: Final = "shuffled memory"
 SHUFFLED_ARM: Final = "proposed 4x4x2"
 LAST_FRAMES: Final = "last frames"
 LAST_ARMS: Final = ("proposed 4x4x2", "fixed Omega 4x4x2")
@@ -186,7 +185,11 @@ def run_arm(work: Path, arm: Arm, seed: int, crops: dict[str, Path], settings: S
             score_arm(work, asked, folder / f"step-{mark}", crops[kind], settings.score.last())
         if arm.name == SHUFFLED_ARM and mark == total:
             score_arm(
-                work, replace(about, name=SHUFFLED), folder / f"step-{mark}", crops[kind], plan
+                work,
+                replace(about, name=SHUFFLED_MEMORY),
+                folder / f"step-{mark}",
+                crops[kind],
+                plan,
             )
 
 
@@ -196,7 +199,7 @@ def score_arm(work: Path, about: Scores, folder: Path, crops_path: Path, plan: S
     def work_it_out() -> None:
         model = MemoryDiT.from_pretrained(folder)
         crops = load_crops(crops_path, model.config.rate)
-        shuffled = about.name == SHUFFLED
+        shuffled = about.name == SHUFFLED_MEMORY
         rows = score(retrieved(model, tiny_vae(), crops, plan, shuffled=shuffled), crops, plan)
         tokens = num_tokens(model, crops)
         write_scores(path, replace(about, rows=tuple(rows), num_tokens=tokens))
@@ -220,7 +223,7 @@ def score_bounds(work: Path, kind: str, crops_path: Path, settings: Settings) ->
         step(f"scores of {about.title}", scores_path(work, about), todo)
 
     vae = tiny_vae()
-    bound(CEILING, partial(ceiling, vae), ARMS[0].rate)
+    bound(VAE_RECONSTRUCTION, partial(vae_reconstruction, vae), ARMS[0].rate)
     for rate in settings.rates:
         bound(f"{ENLARGED} {rate}", partial(enlarged, vae, rate=rate), str(rate))
 

@@ -176,7 +176,7 @@ def num_tokens(model: MemoryDiT, crops: Crops) -> int:
     return 0 if memory is None else memory.tokens_BND.shape[1]
 
 
-def ceiling(vae: LatentVAE, crops: Crops) -> Fill:
+def vae_reconstruction(vae: LatentVAE, crops: Crops) -> Fill:
     """The true latents, each decoded alone: what no arm can pass."""
     return lambda omega_NT: (
         decode_alone(vae, hr_TCHW[omega_T].astype(np.float32), omega_T.tolist())

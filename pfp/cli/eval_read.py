@@ -14,7 +14,7 @@ from pfp.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from pfp.eval.leaderboard.leaderboard import Leaderboard
 
-ARM_MARK = "#"
+METHOD_MARK = "#"
 
 
 def add_parsers(commands: Any) -> None:
@@ -35,7 +35,7 @@ def add_parsers(commands: Any) -> None:
 
     compare = commands.add_parser(
         "compare",
-        help="two arms, clip by clip: RUN ARM_A ARM_B, or RUN_A[#ARM] RUN_B[#ARM]",
+        help="two methods, clip by clip: RUN METHOD_A METHOD_B, or RUN_A[#METHOD] RUN_B[#METHOD]",
     )
     compare.add_argument("sides", metavar="SIDE", nargs="+")
     compare.add_argument(
@@ -50,7 +50,7 @@ def add_parsers(commands: Any) -> None:
     export = commands.add_parser("export", help="write a model's scores as other tools read them")
     export.add_argument("run_directory", metavar="RUN")
     export.add_argument("--vbench-json", metavar="FILE", required=True)
-    export.add_argument("--arm", help="which model; needed where the run has several")
+    export.add_argument("--method", help="which model; needed where the run has several")
     export.set_defaults(run=_export)
 
 
@@ -98,13 +98,13 @@ def _compare(options: argparse.Namespace) -> int:
 
     gates = [Gate.parse(text) for text in options.fail_if]
     warn_of_missing_shards(_runs_of(options.sides))
-    board, arm_a, arm_b = _sides(options.sides)
+    board, method_a, method_b = _sides(options.sides)
     found = [
         item
         for card in board.metrics
-        if (item := compare(board, card.metric_id, arm_a, arm_b)) is not None
+        if (item := compare(board, card.metric_id, method_a, method_b)) is not None
     ]
-    print(f"{arm_a} minus {arm_b}")
+    print(f"{method_a} minus {method_b}")
     print(render_comparison(board, found), end="")
     failures = broken(gates, found)
     for failure in failures:
@@ -114,39 +114,39 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _runs_of(sides: Sequence[str]) -> list[str]:
     """The run directories of a comparison, each once."""
-    runs = sides[:1] if len(sides) == 3 else [_run_and_arm(side)[0] for side in sides]
+    runs = sides[:1] if len(sides) == 3 else [_run_and_method(side)[0] for side in sides]
     return list(dict.fromkeys(runs))
 
 
 def _sides(sides: Sequence[str]) -> tuple[Leaderboard, str, str]:
-    """What is to be compared: two arms of one run, or one arm of each of two."""
+    """What is to be compared: two methods of one run, or one method of each of two."""
     from pfp.eval.leaderboard.build import build_leaderboard
     from pfp.eval.report import load_run
     from pfp.eval.scores.runs import read_run, side_by_side
 
     match sides:
-        case [run, arm_a, arm_b]:
+        case [run, method_a, method_b]:
             board = load_run(run)[0]
-            known = [arm.name for arm in board.arms]
-            for arm in (arm_a, arm_b):
-                if arm not in known:
-                    raise InputError(f"{run} has no arm {arm!r}; it has {', '.join(known)}")
-            return board, arm_a, arm_b
+            known = [method.name for method in board.methods]
+            for method in (method_a, method_b):
+                if method not in known:
+                    raise InputError(f"{run} has no method {method!r}; it has {', '.join(known)}")
+            return board, method_a, method_b
         case [side_a, side_b]:
-            (run_a, only_a), (run_b, only_b) = _run_and_arm(side_a), _run_and_arm(side_b)
+            (run_a, only_a), (run_b, only_b) = _run_and_method(side_a), _run_and_method(side_b)
             joined, names = side_by_side(read_run(run_a), only_a, read_run(run_b), only_b)
             board = build_leaderboard(joined.generations, joined.scores)
             return board, *names
         case _:
             raise ConfigError(
-                f"compare got {len(sides)} names; give RUN ARM_A ARM_B, or RUN_A RUN_B"
+                f"compare got {len(sides)} names; give RUN METHOD_A METHOD_B, or RUN_A RUN_B"
             )
 
 
-def _run_and_arm(side: str) -> tuple[str, str | None]:
-    """``RUN#ARM`` or ``RUN``; a folder may have that mark in its name."""
-    run, mark, arm = side.rpartition(ARM_MARK)
-    return (run, arm) if mark and not Path(side).is_dir() else (side, None)
+def _run_and_method(side: str) -> tuple[str, str | None]:
+    """``RUN#METHOD`` or ``RUN``; a folder may have that mark in its name."""
+    run, mark, method = side.rpartition(METHOD_MARK)
+    return (run, method) if mark and not Path(side).is_dir() else (side, None)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -155,7 +155,7 @@ def _export(options: argparse.Namespace) -> int:
     from pfp.io.filesystems import explain_write_errors
 
     warn_of_missing_shards([options.run_directory])
-    results = vbench_results(read_run(options.run_directory), options.arm)
+    results = vbench_results(read_run(options.run_directory), options.method)
     with explain_write_errors(options.vbench_json):
         Path(options.vbench_json).write_text(to_text(results), encoding="utf-8")
     print(f"wrote {options.vbench_json}: {', '.join(results)}")

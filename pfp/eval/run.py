@@ -225,7 +225,7 @@ def record_of(entry: Entry) -> GenerationRecord:
         task=GIVEN,
         clip_id=entry.group,
         memory_clip_id=None,
-        arm=entry.model,
+        method=entry.model,
         model_id=entry.model,
         checkpoint_sha256="",
         seed=entry.seed,

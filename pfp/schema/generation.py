@@ -22,7 +22,7 @@ class GenerationRecord(Record):
     task: str
     clip_id: str
     memory_clip_id: str | None  # whose history was remembered; another clip's when shuffled
-    arm: str
+    method: str
     model_id: str
     checkpoint_sha256: str
     seed: int
@@ -40,5 +40,5 @@ class GenerationRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "generation"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "sample_id"

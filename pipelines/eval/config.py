@@ -13,9 +13,7 @@ from pfp.generate.settings import SamplerSettings
 
 STEPS: Final = ("generate", "score", "report")
 VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
-CODEC_ARM: Final = "codec ceiling"
-SHUFFLED_ARM: Final = "shuffled memory"
-REFERENCE_ARM: Final = "proposed"
+REFERENCE_VARIANT: Final = "proposed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +104,7 @@ class EvalConfig:
 
 
 def demo() -> EvalConfig:
-    """Some minutes on one CPU core for a dozen clips and four arms."""
+    """Some minutes on one CPU core for a dozen clips and four methods."""
     return EvalConfig()
 
 

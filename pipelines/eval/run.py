@@ -14,7 +14,7 @@ from pipelines.eval.stages import generate, report, score
 
 def main(argv: list[str] | None = None) -> int:
     """Run the stage as the command line says; the exit status is 0, or 2 for bad input."""
-    purpose = "Generate samples with the trained arms, score them and write the leaderboard."
+    purpose = "Generate samples with the trained methods, score them and write the leaderboard."
     return stage_main("eval", purpose, PRESETS, run, argv)
 
 

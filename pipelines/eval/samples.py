@@ -1,6 +1,6 @@
 """Which samples are generated of a run's held-out clips: one row each, with all it depends on.
 
-Every held-out clip gives one sample an arm (retrieve some of its latent frames from its own
+Every held-out clip gives one sample a method (retrieve some of its latent frames from its own
 compressed history), one sample with another clip's memory, one that only went through the VAE, and
 some clips a continuation from their storyboard.
 """
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.errors import ConfigError, NothingUsable
+from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION
 from pfp.generate.families import family_of
 from pfp.generate.plan import find_lost_shot
 from pfp.io.filesystems import Folder
@@ -25,7 +26,7 @@ from pfp.io.prompts import Prompts, prompt_sha256
 from pfp.io.tables import read_records, read_table
 from pfp.io.unchanged import FILE_COLUMNS
 from pfp.schema import CheckpointRecord, ClipRecord, ConditionRecord, LatentRecord
-from pipelines.eval.config import CODEC_ARM, REFERENCE_ARM, SHUFFLED_ARM, GenerateConfig
+from pipelines.eval.config import REFERENCE_VARIANT, GenerateConfig
 
 _LATENT_COLUMNS: Final = (
     *("clip_id", "hr_shape", "start_seconds", "fps", "temporal_stride", "result_key"),
@@ -66,24 +67,29 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         }
         for checkpoint in checkpoints:
             rows.append({**row, **_of_checkpoint(checkpoint)})
-            if checkpoint.arm == REFERENCE_ARM:
+            if checkpoint.arm == REFERENCE_VARIANT:
                 other = others[clip["clip_id"]]
-                shuffled = {"arm": SHUFFLED_ARM, "memory_clip_id": other}
+                shuffled = {"method": SHUFFLED_MEMORY, "memory_clip_id": other}
                 shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
                 rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
         if number < config.num_continued:
             story = {"task": "continue", "omega": [], **_ahead(prompts, clip, config)}
-            pretrained = [each for each in checkpoints if each.arm == REFERENCE_ARM]
+            pretrained = [each for each in checkpoints if each.arm == REFERENCE_VARIANT]
             rows.extend(
                 {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
             )
-        without = {"arm": CODEC_ARM, "rate": None, "checkpoint_sha256": "", "checkpoint_uri": ""}
+        without = {
+            "method": VAE_RECONSTRUCTION,
+            "rate": None,
+            "checkpoint_sha256": "",
+            "checkpoint_uri": "",
+        }
         rows.append({**row, **without})
-    if config.base_folder is not None:  # a large base is loaded once an arm, not once a clip
-        rows.sort(key=lambda row: str(row["arm"]))
+    if config.base_folder is not None:  # a large base is loaded once a method, not once a clip
+        rows.sort(key=lambda row: str(row["method"]))
     conditions = _condition_keys(run_directory)
     for row in rows:
-        row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['arm']}"
+        row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['method']}"
         row["condition_keys"] = [conditions.get(prompt_sha256(text)) for text in row["prompts"]]
     return pa.Table.from_pylist(rows)
 
@@ -153,7 +159,7 @@ def _finetuned(run_directory: str) -> list[CheckpointRecord]:
 def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
     """Omega of a clip: random latent frames but the first, which is a single video frame.
 
-    A function of the clip and the seed, so that all arms are asked for the same frames.
+    A function of the clip and the seed, so that all methods are asked for the same frames.
     """
     digest = hashlib.sha256(json.dumps([clip_id, config.seed]).encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
@@ -163,7 +169,7 @@ def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
 
 def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
     return {
-        "arm": checkpoint.checkpoint_id,
+        "method": checkpoint.checkpoint_id,
         "base": checkpoint.base,
         "rate": None if checkpoint.arm == "no_memory" else checkpoint.rate,
         "checkpoint_sha256": checkpoint.sha256,
@@ -174,7 +180,7 @@ def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
 def _held_out(
     config: GenerateConfig, run_directory: str, trained_on: set[str]
 ) -> dict[str, dict[str, Any]]:
-    """Clips that no arm has seen and that are long enough, with what the worker needs of them."""
+    """Clips that no method was trained on and that are long enough, with what the worker needs."""
     columns = [
         "clip_id",
         "video_uri",

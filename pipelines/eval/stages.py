@@ -55,7 +55,15 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
         worker_args={"config": config, "run_directory": run_directory},
         input_key="sample_id",
         content_columns=(
-            *("task", "arm", "clip_id", "memory_clip_id", "checkpoint_sha256", "omega", "prompts"),
+            *(
+                "task",
+                "method",
+                "clip_id",
+                "memory_clip_id",
+                "checkpoint_sha256",
+                "omega",
+                "prompts",
+            ),
             *("seed", "video_sha256", "latent_key", "memory_latent_key", "condition_keys"),
         ),
         fingerprint=sha256_json({"version": VERSION, "vae": vae_digest(config.vae), **settings}),

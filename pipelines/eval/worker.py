@@ -5,6 +5,7 @@ Axes: F video frames, H rows, W columns, C channels, T latent frames.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from pfp.errors import PermanentError
+from pfp.eval.leaderboard.methods import VAE_RECONSTRUCTION
 from pfp.generate.families import family_of
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
@@ -42,7 +44,7 @@ from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
 from pfp.schema.latent import LatentSpan
 from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
-from pipelines.eval.config import CODEC_ARM, VIDEO_FOLDER, GenerateConfig
+from pipelines.eval.config import VIDEO_FOLDER, GenerateConfig
 
 DECODE_SECONDS: Final = 120.0
 DECODE_BYTES: Final = 2 << 30
@@ -50,7 +52,7 @@ DIGITS: Final = 12  # of the digests in names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Arm:
+class _Method:
     """A checkpoint on its base. Prompts have the length that they had in its training."""
 
     model: MemoryDiT
@@ -58,7 +60,7 @@ class _Arm:
 
 
 class GenerateSamples:
-    """Samples one row after the other; a clip's frames and each arm are loaded once."""
+    """Samples one row after the other; a clip's frames and each method are loaded once."""
 
     def __init__(self, config: GenerateConfig, run_directory: str) -> None:
         self._config = config
@@ -71,9 +73,9 @@ class GenerateSamples:
         has_pooled = Folder.at(f"{run_directory}/conditions_pooled").has(MANIFEST_NAME)
         self._prompts = Prompts(run_directory, pooled=has_pooled)
         self._guard: Guard | None = None
-        # Each arm stands on a base of its own: of the large ones there is room for one.
-        num_arms = 8 if config.base_folder is None else 1
-        self._arm = lru_cache(maxsize=num_arms)(self._load_arm)
+        # Each method stands on a base of its own: of the large ones there is room for one.
+        num_methods = 8 if config.base_folder is None else 1
+        self._method = lru_cache(maxsize=num_methods)(self._load_method)
         self._history_frames = lru_cache(maxsize=2)(self._read_history)
         self._reader = lru_cache(self._open)
 
@@ -100,7 +102,7 @@ class GenerateSamples:
         fps = self._latents.load(row["clip_id"]).record.fps or 0.0
         # Named after all that decides them: another run must not write over what rows are about.
         seen = [row["video_sha256"], row["latent_key"], self._config.history_frames]
-        made = f"{_slug(row['arm'])}-{row['result_key'][:DIGITS]}.mp4"
+        made = f"{_slug(row['method'])}-{row['result_key'][:DIGITS]}.mp4"
         history_uri = self._write(f"{folder}/history-{_digits(seen)}.mp4", history_FHWC, fps)
         if row["task"] == "continue":
             frames_FHWC = self._continue(row, history_FHWC)
@@ -123,7 +125,7 @@ class GenerateSamples:
         return _record(
             row,
             num_memory_tokens=num_tokens,
-            num_steps=None if row["arm"] == CODEC_ARM else self._config.num_steps,
+            num_steps=None if row["method"] == VAE_RECONSTRUCTION else self._config.num_steps,
             video_uri=uri,
             reference_uri=reference_uri,
             history_uri=history_uri,
@@ -135,19 +137,19 @@ class GenerateSamples:
     def _retrieve(self, row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], int | None]:
         """The frames asked for, and how many memory tokens they came from."""
         omega, history = row["omega"], self._config.history_frames
-        if row["arm"] == CODEC_ARM:
+        if row["method"] == VAE_RECONSTRUCTION:
             own = self._latents.load(row["clip_id"]).hr_TCHW[omega].astype(np.float32)
             return decode_alone(self._vae, own, omega), None
         remembered = self._latents.load(row["memory_clip_id"])
-        arm = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
-        model = arm.model
+        method = self._method(row["checkpoint_uri"], row["checkpoint_sha256"])
+        model = method.model
         latents_TCHW = retrieve_latents(
             model,
             hr_TCHW=remembered.hr_TCHW[:history],
             lrs_TCHW=self._lrs(model, row["memory_clip_id"], history),
             omega=omega,
-            text=self._text(row["prompts"][0], arm),
-            negative=self._negative(arm),
+            text=self._text(row["prompts"][0], method),
+            negative=self._negative(method),
             settings=self._config.sampler,
             seed=row["seed"],
         )
@@ -158,7 +160,7 @@ class GenerateSamples:
     def _lrs(
         self, model: MemoryDiT, clip_id: str, history_frames: int
     ) -> list[NDArray[np.float16]]:
-        """The LR latents beside a clip's history, one for each rate of the arm."""
+        """The LR latents beside a clip's history, one for each rate of the method."""
         lrs_TCHW = []
         for rate in model.config.rates:
             reader = self._reader(rate)
@@ -182,30 +184,30 @@ class GenerateSamples:
         """The further sections, one prompt each."""
         num_latents = self._config.history_frames
         latents = self._latents.load(row["clip_id"])
-        arm = self._arm(row["checkpoint_uri"], row["checkpoint_sha256"])
+        method = self._method(row["checkpoint_uri"], row["checkpoint_sha256"])
         sections = continue_history(
-            arm.model,
+            method.model,
             self._vae,
             History(
                 hr_TCHW=latents.hr_TCHW[:num_latents].astype(np.float32),
                 frames_FHWC=history_FHWC,
             ),
-            [self._text(prompt, arm) for prompt in row["prompts"]],
+            [self._text(prompt, method) for prompt in row["prompts"]],
             downscale,
-            negative=self._negative(arm),
+            negative=self._negative(method),
             section_latents=self._config.section_latents,
             settings=self._config.sampler,
             seed=row["seed"],
         )
         return np.concatenate(list(sections))
 
-    def _text(self, prompt: str, arm: _Arm) -> TextConditions:
-        return text_conditions(self._prompts.embedding(prompt, arm.num_text_tokens))
+    def _text(self, prompt: str, method: _Method) -> TextConditions:
+        return text_conditions(self._prompts.embedding(prompt, method.num_text_tokens))
 
-    def _negative(self, arm: _Arm) -> TextConditions | None:
+    def _negative(self, method: _Method) -> TextConditions | None:
         """The empty prompt, where guidance asks for it."""
-        is_asked = self._config.guidance_scale != 1 and not is_guidance_distilled(arm.model)
-        return self._text("", arm) if is_asked else None
+        is_asked = self._config.guidance_scale != 1 and not is_guidance_distilled(method.model)
+        return self._text("", method) if is_asked else None
 
     def _history(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
         names = ("clip_id", "video_uri", "start_seconds", "end_seconds")
@@ -234,7 +236,7 @@ class GenerateSamples:
         )
         return frames
 
-    def _load_arm(self, checkpoint_uri: str, sha256: str) -> _Arm:
+    def _load_method(self, checkpoint_uri: str, sha256: str) -> _Method:
         folder = self._run / checkpoint_uri
         if weights_sha256(folder) != sha256:
             raise FileChangedError(
@@ -254,7 +256,7 @@ class GenerateSamples:
         num_text_tokens = described.get(
             "num_text_tokens", family_of(model.config.base).num_text_tokens
         )
-        return _Arm(model=model, num_text_tokens=num_text_tokens)
+        return _Method(model=model, num_text_tokens=num_text_tokens)
 
     def _write(
         self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False
@@ -272,7 +274,15 @@ def failed_generation(row: Mapping[str, Any], verdict: Failed) -> GenerationReco
 
 
 def _record(row: Mapping[str, Any], **made: Any) -> GenerationRecord:
-    shared = ("sample_id", "task", "clip_id", "memory_clip_id", "arm", "checkpoint_sha256", "seed")
+    shared = (
+        "sample_id",
+        "task",
+        "clip_id",
+        "memory_clip_id",
+        "method",
+        "checkpoint_sha256",
+        "seed",
+    )
     return GenerationRecord(
         **{name: row[name] for name in shared},
         model_id=row["base"],
@@ -287,8 +297,9 @@ def _frames_of(omega: list[int]) -> list[int]:
     return [frame for latent in omega for frame in latent_frames(latent)]
 
 
-def _slug(arm: str) -> str:
-    return arm.replace(" ", "-")
+def _slug(method: str) -> str:
+    """The name without what some file systems and shells mind."""
+    return re.sub(r"[^A-Za-z0-9._,-]+", "-", method).strip("-")
 
 
 def _digits(content: list[Any]) -> str:

@@ -25,16 +25,16 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run_directory(tmp_path: Path) -> Path:
-    """A scored run of two arms on three clips, without any video."""
+    """A scored run of two methods on three clips, without any video."""
     made, scores = [], []
     for clip in range(3):
-        for arm, psnr in (("proposed", 20.0 + clip), ("no_memory", 10.0)):
+        for method, psnr in (("proposed", 20.0 + clip), ("no_memory", 10.0)):
             record = GenerationRecord(
-                sample_id=f"{clip}/{arm}",
+                sample_id=f"{clip}/{method}",
                 task="retrieve",
                 clip_id=f"clip{clip}",
                 memory_clip_id=f"clip{clip}",
-                arm=arm,
+                method=method,
                 model_id="tiny",
                 checkpoint_sha256="ab" * 32,
                 seed=0,
@@ -84,7 +84,7 @@ def test_report_writes_only_what_is_named(run_directory: Path, tmp_path: Path) -
     assert not list(run_directory.glob("leaderboard.*"))
 
 
-def test_compare_tells_two_arms_apart(
+def test_compare_tells_two_methods_apart(
     run_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``compare`` prints the paired difference and n, and that three clips decide nothing."""
@@ -96,14 +96,14 @@ def test_compare_tells_two_arms_apart(
     assert expected == printed[1]
 
 
-def test_compare_lists_the_arms_it_knows(
+def test_compare_lists_the_methods_it_knows(
     run_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A misspelt arm is one sentence with the known ones, and status 2."""
+    """A misspelt method is one sentence with the known ones, and status 2."""
     assert main(["compare", str(run_directory), "propsed", "no_memory"]) == 2
 
     assert capsys.readouterr().err == (
-        f"pfp-eval: {run_directory} has no arm 'propsed'; it has proposed, no_memory\n"
+        f"pfp-eval: {run_directory} has no method 'propsed'; it has proposed, no_memory\n"
     )
 
 

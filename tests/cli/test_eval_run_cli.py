@@ -218,7 +218,7 @@ def test_compare_is_a_gate(
 def test_compare_of_two_runs(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One arm of each, named where the run has several."""
+    """One method of each, named where the run has several."""
     run(manifest, tmp_path / "run")
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
     manifest.write_text(
@@ -234,11 +234,11 @@ def test_compare_of_two_runs(
     assert main(["compare", f"{tmp_path}/run#far", f"{tmp_path}/only"]) == 0
     assert capsys.readouterr().out.startswith("far (run) minus far (only)\nPSNR    0.00 dB")
     assert main(["compare", f"{tmp_path}/run", f"{tmp_path}/only"]) == 2
-    assert "has the arms far, near; name one as RUN#ARM" in capsys.readouterr().err
+    assert "has the methods far, near; name one as RUN#METHOD" in capsys.readouterr().err
     assert main(["compare", f"{tmp_path}/run#x", f"{tmp_path}/only"]) == 2
-    assert "has no arm 'x'; it has far, near" in capsys.readouterr().err
+    assert "has no method 'x'; it has far, near" in capsys.readouterr().err
     assert main(["compare", f"{tmp_path}/run"]) == 2
-    assert "give RUN ARM_A ARM_B, or RUN_A RUN_B" in capsys.readouterr().err
+    assert "give RUN METHOD_A METHOD_B, or RUN_A RUN_B" in capsys.readouterr().err
 
 
 def test_report_of_two_runs(
@@ -284,7 +284,7 @@ def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> Non
     out = tmp_path / "results.json"
     command = ["export", str(tmp_path / "run"), "--vbench-json", str(out)]
     assert main(command) == 2  # two models
-    assert main([*command, "--arm", "near"]) == 0
+    assert main([*command, "--method", "near"]) == 0
     found = json.loads(out.read_text())
     assert {name: mean for name, (mean, _) in found.items()} == pytest.approx(
         {"imaging_quality": 0.7, "aesthetic_quality": 0.6, "dynamic_degree": 1.0}
@@ -352,7 +352,7 @@ def test_many_metrics_are_several_tables(
     main(["run", str(manifest), "--out", str(tmp_path / "run"), "--metrics", metrics])
     printed = capsys.readouterr().out.splitlines()
 
-    assert sum(line.startswith("arm ") for line in printed) == 2
+    assert sum(line.startswith("method ") for line in printed) == 2
     assert sum(line.startswith("near ") for line in printed) == 2
     assert max(len(line) for line in printed if str(tmp_path) not in line) <= 100
 

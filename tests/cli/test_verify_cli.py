@@ -206,7 +206,7 @@ def made_by(name: str) -> GenerationRecord:
         task="given",
         clip_id=name,
         memory_clip_id=None,
-        arm="ours",
+        method="ours",
         model_id="ours",
         checkpoint_sha256="",
         seed=0,

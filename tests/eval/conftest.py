@@ -1,4 +1,4 @@
-"""A small run directory: real tables and lossless videos, with arms of known quality."""
+"""A small run directory: real tables and lossless videos, with methods of known quality."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pfp.io import media, tables
 from pfp.schema import KEPT, Dropped, GenerationRecord
 
 HEIGHT, WIDTH = 48, 80
-# Standard deviation of the noise that each arm adds to the true frames, in levels.
+# Standard deviation of the noise that each method adds to the true frames, in levels.
 NOISE = {
     "proposed 4x4x2": 6.0,
     "large_patchifier 4x4x2": 14.0,
     "only_lr 4x4x2": 10.0,
     "no_memory": 45.0,
     "shuffled memory": 60.0,
-    "codec ceiling": 1.5,
+    "VAE reconstruction (upper bound)": 1.5,
 }
 
 
@@ -48,21 +48,21 @@ def spoilt(frames: np.ndarray, noise: float, seed: int) -> np.ndarray:
 
 
 def retrieval(
-    directory: Path, clip: int, arm: str, *, num_frames: int, made: np.ndarray, true: np.ndarray
+    directory: Path, clip: int, method: str, *, num_frames: int, made: np.ndarray, true: np.ndarray
 ) -> GenerationRecord:
     """One sample of the task ``retrieve`` with its two lossless videos written."""
     clip_id = f"{clip:02d}" + "c" * 14
-    name = f"{clip_id}-{arm.replace(' ', '_')}"
+    name = f"{clip_id}-{method.replace(' ', '_')}"
     folder = directory / "generations" / "videos"
     folder.mkdir(parents=True, exist_ok=True)
     media.write_video(folder / f"{name}.mp4", made, 12, lossless=True)
     media.write_video(folder / f"{clip_id}-true.mp4", true, 12, lossless=True)
     return GenerationRecord(
-        sample_id=f"retrieve/{clip_id}/{arm}/0",
+        sample_id=f"retrieve/{clip_id}/{method}/0",
         task="retrieve",
         clip_id=clip_id,
-        memory_clip_id=clip_id if arm != "shuffled memory" else "another",
-        arm=arm,
+        memory_clip_id=clip_id if method != "shuffled memory" else "another",
+        method=method,
         model_id="tiny",
         checkpoint_sha256="ab" * 32,
         seed=0,
@@ -76,7 +76,7 @@ def retrieval(
         fps=12.0,
         num_frames=num_frames,
         verdict=KEPT,
-        result_key=f"key-{clip}-{arm}",
+        result_key=f"key-{clip}-{method}",
     )
 
 
@@ -90,7 +90,7 @@ def continuation(directory: Path, clip: int) -> GenerationRecord:
         task="continue",
         clip_id=clip_id,
         memory_clip_id=clip_id,
-        arm="proposed 4x4x2",
+        method="proposed 4x4x2",
         model_id="tiny",
         checkpoint_sha256="ab" * 32,
         seed=0,
@@ -113,7 +113,7 @@ def not_made(clip: int) -> GenerationRecord:
         task="retrieve",
         clip_id=clip_id,
         memory_clip_id=None,
-        arm="shuffled memory",
+        method="shuffled memory",
         model_id="tiny",
         checkpoint_sha256="ab" * 32,
         seed=0,
@@ -130,18 +130,18 @@ MakeRun = Callable[..., Run]
 def make_run(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
     """Write a run directory with so many clips; the last clip lacks its shuffled sample."""
 
-    def make(*, num_clips: int = 3, num_frames: int = 3, arms: list[str] | None = None) -> Run:
+    def make(*, num_clips: int = 3, num_frames: int = 3, methods: list[str] | None = None) -> Run:
         directory = tmp_path_factory.mktemp("run")
         records = []
         for clip in range(num_clips):
             true = true_frames(clip, num_frames)
-            for index, arm in enumerate(arms or NOISE):
-                if arm == "shuffled memory" and clip == num_clips - 1:
+            for index, method in enumerate(methods or NOISE):
+                if method == "shuffled memory" and clip == num_clips - 1:
                     records.append(not_made(clip))
                     continue
-                made = spoilt(true, NOISE[arm] * (1 + 0.1 * clip), seed=100 * clip + index)
+                made = spoilt(true, NOISE[method] * (1 + 0.1 * clip), seed=100 * clip + index)
                 records.append(
-                    retrieval(directory, clip, arm, num_frames=num_frames, made=made, true=true)
+                    retrieval(directory, clip, method, num_frames=num_frames, made=made, true=true)
                 )
             history = directory / "generations" / "videos" / f"{clip:02d}{'c' * 14}-history.mp4"
             media.write_video(history, true_frames(clip, 16), 12)

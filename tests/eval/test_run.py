@@ -80,14 +80,14 @@ def scores_of(out: Path) -> dict[str, ScoreRecord]:
 
 
 def test_a_manifest_becomes_a_leaderboard(tmp_path: Path) -> None:
-    """Models are its arms; the values are those of the videos; the page can be written."""
+    """Models are its methods; the values are those of the videos; the page can be written."""
     manifest = make_videos(tmp_path)
     report = score(manifest, tmp_path / "run")
 
     assert (report.kept, report.failed, report.dropped) == (8, 0, 0)
     board = write_report(tmp_path / "run")
-    assert [arm.name for arm in board.arms] == ["near", "far"]
-    mean = board.arms[0].cells["psnr@1"].summary.mean
+    assert [method.name for method in board.methods] == ["near", "far"]
+    mean = board.methods[0].cells["psnr@1"].summary.mean
     assert mean == pytest.approx(10 * np.log10(255**2 / 4), abs=1e-9)
     assert board.protocol.startswith("whole (decoder pyav, fps stored")
     assert (tmp_path / "run" / "leaderboard.html").is_file()
@@ -332,13 +332,13 @@ def test_shards_make_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_runs_side_by_side(tmp_path: Path) -> None:
-    """Two runs' arms stand in one table, told apart by the run where they are called alike."""
+    """Two runs' methods stand in one table, told apart by the run where they are called alike."""
     manifest = make_videos(tmp_path)
     score(manifest, tmp_path / "one")
     score(manifest, tmp_path / "two")
     joined = read_runs([tmp_path / "one", tmp_path / "two"])
 
-    assert joined.arms == ["far (one)", "far (two)", "near (one)", "near (two)"]
+    assert joined.methods == ["far (one)", "far (two)", "near (one)", "near (two)"]
     board = write_report(tmp_path / "one", tmp_path / "two")
     assert board.clip_ids == ("g0", "g1")
 

@@ -16,7 +16,7 @@ def made_from(clip: str) -> GenerationRecord:
         task="retrieve",
         clip_id=clip,
         memory_clip_id=clip,
-        arm="proposed",
+        method="proposed",
         model_id="tiny",
         checkpoint_sha256="",
         seed=0,

@@ -44,8 +44,8 @@ def test_no_clip_is_both_trained_on_and_evaluated(finished_run: Path) -> None:
     assert not trained_on & evaluated
 
 
-def test_every_arm_is_asked_for_the_same_frames_from_the_same_noise(finished_run: Path) -> None:
-    """Omega and seed of a clip do not depend on the arm."""
+def test_every_method_is_asked_for_the_same_frames_from_the_same_noise(finished_run: Path) -> None:
+    """Omega and seed of a clip do not depend on the method."""
     samples = pq.read_table(finished_run / "generations").to_pylist()
     asked = {
         (row["clip_id"], tuple(row["omega"]), row["seed"])

@@ -88,7 +88,7 @@ def test_a_shot_without_a_section_is_told(spans: list[tuple[float, float]]) -> N
 
 def test_a_sample_with_such_a_shot_is_rejected() -> None:
     """Its row says why, and nothing is generated."""
-    names = ("sample_id", "task", "clip_id", "arm", "base", "checkpoint_sha256")
+    names = ("sample_id", "task", "clip_id", "method", "base", "checkpoint_sha256")
     row = {name: name for name in names}
     row |= {
         "base": "tiny",

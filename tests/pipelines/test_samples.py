@@ -57,7 +57,9 @@ def test_a_replaced_video_is_no_history(worker: GenerateSamples, tmp_path: Path)
         worker._history(row)
 
 
-def test_other_weights_than_the_table_s_are_no_arm(worker: GenerateSamples, tmp_path: Path) -> None:
+def test_other_weights_than_the_table_s_are_no_method(
+    worker: GenerateSamples, tmp_path: Path
+) -> None:
     """Samples would be filed under the checkpoint that was there before."""
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     sha256 = weights_sha256(tmp_path)
@@ -65,7 +67,7 @@ def test_other_weights_than_the_table_s_are_no_arm(worker: GenerateSamples, tmp_
     worker._run = tmp_path.parent
 
     with pytest.raises(FileChangedError, match="not those of the table of checkpoints; run"):
-        worker._load_arm(tmp_path.name, sha256)
+        worker._load_method(tmp_path.name, sha256)
 
 
 def test_videos_that_no_row_names_are_removed(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_videos_that_no_row_names_are_removed(tmp_path: Path) -> None:
         task="retrieve",
         clip_id="a",
         memory_clip_id="a",
-        arm="proposed",
+        method="proposed",
         model_id="tiny",
         checkpoint_sha256="",
         seed=0,

@@ -94,7 +94,7 @@ def _table(board: EloBoard) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("th", tag("span", rating.model, class_="arm"), scope="row"),
+            tag("th", tag("span", rating.model, class_="method-name"), scope="row"),
             tag(
                 "td",
                 tag("b", text.elo(rating), class_="mean"),
@@ -108,7 +108,7 @@ def _table(board: EloBoard) -> Markup:
     rows += [
         tag(
             "tr",
-            tag("th", tag("span", model, class_="arm"), scope="row"),
+            tag("th", tag("span", model, class_="method-name"), scope="row"),
             tag("td", "/"),
             tag("td", tag("small", f"excluded: {reason}"), colspan=2, class_="unscored"),
         )

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pfp.errors import InputError, NothingUsable
-from pfp.eval.leaderboard.arms import ROLES, focus_of, role_of
-from pfp.eval.leaderboard.leaderboard import Arm, Cell, Comparison, Leaderboard, Values
+from pfp.eval.leaderboard.leaderboard import Cell, Comparison, Leaderboard, Method, Values
+from pfp.eval.leaderboard.methods import ROLES, focus_of, role_of
 from pfp.eval.measure.protocol import BY_TIME
 from pfp.eval.metrics import METRICS, resolve
 from pfp.eval.metrics.base import MetricCard
@@ -26,7 +26,7 @@ from pfp.eval.stats.aggregate import (
     wilson,
 )
 from pfp.eval.stats.significance import (
-    MAX_METHODS,
+    MAX_PAIRED_METHODS,
     Pairs,
     all_pairs,
     compact_letters_of,
@@ -37,10 +37,10 @@ from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
 RETRIEVE = "retrieve"
 GIVEN = "given"  # by a manifest: somebody's own videos
 SCORED = (RETRIEVE, GIVEN)
-MAX_ARMS = 1000  # every one costs bootstraps, and nobody reads a longer table
+MAX_METHODS = 1000  # every one costs bootstraps, and nobody reads a longer table
 
 
-# metric id -> arm -> a clip and a value for each video
+# metric id -> method -> a clip and a value for each video
 Videos: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[str, float]]]]
 
 
@@ -48,7 +48,7 @@ Videos: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[str, float]]]]
 class _Run:
     """What the rows of the table are computed from."""
 
-    made_by: Mapping[str, Sequence[GenerationRecord]]  # by arm
+    made_by: Mapping[str, Sequence[GenerationRecord]]  # by method
     num_clips: int
     score_of: Mapping[tuple[str, str], ScoreRecord]  # by sample and metric
     cards: tuple[MetricCard, ...]
@@ -65,8 +65,8 @@ def build_leaderboard(
 ) -> Leaderboard:
     """The leaderboard of one run.
 
-    A clip counts as expected for every arm as soon as any arm was asked for it, so an arm that
-    skips hard clips shows it in its coverage.
+    A clip counts as expected for every method as soon as any method was asked for it, so a method
+    that skips hard clips shows it in its coverage.
 
     Raises:
         NothingUsable: there are no retrieval samples, or no scores.
@@ -76,7 +76,7 @@ def build_leaderboard(
     videos = _videos_of(made, scores)
     clip_ids = tuple(sorted({record.clip_id for record in made}))
     run = _Run(
-        made_by=_by_arm(made),
+        made_by=_by_method(made),
         num_clips=len(clip_ids),
         score_of={(score.sample_id, score.metric): score for score in scores},
         cards=_cards_of(scores),
@@ -84,26 +84,26 @@ def build_leaderboard(
         values=_values_of(videos),
         bootstrap=bootstrap or Bootstrap(),
     )
-    arms = _ordered([_arm_of(run, name) for name in run.made_by], run.cards)
-    names = [arm.name for arm in arms]
+    methods = _ordered([_method_of(run, name) for name in run.made_by], run.cards)
+    names = [method.name for method in methods]
     focus = focus_of(names)
-    pairs = _pairs(run, [arm.name for arm in arms if arm.role == "method"])
+    pairs = _pairs(run, [method.name for method in methods if method.role == "ranked"])
     return Leaderboard(
         protocols=_protocols(scores),
         judges=_judges(scores),
         wordings=_wordings(scores),
         decoders=tuple(sorted({score.decoder for score in scores})),
         metrics=run.cards,
-        arms=tuple(arms),
+        methods=tuple(methods),
         comparisons=tuple(_comparisons(run, focus, names, pairs)),
         focus=focus,
         clip_ids=clip_ids,
         values=run.values,
         num_videos=_num_videos_of(videos),
         pairs=pairs,
-        compact_letter_display=_letters(run, arms, pairs),
+        compact_letter_display=_letters(run, methods, pairs),
         is_retrieval=all(record.task == RETRIEVE for record in made),
-        num_frames=sum(record.num_frames or 0 for record in made if record.arm == focus),
+        num_frames=sum(record.num_frames or 0 for record in made if record.method == focus),
         seeds=tuple(sorted({record.seed for record in made})),
         not_made=_not_made(generations),
         num_continuations=sum(record.task not in SCORED for record in generations),
@@ -157,19 +157,19 @@ def _environment(scores: Sequence[ScoreRecord]) -> dict[str, str]:
 
 
 def _names(made: Sequence[GenerationRecord]) -> list[str]:
-    return sorted({record.arm for record in made})
+    return sorted({record.method for record in made})
 
 
-def _by_arm(made: Sequence[GenerationRecord]) -> dict[str, list[GenerationRecord]]:
-    """The samples of each arm, the arms in order of their names."""
+def _by_method(made: Sequence[GenerationRecord]) -> dict[str, list[GenerationRecord]]:
+    """The samples of each method, the methods in order of their names."""
     found: dict[str, list[GenerationRecord]] = {name: [] for name in _names(made)}
-    if len(found) > MAX_ARMS:
+    if len(found) > MAX_METHODS:
         raise InputError(
-            f"the run has {len(found)} models, more than the {MAX_ARMS} that a table can compare; "
-            "mend `model` in the manifest, or report fewer at a time"
+            f"the run has {len(found)} models, more than the {MAX_METHODS} that a table can "
+            "compare; mend `model` in the manifest, or report fewer at a time"
         )
     for record in made:
-        found[record.arm].append(record)
+        found[record.method].append(record)
     return found
 
 
@@ -228,40 +228,41 @@ def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
 
 
 def _videos_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Videos:
-    """Each video's value, for every metric and every arm, also for arms without any."""
-    labels = {record.sample_id: (record.arm, record.clip_id) for record in made}
-    arms = _names(made)
+    """Each video's value, for every metric and every method, also for methods without any."""
+    labels = {record.sample_id: (record.method, record.clip_id) for record in made}
+    methods = _names(made)
     pairs: dict[str, dict[str, list[tuple[str, float]]]] = {
-        metric: {arm: [] for arm in arms} for metric in sorted({score.metric for score in scores})
+        metric: {method: [] for method in methods}
+        for metric in sorted({score.metric for score in scores})
     }
     for score in scores:
         if score.value is not None:
-            arm, clip_id = labels[score.sample_id]
-            pairs[score.metric][arm].append((clip_id, score.value))
+            method, clip_id = labels[score.sample_id]
+            pairs[score.metric][method].append((clip_id, score.value))
     return pairs
 
 
 def _values_of(videos: Videos) -> Values:
-    """Each clip's mean, which is what arms are compared by."""
+    """Each clip's mean, which is what methods are compared by."""
     return {
-        metric_id: {arm: clip_means(found) for arm, found in of_arm.items()}
-        for metric_id, of_arm in videos.items()
+        metric_id: {method: clip_means(found) for method, found in of_method.items()}
+        for metric_id, of_method in videos.items()
     }
 
 
 def _num_videos_of(videos: Videos) -> dict[str, dict[str, dict[str, int]]]:
     """How many videos' mean a clip's value is, where that is more than one."""
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for metric_id, of_arm in videos.items():
-        for arm, pairs in of_arm.items():
+    for metric_id, of_method in videos.items():
+        for method, pairs in of_method.items():
             counts = Counter(clip for clip, _ in pairs)
             several = {clip: count for clip, count in sorted(counts.items()) if count > 1}
             if several:
-                found.setdefault(metric_id, {})[arm] = several
+                found.setdefault(metric_id, {})[method] = several
     return found
 
 
-def _arm_of(run: _Run, name: str) -> Arm:
+def _method_of(run: _Run, name: str) -> Method:
     mine = run.made_by[name]
     cells = {
         card.metric_id: Cell(
@@ -271,7 +272,7 @@ def _arm_of(run: _Run, name: str) -> Arm:
         )
         for card in run.cards
     }
-    return Arm(
+    return Method(
         name=name,
         role=role_of(name),
         model_ids=tuple(sorted({record.model_id for record in mine})),
@@ -289,20 +290,22 @@ def _summary(run: _Run, card: MetricCard, name: str, num_expected: int) -> Summa
     A share of yes has Wilson's interval, as long as each clip has one answer, or all have the same.
     No interval leaves the values that the metric can have.
     """
-    of_arm = run.values[card.metric_id][name]
+    of_method = run.values[card.metric_id][name]
     videos = run.videos[card.metric_id][name]
-    if len(videos) > len(of_arm):
+    if len(videos) > len(of_method):
         found = summarise_clustered(videos, num_expected=num_expected, bootstrap=run.bootstrap)
         if card.is_yes_no and found.mean in {0.0, 1.0}:  # equal answers have no spread to go by
             low, high = wilson(
-                round(found.mean * len(of_arm)), len(of_arm), confidence=run.bootstrap.confidence
+                round(found.mean * len(of_method)),
+                len(of_method),
+                confidence=run.bootstrap.confidence,
             )
             found = replace(found, low=low, high=high)
-        return _within(replace(found, n=len(of_arm)), card)
-    if card.is_yes_no and set(of_arm.values()) <= {0.0, 1.0}:
+        return _within(replace(found, n=len(of_method)), card)
+    if card.is_yes_no and set(of_method.values()) <= {0.0, 1.0}:
         confidence = run.bootstrap.confidence
-        return summarise_yes_no(of_arm, num_expected=num_expected, confidence=confidence)
-    found = summarise(of_arm, num_expected=num_expected, bootstrap=run.bootstrap)
+        return summarise_yes_no(of_method, num_expected=num_expected, confidence=confidence)
+    found = summarise(of_method, num_expected=num_expected, bootstrap=run.bootstrap)
     return _within(found, card)
 
 
@@ -322,7 +325,7 @@ def _single(values: Sequence[int | None]) -> int | None:
 
 
 def _unscored(run: _Run, metric_id: str, mine: Sequence[GenerationRecord]) -> dict[str, int]:
-    """Samples of an arm without a value: not made, not scored yet, or scored in vain."""
+    """Samples of a method without a value: not made, not scored yet, or scored in vain."""
     reasons: Counter[str] = Counter()
     for record in mine:
         score = run.score_of.get((record.sample_id, metric_id))
@@ -350,22 +353,22 @@ def _not_made(generations: Sequence[GenerationRecord]) -> dict[str, int]:
     for record in generations:
         match record.verdict:
             case Dropped(detail=detail):
-                lines[f"{record.task}, {record.arm}: {detail}"] += 1
+                lines[f"{record.task}, {record.method}: {detail}"] += 1
             case Failed(error=error, message=message):
-                lines[f"{record.task}, {record.arm}: {error}: {message}"] += 1
+                lines[f"{record.task}, {record.method}: {error}: {message}"] += 1
             case _:
                 pass
     return dict(sorted(lines.items()))
 
 
-def _ordered(arms: Sequence[Arm], cards: Sequence[MetricCard]) -> list[Arm]:
-    """Methods, then controls, then ceilings; each best first by the first metric, PSNR."""
+def _ordered(methods: Sequence[Method], cards: Sequence[MetricCard]) -> list[Method]:
+    """Ranked methods, controls, upper bounds; each best first by the first metric, PSNR."""
 
-    def badness(arm: Arm) -> tuple[int, list[float], str]:
-        means = [(card, arm.cells[card.metric_id].summary.mean) for card in cards]
-        return ROLES.index(arm.role), [_cost(mean, card) for card, mean in means], arm.name
+    def badness(method: Method) -> tuple[int, list[float], str]:
+        means = [(card, method.cells[card.metric_id].summary.mean) for card in cards]
+        return ROLES.index(method.role), [_cost(mean, card) for card, mean in means], method.name
 
-    return sorted(arms, key=badness)
+    return sorted(methods, key=badness)
 
 
 def _cost(mean: float | None, card: MetricCard) -> float:
@@ -378,17 +381,17 @@ def _cost(mean: float | None, card: MetricCard) -> float:
 def _pairs(run: _Run, methods: Sequence[str]) -> dict[str, Pairs]:
     """All pairs of methods that have values, by metric; none of very many methods."""
     found: dict[str, Pairs] = {}
-    for metric_id, of_arm in run.values.items():
-        names = [name for name in methods if of_arm[name]]
-        if 2 <= len(names) <= MAX_METHODS:
-            found[metric_id] = all_pairs(of_arm, names, run.bootstrap)
+    for metric_id, of_method in run.values.items():
+        names = [name for name in methods if of_method[name]]
+        if 2 <= len(names) <= MAX_PAIRED_METHODS:
+            found[metric_id] = all_pairs(of_method, names, run.bootstrap)
     return found
 
 
 def _comparisons(
     run: _Run, focus: str | None, names: Sequence[str], pairs: Mapping[str, Pairs]
 ) -> list[Comparison]:
-    """The focus against every other arm, under each metric that it has values of."""
+    """The focus against every other method, under each metric that it has values of."""
     others = [name for name in names if name != focus]
     found: list[Comparison] = []
     for card in run.cards:
@@ -403,7 +406,7 @@ def _comparisons(
 
 
 def _letters(
-    run: _Run, arms: Sequence[Arm], pairs: Mapping[str, Pairs]
+    run: _Run, methods: Sequence[Method], pairs: Mapping[str, Pairs]
 ) -> dict[str, dict[str, str]]:
     """Letters by metric, ``a`` with the best."""
     found = {}
@@ -412,36 +415,36 @@ def _letters(
             continue
         compared = {name for pair in pairs[card.metric_id] for name in pair}
         cost = {
-            arm.name: _cost(arm.cells[card.metric_id].summary.mean, card)
-            for arm in arms
-            if arm.name in compared
+            method.name: _cost(method.cells[card.metric_id].summary.mean, card)
+            for method in methods
+            if method.name in compared
         }
         names = sorted(cost, key=cost.__getitem__)
         found[card.metric_id] = compact_letters_of(
             names, pairs[card.metric_id], level=1 - run.bootstrap.confidence
         )
-    return {metric_id: of_arm for metric_id, of_arm in found.items() if of_arm}
+    return {metric_id: of_method for metric_id, of_method in found.items() if of_method}
 
 
-def compare(board: Leaderboard, metric_id: str, arm: str, other: str) -> Comparison | None:
-    """``arm`` minus ``other`` under one metric, decided as on the board; None without values."""
+def compare(board: Leaderboard, metric_id: str, method: str, other: str) -> Comparison | None:
+    """``method`` minus ``other`` under one metric, decided as on the board; None without values."""
     values = board.values[metric_id]
-    if not values[arm]:
+    if not values[method]:
         return None
-    others = [each.name for each in board.arms if each.name != arm or other == arm]
-    adjusted = _adjusted(values, board.pairs.get(metric_id), arm, others, board.bootstrap)
-    return _comparison(values, metric_id, (arm, other), adjusted, board.bootstrap)
+    others = [each.name for each in board.methods if each.name != method or other == method]
+    adjusted = _adjusted(values, board.pairs.get(metric_id), method, others, board.bootstrap)
+    return _comparison(values, metric_id, (method, other), adjusted, board.bootstrap)
 
 
 def _adjusted(
     values: Mapping[str, Mapping[str, float]],
     pairs: Pairs | None,
-    arm: str,
+    method: str,
     others: Sequence[str],
     bootstrap: Bootstrap,
 ) -> Pairs:
-    """What decides between an arm and each other: the letters' p values where there are any."""
-    return one_against_all(values, arm, others, bootstrap) | dict(pairs or {})
+    """What decides between a method and each other: the letters' p values where there are any."""
+    return one_against_all(values, method, others, bootstrap) | dict(pairs or {})
 
 
 def _comparison(
@@ -451,12 +454,12 @@ def _comparison(
     adjusted: Pairs,
     bootstrap: Bootstrap,
 ) -> Comparison:
-    arm, other = names
+    method, other = names
     return Comparison(
         metric_id=metric_id,
-        arm=arm,
+        method=method,
         other=other,
-        difference=paired_difference(values[arm], values[other], bootstrap=bootstrap),
+        difference=paired_difference(values[method], values[other], bootstrap=bootstrap),
         p_holm=adjusted[frozenset(names)],
         level=1 - bootstrap.confidence,
     )

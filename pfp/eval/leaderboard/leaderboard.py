@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from pfp.eval.leaderboard.arms import Role
+from pfp.eval.leaderboard.methods import Role
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.stats.aggregate import Bootstrap, Difference, Summary
 from pfp.eval.stats.significance import Pairs
 
 SCHEMA_VERSION = 2
 
-# metric id -> arm -> clip -> value
+# metric id -> method -> clip -> value
 Values: TypeAlias = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One arm under one metric. ``unscored`` counts the samples without a value by reason."""
+    """One method under one metric. ``unscored`` counts the samples without a value by reason."""
 
     summary: Summary
     num_samples: int
@@ -28,7 +28,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class Method:
     """One row of the table; ``cells`` by metric id."""
 
     name: str
@@ -43,14 +43,14 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """``arm`` minus ``other`` under one metric.
+    """``method`` minus ``other`` under one metric.
 
     ``p_holm`` is what the letters are made of, too: adjusted over all pairs of methods, or over all
-    comparisons of ``arm`` where the two have no letters. Under ``level`` it decides.
+    comparisons of ``method`` where the two have no letters. Under ``level`` it decides.
     """
 
     metric_id: str
-    arm: str
+    method: str
     other: str
     difference: Difference
     p_holm: float | None
@@ -64,14 +64,14 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaderboard:
-    """Everything that the reports show. The arms are in the order of the table, best first."""
+    """Everything that the reports show. The methods are in the order of the table, best first."""
 
     protocols: Mapping[str, str]  # by metric id
     judges: Mapping[str, str]  # who was asked, by the ids of metrics that ask
     wordings: Mapping[str, str]  # whose words they were asked in, by the same ids
     decoders: tuple[str, ...]
     metrics: tuple[MetricCard, ...]
-    arms: tuple[Arm, ...]
+    methods: tuple[Method, ...]
     comparisons: tuple[Comparison, ...]
     focus: str | None
     clip_ids: tuple[str, ...]
@@ -96,16 +96,16 @@ class Leaderboard:
 
     @property
     def model_ids(self) -> tuple[str, ...]:
-        """The models behind all arms, sorted."""
-        return tuple(sorted({model for arm in self.arms for model in arm.model_ids}))
+        """The models behind all methods, sorted."""
+        return tuple(sorted({model for method in self.methods for model in method.model_ids}))
 
-    def arms_of(self, role: Role) -> list[Arm]:
+    def methods_of(self, role: Role) -> list[Method]:
         """The rows of one role, best first."""
-        return [arm for arm in self.arms if arm.role == role]
+        return [method for method in self.methods if method.role == role]
 
     def is_measured(self, metric_id: str) -> bool:
-        """Whether any arm has a value under the metric."""
-        return any(arm.cells[metric_id].summary.mean is not None for arm in self.arms)
+        """Whether any method has a value under the metric."""
+        return any(method.cells[metric_id].summary.mean is not None for method in self.methods)
 
     @property
     def measured(self) -> tuple[MetricCard, ...]:
@@ -117,9 +117,9 @@ class Leaderboard:
         means = self._comparable_means(card.metric_id).values()
         return (max if card.direction == "higher" else min)(means, default=None)
 
-    def is_best(self, arm: Arm, card: MetricCard) -> bool:
+    def is_best(self, method: Method, card: MetricCard) -> bool:
         """Whether none of those methods is better under the metric than this one, which is one."""
-        mean = self._comparable_means(card.metric_id).get(arm.name)
+        mean = self._comparable_means(card.metric_id).get(method.name)
         return mean is not None and mean == self.best(card)
 
     def _comparable_means(self, metric_id: str) -> dict[str, float]:
@@ -129,21 +129,21 @@ class Leaderboard:
         the larger competes; of two as large none, since nothing says whose clips are harder.
         """
         groups: dict[frozenset[str], dict[str, float]] = {}
-        for arm in self.arms_of("method"):
-            mean = arm.cells[metric_id].summary.mean
+        for method in self.methods_of("ranked"):
+            mean = method.cells[metric_id].summary.mean
             if mean is not None:
-                clips = frozenset(self.values[metric_id].get(arm.name, ()))
-                groups.setdefault(clips, {})[arm.name] = mean
+                clips = frozenset(self.values[metric_id].get(method.name, ()))
+                groups.setdefault(clips, {})[method.name] = mean
         most = max(map(len, groups), default=0)
         largest = sorted((g for clips, g in groups.items() if len(clips) == most), key=len)[-2:]
         is_tied = len(largest) == 2 and len(largest[0]) == len(largest[1])
         return largest[-1] if largest and not is_tied else {}
 
     def unscored(self, metric_id: str) -> dict[str, int]:
-        """Why samples have no value under a metric, with how many, over all arms."""
+        """Why samples have no value under a metric, with how many, over all methods."""
         total: Counter[str] = Counter()
-        for arm in self.arms:
-            total.update(arm.cells[metric_id].unscored)
+        for method in self.methods:
+            total.update(method.cells[metric_id].unscored)
         return dict(sorted(total.items()))
 
     def compared(self, metric_id: str) -> list[Comparison]:
@@ -167,14 +167,14 @@ class Leaderboard:
                 }
                 for card in self.metrics
             ],
-            "arms": [_arm_json(arm) for arm in self.arms],
+            "methods": [_method_json(method) for method in self.methods],
             "focus": self.focus,
             "comparisons": [_comparison_json(item) for item in self.comparisons],
             "clip_ids": list(self.clip_ids),
             "values": self.values,
             "num_videos": self.num_videos,
             "pairs": [
-                {"metric_id": metric_id, "arms": sorted(pair), "p_holm": p}
+                {"metric_id": metric_id, "methods": sorted(pair), "p_holm": p}
                 for metric_id, pairs in self.pairs.items()
                 for pair, p in pairs.items()
             ],
@@ -189,7 +189,7 @@ class Leaderboard:
         }
 
 
-def _arm_json(arm: Arm) -> dict[str, Any]:
+def _method_json(method: Method) -> dict[str, Any]:
     cells = {
         metric_id: {
             **asdict(cell.summary),
@@ -197,16 +197,16 @@ def _arm_json(arm: Arm) -> dict[str, Any]:
             "num_samples": cell.num_samples,
             "unscored": dict(cell.unscored),
         }
-        for metric_id, cell in arm.cells.items()
+        for metric_id, cell in method.cells.items()
     }
     shallow = {
-        "name": arm.name,
-        "role": arm.role,
-        "model_ids": list(arm.model_ids),
-        "checkpoints": list(arm.checkpoints),
-        "rates": list(arm.rates),
-        "num_memory_tokens": arm.num_memory_tokens,
-        "num_steps": arm.num_steps,
+        "name": method.name,
+        "role": method.role,
+        "model_ids": list(method.model_ids),
+        "checkpoints": list(method.checkpoints),
+        "rates": list(method.rates),
+        "num_memory_tokens": method.num_memory_tokens,
+        "num_steps": method.num_steps,
     }
     return {**shallow, "cells": cells}
 
@@ -214,7 +214,7 @@ def _arm_json(arm: Arm) -> dict[str, Any]:
 def _comparison_json(item: Comparison) -> dict[str, Any]:
     return {
         "metric_id": item.metric_id,
-        "arm": item.arm,
+        "method": item.method,
         "other": item.other,
         **asdict(item.difference),
         "excludes_zero": item.difference.excludes_zero,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Leaderboard, Method
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 from pfp.eval.report.markup import Markup, tag
@@ -19,16 +19,18 @@ MAX_DOTS = 120  # small dots in a row; more values are shown by as many of their
 
 
 def chart(board: Leaderboard, card: MetricCard) -> Markup:
-    """All arms under one metric in the order of the table; horizontal positions are shares."""
-    arms = [arm for arm in board.arms if arm.cells[card.metric_id].summary.mean is not None]
-    ticks = nice_ticks(*_range(board, arms, card))
-    height = TOP + ROW * len(arms) + BOTTOM
+    """All methods under one metric in the order of the table; horizontal positions are shares."""
+    methods = [
+        method for method in board.methods if method.cells[card.metric_id].summary.mean is not None
+    ]
+    ticks = nice_ticks(*_range(board, methods, card))
+    height = TOP + ROW * len(methods) + BOTTOM
     body = [_grid(tick, ticks, height, card) for tick in ticks]
-    for i, arm in enumerate(arms):
-        values = board.values[card.metric_id][arm.name].values()
-        body.append(_row(arm, i, ticks, card, board.focus, values=quantiles(values)))
+    for i, method in enumerate(methods):
+        values = board.values[card.metric_id][method.name].values()
+        body.append(_row(method, i, ticks, card, board.focus, values=quantiles(values)))
     title = (
-        f"{card.title}: every clip (small), mean and interval of each arm; "
+        f"{card.title}: every clip (small), mean and interval of each method; "
         "the numbers are in the table above."
     )
     return tag(
@@ -44,11 +46,11 @@ def chart(board: Leaderboard, card: MetricCard) -> Markup:
     )
 
 
-def _range(board: Leaderboard, arms: Sequence[Arm], card: MetricCard) -> tuple[float, float]:
-    summaries = [arm.cells[card.metric_id].summary for arm in arms]
+def _range(board: Leaderboard, methods: Sequence[Method], card: MetricCard) -> tuple[float, float]:
+    summaries = [method.cells[card.metric_id].summary for method in methods]
     values = [value for s in summaries for value in (s.low, s.mean, s.high) if value is not None]
-    for arm in arms:
-        values += quantiles(board.values[card.metric_id][arm.name].values())
+    for method in methods:
+        values += quantiles(board.values[card.metric_id][method.name].values())
     return min(values) * card.scale, max(values) * card.scale
 
 
@@ -93,7 +95,7 @@ def _grid(tick: float, ticks: Sequence[float], height: int, card: MetricCard) ->
 
 
 def _row(
-    arm: Arm,
+    method: Method,
     i: int,
     ticks: Sequence[float],
     card: MetricCard,
@@ -101,7 +103,7 @@ def _row(
     *,
     values: Sequence[float],
 ) -> Markup:
-    summary = arm.cells[card.metric_id].summary
+    summary = method.cells[card.metric_id].summary
     mean = summary.mean
     assert mean is not None
     y = TOP + ROW * i + ROW // 2 - 2
@@ -111,16 +113,16 @@ def _row(
         left, right = (_x(bound * card.scale, ticks) for bound in (low, high))
         span = tag("line", x1=left, x2=right, y1=y, y2=y, class_="span")
     shown = f"{text.number(mean, card)}{text.unit(card)}"
-    hint = f"{arm.name}: {shown} {text.bounds(low, high, card) or ''}"
+    hint = f"{method.name}: {shown} {text.bounds(low, high, card) or ''}"
     return tag(
         "g",
         tag("title", hint),
-        tag("text", shortened(arm.name), x="0", y=y + 4, class_="name"),
+        tag("text", shortened(method.name), x="0", y=y + 4, class_="name"),
         (
             tag("circle", cx=_x(value * card.scale, ticks), cy=y + 9, r=2, class_="one")
             for value in values
         ),
         span,
         tag("circle", cx=_x(mean * card.scale, ticks), cy=y, r=5),
-        class_="focus" if arm.name == focus else arm.role,
+        class_="focus" if method.name == focus else method.role,
     )

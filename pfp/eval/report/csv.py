@@ -1,4 +1,4 @@
-"""The leaderboard as CSV: one line for each arm and metric, for whoever works with the numbers."""
+"""The leaderboard as CSV: a line for each method and metric, for whoever works with the numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Final, TypeVar
 
-from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Leaderboard, Method
 from pfp.eval.metrics.base import MetricCard
 
 # What makes a spreadsheet take a cell for a formula, which can run commands or send data away.
@@ -14,7 +14,7 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 T = TypeVar("T")
 
 COLUMNS: Final = (
-    *("arm", "role", "metric", "unit", "direction", "mean", "low", "high"),
+    *("method", "role", "metric", "unit", "direction", "mean", "low", "high"),
     *("n", "coverage", "num_samples", "unscored", "protocol", "judge"),
 )
 
@@ -25,8 +25,8 @@ def render_csv(board: Leaderboard) -> str:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {name: no_formula(value) for name, value in _row(board, arm, card).items()}
-        for arm in board.arms
+        {name: no_formula(value) for name, value in _row(board, method, card).items()}
+        for method in board.methods
         for card in board.metrics
     )
     return text.getvalue()
@@ -40,12 +40,12 @@ def no_formula(value: T) -> T | str:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _row(board: Leaderboard, arm: Arm, card: MetricCard) -> dict[str, object]:
-    cell = arm.cells[card.metric_id]
+def _row(board: Leaderboard, method: Method, card: MetricCard) -> dict[str, object]:
+    cell = method.cells[card.metric_id]
     summary = cell.summary
     return {
-        "arm": arm.name,
-        "role": arm.role,
+        "method": method.name,
+        "role": method.role,
         "metric": card.metric_id,
         "unit": card.unit,
         "direction": card.direction,

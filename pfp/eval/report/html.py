@@ -165,8 +165,8 @@ def _not_made(board: Leaderboard) -> Markup | None:
 
 def _footer(board: Leaderboard) -> Markup:
     checkpoints = {
-        digest: [arm.name for arm in board.arms if digest in arm.checkpoints]
-        for digest in sorted({digest for arm in board.arms for digest in arm.checkpoints})
+        digest: [method.name for method in board.methods if digest in method.checkpoints]
+        for digest in sorted({digest for method in board.methods for digest in method.checkpoints})
     }
     settings = board.bootstrap
     intervals = (

@@ -19,7 +19,7 @@ Curves: TypeAlias = Mapping[str, Mapping[str, Drift]]
 
 MIN_BINS: Final = 3  # a curve of two points says no more than a slope
 MAX_BINS: Final = 60
-CURVE_DRAWS: Final = Bootstrap(num_draws=200)  # an interval for every bin of every arm
+CURVE_DRAWS: Final = Bootstrap(num_draws=200)  # an interval for every bin of every method
 WIDTH, HEIGHT = 480, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 24
 DASHES: Final = ("", "7 4", "2 4", "9 3 2 3")  # methods beside the focus share a colour
@@ -29,9 +29,9 @@ def drift_curves(
     board: Leaderboard, generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
 ) -> Curves:
     """Curves by metric and method, of long videos that were measured frame by frame or in clips."""
-    methods = {arm.name for arm in board.arms_of("method")}
+    methods = {method.name for method in board.methods_of("ranked")}
     cap = {card.metric_id: card.high for card in board.metrics}
-    made = {record.sample_id: record for record in generations if record.arm in methods}
+    made = {record.sample_id: record for record in generations if record.method in methods}
     tracks: dict[str, dict[str, list[Track]]] = {}
     for score in scores:
         if score.sample_id not in made or score.evidence is None:
@@ -39,15 +39,15 @@ def drift_curves(
         label = made[score.sample_id]
         track = _track(label.clip_id, json.loads(score.evidence), cap.get(score.metric))
         if track is not None:
-            tracks.setdefault(score.metric, {}).setdefault(label.arm, []).append(track)
+            tracks.setdefault(score.metric, {}).setdefault(label.method, []).append(track)
     found = {}
-    for metric, by_arm in sorted(tracks.items()):
-        seconds = max(float(t.seconds_T.max(initial=0)) for ts in by_arm.values() for t in ts)
+    for metric, by_method in sorted(tracks.items()):
+        seconds = max(float(t.seconds_T.max(initial=0)) for ts in by_method.values() for t in ts)
         bin_seconds = next((b for b in (1, 2, 5, 10, 30, 60) if seconds / b < MAX_BINS), 300)
         if seconds >= bin_seconds * (MIN_BINS - 1):
             found[metric] = {
-                arm: drift(by_arm[arm], bin_seconds=bin_seconds, bootstrap=CURVE_DRAWS)
-                for arm in sorted(by_arm)
+                method: drift(by_method[method], bin_seconds=bin_seconds, bootstrap=CURVE_DRAWS)
+                for method in sorted(by_method)
             }
     return found
 
@@ -85,22 +85,28 @@ def drift_section(board: Leaderboard, curves: Curves) -> Markup | None:
 
 
 def _figure(board: Leaderboard, card: MetricCard, drifts: Mapping[str, Drift]) -> Markup:
-    arms = [arm.name for arm in board.arms_of("method") if arm.name in drifts]
+    methods = [method.name for method in board.methods_of("ranked") if method.name in drifts]
     bounds = [
         bound * card.scale
-        for arm in arms
-        for each in drifts[arm].bins
+        for method in methods
+        for each in drifts[method].bins
         for bound in (each.summary.low, each.summary.mean, each.summary.high)
         if bound is not None
     ]
     ticks = nice_ticks(min(bounds), max(bounds))
-    end = max(drifts[arm].bins[-1].end_seconds for arm in arms)
+    end = max(drifts[method].bins[-1].end_seconds for method in methods)
     body = [_grid(tick, ticks, card) for tick in ticks]
     body += [_time(second, end) for second in nice_ticks(0, end) if second <= end]
-    styles = {arm: _LineStyle.of(number, arm == board.focus) for number, arm in enumerate(arms)}
-    body += [_curve(drifts[arm].bins, ticks, end, card, styles[arm]) for arm in arms]
-    title = f"{card.title} over time, {', '.join(arms)}"
-    lines = [tag("li", styles[arm].sample(), _change(arm, drifts[arm], end, card)) for arm in arms]
+    styles = {
+        method: _LineStyle.of(number, method == board.focus)
+        for number, method in enumerate(methods)
+    }
+    body += [_curve(drifts[method].bins, ticks, end, card, styles[method]) for method in methods]
+    title = f"{card.title} over time, {', '.join(methods)}"
+    lines = [
+        tag("li", styles[method].sample(), _change(method, drifts[method], end, card))
+        for method in methods
+    ]
     return tag(
         "figure",
         tag("figcaption", tag("b", card.title), text.unit_and_scale(card), ", by second of video"),
@@ -125,7 +131,7 @@ class _LineStyle(NamedTuple):
 
     @classmethod
     def of(cls, number: int, is_focus: bool) -> _LineStyle:  # noqa: FBT001 - one of two looks
-        return cls("focus" if is_focus else "method", "" if is_focus else DASHES[number % 4])
+        return cls("focus" if is_focus else "ranked", "" if is_focus else DASHES[number % 4])
 
     def sample(self) -> Markup:
         """A piece of the line, for the list below the drawing."""
@@ -133,15 +139,15 @@ class _LineStyle(NamedTuple):
         return tag("svg", tag("g", line, class_=self.class_), aria_hidden="true")
 
 
-def _change(arm: str, found: Drift, end: float, card: MetricCard) -> list[Markup | str]:
+def _change(method: str, found: Drift, end: float, card: MetricCard) -> list[Markup | str]:
     """The slope, times the time that is drawn."""
     slope = found.slope_per_second
     if slope.mean is None:
-        return [tag("b", arm), ": too short for a slope"]
+        return [tag("b", method), ": too short for a slope"]
     low, high = (None if bound is None else bound * end for bound in (slope.low, slope.high))
     span = text.bounds(low, high, card) or f"({text.span(slope, card)})"
     shown = f": {text.signed(slope.mean * end, card)}{text.unit(card)} in {end:g} s {span}"
-    return [tag("b", arm), shown.replace("-", "\N{MINUS SIGN}")]
+    return [tag("b", method), shown.replace("-", "\N{MINUS SIGN}")]
 
 
 def _y(value: float, ticks: Sequence[float]) -> float:

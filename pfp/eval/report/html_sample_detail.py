@@ -28,15 +28,15 @@ def sample_details(
     """A fold for each video of a clip; ``cards`` by metric id, in the order of the table."""
     for each in shown:
         if each.detail is not None:
-            yield _sample_detail(each.arm, each.detail, cards, short)
+            yield _sample_detail(each.method, each.detail, cards, short)
 
 
 def _sample_detail(
-    arm: str, seen: SampleDetail, cards: Mapping[str, MetricCard], short: str
+    method: str, seen: SampleDetail, cards: Mapping[str, MetricCard], short: str
 ) -> Markup:
     by_metric = {found.score.metric: found for found in seen.found}
     rows = [
-        _row(cards[metric], by_metric[metric], seen.duration_seconds, f"{arm}, clip {short}")
+        _row(cards[metric], by_metric[metric], seen.duration_seconds, f"{method}, clip {short}")
         for metric in cards
         if metric in by_metric and _says_something(by_metric[metric])
     ]
@@ -44,8 +44,8 @@ def _sample_detail(
     length = f"{seen.duration_seconds:.1f} s, {metrics}"
     return tag(
         "details",
-        tag("summary", arm, tag("small", length)),
-        tag("div", _strip(arm, seen, short), rows, class_="tracks"),
+        tag("summary", method, tag("small", length)),
+        tag("div", _strip(method, seen, short), rows, class_="tracks"),
         class_="sample-detail",
     )
 
@@ -60,13 +60,13 @@ def _is_failed(found: Found) -> bool:
     return isinstance(found.score.verdict, Failed)
 
 
-def _strip(arm: str, seen: SampleDetail, short: str) -> Markup:
-    pictures = [_moment(seconds, frame, arm, short) for seconds, frame in seen.strip]
+def _strip(method: str, seen: SampleDetail, short: str) -> Markup:
+    pictures = [_moment(seconds, frame, method, short) for seconds, frame in seen.strip]
     return tag("div", tag("div", pictures, class_="strip"), class_="track")
 
 
-def _moment(seconds: float, frame: Frame, arm: str, short: str) -> Markup:
-    alt = f"{arm}, clip {short}, at {seconds:.1f} s"
+def _moment(seconds: float, frame: Frame, method: str, short: str) -> Markup:
+    alt = f"{method}, clip {short}, at {seconds:.1f} s"
     return tag("figure", picture(frame, alt), tag("figcaption", f"{seconds:.1f} s"))
 
 

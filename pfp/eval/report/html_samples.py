@@ -19,8 +19,8 @@ SHORT_ID = 12
 
 FRAMES_GIVEN_BACK = (
     "Top: frames of the history that was remembered. Below: the true frame asked for, then what "
-    "each arm gave back, with that frame's PSNR. Always the middle frame of those asked for, and "
-    "clips in the order of their ids, which are digests: nothing is picked by its looks."
+    "each method gave back, with that frame's PSNR. Always the middle frame of those asked for, "
+    "and clips in the order of their ids, which are digests: nothing is picked by its looks."
 )
 FRAMES_OF_VIDEOS = (
     "The middle frame of each video, after that of its reference where there is one, with its "
@@ -129,13 +129,13 @@ def _history(frames: Sequence[Frame], short: str) -> Markup | None:
 
 
 def _shown(shown: Shown, short: str, board: Leaderboard) -> Markup:
-    kind = "focus" if shown.arm == board.focus else None
+    kind = "focus" if shown.method == board.focus else None
     has_psnr = any(card.name == "psnr" for card in board.measured)
     if shown.frame is None:
-        return _figure(tag("div", shown.note, class_="empty"), shown.arm, None, class_=kind)
-    alt = f"frame of clip {short} given back by {shown.arm}, {shown.note}"
+        return _figure(tag("div", shown.note, class_="empty"), shown.method, None, class_=kind)
+    alt = f"frame of clip {short} given back by {shown.method}, {shown.note}"
     note = shown.note if has_psnr else None
-    return _figure(picture(shown.frame, alt), shown.arm, note, class_=kind)
+    return _figure(picture(shown.frame, alt), shown.method, note, class_=kind)
 
 
 def _figure(content: Markup, name: str, note: str | None, *, class_: str | None) -> Markup:
@@ -172,7 +172,7 @@ def _continuation(item: Continuation, link: Linker) -> Markup:
     ]
     return tag(
         "article",
-        _heading(item, f"{item.arm}, seed {item.seed}"),
+        _heading(item, f"{item.method}, seed {item.seed}"),
         tag("div", tag("div", strips), _player(item, link), class_="continuation"),
         class_=_class_of([frame for segment in item.segments for frame in segment.frames]),
     )

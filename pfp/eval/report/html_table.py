@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pfp.eval.leaderboard.arms import ROLES, SHUFFLED, Role, explanation_of, role_of
 from pfp.eval.leaderboard.families import Family, Mended, families_of, mended_pairs
-from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Comparison, Leaderboard, Method
+from pfp.eval.leaderboard.methods import ROLES, SHUFFLED_MEMORY, Role, explanation_of, role_of
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 from pfp.eval.report.markup import Markup, coded, tag
@@ -14,16 +14,16 @@ from pfp.eval.stats.aggregate import paired_difference
 from pfp.eval.stats.sign_flips import MIN_CLUSTERS
 
 GROUPS: dict[Role, str] = {
-    "method": "Methods",
+    "ranked": "Methods",
     "control": "Control",
-    "ceiling": "Ceiling, not a method",
+    "upper_bound": "Upper bound, not a method",
 }
 NARROW = 3  # columns that a phone shows side by side
 MINUS = "\N{MINUS SIGN}"
 
 
 def results_section(board: Leaderboard) -> Markup:
-    """Methods best first, then the control and the ceiling, set apart; every cell with its n.
+    """Methods best first, then the control and the upper bound, set apart; every cell with its n.
 
     A table for each family of metrics, the rows of all in one order.
     """
@@ -100,7 +100,7 @@ def _results_table(
         tag("th", "Method", scope="col"),
         (_column_head(card, sorted_by=card in sorted_by) for card in cards),
     )
-    bodies = [_group(board, role, cards) for role in ROLES if board.arms_of(role)]
+    bodies = [_group(board, role, cards) for role in ROLES if board.methods_of(role)]
     table = _table(head, bodies, kind="results", name=name, num_columns=len(cards))
     return tag("div", table, class_="scroll")
 
@@ -130,37 +130,41 @@ def _column_head(card: MetricCard, *, sorted_by: bool) -> Markup:
 
 
 def _group(board: Leaderboard, role: Role, cards: Sequence[MetricCard]) -> Markup:
-    arms = board.arms_of(role)
+    methods = board.methods_of(role)
     title = tag(
         "tr",
         tag("th", GROUPS[role], colspan=len(cards) + 1, scope="rowgroup"),
         class_="group",
     )
-    return tag("tbody", title, (_row(board, arm, cards) for arm in arms), data_role=role)
+    return tag("tbody", title, (_row(board, method, cards) for method in methods), data_role=role)
 
 
-def _row(board: Leaderboard, arm: Arm, cards: Sequence[MetricCard]) -> Markup:
+def _row(board: Leaderboard, method: Method, cards: Sequence[MetricCard]) -> Markup:
     return tag(
         "tr",
-        tag("th", _name(board, arm), scope="row"),
-        (_cell(board, arm, card) for card in cards),
-        class_="focus" if arm.name == board.focus else None,
-        data_arm=arm.name,
+        tag("th", _name(board, method), scope="row"),
+        (_cell(board, method, card) for card in cards),
+        class_="focus" if method.name == board.focus else None,
+        data_method=method.name,
     )
 
 
-def _name(board: Leaderboard, arm: Arm) -> list[Markup | None]:
-    facts = [explanation_of(arm.name)]
-    facts += [f"rate {rate}" for rate in arm.rates if rate not in arm.name]
-    if arm.num_memory_tokens:
-        facts.append(text.count(arm.num_memory_tokens, "memory token"))
-    if arm.num_steps:
-        facts.append(text.count(arm.num_steps, "step"))
-    if len(board.model_ids) > 1 and arm.model_ids != (arm.name,):
-        facts.append(", ".join(arm.model_ids))
+def _name(board: Leaderboard, method: Method) -> list[Markup | None]:
+    facts = [explanation_of(method.name)]
+    facts += [f"rate {rate}" for rate in method.rates if rate not in method.name]
+    if method.num_memory_tokens:
+        facts.append(text.count(method.num_memory_tokens, "memory token"))
+    if method.num_steps:
+        facts.append(text.count(method.num_steps, "step"))
+    if len(board.model_ids) > 1 and method.model_ids != (method.name,):
+        facts.append(", ".join(method.model_ids))
     detail = " \N{MIDDLE DOT} ".join(fact for fact in facts if fact)
-    against = _against_control(board) if arm.name == SHUFFLED else None
-    return [tag("span", arm.name, class_="arm"), tag("small", detail) if detail else None, against]
+    against = _against_control(board) if method.name == SHUFFLED_MEMORY else None
+    return [
+        tag("span", method.name, class_="method-name"),
+        tag("small", detail) if detail else None,
+        against,
+    ]
 
 
 def _against_control(board: Leaderboard) -> Markup | None:
@@ -168,30 +172,30 @@ def _against_control(board: Leaderboard) -> Markup | None:
     lines = []
     for card in board.metrics:
         for item in board.compared(card.metric_id):
-            if item.other == SHUFFLED:
+            if item.other == SHUFFLED_MEMORY:
                 line = text.difference_line(item.difference, card).replace("-", MINUS)
                 lines.append(f"{card.title} {line} ({text.finding(item, card)})")
     if not lines:
         return None
     return tag(
         "small",
-        tag("b", f"{board.focus} {MINUS} {SHUFFLED}: "),
+        tag("b", f"{board.focus} {MINUS} {SHUFFLED_MEMORY}: "),
         "; ".join(lines),
         class_="against",
     )
 
 
-def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
-    cell = arm.cells[card.metric_id]
+def _cell(board: Leaderboard, method: Method, card: MetricCard) -> Markup:
+    cell = method.cells[card.metric_id]
     summary = cell.summary
     if summary.mean is None:
         return tag("td", tag("small", coded(text.not_measured(cell))), class_="unscored")
     span = text.span(summary, card)
-    letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name)
+    letters = board.compact_letter_display.get(card.metric_id, {}).get(method.name)
     return tag(
         "td",
         tag(
-            "b" if board.is_best(arm, card) else "span",
+            "b" if board.is_best(method, card) else "span",
             text.number(summary.mean, card).replace("-", MINUS),
             tag("sup", letters) if letters else None,
             class_="mean",
@@ -203,7 +207,7 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> Markup:
 
 
 def differences_section(board: Leaderboard) -> Markup | None:
-    """The focus minus each other arm, clip by clip."""
+    """The focus minus each other method, clip by clip."""
     cards = [card for card in board.metrics if board.compared(card.metric_id)]
     if not cards:
         return None
@@ -214,9 +218,9 @@ def differences_section(board: Leaderboard) -> Markup | None:
         tag("h2", "Paired differences", id="differences"),
         tag(
             "p",
-            f"{board.focus} against every other arm on the clips that both have, with the interval "
-            "of each difference by itself. What decides is p, Holm-adjusted for all pairs of "
-            f"methods, of {MIN_CLUSTERS} clips or more.",
+            f"{board.focus} against every other method on the clips that both have, with the "
+            "interval of each difference by itself. What decides is p, Holm-adjusted for all "
+            f"pairs of methods, of {MIN_CLUSTERS} clips or more.",
             class_="lede",
         ),
         (_differences(board, family, titled=titled) for family in families),
@@ -265,10 +269,10 @@ def mended_section(board: Leaderboard) -> Markup | None:
     rows = [
         tag(
             "tr",
-            tag("th", tag("span", arm.name, class_="arm"), scope="row"),
-            (_mended_cell(board, arm, pair) for pair in pairs),
+            tag("th", tag("span", method.name, class_="method-name"), scope="row"),
+            (_mended_cell(board, method, pair) for pair in pairs),
         )
-        for arm in board.arms
+        for method in board.methods
     ]
     table = _table(
         head, [tag("tbody", rows)], kind="differences", name="mended", num_columns=len(pairs)
@@ -287,9 +291,9 @@ def mended_section(board: Leaderboard) -> Markup | None:
     )
 
 
-def _mended_cell(board: Leaderboard, arm: Arm, pair: Mended) -> Markup:
+def _mended_cell(board: Leaderboard, method: Method, pair: Mended) -> Markup:
     published, mended = (
-        board.values[card.metric_id][arm.name] for card in (pair.as_published, pair.mended)
+        board.values[card.metric_id][method.name] for card in (pair.as_published, pair.mended)
     )
     found = paired_difference(mended, published, bootstrap=board.bootstrap)
     if found.mean is None:
@@ -308,7 +312,7 @@ def _difference_row(board: Leaderboard, other: str, cards: Sequence[MetricCard])
     for card in cards:
         item = next(item for item in board.compared(card.metric_id) if item.other == other)
         cells.append(_difference_cell(item, card))
-    name = [tag("span", other, class_="arm"), tag("small", explanation_of(other))]
+    name = [tag("span", other, class_="method-name"), tag("small", explanation_of(other))]
     return tag("tr", tag("th", name, scope="row"), cells, data_role=role_of(other))
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pfp.eval.leaderboard.arms import ROLES
-from pfp.eval.leaderboard.leaderboard import Arm, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Leaderboard, Method
+from pfp.eval.leaderboard.methods import ROLES
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 
@@ -36,11 +36,11 @@ def render_latex(board: Leaderboard) -> str:
         _line(["Method", *heads]),
     ]
     for role in ROLES:
-        arms = board.arms_of(role)
-        if arms:
+        methods = board.methods_of(role)
+        if methods:
             lines.append(r"\midrule")
-        for arm in arms:
-            lines += _rows(board, arm)
+        for method in methods:
+            lines += _rows(board, method)
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
@@ -58,17 +58,17 @@ def _heading(card: MetricCard) -> str:
     return f"{_escape(card.title)}{_escape(text.unit_and_scale(card))} {arrow}"
 
 
-def _rows(board: Leaderboard, arm: Arm) -> list[str]:
-    values, spans = [_escape(arm.name)], [""]
+def _rows(board: Leaderboard, method: Method) -> list[str]:
+    values, spans = [_escape(method.name)], [""]
     for card in board.measured:
-        summary = arm.cells[card.metric_id].summary
+        summary = method.cells[card.metric_id].summary
         if summary.mean is None:
             values.append("--")
             spans.append("")
             continue
         value = text.number(summary.mean, card)
-        letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name, "")
-        shown = rf"\textbf{{{value}}}" if board.is_best(arm, card) else value
+        letters = board.compact_letter_display.get(card.metric_id, {}).get(method.name, "")
+        shown = rf"\textbf{{{value}}}" if board.is_best(method, card) else value
         values.append(rf"{shown}\textsuperscript{{{letters}}}" if letters else shown)
         spans.append(rf"{{\scriptsize {text.span(summary, card)} n {summary.n}}}")
     return [_line(values), _line(spans)] if any(spans) else [_line(values)]

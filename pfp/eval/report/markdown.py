@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pfp.eval.leaderboard.arms import ROLES
 from pfp.eval.leaderboard.families import families_of
-from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Comparison, Leaderboard, Method
+from pfp.eval.leaderboard.methods import ROLES
 from pfp.eval.leaderboard.published import PublishedTable
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
@@ -75,22 +75,24 @@ def _tables(board: Leaderboard) -> list[str]:
 
 def _table(board: Leaderboard, cards: Sequence[MetricCard]) -> list[str]:
     lines = [
-        _row(["arm", *(_heading(card) for card in cards)]),
+        _row(["method", *(_heading(card) for card in cards)]),
         _row(["---", *("---" for _ in cards)]),
     ]
     for role in ROLES:
-        for arm in board.arms_of(role):
-            name = _escape(arm.name) if role == "method" else f"*{_escape(arm.name)}* ({role})"
-            lines.append(_row([name, *(_cell(board, arm, card) for card in cards)]))
+        for method in board.methods_of(role):
+            name = _escape(method.name)
+            if role != "ranked":
+                name = f"*{name}*"
+            lines.append(_row([name, *(_cell(board, method, card) for card in cards)]))
     return lines
 
 
-def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> str:
-    cell = arm.cells[card.metric_id]
+def _cell(board: Leaderboard, method: Method, card: MetricCard) -> str:
+    cell = method.cells[card.metric_id]
     if cell.summary.mean is None:
         return _escape(text.not_measured(cell))
     span = text.span(cell.summary, card)
-    letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name)
+    letters = board.compact_letter_display.get(card.metric_id, {}).get(method.name)
     extent = f"({text.extent(cell.summary)})"
     parts = [text.number(cell.summary.mean, card), letters, span, extent]
     return " ".join(part for part in parts if part)
@@ -99,7 +101,7 @@ def _cell(board: Leaderboard, arm: Arm, card: MetricCard) -> str:
 def _differences(board: Leaderboard) -> list[str]:
     if not board.comparisons:
         return []
-    lines = ["", f"## {_escape(board.focus or '')} minus each other arm", ""]
+    lines = ["", f"## {_escape(board.focus or '')} minus each other method", ""]
     lines += [_row(["other", "metric", "difference", "p (Holm)", "finding"]), _row(["---"] * 5)]
     for card in board.metrics:
         for item in board.compared(card.metric_id):
@@ -125,7 +127,7 @@ def _provenance(board: Leaderboard) -> list[str]:
         f"- seeds {', '.join(str(seed) for seed in board.seeds)}",
     ]
     lines += [f"- {card.metric_id}: {card.summary} {card.citation}." for card in board.metrics]
-    checkpoints = sorted({digest for arm in board.arms for digest in arm.checkpoints})
+    checkpoints = sorted({digest for method in board.methods for digest in method.checkpoints})
     lines += [f"- checkpoint sha256 `{digest}`" for digest in checkpoints]
     lines += [
         f"- not made: {_escape(line)} ({samples})" for line, samples in board.not_made.items()

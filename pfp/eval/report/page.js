@@ -21,7 +21,7 @@ function sort(table, heads, column) {
   head.setAttribute("aria-sort", order);
   const sign = order === "descending" ? -1 : 1;
   for (const body of table.tBodies) {
-    const rows = [...body.rows].filter((row) => row.dataset.arm !== undefined);
+    const rows = [...body.rows].filter((row) => row.dataset.method !== undefined);
     rows.sort((a, b) => {
       const x = a.cells[column].dataset.value;
       const y = b.cells[column].dataset.value;

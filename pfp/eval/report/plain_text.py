@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from pfp.eval.leaderboard.arms import ROLES, SHUFFLED
-from pfp.eval.leaderboard.leaderboard import Arm, Comparison, Leaderboard
+from pfp.eval.leaderboard.leaderboard import Comparison, Leaderboard, Method
+from pfp.eval.leaderboard.methods import ROLES, SHUFFLED_MEMORY
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 
@@ -28,7 +28,7 @@ def render_text(board: Leaderboard) -> str:
 
 
 def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
-    """Two arms under every metric, one line each."""
+    """Two methods under every metric, one line each."""
     lines = []
     titles = [f"{c.title}{text.unit_and_scale(c) if c.scale != 1 else ''}" for c in board.metrics]
     width = max(8, *(len(title) + 2 for title in titles))
@@ -37,7 +37,7 @@ def render_comparison(board: Leaderboard, comparisons: list[Comparison]) -> str:
         title = titles[board.metrics.index(card)]
         p = text.p_values(item)
         finding = text.finding(item, card)
-        who = f"{item.arm} is " if finding in {text.BETTER, text.WORSE} else ""
+        who = f"{item.method} is " if finding in {text.BETTER, text.WORSE} else ""
         lines.append(
             f"{title:<{width}}{text.difference_line(item.difference, card)}"
             f"{f', {p}' if p else ''}: {who}{finding}"
@@ -66,19 +66,19 @@ def _table(board: Leaderboard) -> list[str]:
 
 
 def _block(board: Leaderboard, measured: list[MetricCard]) -> list[str]:
-    """Two lines per arm: means, then intervals with n and coverage."""
-    names = max(len("arm"), *(len(arm.name) for arm in board.arms))
+    """Two lines per method: means, then intervals with n and coverage."""
+    names = max(len("method"), *(len(method.name) for method in board.methods))
     width = min(names, MAX_NAME) + 2
     cell = min(32, (COLUMNS - width) // max(1, len(measured)))
-    header = "arm".ljust(width) + "".join(_heading(card, cell).ljust(cell) for card in measured)
+    header = "method".ljust(width) + "".join(_heading(card, cell).ljust(cell) for card in measured)
     rule = "-" * min(COLUMNS, width + cell * len(measured))
     lines = [header.rstrip(), rule]
     for role in ROLES:
-        arms = board.arms_of(role)
-        if arms and role == "ceiling":
+        methods = board.methods_of(role)
+        if methods and role == "upper_bound":
             lines.append(rule)
-        for arm in arms:
-            lines += _rows(board, arm, measured, width, cell)
+        for method in methods:
+            lines += _rows(board, method, measured, width, cell)
     return lines
 
 
@@ -90,18 +90,18 @@ def _heading(card: MetricCard, width: int) -> str:
 
 
 def _rows(
-    board: Leaderboard, arm: Arm, measured: list[MetricCard], width: int, cell: int
+    board: Leaderboard, method: Method, measured: list[MetricCard], width: int, cell: int
 ) -> list[str]:
-    first = arm.name[: width - 2].ljust(width)
+    first = method.name[: width - 2].ljust(width)
     second = " " * width
     for card in measured:
-        summary = arm.cells[card.metric_id].summary
+        summary = method.cells[card.metric_id].summary
         if summary.mean is None:
             first += "not measured".ljust(cell)
             second += text.extent(summary).ljust(cell)
             continue
         span = text.span(summary, card)
-        letters = board.compact_letter_display.get(card.metric_id, {}).get(arm.name)
+        letters = board.compact_letter_display.get(card.metric_id, {}).get(method.name)
         parts = (text.number(summary.mean, card), letters, span)
         first += " ".join(part for part in parts if part).ljust(cell)
         second += text.extent(summary).ljust(cell)
@@ -113,9 +113,9 @@ def _findings(board: Leaderboard) -> list[str]:
     lines = []
     for card in board.metrics:
         for item in board.compared(card.metric_id):
-            if item.other != SHUFFLED:
+            if item.other != SHUFFLED_MEMORY:
                 continue
             line = text.difference_line(item.difference, card)
             finding = text.finding(item, card)
-            lines += _wrapped(f"{item.arm} minus {item.other}, {card.title}: {line}: {finding}.")
+            lines += _wrapped(f"{item.method} minus {item.other}, {card.title}: {line}: {finding}.")
     return lines

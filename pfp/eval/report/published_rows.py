@@ -35,7 +35,7 @@ def _table(table: PublishedTable) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("th", tag("span", row.method, class_="arm"), scope="row"),
+            tag("th", tag("span", row.method, class_="method-name"), scope="row"),
             (tag("td", tag("span", _cell(cell), class_="mean")) for cell in row.cells),
         )
         for row in table.rows

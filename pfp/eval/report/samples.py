@@ -1,4 +1,4 @@
-"""The pictures of a report: frames of the remembered history, the true frame, what each arm made.
+"""The frames of a report: those of the encoded history, the true one, what each method made.
 
 Clips come in the order of their ids, which are digests, and the shown frame is always the middle
 one: nothing is picked by its looks.
@@ -37,9 +37,9 @@ BROWSER_PIXELS = "yuv420p"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One arm's frame. ``note`` is its PSNR in words, or why there is no picture."""
+    """One method's frame. ``note`` is its PSNR in words, or why there is no picture."""
 
-    arm: str
+    method: str
     frame: Frame | None
     note: str
     detail: SampleDetail | None = None
@@ -75,7 +75,7 @@ class Continuation:
 
     clip_id: str
     file_name: str | None
-    arm: str
+    method: str
     seed: int
     history: list[Frame]
     segments: tuple[Segment, ...]
@@ -104,11 +104,11 @@ def retrievals(
     generations: Sequence[GenerationRecord],
     scores: Sequence[ScoreRecord],
     *,
-    arms: Sequence[str],
+    methods: Sequence[str],
     max_clips: int,
     file_names: Mapping[str, str] | None = None,
 ) -> list[Retrieval]:
-    """The first ``max_clips`` clips, the given arms side by side; of several seeds the lowest.
+    """The first ``max_clips`` clips, the given methods side by side; of several seeds the lowest.
 
     ``file_names`` is what ``file_names`` returns.
     """
@@ -121,25 +121,25 @@ def retrievals(
         by_sample.setdefault(score.sample_id, []).append(score)
     chosen: dict[str, dict[str, GenerationRecord]] = {}
     for record in made:
-        chosen.setdefault(record.clip_id, {}).setdefault(record.arm, record)
+        chosen.setdefault(record.clip_id, {}).setdefault(record.method, record)
     clips = list(chosen.items())[:max_clips]
     return [
         replace(
-            _retrieval(run_directory, clip, by_arm, by_sample, arms),
+            _retrieval(run_directory, clip, by_method, by_sample, methods),
             file_name=(file_names or {}).get(clip),
         )
-        for clip, by_arm in clips
+        for clip, by_method in clips
     ]
 
 
 def _retrieval(
     run_directory: str | Path,
     clip_id: str,
-    by_arm: Mapping[str, GenerationRecord],
+    by_method: Mapping[str, GenerationRecord],
     by_sample: Mapping[str, Sequence[ScoreRecord]],
-    arms: Sequence[str],
+    methods: Sequence[str],
 ) -> Retrieval:
-    records = [by_arm[arm] for arm in arms if arm in by_arm]
+    records = [by_method[method] for method in methods if method in by_method]
 
     def places(part: Part) -> list[str | None]:
         return [
@@ -221,16 +221,16 @@ def _shown(
     run_directory: str | Path, record: GenerationRecord, index: int, scores: Sequence[ScoreRecord]
 ) -> Shown:
     if not isinstance(record.verdict, Kept):
-        return Shown(arm=record.arm, frame=None, note="not generated")
+        return Shown(method=record.method, frame=None, note="not generated")
     if _as_measured(run_directory, record, scores, "video") is None:
-        return Shown(arm=record.arm, frame=None, note=CHANGED)
+        return Shown(method=record.method, frame=None, note=CHANGED)
     video = SampleVideo(run_directory, record, scores, more_frames=[index])
     frame, detail = video.frame(index), video.detail()
     if frame is None:
-        return Shown(arm=record.arm, frame=None, note="no such frame", detail=detail)
+        return Shown(method=record.method, frame=None, note="no such frame", detail=detail)
     psnr = next((score for score in scores if score.metric.startswith("psnr@")), None)
     return Shown(
-        arm=record.arm,
+        method=record.method,
         frame=shrunk(frame, MAX_SIDE),
         note=_psnr_note(psnr, index),
         detail=detail,
@@ -271,10 +271,10 @@ def continuations(
     max_clips: int,
     file_names: Mapping[str, str] | None = None,
 ) -> list[Continuation]:
-    """The continuations of the first ``max_clips`` clips, by clip, arm and seed."""
+    """The continuations of the first ``max_clips`` clips, by clip, method and seed."""
     records = sorted(
         (record for record in generations if record.task not in SCORED),
-        key=lambda record: (record.clip_id, record.arm, record.seed, record.sample_id),
+        key=lambda record: (record.clip_id, record.method, record.seed, record.sample_id),
     )
     clips = list(dict.fromkeys(record.clip_id for record in records))[:max_clips]
     return [
@@ -297,7 +297,7 @@ def _continuation(run_directory: str | Path, record: GenerationRecord) -> Contin
     return Continuation(
         clip_id=record.clip_id,
         file_name=None,
-        arm=record.arm,
+        method=record.method,
         seed=record.seed,
         history=_history(run_directory, record.history_uri),
         segments=() if video_THWC is None else segments(_new_frames(video_THWC, record), record),

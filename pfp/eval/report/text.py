@@ -110,7 +110,7 @@ def p_value(p: float | None) -> str | None:
 def headline(board: Leaderboard) -> str:
     """What was measured, on how many clips, by which models."""
     models = ", ".join(board.model_ids)
-    methods = count(sum(arm.role == "method" for arm in board.arms), "method")
+    methods = count(sum(method.role == "ranked" for method in board.methods), "method")
     if board.is_retrieval:
         clips = count(len(board.clip_ids), "clip")
         return f"Frame retrieval from compressed memory: {clips}, {methods}, model {models}"
@@ -136,7 +136,9 @@ def count(n: int, noun: str) -> str:
 
 def tiny_models(board: Leaderboard) -> list[str]:
     """The models of the run that are the embedded default."""
-    made_here = {model for arm in board.arms if any(arm.checkpoints) for model in arm.model_ids}
+    made_here = {
+        model for method in board.methods if any(method.checkpoints) for model in method.model_ids
+    }
     return [TINY] if TINY in made_here else []
 
 

@@ -82,11 +82,16 @@ def write_report(
     if files.latex:
         _write(files.latex, render_latex(board))
     if files.html:
-        arms = [arm.name for arm in board.arms]
+        methods = [method.name for method in board.methods]
         names = file_names(run_directory, board.clip_ids)
         num_clips = min(num_clips_shown, len(board.clip_ids))
         clips = retrievals(
-            run_directory, generations, scores, arms=arms, max_clips=num_clips, file_names=names
+            run_directory,
+            generations,
+            scores,
+            methods=methods,
+            max_clips=num_clips,
+            file_names=names,
         )
         sequels = continuations(run_directory, generations, max_clips=num_clips, file_names=names)
         curves = drift_curves(board, generations, scores)

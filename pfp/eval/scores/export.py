@@ -20,19 +20,21 @@ DIMENSIONS: Final = {
 }
 
 
-def vbench_results(stored: Stored, arm: str | None = None) -> dict[str, Any]:
+def vbench_results(stored: Stored, method: str | None = None) -> dict[str, Any]:
     """One model's results as VBench has them; a dimension without a score is left out.
 
     Raises:
         InputError: the run has several models and none was named, or not that one.
         NothingUsable: none of VBench's dimensions was measured.
     """
-    arms = stored.arms
-    if arm not in arms and (arm is not None or len(arms) > 1):
-        known = ", ".join(arms)
-        raise InputError(f"VBench's file is of one model, not {arm!r}; name one of {known}")
-    chosen = arm or arms[0]
-    places = {made.sample_id: made.video_uri for made in stored.generations if made.arm == chosen}
+    methods = stored.methods
+    if method not in methods and (method is not None or len(methods) > 1):
+        known = ", ".join(methods)
+        raise InputError(f"VBench's file is of one model, not {method!r}; name one of {known}")
+    chosen = method or methods[0]
+    places = {
+        made.sample_id: made.video_uri for made in stored.generations if made.method == chosen
+    }
     results: dict[str, Any] = {}
     for metric, (dimension, divisor) in DIMENSIONS.items():
         found = [

@@ -35,9 +35,9 @@ class Stored:
     scores: list[ScoreRecord]
 
     @property
-    def arms(self) -> list[str]:
-        """The arms' names, sorted."""
-        return sorted({made.arm for made in self.generations})
+    def methods(self) -> list[str]:
+        """The methods' names, sorted."""
+        return sorted({made.method for made in self.generations})
 
 
 def read_run(directory: str | Path) -> Stored:
@@ -72,7 +72,7 @@ def read_generations(directory: str | Path) -> list[GenerationRecord]:
 
 
 def read_runs(directories: Sequence[str | Path]) -> Stored:
-    """Several runs as one. Arms that two runs have in common are told apart by the run's name.
+    """Several runs as one. Methods that two runs have in common are told apart by the run's name.
 
     Directories with shards of one run are one run.
     """
@@ -81,11 +81,13 @@ def read_runs(directories: Sequence[str | Path]) -> Stored:
     if len(runs) == 1:
         return runs[0]
     names = _names_of(together)
-    count = Counter(arm for run in runs for arm in run.arms)
+    count = Counter(method for run in runs for method in run.methods)
     joined = Stored(directory=runs[0].directory, generations=[], scores=[])
     for run, name in zip(runs, names, strict=True):
-        arms = {arm: f"{arm} ({name})" if count[arm] > 1 else arm for arm in run.arms}
-        _add(joined, run, name, arms)
+        methods = {
+            method: f"{method} ({name})" if count[method] > 1 else method for method in run.methods
+        }
+        _add(joined, run, name, methods)
     return joined
 
 
@@ -157,19 +159,20 @@ def _check_one_manifest(parts: Sequence[str]) -> None:
 
 
 def side_by_side(
-    run_a: Stored, arm_a: str | None, run_b: Stored, arm_b: str | None
+    run_a: Stored, method_a: str | None, run_b: Stored, method_b: str | None
 ) -> tuple[Stored, tuple[str, str]]:
-    """One arm of each of two runs, and what they are called then; None: the run's only one.
+    """One method of each of two runs, and what they are called then; None: the run's only one.
 
     Raises:
-        InputError: a run has no such arm, or several and none was named.
+        InputError: a run has no such method, or several and none was named.
     """
-    first, second = _only_arm(run_a, arm_a), _only_arm(run_b, arm_b)
+    first, second = _only_method(run_a, method_a), _only_method(run_b, method_b)
     directories = [run_a.directory, run_b.directory]
     if len({*directories}) == 2 and len(shards_together(directories)) == 1:
         raise InputError(
             f"{run_a.directory} and {run_b.directory} are shards of one run, which share no sample;"
-            " move their folders in `shards` into one run directory, and compare RUN ARM_A ARM_B"
+            " move their folders in `shards` into one run directory, and compare RUN METHOD_A "
+            "METHOD_B"
         )
     names = _names_of([[directory] for directory in directories])
     called = (first, second)
@@ -181,26 +184,26 @@ def side_by_side(
     return joined, called
 
 
-def _only_arm(run: Stored, arm: str | None) -> str:
-    if arm in run.arms:
-        return str(arm)
-    known = ", ".join(run.arms)
-    if arm is not None:
-        raise InputError(f"{run.directory} has no arm {arm!r}; it has {known}")
-    if len(run.arms) != 1:
-        raise InputError(f"{run.directory} has the arms {known}; name one as RUN#ARM")
-    return run.arms[0]
+def _only_method(run: Stored, method: str | None) -> str:
+    if method in run.methods:
+        return str(method)
+    known = ", ".join(run.methods)
+    if method is not None:
+        raise InputError(f"{run.directory} has no method {method!r}; it has {known}")
+    if len(run.methods) != 1:
+        raise InputError(f"{run.directory} has the methods {known}; name one as RUN#METHOD")
+    return run.methods[0]
 
 
-def _add(joined: Stored, run: Stored, name: str, arms: Mapping[str, str]) -> None:
-    """Add the named arms of a run under other names; ``name`` keeps ids of two runs apart."""
-    chosen = [made for made in run.generations if made.arm in arms]
+def _add(joined: Stored, run: Stored, name: str, methods: Mapping[str, str]) -> None:
+    """Add the named methods of a run under other names; ``name`` keeps ids of two runs apart."""
+    chosen = [made for made in run.generations if made.method in methods]
     samples = {made.sample_id for made in chosen}
     joined.generations.extend(
         replace(
             _found_from_anywhere(run, made),
             sample_id=f"{name}/{made.sample_id}",
-            arm=arms[made.arm],
+            method=methods[made.method],
         )
         for made in chosen
     )

@@ -235,7 +235,7 @@ def wilson(
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment (1979) for comparing several arms at once; None stays None."""
+    """Holm's step-down adjustment (1979) for comparing several methods at once; None stays None."""
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     running = 0.0

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from pfp.eval.stats.aggregate import Bootstrap, holm, paired_p_value
 
-MAX_METHODS: Final = 12  # with more, letters say little and pairs are many
+MAX_PAIRED_METHODS: Final = 12  # with more, letters say little and pairs are many
 
 # Pairs of names -> Holm-adjusted p value; None for pairs that share too few clips.
 Pairs: TypeAlias = Mapping[frozenset[str], float | None]

@@ -18,19 +18,19 @@ from pfp.eval.stats.aggregate import Bootstrap, wilson
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, ScoreRecord
 
 PSNR = {"proposed 4x4x2": 20.0, "only_lr 4x4x2": 18.0, "no_memory": 9.0}
-CONTROLS = {"shuffled memory": 8.0, "codec ceiling": 30.0}
+CONTROLS = {"shuffled memory": 8.0, "VAE reconstruction (upper bound)": 30.0}
 
 
-def generation(arm: str, clip: str, **changes: object) -> GenerationRecord:
+def generation(method: str, clip: str, **changes: object) -> GenerationRecord:
     """One retrieval sample."""
     record = GenerationRecord(
-        sample_id=f"{clip}/{arm}",
+        sample_id=f"{clip}/{method}",
         task="retrieve",
         clip_id=clip,
         memory_clip_id=clip,
-        arm=arm,
+        method=method,
         model_id="tiny",
-        checkpoint_sha256="" if arm == "codec ceiling" else arm,
+        checkpoint_sha256="" if method == "VAE reconstruction (upper bound)" else method,
         seed=0,
         rate="4x4x2",
         num_frames=8,
@@ -56,22 +56,24 @@ def scored(made: GenerationRecord, value: float | None, metric: str = "psnr@1") 
 
 
 def run(num_clips: int = 4) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
-    """All arms on all clips; clip i is i dB easier for every arm."""
-    made = [generation(arm, f"clip{i}") for i in range(num_clips) for arm in (*CONTROLS, *PSNR)]
+    """All methods on all clips; clip i is i dB easier for every method."""
+    made = [
+        generation(method, f"clip{i}") for i in range(num_clips) for method in (*CONTROLS, *PSNR)
+    ]
     base = PSNR | CONTROLS
-    return made, [scored(r, base[r.arm] + int(r.clip_id[4:])) for r in made]
+    return made, [scored(r, base[r.method] + int(r.clip_id[4:])) for r in made]
 
 
 def test_methods_come_first_and_best_first() -> None:
-    """Methods are ordered by PSNR; the control and the ceiling stand after them."""
+    """Methods are ordered by PSNR; the control and the upper bound stand after them."""
     board = build_leaderboard(*run())
 
-    assert [(arm.role, arm.name) for arm in board.arms] == [
-        ("method", "proposed 4x4x2"),
-        ("method", "only_lr 4x4x2"),
-        ("method", "no_memory"),
+    assert [(method.role, method.name) for method in board.methods] == [
+        ("ranked", "proposed 4x4x2"),
+        ("ranked", "only_lr 4x4x2"),
+        ("ranked", "no_memory"),
         ("control", "shuffled memory"),
-        ("ceiling", "codec ceiling"),
+        ("upper_bound", "VAE reconstruction (upper bound)"),
     ]
 
 
@@ -83,28 +85,28 @@ def test_lower_is_better_is_ordered_the_other_way() -> None:
     ]
     board = build_leaderboard(made, lpips)
 
-    assert board.arms[0].name == "proposed 4x4x2"
-    assert board.arms[2].name == "no_memory"
+    assert board.methods[0].name == "proposed 4x4x2"
+    assert board.methods[2].name == "no_memory"
 
 
 def test_the_mean_travels_with_n_and_coverage() -> None:
-    """A clip that failed for one arm is in its coverage and its reasons, not in its mean."""
+    """A clip that failed for one method is in its coverage and its reasons, not in its mean."""
     made, scores = run()
     lost = next(i for i, r in enumerate(made) if r.sample_id == "clip3/no_memory")
     made[lost] = replace(made[lost], verdict=Failed(error="PermanentError", message="broken"))
     del scores[lost]
-    cell = build_leaderboard(made, scores).arms[2].cells["psnr@1"]
+    cell = build_leaderboard(made, scores).methods[2].cells["psnr@1"]
 
     assert (cell.summary.n, cell.summary.num_expected, cell.summary.coverage) == (3, 4, 0.75)
     assert cell.summary.mean == pytest.approx(10.0)
     assert cell.unscored == {"not generated: PermanentError": 1}
 
 
-def test_an_arm_that_skipped_a_clip_shows_it() -> None:
-    """A clip that an arm was never asked for still counts as expected."""
+def test_a_method_that_skipped_a_clip_shows_it() -> None:
+    """A clip that a method was never asked for still counts as expected."""
     made, scores = run()
     made = [r for r in made if r.sample_id != "clip0/only_lr 4x4x2"]
-    cell = build_leaderboard(made, scores).arms[1].cells["psnr@1"]
+    cell = build_leaderboard(made, scores).methods[1].cells["psnr@1"]
 
     assert cell.summary.coverage == 0.75
 
@@ -112,19 +114,24 @@ def test_an_arm_that_skipped_a_clip_shows_it() -> None:
 def test_samples_that_were_not_scored_yet_say_so() -> None:
     """A made sample without a score row is unscored with the command that helps."""
     made, scores = run()
-    cell = build_leaderboard(made, scores[:-1]).arms[2].cells["psnr@1"]
+    cell = build_leaderboard(made, scores[:-1]).methods[2].cells["psnr@1"]
 
     assert cell.unscored == {"not scored yet, `pfp-eval score`": 1}
 
 
 def test_the_focus_is_compared_with_all_others() -> None:
-    """Proposed minus each other arm, paired by clip, in the order of the table."""
+    """Proposed minus each other method, paired by clip, in the order of the table."""
     board = build_leaderboard(*run(num_clips=8))
 
     assert board.focus == "proposed 4x4x2"
     found = {item.other: item.difference.mean for item in board.compared("psnr@1")}
     assert found == pytest.approx(
-        {"only_lr 4x4x2": 2.0, "no_memory": 11.0, "shuffled memory": 12.0, "codec ceiling": -10.0}
+        {
+            "only_lr 4x4x2": 2.0,
+            "no_memory": 11.0,
+            "shuffled memory": 12.0,
+            "VAE reconstruction (upper bound)": -10.0,
+        }
     )
     assert all(item.difference.excludes_zero for item in board.comparisons)
     assert all((item.p_holm or 0) >= (item.difference.p_value or 1) for item in board.comparisons)
@@ -183,9 +190,9 @@ def test_everything_in_the_json_can_be_recomputed() -> None:
     board = json.loads(json.dumps(build_leaderboard(*run()).to_json(), allow_nan=False))
 
     assert board["schema_version"] == 2
-    for arm in board["arms"]:
-        values = board["values"]["psnr@1"][arm["name"]].values()
-        assert arm["cells"]["psnr@1"]["mean"] == pytest.approx(sum(values) / len(values))
+    for method in board["methods"]:
+        values = board["values"]["psnr@1"][method["name"]].values()
+        assert method["cells"]["psnr@1"]["mean"] == pytest.approx(sum(values) / len(values))
 
 
 def test_each_video_weighs_the_same_and_prompts_are_drawn_whole() -> None:
@@ -208,7 +215,7 @@ def test_each_video_weighs_the_same_and_prompts_are_drawn_whole() -> None:
 
     board = build_leaderboard(made, scores)
 
-    summary = board.arms[0].cells["psnr@1"].summary
+    summary = board.methods[0].cells["psnr@1"].summary
     assert (20.0 + 3 * 21.0) / 4 == summary.mean
     assert (None, None, 2) == (summary.low, summary.high, summary.n)
     assert {"clip1": 3} == board.num_videos["psnr@1"]["proposed 4x4x2"]
@@ -228,16 +235,16 @@ def test_one_clip_gives_means_without_intervals() -> None:
     """A run of one clip is reported, with its intervals unknown."""
     board = build_leaderboard(*run(num_clips=1), bootstrap=Bootstrap(num_draws=200))
 
-    summary = board.arms[0].cells["psnr@1"].summary
+    summary = board.methods[0].cells["psnr@1"].summary
     assert (summary.mean, summary.low) == (20.0, None)
     assert {} == board.compact_letter_display
 
 
 def test_the_codec_has_no_checkpoint() -> None:
-    """An arm without a model lists no digest."""
+    """A method without a model lists no digest."""
     board = build_leaderboard(*run())
 
-    assert board.arms[-1].checkpoints == ()
+    assert board.methods[-1].checkpoints == ()
 
 
 def test_versions_are_those_that_measured() -> None:
@@ -262,11 +269,11 @@ def of_models(
 ) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
     """Videos of models by clip, with these values."""
     made = [
-        generation(arm, clip, task="given", memory_clip_id=None)
-        for arm, of_arm in values.items()
-        for clip in of_arm
+        generation(method, clip, task="given", memory_clip_id=None)
+        for method, of_method in values.items()
+        for clip in of_method
     ]
-    return made, [scored(r, values[r.arm][r.clip_id], metric) for r in made]
+    return made, [scored(r, values[r.method][r.clip_id], metric) for r in made]
 
 
 def random_models(seed: int, num_clips: int, num_models: int) -> dict[str, dict[str, float]]:
@@ -294,7 +301,7 @@ def test_verdicts_never_contradict_the_letters(num_clips: int) -> None:
             assert shares == (finding == "undecided")
             assert item.p_holm == board.pairs["psnr@1"][frozenset((one, other))]
             both.add(shares)
-        told = {(i.arm, i.other): text.finding(i, board.metrics[0]) for i in board.comparisons}
+        told = {(i.method, i.other): text.finding(i, board.metrics[0]) for i in board.comparisons}
         for (one, other), finding in told.items():
             item = compare(board, "psnr@1", one, other)
             assert item is not None
@@ -339,7 +346,7 @@ def test_models_that_share_no_clip_are_not_compared() -> None:
     assert "too few shared clips" == text.finding(item, board.metrics[0])
     assert {} == board.compact_letter_display
     assert board.best(board.metrics[0]) is None
-    assert [False, False] == [board.is_best(arm, board.metrics[0]) for arm in board.arms]
+    assert [False, False] == [board.is_best(method, board.metrics[0]) for method in board.methods]
     assert r"\textbf" not in render_latex(board)
 
 
@@ -351,7 +358,7 @@ def test_a_model_on_other_clips_stands_apart() -> None:
     models["elsewhere"] = {f"easy{i}": 50.0 for i in range(12)}
     board = build_leaderboard(*of_models(models))
 
-    best = [arm.name for arm in board.arms if board.is_best(arm, board.metrics[0])]
+    best = [method.name for method in board.methods if board.is_best(method, board.metrics[0])]
     assert {"model 0", "model 1", "model 2"} == set(board.compact_letter_display["psnr@1"])
     assert [max(models, key=lambda m: (m != "elsewhere", sum(models[m].values())))] == best
 
@@ -377,7 +384,7 @@ def test_intervals_stay_among_the_values_that_a_metric_has() -> None:
     values = {f"c{i}": value for i, value in enumerate([0.999, 0.99, 1, 1, 0.95, 1, 0.8, 1])}
     board = build_leaderboard(*of_models({"a": values}, "ssim@1"))
 
-    summary = board.arms[0].cells["ssim@1"].summary
+    summary = board.methods[0].cells["ssim@1"].summary
     assert summary.low is not None
     assert summary.high is not None
     assert summary.low < (summary.mean or 0) < summary.high <= 1.0
@@ -396,5 +403,5 @@ def test_answers_that_all_agree_have_wilson_s_interval_over_prompts() -> None:
     ]
     board = build_leaderboard(made, [scored(r, 1.0, "dynamics@1") for r in made])
 
-    summary = board.arms[0].cells["dynamics@1"].summary
+    summary = board.methods[0].cells["dynamics@1"].summary
     assert (1.0, *wilson(9, 9), 9) == (summary.mean, summary.low, summary.high, summary.n)

@@ -250,7 +250,9 @@ def test_a_corrected_group_and_prompt_count(tmp_path: Path) -> None:
     board = load_run(tmp_path / "run")[0]
     assert {3} == {item.difference.n for item in board.comparisons}
     assert {(3, 1.0)} == {
-        (cell.summary.n, cell.summary.coverage) for arm in board.arms for cell in arm.cells.values()
+        (cell.summary.n, cell.summary.coverage)
+        for method in board.methods
+        for cell in method.cells.values()
     }
 
 
@@ -305,7 +307,7 @@ def test_shards_of_two_manifests_are_two_runs(tmp_path: Path) -> None:
     board = load_run(*one, *other)[0]
     assert {
         f"{model} ({run} and 1 more)" for model in ("ours", "theirs") for run in ("one1", "two1")
-    } == {arm.name for arm in board.arms}
+    } == {method.name for method in board.methods}
 
 
 def test_missing_shards_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -361,7 +363,7 @@ def test_pictures_of_other_videos_are_not_shown_beside_scores(tmp_path: Path, pa
     made, scores, _ = contents(directory)
 
     def shown() -> dict[str, bool]:
-        (item,) = retrievals(directory, made, scores, arms=["ours"], max_clips=1)
+        (item,) = retrievals(directory, made, scores, methods=["ours"], max_clips=1)
         (video,) = item.shown
         return {
             "video": video.frame is not None and video.detail is not None,

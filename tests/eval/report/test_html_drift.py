@@ -48,10 +48,10 @@ def test_short_videos_have_no_curve(loaded: Loaded) -> None:
 def test_the_curve_is_the_mean_of_each_second(loaded: Loaded) -> None:
     """Ten bins of a second, from 40 dB down to 31, for every method and for nothing else."""
     board, made, scores = loaded
-    (by_arm,) = drift_curves(board, made, as_if_long(scores)).values()
+    (by_method,) = drift_curves(board, made, as_if_long(scores)).values()
 
-    assert {arm.name for arm in board.arms_of("method")} == by_arm.keys()
-    for found in by_arm.values():
+    assert {method.name for method in board.methods_of("ranked")} == by_method.keys()
+    for found in by_method.values():
         means = [each.summary.mean for each in found.bins]
         assert [40.0 - second for second in range(10)] == pytest.approx(means)
 
@@ -65,11 +65,11 @@ def test_what_is_measured_in_clips_has_a_curve_of_clips(loaded: Loaded) -> None:
     ]
     evidence = json.dumps({"fps": 2.0, "clips": clips})
 
-    (by_arm,) = drift_curves(
+    (by_method,) = drift_curves(
         board, made, [replace(score, evidence=evidence) for score in scores]
     ).values()
 
-    for found in by_arm.values():
+    for found in by_method.values():
         means = [each.summary.mean for each in found.bins]
         assert [None, 1.0, None, None, None, 0.8, None, 0.7] == pytest.approx(means)
 
@@ -81,7 +81,7 @@ def test_the_drawing_says_the_fall_in_words_and_lines(loaded: Loaded) -> None:
     slope = np.polyfit(np.arange(20) / 2, [40 - s for s in range(10) for _ in range(2)], 1)[0]
 
     shown = f"\N{MINUS SIGN}{abs(slope) * 10:.2f} dB in 10 s"
-    assert len(board.arms_of("method")) == drawn.count(shown)
+    assert len(board.methods_of("ranked")) == drawn.count(shown)
     lines = re.findall(r'<path d="M([^"Z]+)" class="line"', drawn)
     heights = [float(point.split(",")[1]) for point in lines[0].split(" L")]
     steps = np.diff(heights)

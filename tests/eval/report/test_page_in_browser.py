@@ -39,8 +39,8 @@ FRAME = """<!doctype html><title></title><style>body {{ margin: 0 }}</style>
 
 # Measures the page once it has settled, clicks two columns, and tells the frame around it.
 ASK = """<script>
-const order = () => [...document.querySelectorAll("tbody[data-role=method] tr[data-arm]")]
-  .map((row) => row.dataset.arm);
+const order = () => [...document.querySelectorAll("tbody[data-role=ranked] tr[data-method]")]
+  .map((row) => row.dataset.method);
 window.addEventListener("load", async () => {
   document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
   const images = [...document.images];
@@ -64,7 +64,7 @@ window.addEventListener("load", async () => {
 });
 </script>"""
 
-ARMS = ["proposed 4x4x2", "only_lr 4x4x2", "large_patchifier 4x4x2", "no_memory"]
+METHODS = ["proposed 4x4x2", "only_lr 4x4x2", "large_patchifier 4x4x2", "no_memory"]
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,10 @@ def test_the_page_fits_the_window_and_works(
     assert seen["innerWidth"] == width
     assert seen["scrollWidth"] <= width
     assert seen["decoded"] == seen["images"] > 30
-    assert seen["sorted"] == ARMS
+    assert seen["sorted"] == METHODS
     assert len(seen["sortedBy"]) == 1
     assert seen["sortedBy"][0].startswith("PSNR")
-    assert seen["reversed"] == ARMS[::-1]
-    assert seen["bySsim"] == ARMS
+    assert seen["reversed"] == METHODS[::-1]
+    assert seen["bySsim"] == METHODS
     assert seen["json"] == 2
     assert brightness < 60 if dark else brightness > 200

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfp.eval.leaderboard.arms import explanation_of, focus_of, role_of
 from pfp.eval.leaderboard.leaderboard import Comparison
+from pfp.eval.leaderboard.methods import explanation_of, focus_of, role_of
 from pfp.eval.locate import link_from, locate
 from pfp.eval.metrics import resolve
 from pfp.eval.report import text as report_text
@@ -89,7 +89,7 @@ def continuation(**changes: object) -> GenerationRecord:
         task="continue",
         clip_id="c",
         memory_clip_id="c",
-        arm="proposed",
+        method="proposed",
         model_id="tiny",
         checkpoint_sha256="",
         seed=0,
@@ -136,13 +136,19 @@ def test_links_are_relative_and_quoted(tmp_path: Path) -> None:
 
 
 def test_roles_and_the_focus() -> None:
-    """The ceiling and the control are no methods; proposed is what others are compared with."""
-    arms = ["codec ceiling", "no_memory", "shuffled memory", "proposed 4x4x2", "only_lr"]
+    """The upper bound and the control are not ranked; proposed is what others are compared with."""
+    methods = [
+        "VAE reconstruction (upper bound)",
+        "no_memory",
+        "shuffled memory",
+        "proposed 4x4x2",
+        "only_lr",
+    ]
 
-    assert [role_of(arm) for arm in arms[:3]] == ["ceiling", "method", "control"]
-    assert focus_of(arms) == "proposed 4x4x2"
-    assert focus_of(["no_memory", "codec ceiling"]) == "no_memory"
-    assert focus_of(["codec ceiling"]) is None
+    assert [role_of(method) for method in methods[:3]] == ["upper_bound", "ranked", "control"]
+    assert focus_of(methods) == "proposed 4x4x2"
+    assert focus_of(["no_memory", "VAE reconstruction (upper bound)"]) == "no_memory"
+    assert focus_of(["VAE reconstruction (upper bound)"]) is None
     assert explanation_of("something else") == ""
 
 
@@ -165,7 +171,7 @@ def test_findings_know_which_way_is_better(
     decides, not the interval of the difference by itself.
     """
     difference = Difference(mean=mean, low=0.1, high=0.3, p_value=0.01, n=12)
-    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
+    item = Comparison(metric_id="m", method="a", other="b", difference=difference, p_holm=p_holm)
 
     assert report_text.finding(item, card) == expected  # type: ignore[arg-type]
 
@@ -179,7 +185,7 @@ def test_the_p_value_that_decides_is_printed(
 ) -> None:
     """Where several comparisons were made the adjusted value stands beside the other."""
     difference = Difference(mean=1.0, low=0.1, high=0.3, p_value=p, n=12)
-    item = Comparison(metric_id="m", arm="a", other="b", difference=difference, p_holm=p_holm)
+    item = Comparison(metric_id="m", method="a", other="b", difference=difference, p_holm=p_holm)
 
     assert expected == report_text.p_values(item)
 

@@ -27,7 +27,7 @@ from pfp.schema import GenerationRecord, ScoreRecord
 from tests.eval.report.page_reader import Page
 
 MakeRun = Callable[..., Any]
-ARMS = ["proposed 4x4x2", "only_lr 4x4x2", "large_patchifier 4x4x2", "no_memory"]
+METHODS = ["proposed 4x4x2", "only_lr 4x4x2", "large_patchifier 4x4x2", "no_memory"]
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def page(run_directory: Path) -> Page:
 
 
 def test_the_text_fits_a_terminal(run_directory: Path) -> None:
-    """The table for the terminal is ASCII, at most 100 columns wide, best arm first."""
+    """The table for the terminal is ASCII, at most 100 columns wide, best method first."""
     text = render_text(load_run(run_directory)[0])
 
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= 100
     firsts = [line.split("  ")[0] for line in text.splitlines()]
-    assert [line for line in firsts if line in ARMS] == ARMS
+    assert [line for line in firsts if line in METHODS] == METHODS
     assert "proposed 4x4x2 minus shuffled memory, PSNR: +" in text
     assert "LPIPS, 17 samples not measured: weights missing, `pfp weights fetch lpips-alex`" in text
     assert "tiny is trained by this project" in text
@@ -118,12 +118,12 @@ def test_the_page_says_what_was_measured_and_by_whom(page: Page) -> None:
 
 
 def test_rows_are_sorted_within_their_groups(page: Page) -> None:
-    """Methods first and best first, then the control, then the ceiling."""
-    arms = [row["data-arm"] for row in page.all("tr") if "data-arm" in row]
+    """Methods first and best first, then the control, then the upper bound."""
+    methods = [row["data-method"] for row in page.all("tr") if "data-method" in row]
     roles = [body["data-role"] for body in page.all("tbody") if "data-role" in body]
 
-    assert arms == [*ARMS, "shuffled memory", "codec ceiling"]
-    assert roles == ["method", "control", "ceiling"]
+    assert methods == [*METHODS, "shuffled memory", "VAE reconstruction (upper bound)"]
+    assert roles == ["ranked", "control", "upper_bound"]
 
 
 def test_every_picture_can_be_heard(page: Page) -> None:
@@ -134,8 +134,8 @@ def test_every_picture_can_be_heard(page: Page) -> None:
     assert all(video["aria-label"] for video in page.all("video"))
 
 
-def test_each_clip_shows_history_truth_and_arms(page: Page) -> None:
-    """A clip has six frames of history, the true frame, and one frame of each arm that made one."""
+def test_each_clip_shows_history_truth_and_methods(page: Page) -> None:
+    """A clip has six frames of history, the true frame, and one of each method that made one."""
     alts = [str(image["alt"]) for image in page.all("img")]
 
     assert sum("remembered history of clip 00cccccccccc" in alt for alt in alts) == 12
@@ -196,23 +196,25 @@ def test_missing_videos_leave_gaps_and_no_error(make_run: MakeRun) -> None:
 
 
 def test_embedded_json_cannot_end_its_script(run_directory: Path) -> None:
-    """An arm with a hostile name is escaped in the table and in the embedded JSON."""
+    """A method with a hostile name is escaped in the table and in the embedded JSON."""
     evil = "</script><img src=x onerror=alert(1)>"
     _, generations, scores = load_run(run_directory)
     folder = run_directory.parent / "evil"
-    renamed = [replace(r, arm=evil if r.arm == "no_memory" else r.arm) for r in generations]
+    renamed = [
+        replace(r, method=evil if r.method == "no_memory" else r.method) for r in generations
+    ]
     tables.write_table(folder / "generations", GenerationRecord.table(renamed), GenerationRecord)
     tables.write_table(folder / "scores", ScoreRecord.table(scores), ScoreRecord)
     html = render_html(load_run(folder)[0])
 
     assert evil not in html
     page = Page(html)
-    assert evil in [row.get("data-arm") for row in page.all("tr")]
+    assert evil in [row.get("data-method") for row in page.all("tr")]
     embedded = next(i for i, script in enumerate(page.all("script")) if script.get("id"))
     assert embedded == 0
 
 
-def test_two_arms_side_by_side(run_directory: Path) -> None:
+def test_two_methods_side_by_side(run_directory: Path) -> None:
     """The comparison names the winner under every measured metric, and none of three clips."""
     board = load_run(run_directory)[0]
     of_three = [item for item in board.comparisons if item.other == "no_memory"]

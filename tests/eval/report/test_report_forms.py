@@ -42,13 +42,13 @@ def board(run_directory: Path) -> Leaderboard:
 
 
 def test_csv_has_every_number_unrounded(board: Leaderboard) -> None:
-    """A row for each arm and metric, whose mean reads back as the very same number."""
+    """A row for each method and metric, whose mean reads back as the very same number."""
     rows = list(csv.DictReader(io.StringIO(render_csv(board))))
 
-    assert len(board.arms) * len(board.metrics) == len(rows)
+    assert len(board.methods) * len(board.metrics) == len(rows)
     for row in rows:
-        arm = next(arm for arm in board.arms if arm.name == row["arm"])
-        mean = arm.cells[row["metric"]].summary.mean
+        method = next(method for method in board.methods if method.name == row["method"])
+        mean = method.cells[row["metric"]].summary.mean
         assert (None if row["mean"] == "" else float(row["mean"])) == mean
 
 
@@ -72,9 +72,9 @@ def test_latex_has_the_best_of_each_column_in_bold(board: Leaderboard) -> None:
 
 
 def test_latex_escapes_what_it_would_take_for_commands(board: Leaderboard) -> None:
-    """Names of arms come out as they are, whatever LaTeX does with their characters."""
-    odd = replace(board.arms[0], name=r"50% of $x_1 & {y}~^\z#")
-    text = render_latex(replace(board, arms=(odd,)))
+    """Names of methods come out as they are, whatever LaTeX does with their characters."""
+    odd = replace(board.methods[0], name=r"50% of $x_1 & {y}~^\z#")
+    text = render_latex(replace(board, methods=(odd,)))
 
     expected = r"50\% of \$x\_1 \& \{y\}\textasciitilde{}\textasciicircum{}\textbackslash{}z\#"
     assert expected in text
@@ -97,7 +97,7 @@ def test_shares_are_shown_of_a_hundred_and_stored_as_they_are(board: Leaderboard
     card = next(card for card in board.metrics if card.name == "ssim")
     shares = replace(card, scale=100, decimals=1)
     scaled = replace(board, metrics=(shares,))
-    mean = board.arms[0].cells[card.metric_id].summary.mean
+    mean = board.methods[0].cells[card.metric_id].summary.mean
     assert mean is not None
 
     assert f"{100 * mean:.1f}" in render_latex(scaled)
@@ -133,23 +133,23 @@ def test_published_rows_stand_apart_with_their_source(run_directory: Path, tmp_p
 def test_csv_holds_no_formula(board: Leaderboard, name: str, cell: str) -> None:
     """A model's name that a spreadsheet would run is text; numbers keep their sign."""
     mean = -1.5
-    odd = replace(board.arms[0], name=name)
+    odd = replace(board.methods[0], name=name)
     psnr = next(iter(odd.cells))
     summary = replace(odd.cells[psnr].summary, mean=mean)
     odd = replace(odd, cells={**odd.cells, psnr: replace(odd.cells[psnr], summary=summary)})
 
-    rows = list(csv.DictReader(io.StringIO(render_csv(replace(board, arms=(odd,))))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(replace(board, methods=(odd,))))))
 
-    assert {cell} == {row["arm"] for row in rows}
+    assert {cell} == {row["method"] for row in rows}
     assert "-1.5" in {row["mean"] for row in rows}
 
 
 def test_markdown_holds_no_html_link_picture_or_code(board: Leaderboard) -> None:
     """A model's name stays a name on whatever site the table is shown."""
     name = "<img src=x onerror=alert(1)>|![a](http://x)`*b*\\\x1b[2J\nc"
-    odd = replace(board.arms[0], name=name)
+    odd = replace(board.methods[0], name=name)
 
-    text = render_markdown(replace(board, arms=(odd,), focus=name))
+    text = render_markdown(replace(board, methods=(odd,), focus=name))
 
     shown = r"&lt;img src=x onerror=alert(1)&gt;\|!\[a\](http://x)\`\*b\*\\\x1b\[2J c"
     assert shown in text
@@ -159,8 +159,8 @@ def test_markdown_holds_no_html_link_picture_or_code(board: Leaderboard) -> None
 
 def test_a_user_s_model_called_tiny_is_not_ours(board: Leaderboard) -> None:
     """Only what a checkpoint of the embedded default made is said to be trained by this project."""
-    theirs = tuple(replace(arm, checkpoints=(), model_ids=("tiny",)) for arm in board.arms)
+    theirs = tuple(replace(method, checkpoints=(), model_ids=("tiny",)) for method in board.methods)
 
-    texts = [render_text(board), render_text(replace(board, arms=theirs))]
+    texts = [render_text(board), render_text(replace(board, methods=theirs))]
 
     assert [True, False] == ["trained by this project" in text for text in texts]

@@ -70,7 +70,7 @@ def page(run_directory: Path) -> Page:
 def records(run_directory: Path) -> tuple[GenerationRecord, list[ScoreRecord]]:
     """One of its videos, and the scores of that."""
     _, generations, scores = load_run(run_directory)
-    record = next(record for record in generations if record.arm == "near")
+    record = next(record for record in generations if record.method == "near")
     return record, [score for score in scores if score.sample_id == record.sample_id]
 
 
@@ -259,7 +259,11 @@ def test_failures_are_told_where_they_happened(run_directory: Path) -> None:
         for score in scores
     ]
     (item,) = retrievals(
-        run_directory, generations, failed, arms=[arm.name for arm in board.arms], max_clips=1
+        run_directory,
+        generations,
+        failed,
+        methods=[method.name for method in board.methods],
+        max_clips=1,
     )
     cards = {card.metric_id: card for card in board.metrics}
 

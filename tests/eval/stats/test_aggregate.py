@@ -140,7 +140,7 @@ def test_a_p_value_alone_is_that_of_the_difference() -> None:
 
 
 def test_only_shared_clips_are_compared() -> None:
-    """A clip that one arm lacks takes no part, and n says so."""
+    """A clip that one method lacks takes no part, and n says so."""
     difference = paired_difference(
         {"a": 1.0, "b": 2.0, "c": 99.0}, {"a": 0.0, "b": 1.0, "d": -99.0}
     )
@@ -148,7 +148,7 @@ def test_only_shared_clips_are_compared() -> None:
     assert (difference.mean, difference.n) == (1.0, 2)
 
 
-def test_arms_without_a_shared_clip_have_no_difference() -> None:
+def test_methods_without_a_shared_clip_have_no_difference() -> None:
     """Nothing shared, nothing said."""
     difference = paired_difference({"a": 1.0}, {"b": 1.0})
 
@@ -172,8 +172,8 @@ def test_p_values_agree_with_a_t_test_on_normal_differences() -> None:
     assert difference.p_value == pytest.approx(expected, rel=0.5, abs=0.005)
 
 
-def test_arms_that_agree_everywhere_are_not_told_apart() -> None:
-    """Equal arms have difference 0, an interval that touches 0, and p 1."""
+def test_methods_that_agree_everywhere_are_not_told_apart() -> None:
+    """Equal methods have difference 0, an interval that touches 0, and p 1."""
     same = clips(np.arange(9.0))
     difference = paired_difference(same, same)
 
@@ -196,7 +196,7 @@ def test_the_order_of_clips_does_not_matter(values: dict[str, float]) -> None:
     b=st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=8, max_size=11),
 )
 @settings(max_examples=30, deadline=None)
-def test_swapping_the_arms_mirrors_the_difference(a: list[float], b: list[float]) -> None:
+def test_swapping_the_methods_mirrors_the_difference(a: list[float], b: list[float]) -> None:
     """B - a is -(a - b), interval and p value included."""
     forth, back = paired_difference(clips(a), clips(b)), paired_difference(clips(b), clips(a))
 

@@ -217,7 +217,10 @@ FACTS = {
 
 def test_a_rerun_leaves_what_was_written_by_hand(tmp_path: Path) -> None:
     """Numbers are written anew, the discussion stays."""
-    first = [scores("codec ceiling", 30.0, step=0, num_steps=0), scores("proposed 4x4x2", 16.0)]
+    first = [
+        scores("VAE reconstruction (upper bound)", 30.0, step=0, num_steps=0),
+        scores("proposed 4x4x2", 16.0),
+    ]
     write_page(tmp_path, first, FACTS)
     path = tmp_path / "table1.md"
     path.write_text(path.read_text() + "\n## What surprised us\n\nNothing.\n")
@@ -233,7 +236,7 @@ def test_a_rerun_leaves_what_was_written_by_hand(tmp_path: Path) -> None:
 
 def test_other_lengths_of_training_have_a_table_of_their_own(tmp_path: Path) -> None:
     """An arm trained for several lengths has a value for each, and the open pair its difference."""
-    told = [scores("codec ceiling", 30.0, step=0, num_steps=0)]
+    told = [scores("VAE reconstruction (upper bound)", 30.0, step=0, num_steps=0)]
     for num_steps, only_lr, without_lr in ((4, 16.0, 12.0), (8, 17.0, 17.5)):
         at_end = {"step": num_steps, "num_steps": num_steps}
         told.append(scores("only_lr 4x4x2", only_lr, **at_end))
