@@ -1,4 +1,4 @@
-"""What it costs to remember one second more: after a short history, after a long one, and anew.
+"""What appending one second to a memory costs: after a short history, a long one, and anew.
 
 Axes: B batch, C latent channels, T latent frames, H rows, W columns, N tokens, D inner width.
 """

@@ -13,8 +13,8 @@ from benchmarks.figures import ratios
 from benchmarks.train_figure import Figure, Setting, in_turn, peak_bytes, timed
 from benchmarks.train_steps import (
     Step,
+    encoded_history,
     model_of,
-    remembered,
     size_of_sampling,
     size_of_training,
     step_flops,
@@ -85,7 +85,7 @@ def generate_20s_peak_gb(setting: Setting) -> list[Figure]:
     model = model_of(size, "proposed", device).eval()
 
     def sample() -> None:
-        memory, batch = remembered(size, model)
+        memory, batch = encoded_history(size, model)
         sample_frames(
             model,
             memory=memory,

@@ -253,11 +253,11 @@ def memory_vs_no_memory(setting: Setting) -> list[Figure]:
     ]
 
 
-def remembered(size: Size, model: MemoryDiT) -> tuple[Memory, Batch]:
+def encoded_history(size: Size, model: MemoryDiT) -> tuple[Memory, Batch]:
     """The memory of a history, and the batch on the model's device that it is from."""
     batch = batch_of(size, model).to(model.patch_embedding.weight.device)
     with torch.inference_mode(), bf16_products(batch.hr_BCTHW.device.type):
-        memory = model.remember(batch.hr_BCTHW, batch.lr_BCTHW)
+        memory = model.encode_history(batch.hr_BCTHW, batch.lr_BCTHW)
     assert memory is not None
     return memory, batch
 
@@ -269,7 +269,7 @@ def sampler_step_vs_no_memory(setting: Setting) -> list[Figure]:
     """
     size = size_of_sampling(setting)
     model = model_of(size, "proposed", setting.device).eval()
-    memory, batch = remembered(size, model)
+    memory, batch = encoded_history(size, model)
 
     def step(given: Memory | None) -> Timed:
         return timed(

@@ -148,7 +148,7 @@ def sampled(
 ) -> NDArray[np.float32]:
     """Latents ``(B, T, C, H, W)`` of the frames asked for of some crops, with given memories."""
     with bf16_products(enabled=plan.sampler.autocast):
-        memory = remembered(model, crops, memory_of)
+        memory = encoded_history(model, crops, memory_of)
     latents_BCTHW = sample_frames(
         model,
         memory=memory,
@@ -161,18 +161,18 @@ def sampled(
     return latents_BCTHW.transpose(1, 2).numpy()
 
 
-def remembered(model: MemoryDiT, crops: Crops, numbers: NDArray[np.int64]) -> Memory | None:
+def encoded_history(model: MemoryDiT, crops: Crops, numbers: NDArray[np.int64]) -> Memory | None:
     """The memory of the crops with these numbers."""
     hr, lr = (
         torch.from_numpy(x[numbers].astype(np.float32)).transpose(1, 2)
         for x in (crops.hr_NTCHW, crops.lr_NTCHW)
     )
-    return model.remember(hr, lr)
+    return model.encode_history(hr, lr)
 
 
 def num_tokens(model: MemoryDiT, crops: Crops) -> int:
     """Memory tokens of one crop's history."""
-    memory = remembered(model, crops, np.arange(1))
+    memory = encoded_history(model, crops, np.arange(1))
     return 0 if memory is None else memory.tokens_BND.shape[1]
 
 

@@ -38,7 +38,7 @@ class Arm:
     rate: str = "4x4x2"
     omega: Literal["random", "last"] = "random"
     as_proposed: bool = False
-    even_start: bool = True
+    kaiming_init: bool = True
     once: bool = False
 
 
@@ -54,8 +54,8 @@ ARMS: Final = (
     Arm(name="proposed 2x2x1", arm="proposed", rate="2x2x1"),
     Arm(name="fixed Omega 4x4x2", arm="proposed", omega="last", once=True),
     Arm(name="large_patchifier, placed", arm="large_patchifier", as_proposed=True, once=True),
-    Arm(name="without_lr, torch start", arm="without_lr", even_start=False, once=True),
-    Arm(name="proposed, torch start", arm="proposed", even_start=False, once=True),
+    Arm(name="without_lr, torch start", arm="without_lr", kaiming_init=False, once=True),
+    Arm(name="proposed, torch start", arm="proposed", kaiming_init=False, once=True),
 )
 
 
@@ -82,7 +82,7 @@ def make_model(arm: Arm, plan: TrainPlan, seed: int) -> MemoryDiT:
         config = replace(config, positions="centre", history_timestep="zero")
     model = MemoryDiT(load_base(), config)
     branch = getattr(model.encoder, "hr", None)
-    if not arm.even_start and isinstance(branch, HighResolutionBranch):
+    if not arm.kaiming_init and isinstance(branch, HighResolutionBranch):
         start_as_torch(branch)
     return model
 

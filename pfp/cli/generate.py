@@ -88,8 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     reused = f", {made.num_reused} of them from an earlier run" if made.num_reused else ""
     print(f"{made.path}: {made.num_frames} frames in {made.num_sections} sections{reused}")
-    if made.encodes_anew is not None:
-        print(f"memory was encoded anew for every section: {made.encodes_anew}")
+    if made.reencode_reason is not None:
+        print(f"the whole memory was encoded again for every section: {made.reencode_reason}")
     return 0
 
 

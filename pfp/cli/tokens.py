@@ -111,7 +111,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cuts(budgets: Sequence[TokenBudget]) -> list[str]:
-    """What of the picture no token covers, which the paper's own counts leave out too."""
+    """The pixels that no token covers, which the paper's own counts leave out too."""
     return [
         f"{budget.rate} leaves out the last {budget.num_cut[0]} rows and {budget.num_cut[1]} "
         "columns of pixels; --rounding pad keeps them"

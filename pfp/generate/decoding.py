@@ -52,8 +52,8 @@ class GrowingDecode:
         """Whether frames are those that decoding the whole video at once would give."""
         return self._vae.append_exact
 
-    def remember(self, new_TCHW: NDArray[np.float32]) -> None:
-        """Takes latents whose frames are there already as the context of those that follow."""
+    def add_context(self, new_TCHW: NDArray[np.float32]) -> None:
+        """Latents whose frames exist already become the context of those that follow."""
         window_TCHW = self._window(new_TCHW)
         self._num_latents += len(new_TCHW)
         wanted = self._num_latents - self._context.num_latents
@@ -70,7 +70,7 @@ class GrowingDecode:
         frames_FHWC = self._vae.decode(window_TCHW)
         num_before = len(window_TCHW) - len(new_TCHW)
         num_thrown = 1 + (num_before - 1) * self._vae.temporal_stride if num_before else 0
-        self.remember(new_TCHW)
+        self.add_context(new_TCHW)
         return frames_FHWC[num_thrown:]
 
     def _window(self, new_TCHW: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ class LowResolutionVideo:
         self._kept: deque[NDArray[np.uint8]] = deque()  # the last of the past, or all of it
         self._shape: tuple[int, ...] = (0, 0, 3)
 
-    def see(self, frame_HWC: NDArray[np.uint8]) -> None:
+    def add_frame(self, frame_HWC: NDArray[np.uint8]) -> None:
         """The full video's next frame, uint8 RGB; it is not kept."""
         if self._num_seen % self._rate.time == 0:
             self._new.append(self._shrink(frame_HWC, self._rate.height))

@@ -19,7 +19,7 @@ from pfp.errors import ConfigError
 from pfp.generate.low_resolution import LowResolutionVideo, LrPart, Shrink
 from pfp.models.backbones.interface import Memory
 from pfp.models.memory.dit import MemoryDiT
-from pfp.models.memory.multi_rate import SeveralEncoders
+from pfp.models.memory.multi_rate import MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens, joined
 from pfp.models.memory.variants import BranchEncoder, EncoderState
 from pfp.models.precision import bf16_products
@@ -40,12 +40,12 @@ class Part:
 
 
 class GrowingMemory:
-    """phi(H) of a video that is shown to it frame by frame and latent by latent.
+    """phi(H) of a video that is given frame by frame and latent by latent.
 
     The cost of ``append`` depends on what is new (section 3.2), and the tokens are those of
-    ``MemoryDiT.remember`` over everything, up to the rounding of sums. ``encodes_anew`` says why
-    that is not so, if it is not: an encoder that refuses to append, or a VAE whose LR latents
-    depend on what follows. Then all latents are kept and ``memory`` encodes them.
+    ``MemoryDiT.encode_history`` over everything, up to the rounding of sums. ``reencode_reason``
+    says why that is not so, if it is not: an encoder that refuses to append, or a VAE whose LR
+    latents depend on what follows. Then all latents are kept and ``memory`` encodes them.
     """
 
     def __init__(
@@ -60,53 +60,53 @@ class GrowingMemory:
         self._states: tuple[EncoderState, ...] = ()
         self._parts: list[Part] = []
         self.num_latents = 0
-        self.encodes_anew: str | None = None
+        self.reencode_reason: str | None = None
         if not vae.append_exact and any(self._lr_videos):
-            self.encodes_anew = f"the LR latents of VAE {vae.vae_id} depend on what follows"
+            self.reencode_reason = f"the LR latents of VAE {vae.vae_id} depend on what follows"
 
-    def see(self, frame_HWC: NDArray[np.uint8]) -> None:
+    def add_frame(self, frame_HWC: NDArray[np.uint8]) -> None:
         """The video's next frame, uint8 RGB; the latents follow with ``append``."""
         for video in self._lr_videos:
             if video is not None:
-                video.see(frame_HWC)
+                video.add_frame(frame_HWC)
 
     def append(self, hr_TCHW: NDArray[np.float32], *, num_frames: int) -> Part:
-        """Remembers the HR latents of the frames seen since the last call, ``num_frames``."""
+        """Adds the HR latents of the ``num_frames`` frames given since the last call."""
         part = Part(
             num_frames=num_frames,
             hr_TCHW=hr_TCHW,
             lrs=tuple(None if video is None else video.advance() for video in self._lr_videos),
         )
-        self._remember(part)
+        self._append(part)
         return part
 
     def replay(self, part: Part) -> None:
-        """Remembers a part that ``append`` gave in an earlier run, to the same effect."""
+        """Adds a chunk that ``append`` returned in an earlier run, to the same effect."""
         for video, lr in zip(self._lr_videos, part.lrs, strict=True):
             if video is not None:
                 video.replay(cast("LrPart", lr), part.num_frames)
-        self._remember(part)
+        self._append(part)
 
     def memory(self) -> Memory | None:
         """The memory of everything so far; None of nothing, and of an arm without memory."""
         if self._model.encoder is None or not self.num_latents:
             return None
-        if self.encodes_anew is None:
+        if self.reencode_reason is None:
             return self._model.as_memory(_one_run([_one_run(runs) for runs in self._runs]))
         hr = self._tensor(np.concatenate([part.hr_TCHW for part in self._parts]))
         lrs = [self._whole_lr(index) for index in range(len(self._lr_videos))]
         with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
-            return self._model.remember(hr, *lrs)
+            return self._model.encode_history(hr, *lrs)
 
-    def _remember(self, part: Part) -> None:
-        if self._model.encoder is not None and self.encodes_anew is None:
+    def _append(self, part: Part) -> None:
+        if self._model.encoder is not None and self.reencode_reason is None:
             try:
                 self._advance(part)
             except ConfigError as error:
                 if self.num_latents:
                     raise
-                self.encodes_anew = str(error)
-        if self.encodes_anew is not None:
+                self.reencode_reason = str(error)
+        if self.reencode_reason is not None:
             self._parts.append(part)
         self.num_latents += len(part.hr_TCHW)
 
@@ -118,9 +118,9 @@ class GrowingMemory:
             if not self.num_latents:
                 made = encoder.encode_start(*given, self._model.patch_embedding)
             else:
-                states = self._states if self._is_several else self._states[0]
+                states = self._states if self._is_multi_rate else self._states[0]
                 made = encoder.encode_append(*given, states, self._model.patch_embedding)
-        new, states = made if self._is_several else ((made[0],), (made[1],))
+        new, states = made if self._is_multi_rate else ((made[0],), (made[1],))
         if not self.num_latents:
             self._model.as_memory(_one_run(new))  # refuses what cannot be appended to
             self._runs = [[] for _ in new]
@@ -135,11 +135,11 @@ class GrowingMemory:
         return self._model.patch_embedding.weight.device
 
     @property
-    def _is_several(self) -> bool:
-        return isinstance(self._model.encoder, SeveralEncoders)
+    def _is_multi_rate(self) -> bool:
+        return isinstance(self._model.encoder, MultiRateEncoder)
 
     def _as_encoder_takes(self, lrs: list[Tensor | None]) -> Tensor | list[Tensor | None] | None:
-        return lrs if self._is_several else lrs[0]
+        return lrs if self._is_multi_rate else lrs[0]
 
     def _whole_lr(self, index: int) -> Tensor | None:
         video = self._lr_videos[index]
@@ -159,7 +159,7 @@ def lr_rates(model: MemoryDiT) -> list[Rate | None]:
     encoder = model.encoder
     if encoder is None:
         return []
-    encoders = encoder.encoders if isinstance(encoder, SeveralEncoders) else [encoder]
+    encoders = encoder.encoders if isinstance(encoder, MultiRateEncoder) else [encoder]
     return [
         each.rate if isinstance(each, BranchEncoder) and each.uses_lr else None for each in encoders
     ]

@@ -44,7 +44,7 @@ def retrieve_latents(
     device = model.patch_embedding.weight.device
     hr, *lrs = (as_history(latents).to(device) for latents in (hr_TCHW, *lrs_TCHW))
     with torch.inference_mode(), bf16_products(device.type, enabled=settings.autocast):
-        memory = model.remember(hr, *lrs)
+        memory = model.encode_history(hr, *lrs)
     latents = sample_frames(
         model,
         memory=memory,

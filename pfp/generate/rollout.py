@@ -38,7 +38,7 @@ class Rollout:
 
     That is the memory, the open encode of its LR video, and the last latents as the decoder's
     context. Neither time nor memory of a section grows with what came before, but for the tokens
-    themselves; ``memory.encodes_anew`` says why if they do.
+    themselves; ``memory.reencode_reason`` says why if they do.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Rollout:
         """Latent frames so far, the history's included."""
         return self.memory.num_latents
 
-    def watch(self, frames_HWC: Iterable[NDArray[np.uint8]]) -> Part:
+    def start_from_frames(self, frames_HWC: Iterable[NDArray[np.uint8]]) -> Part:
         """Goes on from a real video: uint8 RGB frames, taken one by one and not kept.
 
         There must be ``4k + 1`` of them (``InputError``). Only at the beginning.
@@ -63,7 +63,7 @@ class Rollout:
         def tapped() -> Iterator[NDArray[np.uint8]]:
             nonlocal num_frames
             for frame_HWC in frames_HWC:
-                self.memory.see(frame_HWC)
+                self.memory.add_frame(frame_HWC)
                 num_frames += 1
                 yield frame_HWC
 
@@ -72,16 +72,18 @@ class Rollout:
             raise InputError(f"a history of {num_frames} frames is not 4k + 1; cut some off")
         return self._join(np.concatenate(pieces), num_frames)
 
-    def recall(self, hr_TCHW: NDArray[np.float32], frames_FHWC: NDArray[np.uint8]) -> Part:
-        """``watch`` of frames whose latents are there already."""
+    def start_from_latents(
+        self, hr_TCHW: NDArray[np.float32], frames_FHWC: NDArray[np.uint8]
+    ) -> Part:
+        """``start_from_frames`` of frames whose HR latents are known."""
         for frame_HWC in frames_FHWC:
-            self.memory.see(frame_HWC)
+            self.memory.add_frame(frame_HWC)
         return self._join(hr_TCHW, len(frames_FHWC))
 
     def replay(self, part: Part) -> None:
         """Takes what an earlier run has made as made."""
         self.memory.replay(part)
-        self._decode.remember(part.hr_TCHW)
+        self._decode.add_context(part.hr_TCHW)
 
     def sample(
         self,
@@ -112,12 +114,12 @@ class Rollout:
         hr_TCHW = sampled[0].transpose(0, 1).cpu().numpy()
         frames_FHWC = self._decode.append(hr_TCHW)
         for frame_HWC in frames_FHWC:
-            self.memory.see(frame_HWC)
+            self.memory.add_frame(frame_HWC)
         part = self.memory.append(hr_TCHW, num_frames=len(frames_FHWC))
         return Section(frames_FHWC=frames_FHWC, part=part)
 
     def _join(self, hr_TCHW: NDArray[np.float32], num_frames: int) -> Part:
-        self._decode.remember(hr_TCHW)
+        self._decode.add_context(hr_TCHW)
         return self.memory.append(hr_TCHW, num_frames=num_frames)
 
 
@@ -153,7 +155,7 @@ def continue_history(
     The history's frames stay as they were; what is generated is decoded in their context.
     """
     rollout = Rollout(model, vae, shrink, settings)
-    rollout.recall(history.hr_TCHW, history.frames_FHWC)
+    rollout.start_from_latents(history.hr_TCHW, history.frames_FHWC)
     for number, text in enumerate(section_texts):
         section = rollout.sample(
             text,

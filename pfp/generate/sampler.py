@@ -54,7 +54,7 @@ def sample_frames(
 ) -> Tensor:
     """Latents ``(B, C, T, H, W)``, normalised float32, of the frames with the given indices.
 
-    ``memory`` is ``model.remember(hr, lr)``, computed once for all steps, and stands in both
+    ``memory`` is ``model.encode_history(hr, lr)``, computed once for all steps, and stands in both
     forwards of guidance, which is therefore guidance by text. ``negative`` is the negative
     prompt's condition, which a ``guidance_scale`` other than 1 needs (``ConfigError`` without),
     unless the model was distilled to guidance. ``on_step`` is called after every step. The noise is

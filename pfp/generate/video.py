@@ -46,7 +46,8 @@ Progress = Callable[[int, int], None]
 class GeneratedVideo:
     """What there is now. ``num_reused`` sections are from an earlier run.
 
-    ``encodes_anew`` says why each section's memory had to be encoded from the beginning, if it had.
+    ``reencode_reason`` says why the whole memory had to be encoded again for each section, if it
+    had.
     """
 
     path: Path
@@ -54,7 +55,7 @@ class GeneratedVideo:
     num_frames: int
     num_sections: int
     num_reused: int
-    encodes_anew: str | None = None
+    reencode_reason: str | None = None
 
 
 def generate_video(
@@ -113,7 +114,7 @@ def generate_video(
         num_frames=request.num_frames,
         num_sections=len(request.sections),
         num_reused=num_reused,
-        encodes_anew=rollout.memory.encodes_anew,
+        reencode_reason=rollout.memory.reencode_reason,
     )
 
 
@@ -162,7 +163,7 @@ class _Run:
         frames = history_frames(
             path, fps=request.fps, size=request.size, token_latents=request.token_latents
         )
-        self._state.save_history(self._rollout.watch(frames))
+        self._state.save_history(self._rollout.start_from_frames(frames))
 
     def make(self, texts: Mapping[str, TextConditions], num_done: int, progress: Progress) -> None:
         """Samples the sections that are missing; each is on disk before the next begins."""

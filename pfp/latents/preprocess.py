@@ -38,7 +38,7 @@ class PreprocessSettings:
             raise ConfigError(f"fps is {self.fps}; give a positive rate")
         if self.long_side < self.short_side or self.short_side < 1:
             raise ConfigError(
-                f"long_side {self.long_side} and short_side {self.short_side} are not a picture; "
+                f"long_side {self.long_side} and short_side {self.short_side} are no frame size; "
                 "give a long side of at least the short side"
             )
         if (
@@ -108,7 +108,7 @@ def lr_table(lr_rate: str) -> str:
 
 
 def downscale(frame_HWC: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """The mean of each ``factor`` x ``factor`` block, to the nearest level (halves go up)."""
+    """The mean of each ``factor`` x ``factor`` block, rounded to 8-bit code values (halves up)."""
     height, width, channels = frame_HWC.shape
     blocks = frame_HWC.reshape(height // factor, factor, width // factor, factor, channels)
     area = factor * factor

@@ -15,7 +15,7 @@ STORED_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "float16": np.dtype("<f2"),
     "int8": np.dtype("i1"),
 }
-_LEVELS: Final = 127
+_MAX_CODE: Final = 127
 
 
 def quantised(latents_TCHW: NDArray[np.float32]) -> tuple[NDArray[np.int8], list[float]]:
@@ -24,10 +24,10 @@ def quantised(latents_TCHW: NDArray[np.float32]) -> tuple[NDArray[np.int8], list
     An error is at most half a scale. A channel that is zero throughout has the scale 0.
     """
     peak_C = np.abs(latents_TCHW).max(axis=(0, 2, 3))
-    scale_C = (peak_C / _LEVELS).astype(np.float32)
+    scale_C = (peak_C / _MAX_CODE).astype(np.float32)
     divisor_C = np.where(scale_C > 0, scale_C, 1)
-    levels = np.rint(latents_TCHW / divisor_C[:, None, None])
-    return np.clip(levels, -_LEVELS, _LEVELS).astype(np.int8), scale_C.tolist()
+    codes = np.rint(latents_TCHW / divisor_C[:, None, None])
+    return np.clip(codes, -_MAX_CODE, _MAX_CODE).astype(np.int8), scale_C.tolist()
 
 
 def dequantised(values_TCHW: NDArray[Any], scale_C: Sequence[float]) -> NDArray[np.float32]:

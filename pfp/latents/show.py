@@ -36,8 +36,8 @@ GUARD_BYTES: Final = 2 << 30
 class Shown:
     """Where the video lies, and how far each decoded frame is from its source frame.
 
-    ``psnr_F`` is in dB over the RGB levels of one frame, at most 100. ``layout`` says which picture
-    is which.
+    ``psnr_F`` is in dB over the 8-bit RGB code values of one frame, at most 100. ``layout`` says
+    which half is which.
     """
 
     clip: ClipRecord
@@ -78,7 +78,7 @@ def show(
     with Guard(GUARD_SECONDS, GUARD_BYTES) as guard:
         source = clip_frames(record, _settings(latents.record), guard)
         pairs = _pairs(record.clip_id, islice(source, len(decoded_FHWC)), decoded_FHWC)
-        write_video(path, _pictures(pairs, psnr), latents.record.fps or 0.0)
+        write_video(path, _side_by_side(pairs, psnr), latents.record.fps or 0.0)
     height, width = decoded_FHWC.shape[1:3]
     return Shown(
         clip=record,
@@ -153,10 +153,10 @@ def _pairs(
         yield source_HWC, decoded_HWC
 
 
-def _pictures(
+def _side_by_side(
     pairs: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]], psnr: list[float]
 ) -> Iterator[NDArray[np.uint8]]:
-    """Both frames in one picture; what they differ by is added to ``psnr``."""
+    """Both frames in one; their PSNR is added to ``psnr``."""
     for source_HWC, decoded_HWC in pairs:
         psnr.append(_psnr(source_HWC, decoded_HWC))
         height, width = source_HWC.shape[:2]

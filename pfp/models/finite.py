@@ -1,6 +1,6 @@
 """NaN and infinity, found where they come from: a tensor of a file, or the first layer to make it.
 
-Nothing later can tell: a picture of NaN is black, and NaN in one row of a bf16 matrix product may
+Nothing later can tell: a frame of NaN is black, and NaN in one row of a bf16 matrix product may
 spread to its neighbours on CPUs with AMX (oneDNN#5717).
 """
 

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 
 from pfp.errors import ConfigError
 
-# Cells that the picture does not fill are cut, or filled by repeating its last row and column.
+# Cells that the frame does not fill are cut, or filled by repeating its last row and column.
 # 20 s of 480x832 are 5,460 tokens at 4x4x2 only when cut; FramePack pads, which makes 6,240.
 Rounding: TypeAlias = Literal["floor", "pad"]
 # Whether the HR branch's strides in time look backwards only, or pair each frame with the next.

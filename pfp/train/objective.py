@@ -31,7 +31,7 @@ class Batch:
     for retrieval, the next section X_0 for continuation) at true latent indices ``frame_index``.
     ``more_lr`` are the LR latents of further encoders, of other rates.
     ``text_mask`` and ``text_pooled`` are what HunyuanVideo wants beside the text. ``origin`` is
-    where a crop lies in its picture, in patches.
+    where a crop lies in its frame, in patches.
     """
 
     hr_BCTHW: Tensor
@@ -139,7 +139,7 @@ def squared_error(
         (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
         _prompts(batch, generator, objective, empty_text),
         batch.frame_index_BT,
-        memory=model.remember(hr_BCTHW, *lrs_BCTHW),
+        memory=model.encode_history(hr_BCTHW, *lrs_BCTHW),
         origin_B2=batch.origin_B2,
     )
     return cast("Tensor", (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4)))

@@ -123,7 +123,10 @@ def test_an_arm_that_encodes_anew_is_told(
     line[line.index("--checkpoint") + 1] = str(arm_folder("large_patchifier"))
 
     assert 0 == main(line)
-    assert "memory was encoded anew for every section: large_patchifier" in capsys.readouterr().out
+    assert (
+        "the whole memory was encoded again for every section: large_patchifier"
+        in capsys.readouterr().out
+    )
 
 
 def refused(line: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -58,18 +58,18 @@ def test_less_context_would_show(causal_vae: LatentVAE, monkeypatch: pytest.Monk
     monkeypatch.setitem(CONTEXT, causal_vae.vae_id, Context(needed // 2))  # type: ignore[misc]
     whole_TCHW = latents(causal_vae, needed + 6)
     growing = GrowingDecode(causal_vae)
-    growing.remember(whole_TCHW[:-2])
+    growing.add_context(whole_TCHW[:-2])
 
     assert levels_apart(causal_vae.decode(whole_TCHW)[-8:], growing.append(whole_TCHW[-2:])) > 1
 
 
 def test_a_real_past_is_context_without_being_decoded(causal_vae: LatentVAE) -> None:
-    """What is remembered decodes nothing, and what follows continues it."""
+    """Latents that are only context are not decoded, and what follows continues them."""
     whole_TCHW = latents(causal_vae, 8)
     spy = SpyCodec(causal_vae.codec)
     growing = GrowingDecode(replace(causal_vae, codec=spy))
 
-    growing.remember(whole_TCHW[:6])
+    growing.add_context(whole_TCHW[:6])
     assert [] == spy.num_decoded
 
     assert levels_apart(causal_vae.decode(whole_TCHW)[-8:], growing.append(whole_TCHW[6:])) <= 1

@@ -159,7 +159,7 @@ def test_wan_rolls_out_and_appends(base: str, rate: str, tmp_path: Path) -> None
 
     rollout = rolled(model, vae, (64, 128), torch.randn(1, 5, 8))
 
-    assert rollout.memory.encodes_anew is None
+    assert rollout.memory.reencode_reason is None
     assert 7 == rollout.num_latents
 
 
@@ -188,4 +188,4 @@ def test_hunyuan_rolls_out_and_encodes_anew(tmp_path: Path) -> None:
         randomised(dit, "hunyuan", "4x4x2"), load_vae(f"hunyuan:{tmp_path}"), (64, 128), text
     )
 
-    assert "the LR latents of VAE hunyuan depend on what follows" == rollout.memory.encodes_anew
+    assert "the LR latents of VAE hunyuan depend on what follows" == rollout.memory.reencode_reason

@@ -32,7 +32,7 @@ def sections(frames_FHWC: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 def seen(video: LowResolutionVideo, frames_FHWC: NDArray[np.uint8]) -> LrPart:
     """What the video makes of further frames."""
     for frame_HWC in frames_FHWC:
-        video.see(frame_HWC)
+        video.add_frame(frame_HWC)
     return video.advance()
 
 

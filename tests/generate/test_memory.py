@@ -47,7 +47,7 @@ def frames() -> NDArray[np.uint8]:
 def show(memory: GrowingMemory, frames_FHWC: NDArray[np.uint8], hr: Any) -> Any:
     """Frames, and then their latents."""
     for frame_HWC in frames_FHWC:
-        memory.see(frame_HWC)
+        memory.add_frame(frame_HWC)
     return memory.append(hr, num_frames=len(frames_FHWC))
 
 
@@ -61,7 +61,7 @@ def parts_of(vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -> list[Any]:
 
 
 def from_all(model: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -> Memory:
-    """``remember`` of the whole history, whose LR videos are made by their definition."""
+    """``encode_history`` of the whole history, whose LR videos are made by their definition."""
 
     def tensor(latents_TCHW: NDArray[np.float32]) -> torch.Tensor:
         return torch.from_numpy(latents_TCHW).transpose(0, 1)[None]
@@ -74,7 +74,7 @@ def from_all(model: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]) -
             lr = tensor(vae.encode(np.stack(small)))
         lrs.append(lr)
     with torch.inference_mode():
-        memory = model.remember(tensor(vae.encode(frames_FHWC)), *lrs)
+        memory = model.encode_history(tensor(vae.encode(frames_FHWC)), *lrs)
     assert memory is not None
     return memory
 
@@ -105,7 +105,7 @@ def test_what_is_appended_is_the_memory_of_everything(
         num_frames += len(frames)
         assert_same(from_all(model, vae, frames_FHWC[:num_frames]), memory.memory())
 
-    assert memory.encodes_anew is None
+    assert memory.reencode_reason is None
 
 
 @pytest.mark.parametrize("config", REFUSE, ids=str)
@@ -122,8 +122,8 @@ def test_an_arm_that_cannot_append_says_so_and_encodes_anew(
         num_frames += len(frames)
         assert_same(from_all(model, vae, frames_FHWC[:num_frames]), memory.memory())
 
-    assert memory.encodes_anew is not None
-    assert "encode" in memory.encodes_anew
+    assert memory.reencode_reason is not None
+    assert "encode" in memory.reencode_reason
 
 
 def test_a_vae_whose_latents_depend_on_what_follows_is_encoded_anew(
@@ -136,7 +136,7 @@ def test_a_vae_whose_latents_depend_on_what_follows_is_encoded_anew(
     for frames, hr_TCHW in parts_of(vae, frames_FHWC):
         show(memory, frames, hr_TCHW)
 
-    assert "the LR latents of VAE tiny depend on what follows" == memory.encodes_anew
+    assert "the LR latents of VAE tiny depend on what follows" == memory.reencode_reason
     assert_same(from_all(small_arm, vae, frames_FHWC), memory.memory())
 
 
@@ -146,7 +146,7 @@ def test_an_arm_without_lr_video_appends_whatever_the_vae(
     """Its tokens are of HR latents alone."""
     tiled = replace(vae, append_exact=False)
 
-    assert GrowingMemory(make_arm("without_lr"), tiled, downscale).encodes_anew is None
+    assert GrowingMemory(make_arm("without_lr"), tiled, downscale).reencode_reason is None
 
 
 def test_a_section_costs_what_is_new(

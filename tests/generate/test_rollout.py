@@ -75,7 +75,7 @@ def test_what_was_generated_joins_the_memory(
 ) -> None:
     """After a section, memory is that of the history and the section, decoded and made small."""
     rollout = Rollout(small_arm, vae, downscale, SETTINGS)
-    rollout.recall(history.hr_TCHW, history.frames_FHWC)
+    rollout.start_from_latents(history.hr_TCHW, history.frames_FHWC)
     made = next_section(rollout)
 
     everything = np.concatenate([history.frames_FHWC, made.frames_FHWC])
@@ -83,7 +83,7 @@ def test_what_was_generated_joins_the_memory(
     lr_TCHW = vae.encode(np.stack([downscale(frame, 4) for frame in everything[::2]]))
     hr, lr = (torch.from_numpy(x).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW))
     with torch.inference_mode():
-        expected = small_arm.remember(hr, lr)
+        expected = small_arm.encode_history(hr, lr)
     got = rollout.memory.memory()
 
     assert expected is not None
@@ -119,8 +119,8 @@ def test_a_real_video_is_watched_as_if_its_latents_were_known(
     watched = Rollout(small_arm, vae, downscale, SETTINGS)
     recalled = Rollout(small_arm, vae, downscale, SETTINGS)
 
-    part = watched.watch(iter(frames_FHWC))
-    recalled.recall(history.hr_TCHW, history.frames_FHWC)
+    part = watched.start_from_frames(iter(frames_FHWC))
+    recalled.start_from_latents(history.hr_TCHW, history.frames_FHWC)
 
     assert np.array_equal(history.hr_TCHW, part.hr_TCHW)
     assert np.array_equal(next_section(watched).frames_FHWC, next_section(recalled).frames_FHWC)
@@ -131,7 +131,7 @@ def test_the_border_of_two_sections_is_decoded_as_one_video(
 ) -> None:
     """Frames of a section are those of decoding everything at once."""
     rollout = Rollout(small_arm, vae, downscale, SETTINGS)
-    rollout.recall(history.hr_TCHW, history.frames_FHWC)
+    rollout.start_from_latents(history.hr_TCHW, history.frames_FHWC)
     made = [next_section(rollout, seed=seed) for seed in range(3)]
 
     hr_TCHW = np.concatenate([history.hr_TCHW, *(section.part.hr_TCHW for section in made)])
@@ -190,7 +190,7 @@ def test_a_history_that_ends_inside_a_latent_is_refused(
 ) -> None:
     """HR and LR would not end together."""
     with pytest.raises(InputError, match="a history of 16 frames is not 4k"):
-        Rollout(small_arm, vae, downscale, SETTINGS).watch(frames_FHWC[:16])
+        Rollout(small_arm, vae, downscale, SETTINGS).start_from_frames(frames_FHWC[:16])
 
 
 def test_the_rollout_tells_when_memory_is_encoded_anew(
@@ -201,4 +201,4 @@ def test_the_rollout_tells_when_memory_is_encoded_anew(
     next_section(rollout, num_latents=3)
 
     assert isinstance(rollout.memory, GrowingMemory)
-    assert "large_patchifier" in (rollout.memory.encodes_anew or "")
+    assert "large_patchifier" in (rollout.memory.reencode_reason or "")

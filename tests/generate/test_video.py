@@ -89,7 +89,7 @@ def cut(*_: Any, **__: Any) -> None:
 
 
 def test_the_video_is_as_long_as_the_storyboard(uninterrupted: Path) -> None:
-    """36 frames of the size asked for, which are not all one picture."""
+    """36 frames of the size asked for, which are not all the same."""
     frames_FHWC = read_video(uninterrupted)
 
     assert (36, 32, 64, 3) == frames_FHWC.shape

@@ -129,7 +129,7 @@ def test_psnr_is_between_source_and_decoded_frames(run_directory: Path) -> None:
 def test_the_video_holds_both(
     run_directory: Path, clip: str, size: tuple[int, int], axis: int, layout: str
 ) -> None:
-    """Every frame, source first; landscape pictures above each other, portrait side by side."""
+    """Every frame, source first; landscape frames above each other, portrait side by side."""
     shown = show(clip, str(run_directory), out=run_directory / "new" / "both.mp4")
 
     first, second = np.split(read_video(run_directory / "new" / "both.mp4"), 2, axis=axis)

@@ -20,10 +20,10 @@ def small_hunyuan() -> HunyuanVideoTransformer3DModel:
 
 
 @pytest.fixture
-def small_hunyuan_of_two_levels(
+def small_hunyuan_token_replace(
     small_hunyuan: HunyuanVideoTransformer3DModel,
 ) -> HunyuanVideoTransformer3DModel:
     """The same weights in diffusers' class of two timesteps: the first frame's, and the others'."""
-    two_levels = small_models.small_hunyuan(image_condition_type="token_replace")
-    two_levels.load_state_dict(small_hunyuan.state_dict())
-    return two_levels
+    token_replace = small_models.small_hunyuan(image_condition_type="token_replace")
+    token_replace.load_state_dict(small_hunyuan.state_dict())
+    return token_replace

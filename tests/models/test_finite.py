@@ -87,7 +87,7 @@ def test_the_first_bad_layer_is_the_one_that_made_it() -> None:
 
 @BAD
 def test_frames_that_are_not_finite_are_not_black(bad: float) -> None:
-    """A VAE that is given NaN says so, instead of decoding it to a picture."""
+    """A VAE that is given NaN says so, instead of decoding it to a frame."""
     latents_TCHW = np.zeros((2, 16, 4, 4), np.float32)
     latents_TCHW[1, 3, 2, 2] = bad
 

@@ -23,7 +23,7 @@ def velocity(model: MemoryDiT, text_dim: int, device: str = "cpu") -> torch.Tens
         return torch.randn(shape, generator=generator).to(device)
 
     with torch.inference_mode():
-        memory = model.remember(noise(1, 16, 3, 16, 24), noise(1, 16, 2, 4, 6))
+        memory = model.encode_history(noise(1, 16, 3, 16, 24), noise(1, 16, 2, 4, 6))
         out = model(
             noise(1, 16, 2, 16, 24),
             torch.full((1, 2), 600.0, device=device),

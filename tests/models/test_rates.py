@@ -145,7 +145,7 @@ def test_an_unknown_base_is_refused() -> None:
 def test_padding_covers_everything_and_cutting_nothing_twice(
     base: str, cell: tuple[int, int, int], latents_THW: tuple[int, int, int]
 ) -> None:
-    """Floor tokens lie inside the picture, padded ones cover it, and they differ by at most one."""
+    """Floor tokens lie inside the frame, padded ones cover it, and they differ by at most one."""
     geometry = GEOMETRIES[base]
     rate = Rate(height=cell[0], width=cell[1], time=cell[2])
 

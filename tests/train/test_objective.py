@@ -52,7 +52,7 @@ class Recorder(nn.Module):
         self.velocity = velocity
         self.seen: dict[str, Any] = {}
 
-    def remember(self, hr: torch.Tensor, *lr: torch.Tensor) -> str:
+    def encode_history(self, hr: torch.Tensor, *lr: torch.Tensor) -> str:
         """What phi is shown."""
         self.seen |= {"hr": hr, "lr": lr}
         return "memory"

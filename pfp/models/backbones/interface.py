@@ -79,7 +79,7 @@ class Backbone(Protocol):
         ``timestep_BT`` is in [0, 1000], one value a frame or one ``(B, 1)`` for all: frames at 0
         are clean and serve as conditions. ``frame_index_BT`` are the targets' true latent frame
         indices. ``origin_B2`` shifts rows and columns (in patches) of targets and memory, for crops
-        of a larger picture. ``cross_attend`` holds a module a block; each adds
+        of a larger frame. ``cross_attend`` holds a module a block; each adds
         ``module(target_tokens_BLD, memory.features_BNF)`` to the target's tokens. Without memory,
         and with equal timesteps and indices 0..T-1, this is the stock forward.
         """

@@ -19,7 +19,7 @@ class MemoryCrossAttention(nn.Module):
 
     The paper names IP-Adapter, whose attention has its own keys and values beside the text's. It
     gives no details; we infer normalised queries and keys, for which any scale of the features is
-    the same, and an output projection of zeros, so that a fresh module changes nothing.
+    the same, and a zero-initialised output projection, so that a fresh module changes nothing.
     """
 
     def __init__(self, inner_dim: int, feature_dim: int, num_heads: int) -> None:

@@ -43,7 +43,7 @@ class Stage(nn.Module):
             "none": ((1, 3, 3), (1, 1, 1)),
         }[axis]
         self.conv = nn.Conv3d(in_channels, out_channels, kernel, steps)
-        _start_even(self.conv)
+        _kaiming_init(self.conv)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """``(B, in, T, H, W)`` to ``(B, out, ceil(T/2), H, W)`` or ``(B, out, T, H//2, W//2)``."""
@@ -75,12 +75,12 @@ class Stage(nn.Module):
         return F.silu(cast("Tensor", self.conv(F.pad(ready, (1, 1, 1, 1, 0, 0))))), tail
 
 
-def _start_even(conv: nn.Conv3d) -> None:
-    """Let a convolution and SiLU give what they get the same strength (He et al. 2015).
+def _kaiming_init(conv: nn.Conv3d) -> None:
+    """Kaiming initialisation for SiLU (He et al. 2015): outputs keep the variance of the inputs.
 
-    With torch's own start, whose weights are uniform with the variance 1 / (3 fan_in), four stages
-    leave 0.9 % of a latent's spread, and the branch has nothing local left to learn from
-    (docs/table1.md). The paper does not say how it starts; we infer what lets it pay.
+    torch's default initialisation is uniform with the variance 1 / (3 fan_in); four such stages
+    leave 0.9 % of a latent's standard deviation, and the branch has nothing local left to learn
+    from (docs/table1.md). The paper does not say how it initialises; we infer what lets it pay.
     """
     with torch.no_grad():
         conv.weight.mul_(SILU_GAIN * math.sqrt(3))
@@ -135,7 +135,8 @@ class HighResolutionBranch(nn.Module):
     """Time is reduced first, then space; the last halving is the patchify's 2x2.
 
     Rates with fewer than four halvings get stages that only mix neighbours, at the end where they
-    cost least, so that every rate ends at 512 channels.
+    cost least, so that every rate ends at 512 channels. ``zero_init`` sets the last projection to
+    zeros, so that an untrained branch adds nothing.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class HighResolutionBranch(nn.Module):
         *,
         patch: int = 2,
         stride: TimeStride = "causal",
-        starts_at_zero: bool = True,
+        zero_init: bool = True,
     ) -> None:
         super().__init__()
         if rate.height != rate.width:
@@ -167,7 +168,7 @@ class HighResolutionBranch(nn.Module):
         )
         self.attention = SpatialAttention(widths[-1])
         self.project = nn.Conv3d(widths[-1], inner_dim, 1)
-        if starts_at_zero:
+        if zero_init:
             for parameter in self.project.parameters():
                 nn.init.zeros_(parameter)
 
@@ -181,10 +182,10 @@ class HighResolutionBranch(nn.Module):
         return cast("Tensor", self.attention(self.stages(hr_BCTHW)))
 
     def forward(self, hr_BCTHW: Tensor) -> Tensor:
-        """HR latents to ``(B, D, T', H', W')``; exactly zero before any training."""
+        """HR latents to ``(B, D, T', H', W')``; with ``zero_init``, zero before any training."""
         return patchify(self.project, self.features(hr_BCTHW)).movedim(-1, 1)
 
-    def start(self, hr_BCTHW: Tensor) -> BranchState:
+    def initial_state(self, hr_BCTHW: Tensor) -> BranchState:
         """The state of an empty history of videos like this one: zeros before the first frame."""
         self._refuse_symmetric()
         batch, _, _, height, width = hr_BCTHW.shape

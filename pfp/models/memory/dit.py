@@ -28,7 +28,7 @@ from pfp.models.memory.encoder import (
     make_encoders,
     pooled_positions,
 )
-from pfp.models.memory.multi_rate import SeveralEncoders
+from pfp.models.memory.multi_rate import MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens
 from pfp.models.rates import TimeStride
 
@@ -72,7 +72,7 @@ class MemoryDiT(nn.Module):
             init_lora_weights=True,
         )
 
-    def _make_encoder(self) -> Encoder | SeveralEncoders | None:
+    def _make_encoder(self) -> Encoder | MultiRateEncoder | None:
         config, rates = self.config, self.config.rates
         shape: dict[str, Any] = {
             "stride": config.stride,
@@ -107,7 +107,7 @@ class MemoryDiT(nn.Module):
         """The base's patchify and first projection; its output channels are the inner width."""
         return self.backbone.patch_embedding(self.dit)
 
-    def remember(self, hr_BCTHW: Tensor, *lrs_BCTHW: Tensor | None) -> Memory | None:
+    def encode_history(self, hr_BCTHW: Tensor, *lrs_BCTHW: Tensor | None) -> Memory | None:
         """phi(H): memory tokens and how they stand in the sequence; None without memory.
 
         ``hr_BCTHW`` and ``lrs_BCTHW`` are normalised latents of the history and of its small, slow

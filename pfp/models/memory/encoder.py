@@ -16,7 +16,7 @@ from torch import nn
 from pfp.errors import ConfigError
 from pfp.models.memory.branch import HighResolutionBranch
 from pfp.models.memory.config import ARMS
-from pfp.models.memory.multi_rate import Encoder, SeveralEncoders
+from pfp.models.memory.multi_rate import Encoder, MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens, centre_positions, joined, pooled_positions
 from pfp.models.memory.variants import (
     WINDOW,
@@ -35,7 +35,7 @@ __all__ = [
     "HighResolutionBranch",
     "LargePatchifier",
     "MemoryTokens",
-    "SeveralEncoders",
+    "MultiRateEncoder",
     "SlidingWindow",
     "centre_positions",
     "joined",
@@ -64,24 +64,24 @@ def make_encoder(
     z_channels, inner_dim = patch_embedding.in_channels, patch_embedding.out_channels
     patch = patch_embedding.kernel_size[1]
 
-    def branch(*, starts_at_zero: bool) -> HighResolutionBranch:
+    def branch(*, zero_init: bool) -> HighResolutionBranch:
         return HighResolutionBranch(
-            z_channels, inner_dim, rate, patch=patch, stride=stride, starts_at_zero=starts_at_zero
+            z_channels, inner_dim, rate, patch=patch, stride=stride, zero_init=zero_init
         )
 
     match arm:
         case "proposed":
-            hr = branch(starts_at_zero=True)
+            hr = branch(zero_init=True)
             return BranchEncoder(rate, hr=hr, lr=True, patch=patch, rounding=rounding)
         case "without_lr":
-            hr = branch(starts_at_zero=False)
-            _start_at_a_mean_token(hr, patch_embedding)
+            hr = branch(zero_init=False)
+            _init_bias(hr, patch_embedding)
             return BranchEncoder(rate, hr=hr, lr=False, patch=patch, rounding=rounding)
         case "only_lr":
             return BranchEncoder(rate, hr=None, lr=True, patch=patch, rounding=rounding)
         case "large_patchifier":
             encoder = LargePatchifier(z_channels, inner_dim, rate, patch=patch, rounding=rounding)
-            encoder.start_from(patch_embedding)
+            encoder.init_from(patch_embedding)
             return encoder
         case "sliding_window":
             return SlidingWindow(window)
@@ -98,20 +98,20 @@ def make_encoders(
     stride: TimeStride = "causal",
     rounding: Rounding = "floor",
     window: int = WINDOW,
-) -> SeveralEncoders:
+) -> MultiRateEncoder:
     """Several arms at once, each with its rate: ``[("proposed", r442), ("proposed", r228)]``."""
     made = [
         make_encoder(arm, rate, patch_embedding, stride=stride, rounding=rounding, window=window)
         for arm, rate in arms
     ]
-    return SeveralEncoders([encoder for encoder in made if encoder is not None])
+    return MultiRateEncoder([encoder for encoder in made if encoder is not None])
 
 
-def _start_at_a_mean_token(hr: HighResolutionBranch, patch_embedding: nn.Conv3d) -> None:
-    """Without the LR branch nothing else carries memory, so the projection must not be zero.
+def _init_bias(hr: HighResolutionBranch, patch_embedding: nn.Conv3d) -> None:
+    """Initialise the projection's bias with the base's, which is its token of a latent of zeros.
 
-    Section 4.2 does not say how it starts. We infer torch's own random weights over the bias of the
-    base's patch embedding, which is its token of a latent of zeros.
+    Without the LR branch nothing else carries memory, so the weights must not be zero. Section 4.2
+    does not say how they are initialised; we infer torch's default random weights.
     """
     if patch_embedding.bias is not None and hr.project.bias is not None:
         with torch.no_grad():

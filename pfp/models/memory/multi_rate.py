@@ -1,4 +1,4 @@
-"""Several encoders over one history: their runs of tokens, one after another (section 4.5).
+"""One history at several rates: the tokens of each encoder, one after another (section 4.5).
 
 Axes: B batch, C latent channels, T latent frames, H rows, W columns.
 """
@@ -17,7 +17,7 @@ from pfp.models.memory.variants import BranchEncoder, EncoderState, LargePatchif
 Encoder: TypeAlias = BranchEncoder | LargePatchifier | SlidingWindow
 
 
-class SeveralEncoders(nn.Module):
+class MultiRateEncoder(nn.Module):
     """For example 4x4x2 for time and 2x2x8 for detail, or a compressed memory and a window.
 
     Each encoder has an LR video of its own rate, so there is one of them for each; None for those

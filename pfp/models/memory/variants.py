@@ -98,7 +98,9 @@ class BranchEncoder(nn.Module):
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
     ) -> tuple[MemoryTokens, EncoderState]:
         """The tokens of ``encode``, and the state to append to. Symmetric strides are refused."""
-        state = EncoderState(branch=None if self.hr is None else self.hr.start(self._fit(hr_BCTHW)))
+        state = EncoderState(
+            branch=None if self.hr is None else self.hr.initial_state(self._fit(hr_BCTHW))
+        )
         return self.encode_append(hr_BCTHW, lr_BCTHW, state, patch_embedding)
 
     def encode_append(
@@ -188,7 +190,7 @@ def _projected(conv: nn.Conv3d, x_BCTHW: Tensor) -> Tensor:
 class LargePatchifier(nn.Module):
     """The large_patchifier arm: FramePack's way, one convolution with a larger kernel.
 
-    4x4x2 becomes kernel = stride = (2, 8, 8) over the HR latents, started from the backbone's own
+    4x4x2 becomes kernel = stride = (2, 8, 8) over the HR latents, initialised with the backbone's
     kernel tiled 2x4x4 times and divided by 32, so that it first takes the mean of its patches.
     The rest is FramePack's too: rotary phases averaged over a token's patches, and the history at
     the target's timestep. The paper's Table 1 uses its implementation as it is. FramePack pads in
@@ -213,8 +215,8 @@ class LargePatchifier(nn.Module):
         self.tiles = (rate.time, rate.height, rate.width)
         self.project = nn.Conv3d(z_channels, inner_dim, self.kernel, self.kernel)
 
-    def start_from(self, patch_embedding: nn.Conv3d) -> None:
-        """Tile the backbone's kernel; called once, before training."""
+    def init_from(self, patch_embedding: nn.Conv3d) -> None:
+        """Initialise with the backbone's kernel, tiled; called once, before training."""
         with torch.no_grad():
             tiled = patch_embedding.weight.tile(1, 1, *self.tiles) / math.prod(self.tiles)
             self.project.weight.copy_(tiled)

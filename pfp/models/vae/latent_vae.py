@@ -200,8 +200,8 @@ def _check_num_frames(num_frames: int) -> None:
 
 
 def _to_uint8(frames_CFHW: Tensor) -> NDArray[np.uint8]:
-    levels = (frames_CFHW.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
-    pixels: NDArray[np.uint8] = levels.permute(1, 2, 3, 0).cpu().numpy()
+    codes_CFHW = (frames_CFHW.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+    pixels: NDArray[np.uint8] = codes_CFHW.permute(1, 2, 3, 0).cpu().numpy()
     return pixels
 
 

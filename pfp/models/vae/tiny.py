@@ -5,7 +5,7 @@ columns. Latent 0 covers video frame 0, latent j the frames ``4j-3 .. 4j``, as i
 
 Every group of four frames is folded into channels (4 x 4 x 4 x 3 = 192) and all the work is done
 at the latents' resolution, which is why it is cheap. A linear map, which starts as the principal
-components, carries most of the picture; a few convolutions add what is not linear. Time is seen
+components, carries most of the image; a few convolutions add what is not linear. Time is seen
 only backwards, through each block's previous latent frame, so encoding and decoding can go on
 from a cache, and a latent frame can also be decoded alone (the decoder is trained on windows that
 begin anywhere).

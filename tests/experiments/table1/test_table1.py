@@ -190,7 +190,7 @@ def test_an_even_start_keeps_the_strength_of_the_latents() -> None:
         if arm.arm == "without_lr":
             branch = make_model(arm, TrainPlan(lora_rank=1), 0).encoder.hr
             with torch.no_grad():
-                left[arm.even_start] = branch.stages(latents).square().mean().sqrt().item()
+                left[arm.kaiming_init] = branch.stages(latents).square().mean().sqrt().item()
 
     assert left[False] < 0.05
     assert 0.4 < left[True] < 1.6

@@ -66,7 +66,7 @@ def test_without_memory_the_forward_is_the_stock_forward(
 
 def test_memory_at_zero_is_the_first_frame_of_diffusers_two_level_class(
     small_hunyuan: HunyuanVideoTransformer3DModel,
-    small_hunyuan_of_two_levels: HunyuanVideoTransformer3DModel,
+    small_hunyuan_token_replace: HunyuanVideoTransformer3DModel,
 ) -> None:
     """A frame's own patches as clean memory equal that frame under token_replace."""
     video, times = torch.randn(2, 16, 3, 8, 12), torch.tensor([700.0, 300.0])
@@ -80,7 +80,7 @@ def test_memory_at_zero_is_the_first_frame_of_diffusers_two_level_class(
         memory=memory_of_frame(small_hunyuan, video[:, :, :1], shared_timestep=False),
     )
 
-    expected = stock(small_hunyuan_of_two_levels, video, times, prompt(2))[:, :, 1:]
+    expected = stock(small_hunyuan_token_replace, video, times, prompt(2))[:, :, 1:]
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
 
 

@@ -30,7 +30,7 @@ def sample(model: MemoryDiT) -> torch.Tensor:
         torch.full((1, 2), 600.0),
         text,
         torch.tensor([[2, 7]]),
-        memory=model.remember(hr, lr),
+        memory=model.encode_history(hr, lr),
     )
     assert isinstance(out, torch.Tensor)
     return out
@@ -211,7 +211,7 @@ def test_arms_that_say_nothing_of_text_were_trained_with_it() -> None:
 def test_the_shipped_large_patchifier_stands_as_framepack_s_does() -> None:
     """Pooled rotary phases, and the target's timestep for its memory."""
     model = MemoryDiT.from_pretrained(arm_folder("large_patchifier"))
-    memory = model.remember(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
+    memory = model.encode_history(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
     assert memory is not None
     assert memory.shared_timestep
     assert memory.positions_NK3.shape[1] == 32  # FramePack's pooling over 2 x 4 x 4 patches
@@ -233,7 +233,7 @@ def test_hunyuan_is_one_more_base(small_hunyuan: HunyuanVideoTransformer3DModel)
         torch.randn(1, 10, generator=generator),
         torch.tensor([6000.0]),
     )
-    memory = model.remember(
+    memory = model.encode_history(
         torch.randn(1, 16, 3, 16, 24, generator=generator),
         torch.randn(1, 16, 2, 4, 6, generator=generator),
     )
@@ -304,10 +304,10 @@ def test_several_encoders_stand_in_one_sequence(
     hr, lr = fixed_history()
     slow = torch.randn(1, 16, 2, 8, 12, generator=torch.Generator().manual_seed(6))
 
-    memory = model.remember(hr, lr, slow)
+    memory = model.encode_history(hr, lr, slow)
     model.save_pretrained(tmp_path)
     twin.load(tmp_path)
-    again = twin.remember(hr, lr, slow)
+    again = twin.encode_history(hr, lr, slow)
 
     assert memory is not None
     assert again is not None
@@ -318,7 +318,7 @@ def test_several_encoders_stand_in_one_sequence(
 
 
 def test_the_memory_of_appended_latents_is_that_of_all(small_dit: WanTransformer3DModel) -> None:
-    """``as_memory`` of joined runs stands in the sequence as ``remember`` of the whole does."""
+    """``as_memory`` of joined runs has the place in the sequence that ``encode_history`` gives."""
     model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4)).eval()
     randomise(model)
     hr, lr = fixed_history()
@@ -331,7 +331,7 @@ def test_the_memory_of_appended_latents_is_that_of_all(small_dit: WanTransformer
         model.patch_embedding,
     )
 
-    whole, joined = model.remember(hr, lr), model.as_memory(first.followed_by(more))  # type: ignore[union-attr, arg-type]
+    whole, joined = model.encode_history(hr, lr), model.as_memory(first.followed_by(more))  # type: ignore[union-attr, arg-type]
 
     assert whole is not None
     torch.testing.assert_close(joined.tokens_BND, whole.tokens_BND, atol=1e-5, rtol=0)

@@ -102,7 +102,7 @@ def test_the_large_patchifier_starts_as_the_mean_of_the_patches(
     """FramePack's tiled kernel, divided by 32, is the mean of the base's tokens in a cell."""
     patch_embedding = small_dit.patch_embedding
     arm = LargePatchifier(16, 48, RATE)
-    arm.start_from(patch_embedding)
+    arm.init_from(patch_embedding)
     hr, lr = history(12)
 
     tokens = arm(hr, lr, patch_embedding)
@@ -260,7 +260,7 @@ def test_gradients_reach_the_projection_first_and_then_the_whole_branch(
 def test_attention_stays_within_a_frame() -> None:
     """At 2x2x1 a changed latent changes all tokens of its frame and none of another."""
     torch.manual_seed(0)
-    branch = HighResolutionBranch(16, 48, Rate(height=2, width=2, time=1), starts_at_zero=False)
+    branch = HighResolutionBranch(16, 48, Rate(height=2, width=2, time=1), zero_init=False)
     hr, _ = history(6)
     changed = hr.clone()
     changed[:, :, 3, 0, 0] += 1
@@ -274,7 +274,7 @@ def test_attention_stays_within_a_frame() -> None:
 def test_symmetric_strides_look_ahead() -> None:
     """Token j covers latents 2j and 2j + 1, half a latent after its place in the causal form."""
     torch.manual_seed(0)
-    branch = HighResolutionBranch(16, 48, RATE, stride="symmetric", starts_at_zero=False)
+    branch = HighResolutionBranch(16, 48, RATE, stride="symmetric", zero_init=False)
     hr, _ = history(11)
     reached = []
     for latent in (4, 5, 10):
