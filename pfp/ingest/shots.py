@@ -26,25 +26,22 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.ingest.wipes import correlation, find_wipe, may_be_wiped
+from pfp.measures.cuts import GRID, MIN_DIFFERENCE, is_change, stands_out
 from pfp.schema.clip import Shot
 
-GRID: Final = 16  # pictures are averaged to GRID x GRID cells: noise and small motion vanish
-
-# Differences below are means of absolute 8-bit RGB differences over the cells, [0, 255].
-REPEAT_LEVELS: Final = 0.3  # below: the same picture shown again, not a step
-CUT_LEVELS: Final = 8.0
-CUT_OVER_NEIGHBOURS: Final = 1.6  # times the larger of the two steps beside it, plus one level
-CUT_OVER_MEDIAN: Final = 2.9  # times the median of the steps around it, plus one level
+# Differences are means over the cells of absolute differences of 8-bit code values, [0, 255].
+REPEAT_DIFFERENCE: Final = 0.3  # below: the same picture shown again, not a step
+# Beyond the rule of pfp.measures.cuts, which holds for neighbours within CUT_BESIDE_SECONDS:
+CUT_OVER_MEDIAN: Final = 2.9  # times the median of the steps around it, plus one code value
 CUT_MEDIAN_STEPS: Final = 8  # on each side
 CUT_MEDIAN_SECONDS: Final = 0.5  # on each side, at most
 CUT_BESIDE_SECONDS: Final = 0.125  # a step farther away than a frame at 8 fps is not beside
-CUT_MAX_CORRELATION: Final = 0.75  # of the two pictures, their means removed
 # Between pictures that stand still there is no typical step: a slide show of short slides.
-SLIDE_LEVELS: Final = 15.0
+SLIDE_DIFFERENCE: Final = 15.0
 SLIDE_MAX_CORRELATION: Final = 0.5
 SLIDE_REPEATS: Final = 2  # of each slide, so that slow videos of few pictures are none
 
-FLASH_LEVELS: Final = 15.0  # of mean brightness, up or down
+FLASH_DIFFERENCE: Final = 15.0  # of mean brightness, up or down
 FLASH_SECONDS: Final = 0.5  # after which the scene is back
 FLASH_MAX_REST: Final = 0.25  # of the flash's brightness that may be left then
 FLASH_MIN_CORRELATION: Final = 0.6  # of the scene before and after, which may move
@@ -56,8 +53,8 @@ GRADUAL_SAMPLE_SECONDS: Final = 0.08
 GRADUAL_WINDOWS: Final = ((2, 1), (3, 1), (5, 1), (7, 1), (12, 1), (9, 2), (12, 2), (10, 3))
 WIPE_WINDOWS: Final = ((13, 1), (25, 1), (23, 2))  # samples in all, and every which one
 WIPE_EVERY_SAMPLES: Final = 4
-GRADUAL_LEVELS: Final = 32.0  # from picture to picture
-FADE_LEVELS: Final = 12.0  # from or to black or white: dark scenes fade too
+GRADUAL_DIFFERENCE: Final = 32.0  # from picture to picture
+FADE_DIFFERENCE: Final = 12.0  # from or to black or white: dark scenes fade too
 # Mean distance from the line as a share of its length, on the way and in the still pictures around.
 GRADUAL_MAX_RESIDUAL: Final = 0.19
 GRADUAL_MAX_REST: Final = 0.12
@@ -79,7 +76,7 @@ GRADUAL_MAX_CORRELATION: Final = 0.8  # more is the same picture getting brighte
 GRADUAL_MIN_SPREAD: Final = 0.55
 GRADUAL_MAX_SPREAD: Final = 0.92
 FADED_CONTRAST: Final = 0.25  # of the other end's: a fade that the window shows from its middle on
-FLAT_LEVELS: Final = 4.0  # a picture with a smaller deviation is the black or white of a fade
+FLAT_CONTRAST: Final = 4.0  # a picture with a smaller deviation is the black or white of a fade
 
 FADE_PAIR_SECONDS: Final = 1.5  # from the middle of a fade out to that of the fade in after it
 
@@ -88,7 +85,7 @@ MAX_FADE_SECONDS: Final = 0.6  # in which a fade at the edge may be seen in part
 MAX_EMPTY_SECONDS: Final = 2.0  # of one colour before the first shot and after the last
 
 
-# Of a step between two pictures: the second one's time, the levels between them, their correlation,
+# Of a step between two pictures: the second one's time, their difference, their correlation,
 # and how often the first one was repeated before it.
 Step: TypeAlias = tuple[float, float, float, int]
 
@@ -134,7 +131,7 @@ class ShotDetector:
         else:
             self._step(seconds, self._last_N, picture_N)
         if not self._window or seconds - self._window[-1][0] >= GRADUAL_SAMPLE_SECONDS - 1e-3:
-            is_flat = float(picture_N.std()) < FLAT_LEVELS
+            is_flat = float(picture_N.std()) < FLAT_CONTRAST
             self._window.append((seconds, picture_N, is_flat))
             self._num_samples += 1
             if not is_flat:
@@ -182,15 +179,15 @@ class ShotDetector:
         self, seconds: float, last_N: npt.NDArray[np.float32], picture_N: npt.NDArray[np.float32]
     ) -> None:
         """Note how a picture differs from the last one that was new."""
-        levels = float(np.abs(picture_N - last_N).mean())
+        difference = float(np.abs(picture_N - last_N).mean())
         self._flashes.see(seconds, picture_N)
-        if levels < REPEAT_LEVELS:
+        if difference < REPEAT_DIFFERENCE:
             self._num_repeats += 1
             return
         # How alike they are only matters where the step may be a cut.
-        is_large = levels >= CUT_LEVELS
+        is_large = difference >= MIN_DIFFERENCE
         alike = correlation(last_N, picture_N) if is_large else 1.0
-        self._steps.append((seconds, levels, alike, self._num_repeats))
+        self._steps.append((seconds, difference, alike, self._num_repeats))
         self._num_repeats = 0
         if is_large:
             self._flashes.watch(seconds, last_N, picture_N)
@@ -236,7 +233,9 @@ class ShotDetector:
             return
         firsts = [self._window[-2 * half * stride - 1] for half, stride in windows]
         _, last_N, is_flat = self._window[-1]
-        least = np.array([FADE_LEVELS if is_flat or one[2] else GRADUAL_LEVELS for one in firsts])
+        least = np.array(
+            [FADE_DIFFERENCE if is_flat or one[2] else GRADUAL_DIFFERENCE for one in firsts]
+        )
         # Most windows end here, before anything is stacked.
         are_far = _are_far([one[1] for one in firsts], last_N, least)
         for (half, stride), is_far in zip(windows, are_far, strict=True):
@@ -283,7 +282,7 @@ class _Flashes:
     ) -> None:
         """A large step: wait for the scene before it."""
         brightness = abs(float(after_N.mean()) - float(before_N.mean()))
-        if brightness >= FLASH_LEVELS:
+        if brightness >= FLASH_DIFFERENCE:
             self._open.append((seconds, brightness, before_N))
 
     def see(self, seconds: float, picture_N: npt.NDArray[np.float32]) -> None:
@@ -292,7 +291,7 @@ class _Flashes:
             self._open.popleft()
         for since, brightness, before_N in self._open:
             rest = abs(float(picture_N.mean()) - float(before_N.mean()))
-            if rest > max(FLASH_LEVELS, FLASH_MAX_REST * brightness):
+            if rest > max(FLASH_DIFFERENCE, FLASH_MAX_REST * brightness):
                 continue
             alike = correlation(before_N, picture_N)
             if alike >= FLASH_MIN_CORRELATION:
@@ -326,34 +325,36 @@ class _Flashes:
 def find_cuts(steps: list[Step]) -> list[Boundary]:
     """The hard cuts among the steps between successive pictures."""
     cuts = []
-    for index, (seconds, levels, alike, _) in enumerate(steps):
-        if levels < CUT_LEVELS or alike > CUT_MAX_CORRELATION:
+    for index, (seconds, difference, alike, _) in enumerate(steps):
+        if not is_change(difference, alike):
             continue
         if _is_slide(steps, index):
-            cuts.append(Boundary(seconds=seconds, kind="cut", strength=levels))
+            cuts.append(Boundary(seconds=seconds, kind="cut", strength=difference))
             continue
         beside = max(_around(steps, index, 1, CUT_BESIDE_SECONDS), default=0.0)
         around = _around(steps, index, CUT_MEDIAN_STEPS, CUT_MEDIAN_SECONDS)
         # Among fewer than three steps there is no typical one: the pictures stand still.
         typical = median(around) if len(around) >= 3 else 0.0
-        if levels < CUT_OVER_NEIGHBOURS * (beside + 1) or levels < CUT_OVER_MEDIAN * (typical + 1):
+        if not stands_out(difference, beside) or difference < CUT_OVER_MEDIAN * (typical + 1):
             continue
-        cuts.append(Boundary(seconds=seconds, kind="cut", strength=levels))
+        cuts.append(Boundary(seconds=seconds, kind="cut", strength=difference))
     return cuts
 
 
 def _around(steps: list[Step], index: int, num: int, reach_seconds: float) -> list[float]:
-    """The levels of up to ``num`` steps on each side of one, within ``reach_seconds`` of it."""
+    """How different the steps beside one are: ``num`` each side, within ``reach_seconds`` of it."""
     others = steps[max(0, index - num) : index] + steps[index + 1 : index + 1 + num]
-    return [levels for at, levels, _, _ in others if abs(at - steps[index][0]) <= reach_seconds]
+    return [
+        difference for at, difference, _, _ in others if abs(at - steps[index][0]) <= reach_seconds
+    ]
 
 
 def _is_slide(steps: list[Step], index: int) -> bool:
     """Whether a step lies between two pictures that stand still."""
-    _, levels, alike, num_repeats = steps[index]
+    _, difference, alike, num_repeats = steps[index]
     repeats_after = steps[index + 1][3] if index + 1 < len(steps) else SLIDE_REPEATS
     return (
-        levels >= SLIDE_LEVELS
+        difference >= SLIDE_DIFFERENCE
         and alike <= SLIDE_MAX_CORRELATION
         and min(num_repeats, repeats_after) >= SLIDE_REPEATS
     )
@@ -405,7 +406,7 @@ def find_mixture(
     on_way_T = (share_T > 0.1) & (share_T < 0.9)
     contrast_T = pictures_TN.std(axis=1)
     ends = contrast_T[0], contrast_T[-1]
-    if on_way_T.sum() < (1 if min(ends) < FLAT_LEVELS else GRADUAL_MIN_SAMPLES):
+    if on_way_T.sum() < (1 if min(ends) < FLAT_CONTRAST else GRADUAL_MIN_SAMPLES):
         return None
     # A mixture has no more contrast than what is mixed; a thing that passes by has.
     if contrast_T[on_way_T].max() > GRADUAL_MAX_CONTRAST * max(ends):
@@ -462,11 +463,11 @@ def _fade(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> 
     That end of a fade is nearly flat beside the other, and nearer to black or white.
     """
     contrast = float(first_N.std()), float(last_N.std())
-    if min(contrast) >= max(FLAT_LEVELS, FADED_CONTRAST * max(contrast)):
+    if min(contrast) >= max(FLAT_CONTRAST, FADED_CONTRAST * max(contrast)):
         return ""
     means = float(first_N.mean()), float(last_N.mean())
     distance = [min(mean, 255 - mean) for mean in means]
-    flat = [one < max(FLAT_LEVELS, FADED_CONTRAST * max(contrast)) for one in contrast]
+    flat = [one < max(FLAT_CONTRAST, FADED_CONTRAST * max(contrast)) for one in contrast]
     first_is_it = flat[0] and (not flat[1] or distance[0] < distance[1])
     return "in" if first_is_it else "out"
 
@@ -488,28 +489,28 @@ def _every(half: int, stride: int) -> int:
 def _are_far(
     firsts: list[npt.NDArray[np.float32]],
     last_N: npt.NDArray[np.float32],
-    least_levels: npt.NDArray[np.float64],
+    least_difference: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.bool_]:
     """Whether pictures differ from the last one by so much, and all over."""
     ways = np.abs(np.stack(firsts) - last_N)
     lengths = ways.mean(axis=1)
     squares = np.einsum("wn,wn->w", ways, ways) / last_N.size
     is_spread = lengths >= GRADUAL_MIN_SPREAD * np.sqrt(squares)
-    return np.asarray((lengths >= least_levels) & is_spread, np.bool_)
+    return np.asarray((lengths >= least_difference) & is_spread, np.bool_)
 
 
 def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:
     """Whether two pictures differ as two shots do, or as a shot and black do."""
     way_N = last_N - first_N
     length = float(np.abs(way_N).mean())
-    if length < FADE_LEVELS:
+    if length < FADE_DIFFERENCE:
         return False
     spread = length / float(np.sqrt(way_N @ way_N / way_N.size))
     if spread < GRADUAL_MIN_SPREAD:
         return False
-    if min(float(first_N.std()), float(last_N.std())) < FLAT_LEVELS:
+    if min(float(first_N.std()), float(last_N.std())) < FLAT_CONTRAST:
         return True
-    if length < GRADUAL_LEVELS:
+    if length < GRADUAL_DIFFERENCE:
         return False
     is_same_scene = correlation(first_N, last_N) > GRADUAL_MAX_CORRELATION
     return not is_same_scene and spread <= GRADUAL_MAX_SPREAD

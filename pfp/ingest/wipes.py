@@ -18,10 +18,10 @@ import numpy.typing as npt
 NUM_COLOURS: Final = 3
 NUM_STRIPS: Final = 12
 
-MIN_LEVELS: Final = 16.0  # from picture to picture, of 255
+MIN_DIFFERENCE: Final = 16.0  # from picture to picture, in 8-bit code values
 MAX_CORRELATION: Final = 0.75
-MIN_CHANGED: Final = 0.6  # of the cells, by CHANGED_LEVELS
-CHANGED_LEVELS: Final = 8.0
+MIN_CHANGED: Final = 0.6  # of the cells, by CHANGED_DIFFERENCE
+CHANGED_DIFFERENCE: Final = 8.0
 
 MIN_STEADY: Final = 0.95  # correlation of the moments with the strips' places
 MIN_SECONDS: Final = 0.2  # from the first strip to the last; less is a cut
@@ -57,9 +57,9 @@ def find_wipe(seconds_T: npt.NDArray[np.float64], pictures_TN: Floats) -> float 
 def may_be_wiped(old_N: Floats, new_N: Floats) -> bool:
     """Whether two pictures differ all over, as two shots do."""
     change_N = np.abs(new_N - old_N)
-    if float(change_N.mean()) < MIN_LEVELS:
+    if float(change_N.mean()) < MIN_DIFFERENCE:
         return False
-    changed_K = _by_cell(change_N[None])[0] >= NUM_COLOURS * CHANGED_LEVELS
+    changed_K = _by_cell(change_N[None])[0] >= NUM_COLOURS * CHANGED_DIFFERENCE
     if float(changed_K.mean()) < MIN_CHANGED:
         return False
     return correlation(old_N, new_N) <= MAX_CORRELATION

@@ -1,9 +1,10 @@
-"""Which pairs of successive frames a cut lies between, by a small rule on averaged pictures.
+"""The rule for hard cuts between successive frames, which ingest and the metrics share.
 
-For metrics that must not compare pictures across cuts. It finds hard cuts only; a cut is a step
-between two pictures that is large, that leaves little of the layout, and that stands out from the
-steps beside it (the idea of PySceneDetect's AdaptiveDetector). Two cuts in successive steps hide
-each other: a shot of a single frame is not seen.
+A cut is a step between two frames that is large, that leaves little of the layout (``is_change``),
+and that stands out from the steps beside it (``stands_out``, the idea of PySceneDetect's
+AdaptiveDetector). ``find_cuts`` is the rule alone, for metrics that must not compare frames across
+cuts: two cuts in successive steps hide each other, so a shot of a single frame is not seen.
+``pfp.ingest.shots`` adds what a library of unknown videos needs: time, flashes, slides, dissolves.
 
 Axes: H height, W width, C colour, R rows and K columns of cells.
 """
@@ -17,17 +18,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-GRID: Final = 16  # pictures are averaged to 16 x 16 cells: noise and small motion vanish
-MIN_LEVELS: Final = 8.0  # mean absolute difference of the cells, of 255
-MAX_CORRELATION: Final = 0.75  # of the two pictures' cells, their means removed
-OVER_NEIGHBOURS: Final = 1.6  # times the larger of the two steps beside it, plus one level
+GRID: Final = 16  # frames are averaged to 16 x 16 cells: noise and small motion vanish
+MIN_DIFFERENCE: Final = 8.0  # mean absolute difference of the cells, in 8-bit code values
+MAX_CORRELATION: Final = 0.75  # of the two frames' cells, their means removed
+OVER_NEIGHBOURS: Final = 1.6  # times the larger of the two steps beside it, plus one code value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """From one picture to the next: mean absolute difference in levels, and correlation."""
+    """From one frame to the next: mean absolute difference in 8-bit code values, correlation."""
 
-    levels: float
+    difference: float
     correlation: float
 
 
@@ -43,24 +44,34 @@ def layout_of(frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def step_between(first_RKC: npt.NDArray[np.float32], second_RKC: npt.NDArray[np.float32]) -> Step:
-    """The step between two pictures of one size, from their layouts."""
+    """The step between two frames of one size, from their layouts."""
     first, second = first_RKC - first_RKC.mean(), second_RKC - second_RKC.mean()
     scale = float(np.sqrt(np.square(first).sum() * np.square(second).sum()))
     return Step(
-        levels=float(np.abs(first_RKC - second_RKC).mean()),
+        difference=float(np.abs(first_RKC - second_RKC).mean()),
         correlation=float((first * second).sum()) / (scale + 1.0),
     )
 
 
 def find_cuts(steps: Sequence[Step]) -> list[int]:
-    """Numbers of the steps that are cuts; step i leads from picture i to picture i + 1."""
+    """Numbers of the steps that are cuts; step i leads from frame i to frame i + 1."""
     cuts = []
     for index, step in enumerate(steps):
-        beside = [steps[i].levels for i in (index - 1, index + 1) if 0 <= i < len(steps)]
-        is_change = step.levels >= MIN_LEVELS and step.correlation <= MAX_CORRELATION
-        if is_change and step.levels >= OVER_NEIGHBOURS * (max(beside, default=0.0) + 1.0):
+        beside = [steps[i].difference for i in (index - 1, index + 1) if 0 <= i < len(steps)]
+        is_cut = is_change(step.difference, step.correlation)
+        if is_cut and stands_out(step.difference, max(beside, default=0.0)):
             cuts.append(index)
     return cuts
+
+
+def is_change(difference: float, correlation: float) -> bool:
+    """Whether a step is large, in 8-bit code values, and leaves little of the layout."""
+    return difference >= MIN_DIFFERENCE and correlation <= MAX_CORRELATION
+
+
+def stands_out(difference: float, beside: float) -> bool:
+    """Whether a step is well above the larger one of the steps beside it, in 8-bit code values."""
+    return difference >= OVER_NEIGHBOURS * (beside + 1.0)
 
 
 def _cells(size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -65,3 +65,20 @@ def test_layouts_are_means_over_cells(height: int, width: int) -> None:
             expected[r, c] = frame[top:bottom, left:right].mean(axis=(0, 1))
 
     np.testing.assert_allclose(expected, cuts.layout_of(frame), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("difference", "correlation", "expected"),
+    [(8.0, 0.75, True), (7.99, 0.75, False), (8.0, 0.76, False)],
+)
+def test_a_change_is_large_and_leaves_little(
+    difference: float, correlation: float, *, expected: bool
+) -> None:
+    """Eight code values and a correlation of 0.75 are a change, just so."""
+    assert expected == cuts.is_change(difference, correlation)
+
+
+def test_a_step_stands_out_from_its_neighbours() -> None:
+    """1.6 times as large as the larger one beside it, plus one code value, is enough, just so."""
+    assert cuts.stands_out(1.6 * (9.0 + 1.0), 9.0)
+    assert not cuts.stands_out(15.9, 9.0)

@@ -27,7 +27,7 @@ CLIP_SECONDS: Final = 2  # VBench-Long's custom mode
 _CUTS_IN_WORDS: Final[dict[CutsName, str]] = {
     "none": "none",  # as in the paper: shots are not treated apart
     "storyboard": "storyboard",
-    "detected": f"detected by layout {cut_rule.GRID}/{cut_rule.MIN_LEVELS:g}/"
+    "detected": f"detected by layout {cut_rule.GRID}/{cut_rule.MIN_DIFFERENCE:g}/"
     f"{cut_rule.MAX_CORRELATION:g}/{cut_rule.OVER_NEIGHBOURS:g}",
 }
 BY_TIME: Final = "align by time"  # in the fingerprints of that alignment, and of no other

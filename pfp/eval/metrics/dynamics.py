@@ -156,7 +156,7 @@ class DynamicsWithinShots(Metric):
         params={
             **_FIXED.params,
             "cut_policy": "skip",
-            "cut_levels": cuts.MIN_LEVELS,
+            "cut_levels": cuts.MIN_DIFFERENCE,
             "cut_correlation": cuts.MAX_CORRELATION,
             "cut_over_neighbours": cuts.OVER_NEIGHBOURS,
         },

@@ -63,7 +63,7 @@ class FlowWarp(Metric):
             "check_absolute_px2": 0.5,
             "min_visible_share": MIN_VISIBLE_SHARE,
             "cut_policy": "skip",
-            "cut_levels": cuts.MIN_LEVELS,
+            "cut_levels": cuts.MIN_DIFFERENCE,
             "cut_correlation": cuts.MAX_CORRELATION,
             "cut_over_neighbours": cuts.OVER_NEIGHBOURS,
         },
