@@ -75,6 +75,19 @@ def test_clips_are_sorted_into_shapes() -> None:
     assert 0 == buckets[2].latent_bytes
 
 
+def test_a_clip_of_exactly_the_minimum_gets_latents() -> None:
+    """477 frames are enough, 476 are too short."""
+    enough, short = (
+        ClipSize(width=16, height=9, start_seconds=1.0, end_seconds=1.0 + num_frames / 24)
+        for num_frames in (SETTINGS.min_num_frames, SETTINGS.min_num_frames - 1)
+    )
+
+    buckets = buckets_of([enough, short], SETTINGS, z_channels=16, spatial_stride=8)
+
+    assert [(120, 16, 60, 104), ()] == [each.hr_shape for each in buckets]
+    assert [477, 476] == [each.num_frames for each in buckets]
+
+
 TABLE = TablePlan(
     name="latents",
     buckets=(
