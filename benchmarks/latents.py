@@ -32,6 +32,7 @@ from pfp.io.tables import write_table
 from pfp.latents.preprocess import downscale
 from pfp.models.vae import load_vae
 from pfp.schema import KEPT, ClipRecord, StoryboardRecord
+from pfp.schema.run_directory import RunDirectory
 from pfp.schema.windows import lr_source_frames, num_latents_of
 from pipelines.latents.config import demo
 from pipelines.latents.run import run
@@ -109,8 +110,10 @@ def make_run(out: Path, num_clips: int) -> list[ClipRecord]:
         StoryboardRecord(clip_id=clip.clip_id, shots=[shot], backend="sidecar", verdict=KEPT)
         for clip in clips
     ]
-    write_table(out / "clips", ClipRecord.table(clips), ClipRecord)
-    write_table(out / "storyboards", StoryboardRecord.table(boards), StoryboardRecord)
+    write_table(RunDirectory(out).clips.path, ClipRecord.table(clips), ClipRecord)
+    write_table(
+        RunDirectory(out).storyboards.path, StoryboardRecord.table(boards), StoryboardRecord
+    )
     return clips
 
 

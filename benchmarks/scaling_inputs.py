@@ -17,6 +17,7 @@ from pfp.eval.study.plan import BALLOTS_NAME, KEY_NAME, PLAN_NAME, PUBLIC, Key, 
 from pfp.io import tables
 from pfp.io.media import write_video
 from pfp.schema import KEPT, ClipRecord, GenerationRecord, ScoreRecord
+from pfp.schema.run_directory import RunDirectory
 from pfp.vlm.answer import Answer
 from pfp.vlm.answer_file import Recorded
 
@@ -210,8 +211,9 @@ def run_of_scores(
                 verdict=KEPT,
             )
         )
-    tables.write_table(f"{directory}/generations", GenerationRecord.table(made), GenerationRecord)
-    tables.write_table(f"{directory}/scores", ScoreRecord.table(scores), ScoreRecord)
+    run = RunDirectory(directory)
+    tables.write_table(run.generations.path, GenerationRecord.table(made), GenerationRecord)
+    tables.write_table(run.scores.path, ScoreRecord.table(scores), ScoreRecord)
     return directory
 
 
@@ -228,5 +230,7 @@ def video_run(folder: Path, num_clips: int) -> Path:
         )
         for number in range(num_clips)
     ]
-    tables.write_table(f"{folder}/run/clips", ClipRecord.table(clips), ClipRecord)
+    tables.write_table(
+        RunDirectory(f"{folder}/run").clips.path, ClipRecord.table(clips), ClipRecord
+    )
     return folder / "run"

@@ -25,6 +25,7 @@ from pfp.io.tables import write_table
 from pfp.latents.read import LatentReader
 from pfp.schema import LatentRecord
 from pfp.schema.latent import LatentSpan
+from pfp.schema.run_directory import RunDirectory
 from pfp.schema.windows import Window
 from pfp.train.loader import WindowBatches, batch_loader
 from pfp.train.objective import Batch
@@ -138,7 +139,7 @@ def loader_vs_raw_reads(setting: Setting) -> list[Figure]:
     """
     clips = _TINY if setting.tiny else Clips()
     with tempfile.TemporaryDirectory() as name:
-        table = Path(name) / "latents"
+        table = Path(RunDirectory(name).latents.path)
         records = [made_up(number, clips.shape_TCHW) for number in range(clips.num_clips)]
         write_table(table, LatentRecord.table(records), LatentRecord)
         del records

@@ -155,7 +155,7 @@ def _run(options: argparse.Namespace) -> int:
         leave_empty(settings, error.origin)
         print(f"nothing to do: {error}")
         return 0
-    _warn_of_older_scores(f"{settings.directory}/scores")
+    _warn_of_older_scores(settings.directory)
     with runtime.connect(options.engine):
         run(prepared, engine=options.engine, progress=runtime.ConsoleProgress())
     if settings.shard is None:
@@ -167,18 +167,19 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _warn_of_older_scores(directory: str) -> None:
+def _warn_of_older_scores(run_directory: str) -> None:
     """Scores of another version of the table cannot be kept; say so before they are gone."""
     from pfp.errors import SchemaError
     from pfp.io.filesystems import Folder
-    from pfp.io.manifest import MANIFEST_NAME, read_manifest
-    from pfp.schema import ScoreRecord
+    from pfp.io.manifest import read_manifest
+    from pfp.io.run_tables import has_table
+    from pfp.schema.run_directory import RunDirectory
 
-    folder = Folder.at(directory)
-    if not folder.has(MANIFEST_NAME):
+    scores = RunDirectory(run_directory).scores
+    if not has_table(scores):
         return
     try:
-        read_manifest(folder, ScoreRecord)
+        read_manifest(Folder.at(scores.path), scores.record)
     except SchemaError as error:
         reason = str(error).partition(";")[0]
         print(

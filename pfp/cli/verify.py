@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pfp.errors import InputError, PfpError
 
 if TYPE_CHECKING:
     from pfp.schema.record import Record
+    from pfp.schema.run_directory import RunDirectory, TableLocation
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,107 +23,71 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line a table and one a problem; 1 if there is any."""
+    from pfp.io.run_tables import has_table, tables_of
     from pfp.io.tables import verify_table
+    from pfp.schema.run_directory import RunDirectory
 
-    run_directory = Path(arguments.directory)
-    records = _tables_of(run_directory)
-    if arguments.table is not None and arguments.table not in records:
-        message = f"there is no table {arguments.table!r}; give one of {', '.join(records)}"
+    run_directory = RunDirectory(arguments.directory)
+    tables = tables_of(run_directory)
+    if arguments.table is not None and arguments.table not in tables:
+        message = f"there is no table {arguments.table!r}; give one of {', '.join(tables)}"
         raise InputError(message)
-    names = [arguments.table] if arguments.table else list(records)
-    there = [name for name in names if _is_table(run_directory / name)]
-    lost = [name for name in names if name not in there and _holds_rows(run_directory / name)]
+    if arguments.table is not None:
+        tables = {arguments.table: tables[arguments.table]}
+    there = {name: table for name, table in tables.items() if has_table(table)}
+    lost = [table.path for table in tables.values() if _holds_rows(table.path)]
+    lost = [path for path in lost if path not in {table.path for table in there.values()}]
     if not there and not lost:
-        message = f"{run_directory} holds none of {', '.join(names)}; give a run directory"
+        message = f"{arguments.directory} holds none of {', '.join(tables)}; give a run directory"
         raise InputError(message)
     problems = [
-        f"{run_directory / name} holds rows and no manifest: its stage did not end, or the "
+        f"{path} holds rows and no manifest: its stage did not end, or the "
         "manifest was lost; run the stage again"
-        for name in lost
+        for path in lost
     ]
-    for name in there:
-        found = verify_table(run_directory / name, records[name])
+    for name, table in there.items():
+        found = verify_table(*table)
         print(f"{name}: {'as it was written' if not found else f'{len(found)} problems'}")
         problems += found
     if not problems and arguments.table is None:
-        problems += _across_tables(run_directory, there)
+        problems += _across_tables(run_directory, there.values())
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
 
 
-def _is_table(directory: Path) -> bool:
-    from pfp.io.manifest import MANIFEST_NAME
-
-    return (directory / MANIFEST_NAME).is_file()
-
-
-def _holds_rows(directory: Path) -> bool:
+def _holds_rows(path: str) -> bool:
     """Whether a stage wrote rows there: finished ones, or such as wait to be joined to a table."""
+    from pfp.io.filesystems import Folder
     from pfp.io.manifest import DATA_NAME
     from pfp.runtime.pending import PENDING_NAME
 
-    if not directory.is_dir():
-        return False
-    names = (path.name for path in directory.iterdir())
-    return any(name == PENDING_NAME or DATA_NAME.fullmatch(name) for name in names)
+    folder = Folder.at(path)
+    return PENDING_NAME in folder.folder_names() or any(map(DATA_NAME.fullmatch, folder.names()))
 
 
-def _tables_of(run_directory: Path) -> dict[str, type[Record]]:
-    """The tables that a run may have, and what is in them."""
-    from pfp.schema import (
-        CheckpointRecord,
-        ClipRecord,
-        ConditionRecord,
-        GenerationRecord,
-        LatentRecord,
-        ScoreRecord,
-        StoryboardRecord,
-    )
-    from pfp.schema.measured import MeasuredRecord
-
-    records: dict[str, type[Record]] = {
-        "clips/_measured": MeasuredRecord,
-        "clips": ClipRecord,
-        "storyboards": StoryboardRecord,
-        "latents": LatentRecord,
-        "conditions": ConditionRecord,
-        "conditions_pooled": ConditionRecord,
-        "checkpoints/_index": CheckpointRecord,
-        "checkpoints/_finetuned": CheckpointRecord,
-        "generations": GenerationRecord,
-        "scores": ScoreRecord,
-    }
-    copies = sorted(path.name for path in run_directory.glob("latents_lr_*") if path.is_dir())
-    records |= dict.fromkeys(copies, LatentRecord)  # of further rates, each a table of its own
-    for shard in sorted(path.name for path in run_directory.glob("shards/*") if path.is_dir()):
-        records[f"shards/{shard}/generations"] = GenerationRecord
-        records[f"shards/{shard}/scores"] = ScoreRecord
-    return records
-
-
-def _across_tables(run_directory: Path, there: Sequence[str]) -> list[str]:
+def _across_tables(run: RunDirectory, there: Iterable[TableLocation[Record]]) -> list[str]:
     """What is wrong between whole tables, and with the files that they are about."""
     problems = []
-    if "clips" in there:
-        problems += _changed_videos(run_directory)
-    if any(name.rpartition("/")[2] == "scores" for name in there):
-        found = _problems_of_report(run_directory)
+    records = {table.record for table in there}
+    if run.clips.record in records:
+        problems += _changed_videos(run)
+    if run.scores.record in records:
+        found = _problems_of_report(run)
         print(f"report: {'can be written' if not found else 'cannot be written'}")
         problems += found
     return problems
 
 
-def _changed_videos(run_directory: Path) -> list[str]:
+def _changed_videos(run: RunDirectory) -> list[str]:
     """One sentence for each kept clip whose file holds other bytes now."""
     import pyarrow.compute as pc
 
     from pfp.io.tables import read_table
     from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, check_unchanged
-    from pfp.schema import ClipRecord
 
     kept = pc.field("verdict", "kind") == "kept"
     columns = ["video_uri", *FILE_COLUMNS]
-    clips = read_table(run_directory / "clips", ClipRecord, columns=columns, filter=kept)
+    clips = read_table(*run.clips, columns=columns, filter=kept)
     problems, num_gone = [], 0
     for batch in clips.to_batches(max_chunksize=1 << 14):
         for row in batch.to_pylist():
@@ -138,13 +102,13 @@ def _changed_videos(run_directory: Path) -> list[str]:
     return problems
 
 
-def _problems_of_report(run_directory: Path) -> list[str]:
+def _problems_of_report(run: RunDirectory) -> list[str]:
     """Why no report can be made of the scores, if that is so."""
     from pfp.eval.leaderboard.build import check_columns
     from pfp.eval.scores.runs import read_run
 
     try:
-        stored = read_run(run_directory)
+        stored = read_run(run.uri)
         check_columns(stored.generations, stored.scores)
     except PfpError as error:
         return [str(error)]

@@ -37,9 +37,9 @@ from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summ
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, GenerationRecord, ScoreRecord
 from pfp.schema.record import Record
+from pfp.schema.run_directory import RunDirectory, TableLocation
 
 GIVEN: Final = "given"  # the task of samples that came by a manifest
-SHARDS: Final = "shards"
 ANSWERS: Final = "answers.jsonl"
 
 
@@ -77,7 +77,7 @@ class RunSettings:
     def directory(self) -> str:
         """Where this run's tables go."""
         out = self.out.rstrip("/")
-        return out if self.shard is None else f"{out}/{SHARDS}/{self.shard[0]}-of-{self.shard[1]}"
+        return out if self.shard is None else RunDirectory(out).shard(*self.shard).uri
 
 
 class EmptyShard(NothingUsable):
@@ -108,7 +108,7 @@ class Prepared:
         """Which rows a run would compute; nothing is written."""
         stage = score_stage(self.settings, num_metrics=len(self.specs))
         inputs = pa.Table.from_pylist(rows_of(self.subjects, self.specs), schema=INPUT_SCHEMA)
-        return backlog(stage, inputs, f"{self.directory}/scores")
+        return backlog(stage, inputs, RunDirectory(self.directory).scores.path)
 
 
 def prepare(settings: RunSettings) -> Prepared:
@@ -186,17 +186,18 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
     its labels, and never those of one under the names of the other.
     """
     directory = prepared.directory
-    earlier = _sample_ids(f"{directory}/generations", GenerationRecord)
+    run = RunDirectory(directory)
+    earlier = _sample_ids(run.generations)
     report = score_subjects(
         prepared.subjects,
         prepared.specs,
-        f"{directory}/scores",
+        run.scores.path,
         prepared.settings,
         known=[subject_of(entry) for entry in prepared.known],
         engine=engine,
         progress=progress,
     )
-    present = earlier | _sample_ids(f"{directory}/scores", ScoreRecord)
+    present = earlier | _sample_ids(run.scores)
     kept = [entry for entry in prepared.known if entry.sample_id in present]
     _write_labels(directory, kept, prepared.origin)
     summary.merge_stage(directory, report)
@@ -206,13 +207,13 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
 def leave_empty(settings: RunSettings, origin: Origin) -> None:
     """Let readers see that a shard was here and had nothing to do."""
     none = ScoreRecord.table([])
-    tables.write_table(f"{settings.directory}/scores", none, ScoreRecord)
+    tables.write_table(RunDirectory(settings.directory).scores.path, none, ScoreRecord)
     _write_labels(settings.directory, [], origin)
 
 
 def _write_labels(directory: str, entries: Sequence[Entry], origin: Origin) -> None:
     table = GenerationRecord.table([record_of(entry) for entry in entries])
-    tables.write_table(f"{directory}/generations", table, GenerationRecord)
+    tables.write_table(RunDirectory(directory).generations.path, table, GenerationRecord)
     origin.write(directory)
 
 
@@ -244,10 +245,10 @@ def default_out(manifest: str | Path) -> str:
     return f"runs/{Path(manifest).resolve().stem}"
 
 
-def _sample_ids(directory: str, record: type[Record]) -> set[str]:
+def _sample_ids(where: TableLocation[Record]) -> set[str]:
     """The samples of a table; none if there is no table."""
     try:
-        table = tables.read_table(directory, record, columns=["sample_id"])
+        table = tables.read_table(*where, columns=["sample_id"])
     except SchemaError:
         return set()
     return set(table["sample_id"].to_pylist())

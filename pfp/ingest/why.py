@@ -16,16 +16,15 @@ from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.io.clip_names import find_clips, path_of
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
+from pfp.io.manifest import MANIFEST_NAME
+from pfp.io.run_tables import has_table, tables_of
 from pfp.io.tables import read_table
 from pfp.limits import MAX_LINES_BYTES
 from pfp.schema.clip import ClipRecord
 from pfp.schema.measured import MeasuredRecord
+from pfp.schema.run_directory import RunDirectory
 from pfp.schema.verdict import Dropped, Failed, Verdict
 
-MEASURED_TABLE: Final = "clips/_measured"
-RECIPE_FILE: Final = "clips/_recipe.yaml"
-
-_MANIFEST: Final = "_manifest.json"
 _LONG: Final = 200  # characters of a value that are shown
 
 
@@ -36,12 +35,12 @@ def why(clip: str, run_directory: str) -> str:
     run directory that has a row for the clip. Raises ``InputError`` when there is no such run, no
     such clip, or more than ten.
     """
-    run = Path(run_directory)
-    stories = [_story(record, run) for record in find_clips(clip, run)]
+    run = RunDirectory(run_directory)
+    stories = [_story(record, run) for record in find_clips(clip, run.uri)]
     return "\n\n".join(stories)
 
 
-def _story(clip: ClipRecord, run: Path) -> str:
+def _story(clip: ClipRecord, run: RunDirectory) -> str:
     lines = [f"{clip.clip_id}  {_printable(path_of(clip.video_uri))}"]
     measured = _measured(clip, run)
     if measured is not None:
@@ -68,21 +67,20 @@ def describe(verdict: Verdict) -> str:
             return "kept"
 
 
-def _measured(clip: ClipRecord, run: Path) -> MeasuredRecord | None:
-    directory = run / MEASURED_TABLE
-    if not (directory / _MANIFEST).is_file():
+def _measured(clip: ClipRecord, run: RunDirectory) -> MeasuredRecord | None:
+    if not has_table(run.measured):
         return None
     same = pc.field("video_uri") == clip.video_uri
-    rows = read_table(str(directory), MeasuredRecord, filter=same).to_pylist()
+    rows = read_table(*run.measured, filter=same).to_pylist()
     return MeasuredRecord.from_row(rows[0]) if rows else None
 
 
-def _filters(measured: MeasuredRecord, run: Path) -> Iterator[str]:
+def _filters(measured: MeasuredRecord, run: RunDirectory) -> Iterator[str]:
     if measured.num_frames is None:
         yield "  not asked: the file was not measured"
         return
     try:
-        recipe: Recipe = load_recipe(str(run / RECIPE_FILE))
+        recipe: Recipe = load_recipe(run.recipe_path)
     except ConfigError as error:
         yield f"  unknown: {error}"
         return
@@ -95,18 +93,18 @@ def _mark(bound: Bound) -> str:
     return "pass" if bound.holds else "FAIL"
 
 
-def _other_rows(clip_id: str, run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """``(table, row)`` for every other table below the run directory with rows of the clip.
+def _other_rows(clip_id: str, run: RunDirectory) -> Iterator[tuple[str, dict[str, Any]]]:
+    """``(table, row)`` for every other table of the run with rows of the clip, stage by stage.
 
     Scores name only their sample, and ``generations``, which comes first, whose sample that is.
     """
     samples: list[str] = []
-    for manifest in sorted(run.rglob(_MANIFEST)):
-        name = manifest.parent.relative_to(run).as_posix()
-        if name in {"clips", MEASURED_TABLE}:
+    for name, table in tables_of(run).items():
+        if table in {run.clips, run.measured} or not has_table(table):
             continue
-        for file in _data_files(manifest):
-            for row in _rows_of_clip(manifest.parent / file, clip_id, samples):
+        folder = Path(table.path)
+        for file in _data_files(folder / MANIFEST_NAME):
+            for row in _rows_of_clip(folder / file, clip_id, samples):
                 if "clip_id" in row and "sample_id" in row:
                     samples.append(row["sample_id"])
                 yield name, row

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.errors import InputError
-from pfp.io.filesystems import Folder
-from pfp.io.manifest import MANIFEST_NAME
 from pfp.io.media.source import uri_to_path
+from pfp.io.run_tables import has_table
 from pfp.io.tables import read_table
 from pfp.schema.clip import ClipRecord
+from pfp.schema.run_directory import RunDirectory
 
 _MAX_CLIPS: Final = 10
 
@@ -24,11 +24,11 @@ def find_clips(clip: str, run_directory: str | Path) -> list[ClipRecord]:
     Copies of a file have one id and are all found. Raises ``InputError`` when there is no such run,
     no such clip, or more than ten.
     """
-    directory = f"{run_directory}/clips"
-    if not Folder.at(directory).has(MANIFEST_NAME):
+    clips = RunDirectory(run_directory).clips
+    if not has_table(clips):
         message = f"{run_directory} holds no clips table; name a run directory, or run ingest first"
         raise InputError(message)
-    rows = read_table(directory, ClipRecord, columns=["clip_id", "video_uri"]).to_pylist()
+    rows = read_table(*clips, columns=["clip_id", "video_uri"]).to_pylist()
     wanted = [row for row in rows if clip and row["clip_id"].startswith(clip)]
     wanted = wanted or [row for row in rows if clip and clip in path_of(row["video_uri"])]
     if not wanted or len(wanted) > _MAX_CLIPS:
@@ -37,7 +37,7 @@ def find_clips(clip: str, run_directory: str | Path) -> list[ClipRecord]:
         message = f"{found} {clip!r} in {run_directory}; {cure}"
         raise InputError(message)
     uris = pa.array([row["video_uri"] for row in wanted])
-    table = read_table(directory, ClipRecord, filter=pc.field("video_uri").isin(uris))
+    table = read_table(*clips, filter=pc.field("video_uri").isin(uris))
     return [ClipRecord.from_row(row) for row in table.to_pylist()]
 
 

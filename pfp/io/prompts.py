@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pfp.errors import InputError, SchemaError
 from pfp.io.blobs import Blobs
 from pfp.io.tables import read_records
-from pfp.schema import ConditionRecord, StoryboardRecord
+from pfp.schema import ConditionRecord
+from pfp.schema.run_directory import RunDirectory
 
 STORED_DTYPE = np.dtype("<f2")
 
@@ -60,16 +61,13 @@ class Prompts:
     """
 
     def __init__(self, run_directory: str, *, pooled: bool = False, num_cached: int = 1024) -> None:
+        run = RunDirectory(run_directory)
         self._shots = {
             record.clip_id: record.shots
-            for record in read_records(
-                f"{run_directory}/storyboards", StoryboardRecord, verdict="kept"
-            )
+            for record in read_records(*run.storyboards, verdict="kept")
         }
-        self._tokens_LD = _reader(f"{run_directory}/conditions", num_cached)
-        self._pooled_1P = (
-            _reader(f"{run_directory}/conditions_pooled", num_cached) if pooled else None
-        )
+        self._tokens_LD = _reader(run.conditions.path, num_cached)
+        self._pooled_1P = _reader(run.conditions_pooled.path, num_cached) if pooled else None
 
     def at(self, clip_id: str, seconds: float) -> str:
         """The clip's prompt at a time in seconds from its video's first frame."""

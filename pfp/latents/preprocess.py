@@ -102,11 +102,6 @@ def rate_text(lr_factor: int, lr_frame_stride: int) -> str:
     return f"{lr_factor}x{lr_factor}x{lr_frame_stride}"
 
 
-def lr_table(lr_rate: str) -> str:
-    """The run directory's table of a further LR copy: ``latents_lr_2x2x8``."""
-    return f"latents_lr_{lr_rate}"
-
-
 def downscale(frame_HWC: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """The mean of each ``factor`` x ``factor`` block, rounded to 8-bit code values (halves up)."""
     height, width, channels = frame_HWC.shape

@@ -25,6 +25,7 @@ from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiles import TILING_SUFFIX
 from pfp.schema import ClipRecord, LatentRecord
+from pfp.schema.run_directory import RunDirectory
 from pfp.schema.verdict import Kept
 
 CAP_DB: Final = 100.0  # what a frame without any error counts as, as in eval's psnr
@@ -66,7 +67,7 @@ def show(
     ``FileChangedError`` when the file is another one now,
     ``ConfigError`` when the VAE is another one, and what decoding raises.
     """
-    reader = LatentReader(f"{run_directory}/latents")
+    reader = LatentReader(RunDirectory(run_directory).latents.path)
     record = _clip_with_latents(clip, run_directory, set(reader.clip_ids))
     # Before networks are loaded for it.
     check_unchanged(record.video_uri, **{name: getattr(record, name) for name in FILE_COLUMNS})

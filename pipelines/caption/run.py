@@ -12,6 +12,7 @@ from pfp.io.tables import read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema import ClipRecord
+from pfp.schema.run_directory import RunDirectory
 from pipelines.caption.config import PRESETS, CaptionConfig
 from pipelines.caption.stages import CLIP_COLUMNS, build_captioner, caption_stage
 
@@ -35,12 +36,12 @@ def run(
     not answer.
     """
     build_captioner(config).check_ready()
-    clips = caption_inputs(f"{input_directory}/clips", config)
+    clips = caption_inputs(RunDirectory(input_directory).clips.path, config)
     with connect(engine):
         report = run_stage(
             caption_stage(config),
             clips,
-            f"{output_directory}/storyboards",
+            RunDirectory(output_directory).storyboards.path,
             engine=engine,
             progress=progress,
         )

@@ -12,7 +12,6 @@ from pfp.eval.stats.aggregate import Bootstrap
 from pfp.generate.settings import SamplerSettings
 
 STEPS: Final = ("generate", "score", "report")
-VIDEO_FOLDER: Final = "generations/_videos"  # beside the table's files, which are Parquet
 REFERENCE_VARIANT: Final = "proposed"
 
 

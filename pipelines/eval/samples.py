@@ -21,11 +21,12 @@ from pfp.errors import ConfigError, NothingUsable
 from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION
 from pfp.generate.families import family_of
 from pfp.generate.plan import find_lost_shot
-from pfp.io.filesystems import Folder
 from pfp.io.prompts import Prompts, prompt_sha256
+from pfp.io.run_tables import has_table
 from pfp.io.tables import read_records, read_table
 from pfp.io.unchanged import FILE_COLUMNS
-from pfp.schema import CheckpointRecord, ClipRecord, ConditionRecord, LatentRecord
+from pfp.schema import CheckpointRecord
+from pfp.schema.run_directory import RunDirectory
 from pipelines.eval.config import REFERENCE_VARIANT, GenerateConfig
 
 _LATENT_COLUMNS: Final = (
@@ -35,11 +36,10 @@ _LATENT_COLUMNS: Final = (
 
 def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
     """One row a sample: everything that it depends on."""
-    checkpoints = read_records(
-        f"{run_directory}/checkpoints/_index", CheckpointRecord, verdict="kept"
-    )
+    run = RunDirectory(run_directory)
+    checkpoints = read_records(*run.pretrained, verdict="kept")
     if not checkpoints:
-        message = f"{run_directory}/checkpoints holds no trained arm; run pipelines/train first"
+        message = f"{run.checkpoints_path} holds no trained arm; run pipelines/train first"
         raise NothingUsable(message)
     continuing = _finetuned(run_directory)
     _check_base(config, {each.base for each in (*checkpoints, *continuing)})
@@ -144,16 +144,14 @@ def _condition_keys(run_directory: str) -> dict[str, str]:
     """
     columns = ["prompt_sha256", "result_key"]
     kept = pc.field("verdict", "kind") == "kept"
-    table = read_table(f"{run_directory}/conditions", ConditionRecord, columns=columns, filter=kept)
+    table = read_table(*RunDirectory(run_directory).conditions, columns=columns, filter=kept)
     return dict(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
 
 def _finetuned(run_directory: str) -> list[CheckpointRecord]:
     """The checkpoints that were trained to continue, where the run has some."""
-    table = f"{run_directory}/checkpoints/_finetuned"
-    if not Folder.at(table).has("_manifest.json"):
-        return []
-    return read_records(table, CheckpointRecord, verdict="kept")
+    table = RunDirectory(run_directory).finetuned
+    return read_records(*table, verdict="kept") if has_table(table) else []
 
 
 def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
@@ -190,14 +188,12 @@ def _held_out(
         "width",
         "height",
     ]
-    clips = read_table(
-        f"{run_directory}/clips", ClipRecord, columns=[*columns, "verdict"]
-    ).to_pylist()
+    run = RunDirectory(run_directory)
+    clips = read_table(*run.clips, columns=[*columns, "verdict"]).to_pylist()
     latents = {
         row["clip_id"]: row
         for row in read_table(
-            f"{run_directory}/latents",
-            LatentRecord,
+            *run.latents,
             columns=[*_LATENT_COLUMNS, "verdict"],
         ).to_pylist()
         if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames

@@ -14,7 +14,8 @@ from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import GenerationRecord
-from pipelines.eval.config import VIDEO_FOLDER, EvalConfig, GenerateConfig
+from pfp.schema.run_directory import RunDirectory
+from pipelines.eval.config import EvalConfig, GenerateConfig
 from pipelines.eval.samples import generation_inputs
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
@@ -34,7 +35,7 @@ def generate(
     report = run_stage(
         generate_stage(config.generate, run_directory),
         generation_inputs(config.generate, run_directory),
-        f"{run_directory}/generations",
+        RunDirectory(run_directory).generations.path,
         engine=engine,
         progress=progress,
     )
@@ -75,9 +76,10 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
 def remove_strays(run_directory: Path) -> None:
     """Remove generated videos that no row names any more: those of other settings."""
     columns = ["video_uri", "reference_uri", "history_uri"]
-    table = read_table(run_directory / "generations", GenerationRecord, columns=columns)
+    run = RunDirectory(run_directory)
+    table = read_table(*run.generations, columns=columns)
     named = {uri for name in columns for uri in table[name].to_pylist()}
-    for path in (run_directory / VIDEO_FOLDER).rglob("*.mp4"):
+    for path in Path(run.videos_path).rglob("*.mp4"):
         if path.relative_to(run_directory).as_posix() not in named:
             path.unlink()
 

@@ -24,13 +24,12 @@ from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
 from pfp.generate.sampler import is_guidance_distilled
 from pfp.io.digests import sha256_json
-from pfp.io.filesystems import Folder
-from pfp.io.manifest import MANIFEST_NAME
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
+from pfp.io.run_tables import has_table
 from pfp.io.unchanged import FILE_COLUMNS, FileChangedError, unchanged
 from pfp.latents.frames import read_piece
-from pfp.latents.preprocess import downscale, lr_table
+from pfp.latents.preprocess import downscale
 from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
 from pfp.models.backbones.interface import TextConditions
@@ -43,8 +42,9 @@ from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
 from pfp.schema.latent import LatentSpan
+from pfp.schema.run_directory import VIDEOS_NAME, RunDirectory
 from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
-from pipelines.eval.config import VIDEO_FOLDER, GenerateConfig
+from pipelines.eval.config import GenerateConfig
 
 DECODE_SECONDS: Final = 120.0
 DECODE_BYTES: Final = 2 << 30
@@ -69,8 +69,9 @@ class GenerateSamples:
             # One thread: sums in another order are other pixels. Workers are what runs in parallel.
             torch.set_num_threads(1)
         self._vae = load_vae(config.vae, device=config.device)
-        self._latents = LatentReader(f"{run_directory}/latents", vae_sha256=self._vae.sha256)
-        has_pooled = Folder.at(f"{run_directory}/conditions_pooled").has(MANIFEST_NAME)
+        run = RunDirectory(run_directory)
+        self._latents = LatentReader(run.latents.path, vae_sha256=self._vae.sha256)
+        has_pooled = has_table(run.conditions_pooled)
         self._prompts = Prompts(run_directory, pooled=has_pooled)
         self._guard: Guard | None = None
         # Each method stands on a base of its own: of the large ones there is room for one.
@@ -98,7 +99,7 @@ class GenerateSamples:
             verdict = Dropped(reason="shot_without_section", detail=row["lost_shot"])
             return _record(row, verdict=verdict)
         history_FHWC = self._history(row)
-        folder = f"{VIDEO_FOLDER}/{row['clip_id']}"
+        folder = f"{VIDEOS_NAME}/{row['clip_id']}"
         fps = self._latents.load(row["clip_id"]).record.fps or 0.0
         # Named after all that decides them: another run must not write over what rows are about.
         seen = [row["video_sha256"], row["latent_key"], self._config.history_frames]
@@ -175,7 +176,9 @@ class GenerateSamples:
         if (shared["lr_factor"], shared["lr_frame_stride"]) == (rate.height, rate.time):
             return self._latents
         return LatentReader(
-            f"{self._run}/{lr_table(str(rate))}", lr_factor=rate.height, lr_frame_stride=rate.time
+            RunDirectory(self._run).lr_latents(rate).path,
+            lr_factor=rate.height,
+            lr_frame_stride=rate.time,
         )
 
     def _continue(

@@ -12,13 +12,13 @@ from pfp.ingest.decide import decide
 from pfp.ingest.discover import discover
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.recognise import recognise, with_times
-from pfp.ingest.why import MEASURED_TABLE, RECIPE_FILE
 from pfp.io.filesystems import Folder
 from pfp.io.tables import read_table, write_table
 from pfp.runtime import Progress, StageReport, connect, report_of, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema import ClipRecord
 from pfp.schema.measured import MeasuredRecord
+from pfp.schema.run_directory import RunDirectory
 from pipelines.ingest.config import PRESETS, IngestConfig
 from pipelines.ingest.stages import measure_stage
 
@@ -56,23 +56,23 @@ def run(
     started = time.monotonic()
     recipe = load_recipe(config.recipe)
     files = discover(input_directory, skip=(output_directory,))
-    measured_directory = f"{output_directory}/{MEASURED_TABLE}"
-    known = recognise(files, _measured_before(measured_directory))
+    out = RunDirectory(output_directory)
+    known = recognise(files, _measured_before(out.measured.path))
     with connect(engine):
         measured = run_stage(
             measure_stage(config),
             with_times(files, {uri: noted for uri, (noted, _) in known.items()}),
-            measured_directory,
+            out.measured.path,
             engine=engine,
             progress=progress,
         )
-    rows = read_table(measured_directory, MeasuredRecord)
+    rows = read_table(*out.measured)
     clips = decide(with_times(rows, {uri: now for uri, (_, now) in known.items()}), recipe)
     if clips.num_rows != files.num_rows:
         message = f"{files.num_rows} files became {clips.num_rows} clips; please report it"
         raise InvariantError(message)
-    write_table(f"{output_directory}/clips", clips, ClipRecord)
-    _write_recipe(output_directory, recipe)
+    write_table(out.clips.path, clips, ClipRecord)
+    _write_recipe(out.recipe_path, recipe)
     report = report_of("ingest", clips, seconds=time.monotonic() - started, reused=measured.reused)
     summary.merge_stage(output_directory, report)
     if progress is not None:
@@ -91,11 +91,11 @@ def _measured_before(directory: str) -> pa.Table | None:
         return None
 
 
-def _write_recipe(output_directory: str, recipe: Recipe) -> None:
+def _write_recipe(path: str, recipe: Recipe) -> None:
     """Leave the thresholds beside the decisions, for ``pfp why``."""
-    folder, name = RECIPE_FILE.split("/")
+    folder, _, name = path.rpartition("/")
     text = yaml.safe_dump(recipe.to_json(), sort_keys=False)
-    Folder.at(f"{output_directory}/{folder}").write(name, text.encode())
+    Folder.at(folder).write(name, text.encode())
 
 
 def _nothing_kept(report: StageReport, input_directory: str) -> str:

@@ -13,6 +13,7 @@ from pfp.io.tables import read_records, read_table
 from pfp.latents.conditions import prompts_of
 from pfp.models.text import identify_text_encoder
 from pfp.schema import ClipRecord, StoryboardRecord
+from pfp.schema.run_directory import RunDirectory
 from pipelines.latents.clips import CLIP_COLUMNS
 from pipelines.latents.config import LatentsConfig
 
@@ -26,8 +27,9 @@ def read_inputs(config: LatentsConfig, input_directory: str) -> tuple[pa.Table, 
 
     Raises NothingUsable when there is no such clip.
     """
-    storyboards = read_records(f"{input_directory}/storyboards", StoryboardRecord, verdict="kept")
-    clips = captioned_clips(f"{input_directory}/clips", storyboards)
+    run = RunDirectory(input_directory)
+    storyboards = read_records(*run.storyboards, verdict="kept")
+    clips = captioned_clips(run.clips.path, storyboards)
     wanted = set(clips["clip_id"].to_pylist())
     prompts = prompts_of(story for story in storyboards if story.clip_id in wanted)
     if config.with_empty_prompt:

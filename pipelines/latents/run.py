@@ -13,6 +13,7 @@ from pfp.latents.plan import describe
 from pfp.models.vae import spatial_stride_of
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
+from pfp.schema.run_directory import RunDirectory
 from pipelines.latents.config import PRESETS, LatentsConfig
 from pipelines.latents.inputs import read_inputs
 from pipelines.latents.stages import conditions_stages, latents_stages
@@ -87,11 +88,10 @@ def run(
     stages = [*of_clips, *conditions_stages(config)]
     clips, prompts = read_inputs(config, input_directory)
     inputs = [*(clips for _ in of_clips), *prompts]
+    output = RunDirectory(output_directory)
     with connect(engine):
         reports = [
-            run_stage(
-                stage, rows, f"{output_directory}/{stage.name}", engine=engine, progress=progress
-            )
+            run_stage(stage, rows, output.table(stage.name).path, engine=engine, progress=progress)
             for stage, rows in zip(stages, inputs, strict=True)
         ]
     for report in reports:

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from pfp.io.digests import sha256_json
-from pfp.latents.preprocess import lr_table
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae import vae_digest
 from pfp.runtime import Prepare, Resources, Stage
 from pfp.schema import ConditionRecord, LatentRecord
+from pfp.schema.run_directory import LR_LATENTS_PREFIX
 from pipelines.latents.clips import CONTENT_COLUMNS
 from pipelines.latents.config import LatentsConfig
 from pipelines.latents.decode import FRAMES_SCHEMA, DecodeClips
@@ -22,7 +22,7 @@ DECODER_CPUS: Final = 1.0
 def latents_stages(config: LatentsConfig) -> list[Stage]:
     """Clips to latents, HR and LR, and then one for each further LR copy."""
     copies = [
-        _latents_stage(copy, lr_table(copy.preprocess.lr_rate), with_hr=False)
+        _latents_stage(copy, f"{LR_LATENTS_PREFIX}{copy.preprocess.lr_rate}", with_hr=False)
         for copy in config.lr_copies
     ]
     return [_latents_stage(config, "latents", with_hr=True), *copies]

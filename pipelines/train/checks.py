@@ -19,6 +19,7 @@ from pfp.models.memory.config import ArmConfig, arm_config
 from pfp.models.tiny_names import tiny_folder
 from pfp.runtime.run import Engine
 from pfp.schema import LatentRecord
+from pfp.schema.run_directory import RunDirectory
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import lr_readers
 
@@ -61,7 +62,7 @@ def usable_latents(run_directory: str, config: TrainConfig) -> tuple[str, dict[s
     Raises SchemaError for latents that this training cannot read rightly (another VAE's, another
     rate's, not normalised, not finite), NothingUsable when no clip is long enough.
     """
-    where = f"{run_directory}/latents"
+    where = RunDirectory(run_directory).latents.path
     reader, *others = lr_readers(run_directory, config.model.rates)
     check_digest(where, reader, config)
     check_vae(where, str(reader.shared.get("vae_id", "")), config)

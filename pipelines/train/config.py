@@ -9,19 +9,19 @@ from typing import Final, Literal, TypeAlias
 from pfp.errors import ConfigError
 from pfp.models.memory.config import ARMS, ArmConfig
 from pfp.models.tiny_names import TINY_ARMS, TINY_TEXT_TOKENS
+from pfp.schema.run_directory import RunDirectory
 from pfp.train.sampler import WindowPlan
 from pfp.train.settings import Objective, TrainSettings
 
 Task: TypeAlias = Literal["pretrain", "finetune"]
 
-CHECKPOINTS: Final = "checkpoints"
 # Fine-tuning of an encoder that was never pretrained (section 4.2), an arm of the paper's Table 2.
 WITHOUT_PRETRAIN: Final = "without_pretrain"
 
 
 def checkpoint_folder(run_directory: str, title: str) -> Path:
     """Where a checkpoint lies in a run."""
-    return Path(run_directory) / CHECKPOINTS / title.replace(" ", "-")
+    return Path(RunDirectory(run_directory).checkpoints_path) / title.replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

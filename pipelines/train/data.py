@@ -13,6 +13,7 @@ from pfp.models.backbones.interface import TextConditions
 from pfp.models.rates import Rate
 from pfp.models.text_conditions import text_conditions
 from pfp.schema.latent import Branch, LatentSpan
+from pfp.schema.run_directory import RunDirectory
 from pfp.train.loader import WindowBatches
 from pfp.train.sampler import WindowSampler
 from pipelines.train.config import TrainConfig
@@ -47,12 +48,11 @@ def run_batches(
 
 def lr_readers(run_directory: str, rates: Sequence[Rate]) -> list[LatentReader]:
     """The latents, and the tables of further LR copies, in the order of the encoders' rates."""
+    run = RunDirectory(run_directory)
     first, *rest = rates
-    readers = [
-        LatentReader(f"{run_directory}/latents", lr_factor=first.height, lr_frame_stride=first.time)
-    ]
+    readers = [LatentReader(run.latents.path, lr_factor=first.height, lr_frame_stride=first.time)]
     for rate in rest:
-        where = f"{run_directory}/latents_lr_{rate}"
+        where = run.lr_latents(rate).path
         readers.append(LatentReader(where, lr_factor=rate.height, lr_frame_stride=rate.time))
     return readers
 

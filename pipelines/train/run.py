@@ -13,10 +13,11 @@ from pfp.io.digests import sha256_json
 from pfp.io.tables import read_records, read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
-from pfp.schema import CheckpointRecord, ConditionRecord, Failed, StoryboardRecord
+from pfp.schema import CheckpointRecord, Failed
+from pfp.schema.run_directory import RunDirectory, TableLocation
 from pfp.train.split import split_clips
-from pipelines.train.config import CHECKPOINTS, PRESETS, Task, TrainConfig, finetuned
-from pipelines.train.stages import TABLES, start_folder, train_inputs, train_stage
+from pipelines.train.config import PRESETS, Task, TrainConfig, finetuned
+from pipelines.train.stages import checkpoints_table, start_folder, train_inputs, train_stage
 
 PURPOSE = (
     "Train the arms on the latents of a run: frame-preservation pretraining, or fine-tuning on the "
@@ -71,16 +72,18 @@ def run(
     say(device_memory(config, [latents[clip].hr_shape for clip in latents]))
     keys = data_keys(input_directory, [latents[clip].result_key for clip in train_clips])
     inputs = train_inputs(config, output_directory, vae_sha256, train_clips, sha256_json(keys))
-    with connect(engine), following(Path(output_directory) / CHECKPOINTS, progress):
+    checkpoints = checkpoints_table(output_directory, config.task)
+    folder = Path(RunDirectory(output_directory).checkpoints_path)
+    with connect(engine), following(folder, progress):
         report = run_stage(
             train_stage(config, input_directory, output_directory),
             inputs,
-            f"{output_directory}/{TABLES[config.task]}",
+            checkpoints.path,
             engine=engine,
             progress=progress,
         )
     summary.merge_stage(output_directory, report)
-    failures = told_failures(f"{output_directory}/{TABLES[config.task]}")
+    failures = told_failures(checkpoints)
     if not report.kept:
         raise NothingUsable(f"no arm could be trained: {failures[0]}")
     for failure in failures:
@@ -88,21 +91,22 @@ def run(
     return [report]
 
 
-def told_failures(table: str) -> list[str]:
+def told_failures(table: TableLocation[CheckpointRecord]) -> list[str]:
     """A sentence for each arm whose training broke."""
     return [
         f"{record.checkpoint_id}: {record.verdict.message}"
-        for record in read_records(table, CheckpointRecord)
+        for record in read_records(*table)
         if isinstance(record.verdict, Failed)
     ]
 
 
 def data_keys(directory: str, latents: list[str]) -> list[list[str]]:
     """The keys of all results that a training sees, which decide what it is made of."""
+    run = RunDirectory(directory)
     return [
         latents,
-        _keys(f"{directory}/storyboards", StoryboardRecord),
-        _keys(f"{directory}/conditions", ConditionRecord),
+        _keys(*run.storyboards),
+        _keys(*run.conditions),
     ]
 
 

@@ -15,14 +15,10 @@ from pfp.models._folders import weights_sha256
 from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord
-from pipelines.train.config import CHECKPOINTS, WITHOUT_PRETRAIN, TrainConfig, checkpoint_folder
+from pfp.schema.run_directory import RunDirectory, TableLocation
+from pipelines.train.config import WITHOUT_PRETRAIN, Task, TrainConfig, checkpoint_folder
 
 VERSION: Final = 2  # raise it when equal settings come to mean another training
-# Beside the arms' folders, which are not Parquet; a table for each task.
-TABLES: Final = {
-    "pretrain": f"{CHECKPOINTS}/_index",
-    "finetune": f"{CHECKPOINTS}/_finetuned",
-}
 _WAITING_CPUS: Final = 0.01  # of a worker that has other processes do the work
 # How a checkpoint is watched and by how many it is made changes nothing in it.
 _IRRELEVANT: Final = (
@@ -30,6 +26,12 @@ _IRRELEVANT: Final = (
     *("num_loader_workers", "trackers", "log_every_steps", "sample_every_steps", "vae"),
     "base_folder",
 )
+
+
+def checkpoints_table(run_directory: str, task: Task) -> TableLocation[CheckpointRecord]:
+    """Beside the arms' folders, which are not Parquet, a table for each task."""
+    run = RunDirectory(run_directory)
+    return run.pretrained if task == "pretrain" else run.finetuned
 
 
 def train_stage(config: TrainConfig, input_directory: str, output_directory: str) -> Stage:

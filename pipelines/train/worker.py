@@ -13,7 +13,8 @@ from safetensors import safe_open
 from pfp.models._folders import weights_sha256
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
-from pipelines.train.config import CHECKPOINTS, TrainConfig, checkpoint_folder
+from pfp.schema.run_directory import RunDirectory
+from pipelines.train.config import TrainConfig, checkpoint_folder
 from pipelines.train.job import Job, card_of, run_job
 
 
@@ -43,7 +44,9 @@ class TrainArm:
     def job(self, row: Mapping[str, Any]) -> Job:
         """What the processes of an arm's training are told."""
         # Named after all that the training depends on, so that no other goes on from it.
-        state = self._output / CHECKPOINTS / f".state-{row['result_key'][:16]}"
+        state = (
+            Path(RunDirectory(self._output).checkpoints_path) / f".state-{row['result_key'][:16]}"
+        )
         return Job(
             config=self._config,
             arm=row["arm"],

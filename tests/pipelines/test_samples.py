@@ -16,7 +16,8 @@ from pfp.io.tables import write_table
 from pfp.io.unchanged import FileChangedError, file_state
 from pfp.models._folders import weights_sha256
 from pfp.schema import KEPT, ConditionRecord, Failed, GenerationRecord, Verdict
-from pipelines.eval.config import VIDEO_FOLDER, GenerateConfig
+from pfp.schema.run_directory import VIDEOS_NAME
+from pipelines.eval.config import GenerateConfig
 from pipelines.eval.samples import _condition_keys
 from pipelines.eval.stages import generate_stage, remove_strays
 from pipelines.eval.worker import GenerateSamples
@@ -72,7 +73,7 @@ def test_other_weights_than_the_table_s_are_no_method(
 
 def test_videos_that_no_row_names_are_removed(tmp_path: Path) -> None:
     """Those of settings that the table is not of; nothing else in the folder."""
-    names = [f"{VIDEO_FOLDER}/a/{name}" for name in ("now.mp4", "then.mp4", "notes.txt")]
+    names = [f"{VIDEOS_NAME}/a/{name}" for name in ("now.mp4", "then.mp4", "notes.txt")]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -21,10 +21,10 @@ from pfp.models.memory.checkpoint import read_description
 from pfp.models.memory.dit import ArmConfig, MemoryDiT
 from pfp.models.tiny_names import arm_folder, tiny_folder
 from pfp.runtime import NoProgress, Progress
-from pfp.schema import CheckpointRecord, LatentRecord
+from pfp.schema import LatentRecord
 from pipelines.train.config import PRESETS, TrainConfig, debug
 from pipelines.train.run import main, run
-from pipelines.train.stages import TABLES
+from pipelines.train.stages import checkpoints_table
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_fine_tuning_goes_on_from_what_was_pretrained(latents_run: Path) -> None
     trained(latents_run, config(task="finetune", start="pretrained", steps=steps))
 
     pretrained, finetuned = (
-        tables.read_records(latents_run / TABLES[task], CheckpointRecord)[0]
+        tables.read_records(*checkpoints_table(str(latents_run), task))[0]
         for task in ("pretrain", "finetune")
     )
     assert pretrained.sha256 == finetuned.start_sha256
@@ -102,7 +102,7 @@ def test_without_pretrain_starts_from_nothing(latents_run: Path) -> None:
     """The arm of Table 2 needs no pretrained checkpoint and has a title of its own."""
     trained(latents_run, config(task="finetune", start="pretrained", arms=("without_pretrain",)))
 
-    (record,) = tables.read_records(latents_run / TABLES["finetune"], CheckpointRecord)
+    (record,) = tables.read_records(*checkpoints_table(str(latents_run), "finetune"))
     assert "proposed 4x4x2 without pretrain" == record.checkpoint_id
     assert record.start_sha256 is None
     MemoryDiT.from_pretrained(latents_run / str(record.uri))
@@ -125,7 +125,7 @@ def test_arms_that_are_not_shipped_train_from_nothing(
     told = config(start="nothing", **changes)
     trained(latents_run, told)
 
-    (record,) = tables.read_records(latents_run / TABLES["pretrain"], CheckpointRecord)
+    (record,) = tables.read_records(*checkpoints_table(str(latents_run), "pretrain"))
     model = MemoryDiT.from_pretrained(latents_run / str(record.uri))
     assert told.arm(told.arms[0]) == model.config
     assert record.num_trained == sum(x.numel() for x in model.trainable_parameters())

@@ -48,6 +48,7 @@ from pfp.io.media import shown_name
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
+from pfp.schema.run_directory import RunDirectory
 from pfp.vlm.judge import Judge
 
 PROTOCOL: Final = "recon-v1"  # what scores of retrieved frames are filed under: protocol `whole`
@@ -91,18 +92,17 @@ def run_score(
         ConfigError: a metric is unknown.
     """
     run = run_directory.rstrip("/")
-    generations = tables.read_records(f"{run}/generations", GenerationRecord)
+    made = RunDirectory(run).generations
+    generations = tables.read_records(*made)
     subjects = retrieved(run, generations)
     if not subjects:
-        raise NothingUsable(
-            f"{run}/generations has no usable retrieval sample; generate some first"
-        )
+        raise NothingUsable(f"{made.path} has no usable retrieval sample; generate some first")
     specs = [
         MetricSpec.resolve(name, Protocol(), filed_under=settings.protocol, judge=settings.judge)
         for name in settings.metrics
     ]
     return score_subjects(
-        subjects, specs, f"{run}/scores", settings, engine=engine, progress=progress
+        subjects, specs, RunDirectory(run).scores.path, settings, engine=engine, progress=progress
     )
 
 

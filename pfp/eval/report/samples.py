@@ -22,7 +22,8 @@ from pfp.eval.locate import locate
 from pfp.eval.measure.contents import digest_of
 from pfp.eval.report.sample_detail import SampleDetail, SampleVideo, frames_at, shrunk
 from pfp.io import media, tables
-from pfp.schema import ClipRecord, GenerationRecord, Kept, ScoreRecord
+from pfp.schema import GenerationRecord, Kept, ScoreRecord
+from pfp.schema.run_directory import RunDirectory
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 Part: TypeAlias = Literal["video", "reference", "history"]
@@ -89,8 +90,7 @@ def file_names(run_directory: str | Path, clip_ids: Sequence[str]) -> dict[str, 
     wanted = pc.field("clip_id").isin(list(clip_ids))
     try:
         clips = tables.read_table(
-            f"{str(run_directory).rstrip('/')}/clips",
-            ClipRecord,
+            *RunDirectory(run_directory).clips,
             columns=["clip_id", "video_uri"],
             filter=wanted,
         )

@@ -25,6 +25,7 @@ from pfp.eval.scores.runs import parts_of
 from pfp.io import tables
 from pfp.io.digests import sha256_json
 from pfp.schema import Dropped, ScoreRecord
+from pfp.schema.run_directory import RunDirectory
 
 RESCORED_WITH: Final = "pfp_rescored"  # in ``environment``: the version that read it last
 _OF_THE_RUN: Final = frozenset({"judge", "temperature", "votes"})  # parameters that it chose
@@ -71,7 +72,7 @@ def rescore_run(run_directory: str, *, metrics: Sequence[str] = ()) -> Rescored:
         resolve(name)
     report = Rescored()
     for part in parts_of(run_directory.rstrip("/")):
-        _rescore_table(f"{part}/scores", frozenset(metrics), report)
+        _rescore_table(RunDirectory(part).scores.path, frozenset(metrics), report)
     return report
 
 

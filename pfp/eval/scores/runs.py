@@ -14,13 +14,12 @@ from pfp.eval.leaderboard.build import GIVEN
 from pfp.eval.locate import locate
 from pfp.eval.scores.origin import read_origin
 from pfp.io import tables
-from pfp.io.filesystems import Folder
-from pfp.io.manifest import MANIFEST_NAME
+from pfp.io.run_tables import has_table, shards_of
 from pfp.schema import GenerationRecord, Kept, ScoreRecord
+from pfp.schema.run_directory import SHARDS_NAME, RunDirectory
 
-SHARDS: Final = "shards"
 _CONTENTS: Final = ("video_sha256", "reference_sha256", "history_sha256")
-_SHARD: Final = re.compile(rf"/{SHARDS}/(\d+)-of-(\d+)$")
+_SHARD: Final = re.compile(rf"/{SHARDS_NAME}/(\d+)-of-(\d+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ def read_run(directory: str | Path) -> Stored:
     generations = read_generations(run)
     scores: dict[str, ScoreRecord] = {}
     for part in parts_of(run):
-        _add_scores(scores, tables.read_records(f"{part}/scores", ScoreRecord), part, run)
+        _add_scores(scores, tables.read_records(*RunDirectory(part).scores), part, run)
     samples = {made.sample_id for made in generations}
     found = [score for score in scores.values() if score.sample_id in samples]
     return Stored(directory=run, generations=_with_lengths(generations, found), scores=found)
@@ -66,7 +65,7 @@ def read_generations(directory: str | Path) -> list[GenerationRecord]:
     _check_one_manifest(parts)
     generations: dict[str, GenerationRecord] = {}
     for part in parts:
-        for made in tables.read_records(f"{part}/generations", GenerationRecord):
+        for made in tables.read_records(*RunDirectory(part).generations):
             generations.setdefault(made.sample_id, made)
     return list(generations.values())
 
@@ -220,9 +219,8 @@ def _add(joined: Stored, run: Stored, name: str, methods: Mapping[str, str]) -> 
 
 def parts_of(run: str) -> list[str]:
     """The folders of a run that hold tables: itself, and its shards'."""
-    shards = Folder.at(f"{run}/{SHARDS}").folder_names()
-    parts = [run, *(f"{run}/{SHARDS}/{name}" for name in shards)]
-    return [part for part in parts if _has_table(f"{part}/generations")] or [run]
+    parts = [RunDirectory(run), *shards_of(RunDirectory(run))]
+    return [part.uri for part in parts if has_table(part.generations)] or [run]
 
 
 def missing_shards(shards: Sequence[str | Path]) -> tuple[list[int], int]:
@@ -241,10 +239,6 @@ def _contradict(one: ScoreRecord, other: ScoreRecord) -> bool:
     return (both and one.result_key != other.result_key) or any(
         a and b and a != b for a, b in pairs
     )
-
-
-def _has_table(directory: str) -> bool:
-    return Folder.at(directory).has(MANIFEST_NAME)
 
 
 def _names_of(runs: Sequence[Sequence[str]]) -> list[str]:

@@ -1,0 +1,105 @@
+"""The run directory, by which stages hand over: its tables, where each lies and what its rows are.
+
+    clips/_measured            MeasuredRecord      ingest: what was measured about every file
+    clips                      ClipRecord          ingest: what was decided
+    storyboards                StoryboardRecord    caption
+    latents                    LatentRecord        latents
+    latents_lr_<rate>          LatentRecord        latents: the LR copy for a further rate
+    conditions                 ConditionRecord     latents: prompts, embedded
+    conditions_pooled          ConditionRecord     latents: by HunyuanVideo's second encoder
+    checkpoints/_index         CheckpointRecord    train: pretrained
+    checkpoints/_finetuned     CheckpointRecord    train: finetuned
+    generations                GenerationRecord    eval: samples, made or given
+    scores                     ScoreRecord         eval
+    shards/<i>-of-<n>          generations and scores of a part of a manifest
+
+Names of folders and files beside a table's own begin with ``_``, so that readers of Parquet pass
+over them. ``pfp.io.tables`` reads and writes tables: ``read_table(*run.clips)``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from pfp.schema.checkpoint import CheckpointRecord
+from pfp.schema.clip import ClipRecord
+from pfp.schema.condition import ConditionRecord
+from pfp.schema.generation import GenerationRecord
+from pfp.schema.latent import LatentRecord
+from pfp.schema.measured import MeasuredRecord
+from pfp.schema.record import Record
+from pfp.schema.score import ScoreRecord
+from pfp.schema.storyboard import StoryboardRecord
+
+LR_LATENTS_PREFIX: Final = "latents_lr_"
+SHARDS_NAME: Final = "shards"
+# Of the videos that ``generations`` names, in the run directory: their URIs count from there.
+VIDEOS_NAME: Final = "generations/_videos"
+
+_R = TypeVar("_R", bound=Record)
+_R_co = TypeVar("_R_co", bound=Record, covariant=True)
+
+
+class TableLocation(NamedTuple, Generic[_R_co]):
+    """A table's folder, here or in an object store, and the record of its rows."""
+
+    path: str
+    record: type[_R_co]
+
+
+class RunDirectory:
+    """The tables of a run. ``uri`` is a path or the URI of a folder in an object store.
+
+    Nothing is read or created; whether a table is there, ``pfp.io.run_tables`` tells.
+    """
+
+    def __init__(self, uri: str | Path) -> None:
+        self.uri: Final = str(uri).rstrip("/")
+        self.measured: Final = self._at("clips/_measured", MeasuredRecord)
+        self.clips: Final = self._at("clips", ClipRecord)
+        self.storyboards: Final = self._at("storyboards", StoryboardRecord)
+        self.latents: Final = self._at("latents", LatentRecord)
+        self.conditions: Final = self._at("conditions", ConditionRecord)
+        self.conditions_pooled: Final = self._at("conditions_pooled", ConditionRecord)
+        self.pretrained: Final = self._at("checkpoints/_index", CheckpointRecord)
+        self.finetuned: Final = self._at("checkpoints/_finetuned", CheckpointRecord)
+        self.generations: Final = self._at("generations", GenerationRecord)
+        self.scores: Final = self._at("scores", ScoreRecord)
+
+    def _at(self, name: str, record: type[_R]) -> TableLocation[_R]:
+        return TableLocation(f"{self.uri}/{name}", record)
+
+    def tables(self) -> dict[str, TableLocation[Record]]:
+        """The tables that every run may have, by name, in the order of the stages."""
+        found = (each for each in vars(self).values() if isinstance(each, TableLocation))
+        return {each.path.removeprefix(f"{self.uri}/"): each for each in found}
+
+    def table(self, name: str) -> TableLocation[Record]:
+        """The table of that name, an LR copy's among them; ``KeyError`` if there is none."""
+        if name.startswith(LR_LATENTS_PREFIX):
+            return self.lr_latents(name.removeprefix(LR_LATENTS_PREFIX))
+        return self.tables()[name]
+
+    def lr_latents(self, rate: object) -> TableLocation[LatentRecord]:
+        """The LR copy for a further rate, HxWxT."""
+        return self._at(f"{LR_LATENTS_PREFIX}{rate}", LatentRecord)
+
+    def shard(self, number: int, num_shards: int) -> RunDirectory:
+        """The run of a part of the manifest, the ``number``-th from 1."""
+        return RunDirectory(f"{self.uri}/{SHARDS_NAME}/{number}-of-{num_shards}")
+
+    @property
+    def recipe_path(self) -> str:
+        """The recipe by which clips were decided upon, as YAML."""
+        return f"{self.clips.path}/_recipe.yaml"
+
+    @property
+    def checkpoints_path(self) -> str:
+        """The folder with a folder of weights for each checkpoint."""
+        return f"{self.uri}/checkpoints"
+
+    @property
+    def videos_path(self) -> str:
+        """The folder of the videos that ``generations`` names."""
+        return f"{self.uri}/{VIDEOS_NAME}"
