@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -20,6 +20,9 @@ import pytest
 from tests.checkout import REPO
 from tests.parity import Parity, section_of, with_section
 from tests.parity import page as parity_page
+
+if TYPE_CHECKING:
+    from tests.hostile_files import HostileFile  # which needs PyAV and SciPy
 
 # Libraries read these while they are being imported, so they are set before any test module is.
 os.environ.update(
@@ -174,6 +177,34 @@ def shared_clips() -> Path:
     if not folder.is_dir():
         pytest.skip("the real clips do not lie beside this checkout (../shared/clips)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> HostileFile:
+    """The path of a file of ``tests.hostile_files.KINDS``, written when first asked for."""
+    from tests.hostile_files import KINDS
+
+    folder = tmp_path_factory.mktemp("hostile_files")
+
+    @cache
+    def path_of(name: str) -> Path:
+        KINDS[name].make(folder / name)
+        return folder / name
+
+    return path_of
+
+
+@pytest.fixture(scope="session", params=["drawn", "found"])
+def either_file(request: pytest.FixtureRequest) -> HostileFile:
+    """Likewise, and then of the found files of those kinds where they lie beside the checkout."""
+    from tests.hostile_files import COLLECTED
+
+    if request.param == "drawn":
+        drawn: HostileFile = request.getfixturevalue("hostile_file")
+        return drawn
+    folder: Path = request.getfixturevalue("shared_clips")
+    names = {kind: name for name, kind in COLLECTED.items()}
+    return lambda kind: folder / names[kind]
 
 
 @pytest.fixture(scope="session")

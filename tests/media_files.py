@@ -57,21 +57,23 @@ def video_packets(
     *,
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
+    rate: int = RATE,
     pts: Sequence[int] | None = None,
     options: dict[str, str] | None = None,
     matrix: int = 5,
     full_range: bool = False,
     **context: Any,
 ) -> list[av.Packet[Any]]:
-    """Encoded frames of a new stream at 24 a second; its bitstream tells nothing about colour.
+    """Encoded frames of a new stream; its bitstream tells nothing about colour.
 
-    pts: in 1/24 s. matrix: how RGB becomes YUV, by swscale's numbers. context: of the codec.
+    rate: frames a second. pts: in seconds / rate. matrix: how RGB becomes YUV, by swscale's
+    numbers. context: of the codec.
     """
     pictures = list(frames)
-    stream = container.add_stream(codec, rate=RATE)
+    stream = container.add_stream(codec, rate=rate)
     stream.height, stream.width = pictures[0].shape[:2]
     stream.pix_fmt = pixel_format
-    stream.time_base = stream.codec_context.time_base = Fraction(1, RATE)
+    stream.time_base = stream.codec_context.time_base = Fraction(1, rate)
     stream.codec_context.options = {**_QUIET.get(codec, {}), **(options or {})}
     for name, value in context.items():
         setattr(stream.codec_context, name, value)
@@ -82,7 +84,7 @@ def video_packets(
                 format=pixel_format, dst_colorspace=matrix, dst_color_range=2 if full_range else 1
             )
             frame.colorspace, frame.color_range = 2, context.get("color_range", 0)
-            frame.pts, frame.time_base = index if pts is None else pts[index], Fraction(1, RATE)
+            frame.pts, frame.time_base = index if pts is None else pts[index], Fraction(1, rate)
             packets += stream.encode(frame)
         packets += stream.encode(None)
     return packets

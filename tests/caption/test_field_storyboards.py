@@ -1,4 +1,7 @@
-"""Storyboard files as people reported them: what each becomes, as RIGHT.tsv says."""
+"""Storyboard files as people reported them: what each becomes, as RIGHT.tsv says.
+
+Drawn ones of all kinds, always; the reported ones where they lie beside the checkout.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Final
 import pytest
 
 from pfp.caption.validate import Rules, check_storyboard
+from tests.hostile_files import COLLECTED, STORYBOARDS, storyboard
 
 # Rejected by a rule of that name; or kept, with what was done to it or noticed in it.
 RIGHT: Final = {
@@ -34,10 +38,10 @@ def folder(shared_clips: Path) -> Path:
     return folder
 
 
-def outcome(path: Path) -> str:
+def outcome(text: str) -> str:
     """The rule that rejects a storyboard of a clip of 5 s, or what became of it."""
     found = check_storyboard(
-        path.read_text(encoding="utf-8"),
+        text,
         spans=[],
         start_seconds=0.0,
         end_seconds=5.0,
@@ -58,4 +62,25 @@ def test_every_storyboard_has_an_expectation(folder: Path) -> None:
 @pytest.mark.parametrize(("name", "right"), RIGHT.items())
 def test_a_field_storyboard_is_rejected_or_mended(folder: Path, name: str, right: str) -> None:
     """None is kept as it is."""
-    assert right == outcome(folder / f"{name}.storyboard.json")
+    assert right == outcome((folder / f"{name}.storyboard.json").read_text(encoding="utf-8"))
+
+
+def test_every_kind_of_storyboard_is_drawn() -> None:
+    """All 11, so that no checkout goes without, and with the same outcome."""
+    kinds = {name: COLLECTED[f"field/storyboards/{name}.storyboard.json"] for name in RIGHT}
+
+    assert RIGHT == {name: STORYBOARDS[kind][1] for name, kind in kinds.items()}
+    assert 11 == len(set(kinds.values()))
+
+
+@pytest.mark.parametrize("name", STORYBOARDS)
+def test_a_drawn_storyboard_is_rejected_or_mended(name: str) -> None:
+    """By the rule that names what is wrong."""
+    caption, right = STORYBOARDS[name]
+
+    assert right == outcome(storyboard(caption))
+
+
+def test_a_plain_storyboard_is_kept() -> None:
+    """What surrounds the captions of the others is no reason."""
+    assert "kept" == outcome(storyboard("A red disc moves over a soft wall."))

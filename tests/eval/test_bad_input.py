@@ -33,6 +33,7 @@ from pfp.io.weights import Lock
 from pfp.measures import clarity, flow
 from pfp.schema import Failed, Kept, ScoreRecord
 from tests.eval.small_weights import brightness, narrow_clip, no_flow, write_all
+from tests.hostile_files import HostileFile
 from tests.measures.face_networks import lock_of
 from tests.vlm.openai_server import OpenAIServer, Reply, completion, error
 
@@ -565,39 +566,39 @@ def test_a_judge_that_is_busy_for_a_moment_is_asked_again(tmp_path: Path, status
 
 
 HOSTILE = {
-    "zero_length.mp4": "the video is an empty file, not a video",
-    "html_error_page.mp4": ("the video is an HTML page, not a video"),
-    "truncated_missing_moov.mp4": (
+    "empty.mp4": "the video is an empty file, not a video",
+    "error_page.mp4": ("the video is an HTML page, not a video"),
+    "without_index.mp4": (
         "the video cannot be read as a video (Invalid "
         "data found when processing input); the file is damaged"
     ),
     "no_samples.mp4": ("the video holds no frame that can be decoded"),
-    "audio_only.mp4": ("the video has no video stream; give a file with moving pictures"),
-    "audio_with_cover_art.mp4": ("the video has no video stream; give a file with moving pictures"),
-    "huge_8192x8192.mp4": (
+    "only_sound.mp4": ("the video has no video stream; give a file with moving pictures"),
+    "sound_with_cover.mp4": ("the video has no video stream; give a file with moving pictures"),
+    "huge.mp4": (
         "the video has 8192x8192 pixels per frame, more than the "
         "35389440 that are decoded; scale it down first"
     ),
-    "hdr_small_nasa.mp4": (
+    "pq.mp4": (
         "the video is HDR (PQ or HLG), which must not be read as SDR; tone-map it to BT.709"
     ),
     "one_frame.mp4": VALUE,
     "three_frames.mp4": VALUE,
-    "tiny_24x14.mp4": VALUE,
-    "rotated_meta_small.mp4": VALUE,
-    "non_zero_start.mp4": VALUE,
-    "discard_first_keyframe.mp4": VALUE,
+    "tiny.mp4": VALUE,
+    "turned.mp4": VALUE,
+    "late_start.mp4": VALUE,
+    "edit_list.mp4": VALUE,
 }
 
 
 @pytest.fixture(scope="module")
-def hostile(shared_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Scores:
+def hostile(either_file: HostileFile, tmp_path_factory: pytest.TempPathFactory) -> Scores:
     """The rows of the hostile clips, read where they lie, each beside itself."""
     folder = tmp_path_factory.mktemp("hostile")
     lines = [
         {"sample_id": name, "video": str(path), "reference": str(path)}
         for name in HOSTILE
-        for path in [shared_clips / "hostile" / name]
+        for path in [either_file(name)]
     ]
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
@@ -609,9 +610,11 @@ def hostile(shared_clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Sco
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_clips_are_scored_or_told(hostile: Scores, shared_clips: Path, name: str) -> None:
+def test_hostile_clips_are_scored_or_told(
+    hostile: Scores, either_file: HostileFile, name: str
+) -> None:
     """All of a file's metrics say the same of it; one that is its own reference is identical."""
-    folder = shared_clips / "hostile"
+    folder = either_file(name).parent
     reasons = [row.unscored_reason for row in hostile[name].values()]
 
     assert [HOSTILE[name]] * 2 == [

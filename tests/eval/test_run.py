@@ -28,6 +28,7 @@ from pfp.eval.scores.runs import read_run, read_runs
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
 from pfp.schema import Dropped, Failed, ScoreRecord
+from tests.hostile_files import HostileFile
 
 HEIGHT, WIDTH = 48, 80
 CHEAP = ("psnr", "psnr_global")
@@ -585,15 +586,14 @@ def test_suites_name_metrics_that_are_there(name: str) -> None:
     assert choose_metrics(None, SUITES[name].metrics, None).keys() == set(SUITES[name].metrics)
 
 
-def test_the_weight_free_metrics_on_real_videos(shared_clips: Path, tmp_path: Path) -> None:
-    """Real clips, each beside itself as its own reference, through what needs no download."""
-    videos = ["asl_sign_walk.mkv", "edison_coaches_1899_27s.mp4"]
-    lines = [
-        {"video": str(shared_clips / "dev" / video), "reference": str(shared_clips / "dev" / video)}
-        for video in videos
-    ]
+def test_the_weight_free_metrics_on_encoded_videos(
+    hostile_file: HostileFile, tmp_path: Path
+) -> None:
+    """Clips, each beside itself as its own reference, through what needs no download."""
+    videos = [str(hostile_file(name)) for name in ("first.mp4", "sound_outlasts.mkv")]
+    lines = [{"video": video, "reference": video} for video in videos]
     report = score(write(tmp_path, lines), tmp_path / "run", ("psnr", "lpips_alex"))
 
     assert (report.kept, report.dropped) == (2, 2)
     found = scores_of(tmp_path / "run").values()
-    assert [r.num_frames for r in found if r.value is not None] == [89, 820]
+    assert [r.num_frames for r in found if r.value is not None] == [96, 120]

@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from pfp.ingest.backdrop import BackdropGauge
 from pfp.ingest.measure import measure_video
 from pfp.io.media import path_to_uri, read_frames
+from tests.hostile_files import HostileFile
 
 SIDE = 64
 WIDTH, HEIGHT = 640, 360
@@ -41,13 +42,27 @@ def pasted(
     return copy
 
 
-@pytest.fixture(scope="module")
-def frames(shared_clips: Path) -> list[npt.NDArray[np.uint8]]:
-    """Six frames of each of three real clips."""
+@pytest.fixture(scope="module", params=["drawn", "real"])
+def frames(request: pytest.FixtureRequest) -> list[npt.NDArray[np.uint8]]:
+    """Six frames of each of three clips."""
+    if request.param == "drawn":
+        return [drawn(seed) for seed in range(3)]
+    folder: Path = request.getfixturevalue("shared_clips")
     return [
-        read_frames(shared_clips / "dev" / name, fps=2, height=HEIGHT, width=WIDTH, num_frames=6)
+        read_frames(folder / "dev" / name, fps=2, height=HEIGHT, width=WIDTH, num_frames=6)
         for name in CLIPS
     ]
+
+
+def drawn(seed: int) -> npt.NDArray[np.uint8]:
+    """Six frames of a pan over noise with the spectrum of photographs, amplitude 1 / frequency."""
+    height, width = HEIGHT, 2 * WIDTH
+    noise = np.fft.fft2(np.random.default_rng(seed).normal(size=(height, width, 3)), axes=(0, 1))
+    rows, columns = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]
+    frequency = np.maximum(np.hypot(rows, columns), 1 / width)
+    wide = np.fft.ifft2(noise / frequency[..., None], axes=(0, 1)).real
+    wide = np.clip((wide - wide.mean()) / wide.std() * 50 + 128, 0, 255).astype(np.uint8)
+    return np.stack([wide[:, 80 * step : 80 * step + WIDTH] for step in range(6)])
 
 
 @pytest.mark.parametrize("stretches", [False, True])
@@ -124,7 +139,14 @@ def test_no_picture_has_no_backdrop() -> None:
     assert 0 == BackdropGauge().result()
 
 
-def test_the_drawn_clip_is_told(shared_clips: Path) -> None:
+def test_a_file_is_told(hostile_file: HostileFile) -> None:
+    """69 % of its area are filler."""
+    path = hostile_file("blurred_pillars.mp4")
+
+    assert 0.69 == pytest.approx(measure_video(path_to_uri(path))["backdrop_fraction"], abs=0.04)
+
+
+def test_the_found_clip_is_told(shared_clips: Path) -> None:
     """68 % of its area is filler, blurred in blocks."""
     path = shared_clips / "field" / "geometry" / "pillar_blurred.mp4"
 

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from pfp.ingest.bars import BarGauge
 from pfp.ingest.measure import measure_video
 from pfp.io.media import path_to_uri
+from tests.hostile_files import HostileFile
 
 SIDE, FPS = 64, 12
 Pictures = npt.NDArray[np.uint8]  # (T, SIDE, SIDE, 3)
@@ -227,11 +228,9 @@ def test_no_picture_has_no_bars() -> None:
     assert 0 == BarGauge().result()
 
 
-def test_drawn_clips_are_told(shared_clips: Path) -> None:
+def test_bars_of_a_file_are_told(hostile_file: HostileFile) -> None:
     """61 % for 80 % of the time."""
-    path = shared_clips / "field" / "geometry" / "letterbox_first_80_percent.mp4"
-
-    found = measure_video(path_to_uri(path))
+    found = measure_video(path_to_uri(hostile_file("letterboxed_first.mp4")))
 
     assert found["bar_fraction"] == pytest.approx(0.61, abs=0.03)
 

@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 from pfp.ingest.combing import CombGauge
 from pfp.ingest.measure import measure_video
 from pfp.io.media import path_to_uri
+from tests.hostile_files import HostileFile
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W), luma
 
@@ -221,8 +222,23 @@ def test_combs_survive_a_codec(tmp_path: Path, codec: str, options: dict[str, st
     assert 0 == shares[1]
 
 
-def test_real_and_drawn_clips_are_told(shared_clips: Path) -> None:
+def test_files_are_told(hostile_file: HostileFile) -> None:
     """Flags say the opposite in the first two, nothing in the others."""
+    names = {
+        "combed.mp4": True,
+        "whole_but_flagged.mp4": False,
+        "interlaced_top.mp4": True,
+        "interlaced_bottom.mpg": True,
+    }
+    found = {
+        name: measure_video(path_to_uri(hostile_file(name)))["combed_fraction"] for name in names
+    }
+
+    assert names == {name: share > 0.1 for name, share in found.items()}
+
+
+def test_found_clips_are_told(shared_clips: Path) -> None:
+    """The same of real footage."""
     names: Sequence[tuple[str, bool]] = (
         ("field/geometry/combed_unflagged.mp4", True),
         ("field/geometry/progressive_flagged.mp4", False),

@@ -1,4 +1,7 @@
-"""The clips of ``../shared/clips/field``: each ends as ``RIGHT.tsv`` beside them says."""
+"""The clips of ``../shared/clips/field``: each ends as ``RIGHT.tsv`` beside them says.
+
+Drawn clips of the same kinds are tested everywhere (``test_hostile.py``).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from pfp.io.tables import read_records
 from pfp.schema import ClipRecord, Dropped, Failed
 from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.run import run
+from tests.hostile_files import COLLECTED, KINDS
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +155,15 @@ def number_in(frame_HWC: Frames) -> int:
 
 def _squares() -> list[tuple[int, int]]:
     return [divmod(place, 6) for place in range(12)]
+
+
+def test_every_kind_of_field_clip_is_drawn() -> None:
+    """All 27, so that no checkout goes without, and with no other outcome."""
+    rights = {name: right for group in INGEST_GROUPS for name, right in group.items()}
+
+    assert 27 == len(rights)
+    for name, right in rights.items():
+        assert KINDS[COLLECTED[f"field/{name}"]].outcomes & right.outcomes, name
 
 
 def test_every_field_file_has_an_expectation(field: Path) -> None:

@@ -21,6 +21,7 @@ from pfp.ingest.measure import MeasureSettings, failed_record, measure, measure_
 from pfp.io.media import Guard, path_to_uri, write_video
 from pfp.schema import Dropped, Failed, Kept
 from pfp.schema.measured import MeasuredRecord
+from tests.hostile_files import HostileFile
 
 SETTINGS = MeasureSettings(timeout_seconds=60, memory_bytes=1 << 30)
 
@@ -179,13 +180,11 @@ def test_a_file_that_could_not_be_read_has_a_record() -> None:
     assert (None, 7, None) == (record.video_sha256, record.size_bytes, record.num_frames)
 
 
-def test_a_turned_phone_video_is_portrait(shared_clips: Path) -> None:
-    """Coded 720x404 with a display matrix: shown 404x720."""
-    path = shared_clips / "hostile" / "rotate90_meta_coded_landscape.mp4"
+def test_a_turned_phone_video_is_portrait(hostile_file: HostileFile) -> None:
+    """Coded 160x96 with a display matrix: shown 96x160."""
+    fields = measure_video(path_to_uri(hostile_file("turned.mp4")))
 
-    fields = measure_video(path_to_uri(path))
-
-    assert (404, 720, 90, "portrait") == (
+    assert (96, 160, 90, "portrait") == (
         fields["width"],
         fields["height"],
         fields["rotation_degrees"],
@@ -193,11 +192,11 @@ def test_a_turned_phone_video_is_portrait(shared_clips: Path) -> None:
     )
 
 
-def test_hdr_pictures_are_not_measured(shared_clips: Path) -> None:
+def test_hdr_pictures_are_not_measured(hostile_file: HostileFile) -> None:
     """Levels of PQ are not levels of SDR: they stay unknown. Frames are counted all the same."""
-    fields = measure_video(path_to_uri(shared_clips / "hostile" / "hdr_small_nasa.mp4"))
+    fields = measure_video(path_to_uri(hostile_file("pq.mp4")))
 
-    assert ("pq", 325, []) == (fields["transfer"], fields["num_frames"], fields["shots"])
+    assert ("pq", 96, []) == (fields["transfer"], fields["num_frames"], fields["shots"])
     assert fields.keys().isdisjoint({"luma_mean", "motion", "bar_fraction"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from scipy.ndimage import gaussian_filter, shift, zoom
 from pfp.ingest.measure import measure_video
 from pfp.ingest.shots import MIN_SHOT_SECONDS, ShotDetector
 from pfp.io.media import path_to_uri
+from tests.hostile_files import HostileFile
 
 FPS = 24
 TOLERANCE_SECONDS = 0.25
@@ -331,12 +333,33 @@ def test_a_strobe_is_no_boundary() -> None:
         ("still_montage_0.2s.mp4", [(step / 5, "cut") for step in range(1, 25)]),
     ],
 )
-def test_drawn_transitions_are_told(
+def test_found_transitions_are_told(
     shared_clips: Path, name: str, expected: list[tuple[float, str]]
 ) -> None:
-    """As files."""
+    """As files of another hand."""
     shots = measure_video(path_to_uri(shared_clips / "field" / "cuts" / name))["shots"][1:]
 
+    assert_boundaries(shots, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dissolve.mp4", [(3.0, "dissolve")]),
+        ("fade_in.mp4", []),
+        ("wipe.mp4", [(3.0, "wipe")]),
+        ("montage.mp4", [(step * 5 / 24, "cut") for step in range(1, 25)]),
+    ],
+)
+def test_transitions_of_files_are_told(
+    hostile_file: HostileFile, name: str, expected: list[tuple[float, str]]
+) -> None:
+    """Through a codec."""
+    assert_boundaries(measure_video(path_to_uri(hostile_file(name)))["shots"][1:], expected)
+
+
+def assert_boundaries(shots: list[dict[str, Any]], expected: list[tuple[float, str]]) -> None:
+    """The shots begin where they should, and as they should."""
     assert [kind for _, kind in expected] == [shot["kind"] for shot in shots]
     assert [shot["start_seconds"] for shot in shots] == pytest.approx(
         [seconds for seconds, _ in expected], abs=0.15

@@ -15,6 +15,7 @@ from pfp.errors import PermanentError
 from pfp.ingest.measure import measure_video
 from pfp.io.media import iter_stored, path_to_uri, probe, read_frames
 from pfp.io.media.decord_backend import iter_stored_decord, read_frames_decord
+from tests.hostile_files import HostileFile
 
 HEIGHT, WIDTH, NUM = 64, 96, 6
 
@@ -119,11 +120,10 @@ def test_decord_refuses_alpha(tmp_path: Path) -> None:
         read_frames_decord(path, fps=12, height=HEIGHT, width=WIDTH)
 
 
-def test_the_field_clip_is_black_on_its_right(shared_clips: Path) -> None:
-    """PNG in QuickTime, noise under alpha."""
-    path = shared_clips / "field" / "colour" / "alpha_png.mov"
+@pytest.mark.parametrize("name", ["transparent.mov", "transparent.webm"])
+def test_a_file_is_black_where_it_is_transparent(hostile_file: HostileFile, name: str) -> None:
+    """On its right half, under which a scene lies."""
+    frames = np.stack(list(iter_stored(hostile_file(name))))
 
-    frames = np.stack(list(iter_stored(path)))
-
-    assert 0 == frames[:, :, 96:].max()
-    assert frames[:, :, :96].mean() > 50
+    assert 8 > frames[:, :, 88:].max()
+    assert frames[:, :, :80].mean() > 50

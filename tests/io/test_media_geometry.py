@@ -13,6 +13,7 @@ import pytest
 from pfp.errors import PermanentError
 from pfp.ingest.measure import measure_video
 from pfp.io.media import iter_stored, path_to_uri, read_frames
+from tests.hostile_files import HostileFile
 
 CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 
@@ -160,9 +161,9 @@ def test_matroska_tells_its_stereo_layout(tmp_path: Path, mode: int, layout: str
     assert layout == measured(path, "stereo_layout")
 
 
-def test_a_frame_packing_message_is_read(shared_clips: Path) -> None:
+def test_a_frame_packing_message_is_read(hostile_file: HostileFile) -> None:
     """It stands in the stream, and only at some frames."""
-    path = shared_clips / "field" / "geometry" / "stereo_side_by_side.mp4"
+    path = hostile_file("side_by_side.mp4")
 
     assert "side_by_side" == measured(path, "stereo_layout")
 
@@ -218,9 +219,9 @@ def test_pixels_that_change_their_shape_are_a_change(tmp_path: Path) -> None:
     assert 0 == measured(of_two_aspects(tmp_path / "b.m2v", wide, wide), "num_size_changes")
 
 
-def test_readers_refuse_pixels_that_change_their_shape(shared_clips: Path) -> None:
+def test_readers_refuse_pixels_that_change_their_shape(hostile_file: HostileFile) -> None:
     """Nobody gets two shapes as one; what lies before the change can be read."""
-    path = shared_clips / "field" / "geometry" / "sar_changes.ts"
+    path = hostile_file("aspect_changes.ts")
 
     before = read_frames(path, fps=5, height=72, width=96, end_seconds=2.0)
 
@@ -233,8 +234,10 @@ def test_readers_refuse_pixels_that_change_their_shape(shared_clips: Path) -> No
             read()
 
 
-def test_the_coded_pictures_of_such_a_stream_can_be_read(shared_clips: Path) -> None:
+def test_the_coded_pictures_of_such_a_stream_can_be_read(
+    hostile_file: HostileFile,
+) -> None:
     """They have one size; what shape their pixels have is not asked."""
-    path = shared_clips / "field" / "geometry" / "sar_changes.ts"
+    path = hostile_file("aspect_changes.ts")
 
     assert {(144, 176, 3)} == {frame.shape for frame in iter_stored(path, reading="reference")}

@@ -28,6 +28,7 @@ from pfp.io.media import (
     uri_to_path,
     write_video,
 )
+from tests.hostile_files import HostileFile
 
 Frames = npt.NDArray[np.uint8]
 
@@ -429,18 +430,20 @@ def test_the_largest_stream_is_chosen(tmp_path: Path) -> None:
     assert (1, 64, 64) == (header.stream_index, header.width, header.height)
 
 
-def test_a_size_change_does_not_break_scaled_reading(shared_clips: Path) -> None:
+def test_a_size_change_does_not_break_scaled_reading(hostile_file: HostileFile) -> None:
     """Each frame is scaled from its own size, so a buffer of fixed size is never overrun."""
-    video = shared_clips / "hostile" / "resolution_change_midstream.ts"
+    video = hostile_file("size_changes.ts")
 
-    frames = read_frames(video, fps=12, height=36, width=64, num_frames=22)
+    frames = read_frames(video, fps=12, height=36, width=64, num_frames=90)
 
-    assert (22, 36, 64, 3) == frames.shape
+    assert (90, 36, 64, 3) == frames.shape
 
 
-def test_a_header_that_asks_for_too_much_is_refused_unread(shared_clips: Path) -> None:
-    """19 KB that promise frames of 67 megapixels: rejected by the header alone."""
+def test_a_header_that_asks_for_too_much_is_refused_unread(
+    hostile_file: HostileFile,
+) -> None:
+    """200 KB that promise frames of 67 megapixels: rejected by the header alone."""
     with pytest.raises(PermanentError) as caught:
-        probe(shared_clips / "hostile" / "huge_8192x8192.mp4")
+        probe(hostile_file("huge.mp4"))
 
     assert "pixels_above_max" == getattr(caught.value, "reason", None)

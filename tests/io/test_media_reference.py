@@ -18,6 +18,7 @@ from pfp.errors import PermanentError
 from pfp.io import media
 from pfp.io.media import Guard
 from pfp.io.media.decord_backend import iter_stored_decord
+from tests.hostile_files import HostileFile
 
 Frames = npt.NDArray[np.uint8]
 
@@ -261,11 +262,9 @@ def test_another_library_s_bridge_is_borne_and_left(
     assert {"torch": "Tensor", "native": "NDArray"}[bridge] == between
 
 
-def test_hdr_is_refused(shared_clips: Path) -> None:
+def test_hdr_is_refused(hostile_file: HostileFile) -> None:
     """As by every other reader: its code values are no SDR."""
-    frames = media.iter_stored(
-        shared_clips / "hostile" / "hdr10_hevc_main10.mp4", reading="reference"
-    )
+    frames = media.iter_stored(hostile_file("pq.mp4"), reading="reference")
 
     with pytest.raises(PermanentError, match="HDR"):
         next(frames)

@@ -9,7 +9,6 @@ import json
 import lzma
 import pickle
 import random
-import shutil
 import sqlite3
 import struct
 import tarfile
@@ -27,6 +26,7 @@ from pyarrow import feather, orc
 from pfp.errors import PermanentError
 from pfp.io.media import RejectedVideo, iter_stored, probe, read_frames
 from pfp.io.media.sniff import SNIFF_BYTES, sniff
+from tests.hostile_files import KINDS, HostileFile
 
 FRENCH = "Un \u0153uf \xe0 la coque, tr\xe8s chaud ; d\xe9j\xe0 vu. \u00c7a va ?\n"
 CHINESE = "\u4e00\u53ea\u732b\u5750\u5728\u7a97\u8fb9\u3002\u5916\u9762\u4e0b\u7740\u96e8\u3002\n"
@@ -292,6 +292,16 @@ def test_random_bytes_are_no_known_format() -> None:
     assert [None] * 2000 == found
 
 
+def test_no_drawn_video_is_taken_for_something_else(
+    hostile_file: HostileFile,
+) -> None:
+    """Of any container that is drawn for other tests."""
+    names = [name for name, kind in KINDS.items() if "kept" in kind.outcomes]
+    heads = {name: hostile_file(name).read_bytes()[:SNIFF_BYTES] for name in names}
+
+    assert dict.fromkeys(names) == {name: sniff(head) for name, head in heads.items()}
+
+
 def test_no_real_video_is_taken_for_something_else(shared_clips: Path) -> None:
     """Nor one whose beginning is cut off, as streams that are recorded begin anywhere."""
     clips = [path for path in (shared_clips / "dev").iterdir() if path.is_file()]
@@ -312,16 +322,14 @@ def test_a_bright_raw_video_is_no_text(tmp_path: Path) -> None:
     assert (8, 8) == (probe(path).width, probe(path).height)
 
 
-def test_the_neighbours_of_videos_are_told(shared_clips: Path, tmp_path: Path) -> None:
+def test_the_neighbours_of_videos_are_told(hostile_file: HostileFile) -> None:
     """What webdataset and video2dataset put beside videos."""
     expected = {
-        "00000.tar": "no video but a tar archive: unpack it",
-        "00001.json": "a text file (JSON), not a video",
-        "00001.npy": "no video but a NumPy array: write its frames as a video",
-        "00001.txt": "a text file, not a video",
-        "00002.txt": "a text file, not a video",
+        "shard.tar": "no video but a tar archive: unpack it",
+        "metadata.json": "a text file (JSON), not a video",
+        "embedding.npy": "no video but a NumPy array: write its frames as a video",
+        "accents.txt": "a text file, not a video",
+        "chinese.txt": "a text file, not a video",
     }
     for name, words in expected.items():
-        path = tmp_path / name
-        shutil.copy(shared_clips / "field" / "neighbours" / name, path)
-        assert ("not_a_video", f" is {words}") == rejection(path)
+        assert ("not_a_video", f" is {words}") == rejection(hostile_file(name))

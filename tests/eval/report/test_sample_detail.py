@@ -29,6 +29,7 @@ from pfp.eval.scores.evidence import SeenFace
 from pfp.io import media
 from pfp.schema import Failed, GenerationRecord, ScoreRecord
 from tests.eval.report.page_reader import Page
+from tests.hostile_files import HostileFile
 
 FPS, NUM_FRAMES = 8, 24
 METRICS = ("psnr", "clarity", "instance.fraction", "instance.vbench2.compat", "instance.vbench2")
@@ -119,11 +120,13 @@ def test_one_pass_gets_all_frames(
 
 
 def test_faces_are_cut_from_the_frames_that_their_metric_saw(
-    run_directory: Path, records: tuple[GenerationRecord, list[ScoreRecord]], shared_clips: Path
+    run_directory: Path,
+    records: tuple[GenerationRecord, list[ScoreRecord]],
+    hostile_file: HostileFile,
 ) -> None:
     """VBench's protocols do not make pixels square by their sample aspect."""
     record, scores = records
-    record = replace(record, video_uri=str(shared_clips / "hostile" / "anamorphic_sar64_45.mp4"))
+    record = replace(record, video_uri=str(hostile_file("anamorphic.mp4")))
     evidence = json.dumps({"faces": [{"frame": 1, "box": [0, 0, 1000, 1000], "cosine": 0.1}]})
     vbench = Protocol(name="vbench").fingerprint
     pair = [
