@@ -52,7 +52,7 @@ class Spans(Metric):
         **{
             **{name: getattr(Psnr.card, name) for name in Psnr.card.__dataclass_fields__},
             "name": "spans",
-            "needs": (),
+            "required_inputs": (),
         }
     )
 
