@@ -3,4 +3,4 @@
 Importing this package is light: no torch, no Ray, no file or environment access.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
