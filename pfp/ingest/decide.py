@@ -1,15 +1,21 @@
-"""From measured videos to clips: the recipe's filters, then duplicates. Nothing is decoded."""
+"""From measured videos to clips: one step after the other drops what it is for. Nothing is decoded.
+
+A step looks at the videos that are still kept and returns the ones that it drops. Which steps there
+are, and in which order, ``pipelines/ingest/run.py`` says; their thresholds are the recipe's.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from pfp.errors import InvariantError
-from pfp.ingest.filters import judge
+from pfp.ingest.filters import Filter, judge
+from pfp.ingest.near_duplicates import NearDuplicates
 from pfp.ingest.recipe import Recipe
 from pfp.io.digests import sha256_json
 from pfp.schema.clip import ClipRecord
@@ -24,26 +30,52 @@ _TAKEN_OVER: Final = tuple(
 )
 
 
-def decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
-    """The ``ClipRecord`` table of a ``MeasuredRecord`` table, one row for one row.
+class Decision(NamedTuple):
+    """What became of a video; ``duplicate_of`` is the video that stays in its place."""
 
-    A clip is the whole video. It is judged by the filters in the recipe's order; of the clips that
-    pass, byte-equal copies and then near duplicates are dropped.
+    verdict: Verdict
+    duplicate_of: MeasuredRecord | None = None
+
+
+# The videos that are still kept, by URI, to those of them that the step drops, by URI.
+Step: TypeAlias = Callable[[Sequence[MeasuredRecord]], Mapping[str, Decision]]
+
+
+def decide(measured: pa.Table, steps: Sequence[Step], recipe: Recipe) -> pa.Table:
+    """The ``ClipRecord`` table of a ``MeasuredRecord`` table, one row for one row, by URI.
+
+    A clip is the whole video. One whose measuring failed stays failed. ``recipe`` is noted in each.
     """
     records = [MeasuredRecord.from_row(row) for row in measured.to_pylist()]
     records.sort(key=lambda record: record.video_uri)
-    verdicts = {record.video_uri: _judge(record, recipe) for record in records}
-    duplicate_of: dict[str, str] = {}
-    _drop_exact(records, verdicts, duplicate_of)
-    _drop_near(records, verdicts, duplicate_of, recipe)
-    clips = [
-        _clip(record, verdicts[record.video_uri], duplicate_of.get(record.video_uri), recipe)
+    decided = {
+        record.video_uri: Decision(record.verdict)
         for record in records
-    ]
+        if not isinstance(record.verdict, Kept)
+    }
+    for step in steps:
+        decided |= step([record for record in records if record.video_uri not in decided])
+    kept = Decision(KEPT)
+    clips = [_clip(record, decided.get(record.video_uri, kept), recipe) for record in records]
     if len(clips) != measured.num_rows:
         message = f"{measured.num_rows} measured videos became {len(clips)} clips; report this"
         raise InvariantError(message)
     return ClipRecord.table(clips)
+
+
+def drop_by_filters(filters: Mapping[str, Filter]) -> Step:
+    """Drops what a filter refuses; the first of them, in the order given, names the reason."""
+    return partial(_by_filters, filters)
+
+
+def drop_exact_duplicates() -> Step:
+    """Drops files of the same bytes as one before them."""
+    return _exact_duplicates
+
+
+def drop_near_duplicates(near_duplicates: NearDuplicates | None) -> Step:
+    """Drops videos that show the same as one of more pixels, recoded; None drops nothing."""
+    return partial(_near_duplicates, near_duplicates)
 
 
 def clip_id_of(record: MeasuredRecord) -> str:
@@ -57,61 +89,57 @@ def clip_id_of(record: MeasuredRecord) -> str:
     return hashlib.sha256(f"{content} {span}".encode()).hexdigest()[:16]
 
 
-def _judge(record: MeasuredRecord, recipe: Recipe) -> Verdict:
-    if not isinstance(record.verdict, Kept):
-        return record.verdict
-    return judge(bound for one in recipe.filters.values() for bound in one.bounds(record))
+def _by_filters(
+    filters: Mapping[str, Filter], videos: Sequence[MeasuredRecord]
+) -> dict[str, Decision]:
+    verdicts = {
+        video.video_uri: judge(bound for one in filters.values() for bound in one.bounds(video))
+        for video in videos
+    }
+    return {uri: Decision(verdict) for uri, verdict in verdicts.items() if verdict != KEPT}
 
 
-def _kept(records: Iterable[MeasuredRecord], verdicts: dict[str, Verdict]) -> list[MeasuredRecord]:
-    return [record for record in records if verdicts[record.video_uri] == KEPT]
-
-
-def _drop_exact(
-    records: list[MeasuredRecord], verdicts: dict[str, Verdict], duplicate_of: dict[str, str]
-) -> None:
+def _exact_duplicates(videos: Sequence[MeasuredRecord]) -> dict[str, Decision]:
     first: dict[str, MeasuredRecord] = {}
-    for record in _kept(records, verdicts):
-        digest = record.video_sha256 or record.video_uri
-        kept = first.setdefault(digest, record)
-        if kept is not record:
+    found = {}
+    for video in videos:
+        kept = first.setdefault(video.video_sha256 or video.video_uri, video)
+        if kept is not video:
             detail = f"the same bytes as {kept.video_uri}"
-            verdicts[record.video_uri] = Dropped(reason="exact_duplicate", detail=detail)
-            duplicate_of[record.video_uri] = clip_id_of(kept)
+            verdict = Dropped(reason="exact_duplicate", detail=detail)
+            found[video.video_uri] = Decision(verdict, kept)
+    return found
 
 
-def _drop_near(
-    records: list[MeasuredRecord],
-    verdicts: dict[str, Verdict],
-    duplicate_of: dict[str, str],
-    recipe: Recipe,
-) -> None:
-    if recipe.near_duplicates is None:
-        return
-    found = recipe.near_duplicates.find(_kept(records, verdicts))
-    for video_uri, (kept, bits) in found.items():
-        verdicts[video_uri] = Dropped(
+def _near_duplicates(
+    near_duplicates: NearDuplicates | None, videos: Sequence[MeasuredRecord]
+) -> dict[str, Decision]:
+    if near_duplicates is None:
+        return {}
+    found = {}
+    for video_uri, (kept, bits) in near_duplicates.find(videos).items():
+        verdict = Dropped(
             reason="near_duplicate",
             detail=f"shows the same as {kept.video_uri}",
             score=bits,
-            threshold=recipe.near_duplicates.max_mean_bits,
+            threshold=near_duplicates.max_mean_bits,
         )
-        duplicate_of[video_uri] = clip_id_of(kept)
+        found[video_uri] = Decision(verdict, kept)
+    return found
 
 
-def _clip(
-    record: MeasuredRecord, verdict: Verdict, duplicate_of: str | None, recipe: Recipe
-) -> ClipRecord:
+def _clip(record: MeasuredRecord, decision: Decision, recipe: Recipe) -> ClipRecord:
     end = record.duration_seconds
     middle = record.phashes[len(record.phashes) // 2] if record.phashes else None
+    kept = decision.duplicate_of
     return ClipRecord(
         **{name: getattr(record, name) for name in _TAKEN_OVER},
         clip_id=clip_id_of(record),
         start_seconds=None if end is None else 0.0,
         end_seconds=end,
         phash=middle,
-        duplicate_of=duplicate_of,
+        duplicate_of=None if kept is None else clip_id_of(kept),
         recipe=recipe.name,
-        verdict=verdict,
+        verdict=decision.verdict,
         result_key=sha256_json([record.result_key, recipe.sha256]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,14 +16,21 @@ _THREADS: Final = 8
 _NOTED: Final = ("video_uri", "size_bytes", "changed_ns", "video_sha256")
 
 
-def recognise(files: pa.Table, measured: pa.Table | None) -> dict[str, tuple[int, int]]:
-    """``changed_ns`` as measured and now, by URI, of files that were only touched since, or linked.
+class Touched(NamedTuple):
+    """Times of change, by URI, of files that have the bytes that were measured."""
+
+    measured_ns: Mapping[str, int]
+    changed_ns: Mapping[str, int]
+
+
+def recognise(files: pa.Table, measured: pa.Table | None) -> Touched:
+    """The files that were only touched since they were measured, or linked: when then, when now.
 
     Read are files of the size that they had, under another time. ``measured`` are the rows of the
     earlier run, None without one.
     """
     if measured is None:
-        return {}
+        return Touched({}, {})
     pairs = files.join(measured.select(_NOTED), "video_uri", None, "inner", None, "_noted")
     is_in_doubt = pc.and_(
         pc.equal(pairs["size_bytes"], pairs["size_bytes_noted"]),
@@ -31,12 +38,12 @@ def recognise(files: pa.Table, measured: pa.Table | None) -> dict[str, tuple[int
     )
     doubtful = pairs.filter(is_in_doubt).to_pylist()
     with ThreadPoolExecutor(_THREADS) as pool:
-        same = pool.map(_has_its_bytes, doubtful)
-        return {
-            row["video_uri"]: (row["changed_ns_noted"], row["changed_ns"])
-            for row, is_same in zip(doubtful, same, strict=True)
-            if is_same
-        }
+        is_same = pool.map(_has_its_bytes, doubtful)
+        same = [row for row, found in zip(doubtful, is_same, strict=True) if found]
+    return Touched(
+        measured_ns={row["video_uri"]: row["changed_ns_noted"] for row in same},
+        changed_ns={row["video_uri"]: row["changed_ns"] for row in same},
+    )
 
 
 def with_times(table: pa.Table, times: Mapping[str, int]) -> pa.Table:

@@ -8,7 +8,12 @@ import pyarrow as pa
 import yaml
 
 from pfp.errors import InvariantError, NothingUsable, SchemaError
-from pfp.ingest.decide import decide
+from pfp.ingest.decide import (
+    decide,
+    drop_by_filters,
+    drop_exact_duplicates,
+    drop_near_duplicates,
+)
 from pfp.ingest.discover import discover
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.recognise import recognise, with_times
@@ -54,20 +59,37 @@ def run(
     NothingUsable, after the tables and the report are written, when no clip is kept.
     """
     started = time.monotonic()
-    recipe = load_recipe(config.recipe)
-    files = discover(input_directory, skip=(output_directory,))
     out = RunDirectory(output_directory)
-    known = recognise(files, _measured_before(out.measured.path))
+    recipe = load_recipe(config.recipe)  # every threshold, from YAML
+
+    # Every file, whatever its name. One that was touched since an earlier run, or linked, has
+    # another time of change but the bytes that were measured: it keeps the time under which it was.
+    files = discover(input_directory, skip=(output_directory,))
+    touched = recognise(files, _measured_before(out.measured.path))
+
+    # Measure: each file is decoded once, whole, in a child process that may be killed.
     with connect(engine):
         measured = run_stage(
             measure_stage(config),
-            with_times(files, {uri: noted for uri, (noted, _) in known.items()}),
+            with_times(files, touched.measured_ns),
             out.measured.path,
             engine=engine,
             progress=progress,
         )
-    rows = read_table(*out.measured)
-    clips = decide(with_times(rows, {uri: now for uri, (_, now) in known.items()}), recipe)
+
+    # Decide: one step after the other drops some. Nothing is decoded for other thresholds.
+    videos = with_times(read_table(*out.measured), touched.changed_ns)
+    clips = decide(
+        videos,
+        [
+            drop_by_filters(recipe.filters),  # in the recipe's order; the first names the reason
+            drop_exact_duplicates(),
+            drop_near_duplicates(recipe.near_duplicates),
+        ],
+        recipe,
+    )
+
+    # Every file is one row: kept, dropped for a reason, or failed.
     if clips.num_rows != files.num_rows:
         message = f"{files.num_rows} files became {clips.num_rows} clips; please report it"
         raise InvariantError(message)

@@ -6,13 +6,24 @@ import hashlib
 
 import pyarrow as pa
 
-from pfp.ingest.decide import clip_id_of, decide
-from pfp.ingest.recipe import load_recipe, parse_recipe
+from pfp.ingest import decide as decisions
+from pfp.ingest.decide import clip_id_of
+from pfp.ingest.recipe import Recipe, load_recipe, parse_recipe
 from pfp.schema import ClipRecord, Dropped, Failed, Kept
 from pfp.schema.measured import MeasuredRecord
 from tests.ingest.conftest import MakeClip
 
 DEMO = load_recipe("demo")
+
+
+def decide(measured: pa.Table, recipe: Recipe) -> pa.Table:
+    """The clips that a recipe makes of measured videos, by the steps of the ingest stage."""
+    steps = [
+        decisions.drop_by_filters(recipe.filters),
+        decisions.drop_exact_duplicates(),
+        decisions.drop_near_duplicates(recipe.near_duplicates),
+    ]
+    return decisions.decide(measured, steps, recipe)
 
 
 def decided(*records: MeasuredRecord) -> dict[str, ClipRecord]:
