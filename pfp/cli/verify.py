@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pfp.errors import InputError, PfpError
+from pfp.errors import InputError, PfpError, SchemaError
 
 if TYPE_CHECKING:
     from pfp.schema.record import Record
@@ -46,13 +46,23 @@ def run(arguments: argparse.Namespace) -> int:
         for path in lost
     ]
     for name, table in there.items():
-        found = verify_table(*table)
+        found = verify_table(*table) + _problems_of_config(table.path)
         print(f"{name}: {'as it was written' if not found else f'{len(found)} problems'}")
         problems += found
     if not problems and arguments.table is None:
         problems += _across_tables(run_directory, there.values())
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
+
+
+def _problems_of_config(path: str) -> list[str]:
+    from pfp.runtime.stage_config import read_config
+
+    try:
+        read_config(path)
+    except SchemaError as error:
+        return [str(error)]
+    return []
 
 
 def _holds_rows(path: str) -> bool:

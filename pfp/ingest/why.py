@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pfp.errors import ConfigError
+from pfp.errors import ConfigError, SchemaError
 from pfp.ingest.filters import Bound
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.io.clip_names import find_clips, path_of
@@ -20,6 +20,7 @@ from pfp.io.manifest import MANIFEST_NAME
 from pfp.io.run_tables import has_table, tables_of
 from pfp.io.tables import read_table
 from pfp.limits import MAX_LINES_BYTES
+from pfp.runtime.stage_config import CONFIG_NAME, read_config
 from pfp.schema.clip import ClipRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
@@ -49,9 +50,23 @@ def _story(clip: ClipRecord, run: RunDirectory) -> str:
     lines += ["", f"verdict: {describe(clip.verdict)}"]
     if clip.duplicate_of is not None:
         lines.append(f"  duplicate of {clip.duplicate_of}")
+    told = [run.measured.path, run.clips.path]
     for name, row in _other_rows(clip.clip_id, run):
         lines += ["", name, *_columns(row, without=("clip_id",))]
-    return "\n".join(lines)
+        told.append(run.table(name).path)
+    settings = [line for path in dict.fromkeys(told) for line in _settings(path)]
+    return "\n".join([*lines, *(["", "settings", *settings] if settings else [])])
+
+
+def _settings(table: str) -> Iterator[str]:
+    """Where the whole configuration stands by which a table was made."""
+    try:
+        config = read_config(table)
+    except SchemaError as error:
+        yield f"  unknown: {error}"
+        return
+    if config is not None:
+        yield f"  {config.stage} (pfp {config.pfp_version}): {table}/{CONFIG_NAME}"
 
 
 def describe(verdict: Verdict) -> str:

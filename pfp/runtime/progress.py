@@ -25,6 +25,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """How a row that takes long is getting on."""
 
+    def tell(self, text: str) -> None:
+        """A sentence that a person should see, at any time."""
+
     def finish(self, report: StageReport) -> None:
         """The stage is done and its table is on disk."""
 
@@ -42,6 +45,9 @@ class NoProgress:
         """Says nothing."""
 
     def note(self, text: str) -> None:
+        """Says nothing."""
+
+    def tell(self, text: str) -> None:
         """Says nothing."""
 
     def finish(self, report: StageReport) -> None:
@@ -100,6 +106,10 @@ class ConsoleProgress:
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             self._line(f"{self._name}: {text}")
+
+    def tell(self, text: str) -> None:
+        """Prints the sentence as a line."""
+        self._line(text)
 
     def finish(self, report: StageReport) -> None:
         """Prints the report's line."""

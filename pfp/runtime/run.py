@@ -24,6 +24,7 @@ from pfp.runtime.progress import NoProgress, Progress
 from pfp.runtime.ray_engine import run_ray, write_on_ray
 from pfp.runtime.report import StageReport, report_of
 from pfp.runtime.stage import Stage
+from pfp.runtime.stage_config import StageConfig, changes_since
 
 Engine: TypeAlias = Literal["ray", "local"]
 
@@ -67,6 +68,8 @@ def run_stage(
     Rows whose result key is committed, by a finished run or by one that was killed, are not
     computed again, except failures that are worth another attempt. Rows that left the inputs
     leave the table. The table is the same, byte for byte, however often the run was interrupted.
+    The stage's configuration is written beside it; which settings are others than those of the run
+    before is told first.
 
     ``InputError`` if the directory cannot be written, is full, is being written by another run or
     holds other records.
@@ -78,9 +81,14 @@ def run_stage(
     started = time.monotonic()
     wanted = pa.array(result_keys(stage, inputs), pa.string())
     folder = Folder.at(directory)
+    config = None if stage.config is None else StageConfig.of(stage.name, stage.config)
     with locked(folder):
         try:
+            if config is not None:
+                _tell_changes(stage.name, changes_since(str(directory), config), progress)
             chosen, num_computed = _run(stage, inputs, wanted, folder, engine, progress)
+            if config is not None:
+                config.write(str(directory))
         finally:
             progress.stop()
     report = report_of(
@@ -93,6 +101,11 @@ def run_stage(
     )
     progress.finish(report)
     return report
+
+
+def _tell_changes(name: str, changes: list[str], progress: Progress) -> None:
+    if changes:
+        progress.tell(f"{name}: settings are others than in the run before: {'; '.join(changes)}")
 
 
 def _run(  # noqa: PLR0917 - the parts of one call

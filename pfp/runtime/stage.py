@@ -79,6 +79,9 @@ class Stage:
 
     ``prepare`` is an optional first step on other workers. Both steps then take one row at a time.
 
+    ``config`` is the whole configuration, a dataclass or a mapping, which is written beside the
+    table (``pfp.runtime.stage_config``). It decides nothing here.
+
     ``count_noticed`` counts the rows of the finished table in a directory that are kept with
     something in them for a person to look at.
     """
@@ -94,6 +97,7 @@ class Stage:
     max_attempts: int = 3
     on_error: Callable[[Row, Failed], Record] | None = None
     prepare: Prepare | None = None
+    config: object | None = None
     count_noticed: Callable[[str], int] | None = None
 
     def __post_init__(self) -> None:

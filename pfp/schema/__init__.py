@@ -8,6 +8,7 @@ from pfp.schema.latent import LatentRecord as LatentRecord
 from pfp.schema.measured import MeasuredRecord as MeasuredRecord
 from pfp.schema.record import Record as Record
 from pfp.schema.record import failed_verdict as failed_verdict
+from pfp.schema.run_directory import RunDirectory as RunDirectory
 from pfp.schema.score import ScoreRecord as ScoreRecord
 from pfp.schema.storyboard import StoryboardRecord as StoryboardRecord
 from pfp.schema.verdict import KEPT as KEPT

@@ -76,9 +76,12 @@ class RunDirectory:
         return {each.path.removeprefix(f"{self.uri}/"): each for each in found}
 
     def table(self, name: str) -> TableLocation[Record]:
-        """The table of that name, an LR copy's among them; ``KeyError`` if there is none."""
+        """The table of that name, in a shard or of an LR copy too; ``KeyError`` if none has it."""
         if name.startswith(LR_LATENTS_PREFIX):
             return self.lr_latents(name.removeprefix(LR_LATENTS_PREFIX))
+        if name.startswith(f"{SHARDS_NAME}/"):
+            shard, _, own = name.removeprefix(f"{SHARDS_NAME}/").partition("/")
+            return RunDirectory(f"{self.uri}/{SHARDS_NAME}/{shard}").table(own)
         return self.tables()[name]
 
     def lr_latents(self, rate: object) -> TableLocation[LatentRecord]:

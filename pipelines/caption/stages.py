@@ -43,6 +43,7 @@ def caption_stage(config: CaptionConfig) -> Stage:
         fingerprint=sha256_json([captioner.fingerprint, config.max_span_seconds]),
         resources=Resources(batch_size=config.batch_size, num_workers=config.num_workers),
         on_error=failed_storyboard,
+        config=config,
         count_noticed=count_noticed,
     )
 

@@ -70,6 +70,7 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
         fingerprint=sha256_json({"version": VERSION, "vae": vae_digest(config.vae), **settings}),
         resources=Resources(batch_size=8, num_workers=config.num_workers, num_gpus=config.num_gpus),
         on_error=failed_generation,
+        config=config,
     )
 
 

@@ -21,6 +21,7 @@ from pfp.io.filesystems import Folder
 from pfp.io.tables import read_table, write_table
 from pfp.runtime import Progress, StageReport, connect, report_of, run_stage, summary
 from pfp.runtime.run import Engine
+from pfp.runtime.stage_config import StageConfig
 from pfp.schema import ClipRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
@@ -95,6 +96,7 @@ def run(
         raise InvariantError(message)
     write_table(out.clips.path, clips, ClipRecord)
     _write_recipe(out.recipe_path, recipe)
+    StageConfig.of("ingest", config).write(out.clips.path)
     report = report_of("ingest", clips, seconds=time.monotonic() - started, reused=measured.reused)
     summary.merge_stage(output_directory, report)
     if progress is not None:

@@ -24,4 +24,5 @@ def measure_stage(config: IngestConfig) -> Stage:
             num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
         ),
         on_error=failed_measure,
+        config=config,
     )

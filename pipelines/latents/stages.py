@@ -56,6 +56,7 @@ def _latents_stage(config: LatentsConfig, name: str, *, with_hr: bool) -> Stage:
         fingerprint=sha256_json(fingerprint),
         resources=resources if not config.num_decoders else replace(resources, batch_size=1),
         on_error=failed_latents,
+        config=config,
         prepare=_prepare(config) if config.num_decoders else None,
     )
 
@@ -83,6 +84,7 @@ def _conditions_stage(config: LatentsConfig, name: str, text_encoder: str) -> St
         fingerprint=sha256_json({"encoder": identity, "dtype": config.dtype or "float32"}),
         resources=replace(_resources(config), batch_size=config.batch_size * PROMPTS_PER_CLIP),
         on_error=failed_condition,
+        config=config,
     )
 
 

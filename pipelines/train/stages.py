@@ -60,6 +60,7 @@ def train_stage(config: TrainConfig, input_directory: str, output_directory: str
             num_gpus=config.num_gpus_per_process if alone else 0,
         ),
         on_error=failed_checkpoint,
+        config=config,
     )
 
 

@@ -15,6 +15,7 @@ from pfp.io import tables
 from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri
 from pfp.io.unchanged import file_state
+from pfp.runtime.stage_config import CONFIG_NAME, StageConfig
 from pfp.schema import (
     KEPT,
     ClipRecord,
@@ -55,6 +56,20 @@ def test_a_whole_run_is_as_it_was_written(run: Path, capsys: pytest.CaptureFixtu
     assert ["storyboards: as it was written", "conditions: as it was written"] == (
         capsys.readouterr().out.splitlines()
     )
+
+
+def test_a_configuration_that_cannot_be_read_is_a_problem(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that can is as good as none."""
+    StageConfig.of("caption", {"attempts": 2}).write(str(run / "storyboards"))
+    assert 0 == main(["verify", str(run)])
+
+    (run / "storyboards" / CONFIG_NAME).write_text("{")
+    assert 1 == main(["verify", str(run)])
+    out = capsys.readouterr().out
+    assert "storyboards: 1 problems" in out
+    assert "_config.json is damaged" in out
 
 
 @pytest.mark.parametrize("lost", ["manifest", "ended early"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pfp import __version__
 from pfp.ingest.why import why
 from pfp.io.tables import write_table
+from pfp.runtime.stage_config import StageConfig
 from pfp.schema import KEPT, ClipRecord, GenerationRecord, ScoreRecord
 
 
@@ -55,8 +57,13 @@ def test_scores_are_told_by_their_samples(tmp_path: Path) -> None:
     scores = ScoreRecord.table([psnr_of("aa", 31.5), psnr_of("bb", 17.25)])
     write_table(tmp_path / "scores", scores, ScoreRecord)
 
+    StageConfig.of("score", {"metrics": ["psnr"]}).write(str(tmp_path / "scores"))
+    StageConfig.of("caption", {}).write(str(tmp_path / "storyboards"))
+
     story = why("aa", str(tmp_path))
 
+    # Of the tables that the story is from, no others.
+    assert story.endswith(f"settings\n  score (pfp {__version__}): {tmp_path}/scores/_config.json")
     assert "sample-of-aa/psnr@1" in story
     assert [True, False] == [number in story for number in ("31.5", "17.25")]
     assert "psnr" not in why("cc", str(tmp_path)), "a clip that was trained on has no sample"

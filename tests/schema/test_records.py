@@ -94,7 +94,10 @@ def test_a_records_columns_are_those_of_the_files_that_there_are(record: type[Re
     """Names, order, types and nulls, as ``stored_columns.txt`` has them for this version."""
     stored = stored_columns.FILE.read_text(encoding="utf-8").split("\n\n")
     expected = next(text for text in stored if text.startswith(f"{record.NAME} "))
-    assert expected.rstrip("\n") == stored_columns.text_of(record).rstrip("\n")
+    assert expected.rstrip("\n") == stored_columns.text_of(record).rstrip("\n"), (
+        f"if this is meant, raise {record.__name__}.VERSION and run "
+        "`python -m tests.schema.stored_columns`"
+    )
 
 
 def test_every_record_has_its_stored_columns() -> None:

@@ -48,6 +48,7 @@ def test_tables_that_not_every_run_has_are_named_alike() -> None:
     assert ("runs/a/latents_lr_2x2x8", schema.LatentRecord) == run.lr_latents("2x2x8")
     assert run.lr_latents("2x2x8") == run.table("latents_lr_2x2x8")
     assert run.scores == run.table("scores")
+    assert run.shard(2, 3).scores == run.table("shards/2-of-3/scores")
     assert ("runs/a/shards/2-of-3/scores", schema.ScoreRecord) == run.shard(2, 3).scores
 
 

@@ -147,6 +147,7 @@ def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
         fingerprint=sha256_json({"engine": 1}),
         resources=replace(settings.resources, batch_size=batch_size),
         on_error=score_failed,
+        config=settings,
     )
 
 
