@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.synthetic_clips import plan_clip, render_frames
+from experiments.tiny.retrieval import NUM_ASKED, NUM_LATENTS, retrieval_psnr_db
 from pfp.errors import PfpError
 from pfp.generate.retrieve import decode_alone
 from pfp.io.media import probe, read_frames
@@ -31,6 +32,7 @@ def write_card(out: Path, recipe: dict[str, Any], clips: Path | None) -> None:
     measured = {"generated": codec_psnr_db(vae, _generated())}
     if clips is not None:
         measured["real"] = codec_psnr_db(vae, _real(clips))
+    retrieval = retrieval_psnr_db(out, clips) if clips is not None else None
     card = {
         "name": "pfp tiny family",
         "what": "a 4x4x4 video VAE, a small Wan DiT and four arms; shows mechanics, not quality",
@@ -44,8 +46,17 @@ def write_card(out: Path, recipe: dict[str, Any], clips: Path | None) -> None:
         "machine": f"{platform.machine()} CPU, torch {torch.__version__}",
         "codec_psnr_db": measured,
         "sha256": {name: weights_sha256(out / name) for name in ("vae", "base")},
+        "retrieval_psnr_db": retrieval and retrieval_row(*retrieval),
     }
     (out / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def retrieval_row(psnr_db: dict[str, float], num_clips: int) -> dict[str, Any]:
+    """What was retrieved of real clips, for the card."""
+    what = (
+        f"{num_clips} real clips, {NUM_ASKED} random latent frames of {NUM_LATENTS}, 8 Euler steps"
+    )
+    return {"what": what, **{name: round(value, 2) for name, value in psnr_db.items()}}
 
 
 def codec_psnr_db(
