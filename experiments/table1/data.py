@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 
 from experiments.tiny.batches import CELL, LatentBank
 from experiments.tiny.data import (
+    FPS,
+    SIZES,
     generated_windows,
     load_photographs,
+    lr_frames,
     photo_window,
     photograph_paths,
 )
 from pfp.errors import InputError, PfpError
 from pfp.io.media import probe, read_frames
-from pfp.latents.preprocess import downscale
 from pfp.models.rates import GEOMETRIES, Rate
 from pfp.models.text.tiny import TinyTextEncoder
 from pfp.models.tiny_names import TINY_TEXT_TOKENS
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 
-SIZES: Final = {"landscape": (96, 160), "portrait": (160, 96)}  # height, width
-FPS: Final = 12.0
 TRAIN_SEED: Final = 2000  # of generated clips; the demo's have 0, the shipped base's 1000
 HELD_OUT_SEED: Final = 3000
 PIXELS_OF_CELL: Final = CELL * GEOMETRIES["tiny"].spatial_stride
@@ -63,14 +63,6 @@ class Window(NamedTuple):
     clip_id: str
     caption: str
     frames_THWC: NDArray[np.uint8]
-
-
-def lr_frames(frames_THWC: NDArray[np.uint8], rate: Rate) -> NDArray[np.uint8]:
-    """The small, slow copy that the LR branch of a rate sees (section 3.1), uint8 RGB THWC."""
-    num_frames, height, width, _ = frames_THWC.shape
-    lr = rate.lr_video(num_frames, (height, width), FPS, GEOMETRIES["tiny"])
-    slow_THWC = frames_THWC[:: rate.time][: lr.num_frames]
-    return np.stack([downscale(frame, rate.height) for frame in slow_THWC])
 
 
 def training_windows(plan: DataPlan, orientation: str) -> Iterator[Window]:

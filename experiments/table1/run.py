@@ -24,7 +24,6 @@ from typing import Any, Final
 import torch
 
 from experiments.table1.data import (
-    SIZES,
     DataPlan,
     Window,
     held_out_windows,
@@ -47,6 +46,7 @@ from experiments.table1.score import (
 )
 from experiments.table1.tables import Scores, read_scores, write_scores
 from experiments.table1.training import ARMS, Arm, TrainPlan, train_arm
+from experiments.tiny.data import SIZES
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import ConfigError
 from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION

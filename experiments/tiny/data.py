@@ -19,6 +19,8 @@ from PIL import Image
 
 from experiments.synthetic_clips import pan_frames, plan_clip, render_frames
 from pfp.errors import InputError
+from pfp.latents.preprocess import downscale
+from pfp.models.rates import GEOMETRIES, Rate
 
 # Photographs that ship inside well-known wheels, with free licences (public domain, CC0, CC BY).
 PHOTOGRAPHS: Final[dict[str, tuple[str, ...]]] = {
@@ -32,9 +34,19 @@ PHOTOGRAPHS: Final[dict[str, tuple[str, ...]]] = {
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
 }
 
+SIZES: Final = {"landscape": (96, 160), "portrait": (160, 96)}  # height, width
+FPS: Final = 12.0
 TWO_SHOTS_PROBABILITY: Final = 0.35
 DISSOLVE_SHARE: Final = 0.35
 MAX_SPRITES: Final = 3
+
+
+def lr_frames(frames_THWC: NDArray[np.uint8], rate: Rate) -> NDArray[np.uint8]:
+    """The small, slow copy that the LR branch of a rate sees (section 3.1), uint8 RGB THWC."""
+    num_frames, height, width, _ = frames_THWC.shape
+    lr = rate.lr_video(num_frames, (height, width), FPS, GEOMETRIES["tiny"])
+    slow_THWC = frames_THWC[:: rate.time][: lr.num_frames]
+    return np.stack([downscale(frame, rate.height) for frame in slow_THWC])
 
 
 def photograph_paths() -> list[Path]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.table1.data import FPS, SIZES, lr_frames
+from experiments.tiny.data import FPS, SIZES, lr_frames
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import InputError, PfpError
 from pfp.eval.metrics.psnr import CAP_DB, mse_per_frame, psnr_of

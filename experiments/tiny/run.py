@@ -24,11 +24,14 @@ from diffusers import WanTransformer3DModel
 from numpy.typing import NDArray
 
 from experiments.tiny.base import tiny_base_config, train_base
-from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
+from experiments.tiny.batches import RATE, BatchPlan, LatentBank, bank_batch
 from experiments.tiny.card import write_card
 from experiments.tiny.data import (
+    FPS,
+    SIZES,
     generated_windows,
     load_photographs,
+    lr_frames,
     photo_window,
     photograph_paths,
 )
@@ -52,9 +55,7 @@ from pfp.train.loop import batches_by_step, train
 from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import Objective, TrainSettings
 
-SIZES: Final = {"landscape": (96, 160), "portrait": (160, 96)}  # height, width
 WINDOW_FRAMES: Final = 45
-FPS: Final = 12.0
 GENERATED_SEED: Final = 1000  # the demo's own clips have seed 0
 
 
@@ -200,11 +201,7 @@ def bank_row(
 ) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float16]]:
     """HR latents, LR latents of the small slow copy, padded text of one window."""
     hr = vae.encode(window)
-    num_lr_frames = 4 * ((len(hr) - 1) // 2) + 1
-    slow = window[: 2 * num_lr_frames : 2]
-    _, height, width, _ = slow.shape
-    small = slow.reshape(num_lr_frames, height // 4, 4, width // 4, 4, 3).mean(axis=(2, 4))
-    lr = vae.encode(small.round().astype(np.uint8))
+    lr = vae.encode(lr_frames(window, RATE))
     text = encoder.encode([prompt])[0][:TINY_TEXT_TOKENS]
     padded = np.pad(text, ((0, TINY_TEXT_TOKENS - len(text)), (0, 0)))
     return hr.astype(np.float16), lr.astype(np.float16), padded.astype(np.float16)

@@ -16,7 +16,7 @@ import scipy.stats
 import torch
 
 from experiments.table1 import run as table1
-from experiments.table1.data import DataPlan, lr_frames
+from experiments.table1.data import DataPlan
 from experiments.table1.figures import line_chart
 from experiments.table1.page import KEPT, write_page
 from experiments.table1.score import (
@@ -29,6 +29,7 @@ from experiments.table1.score import (
 from experiments.table1.tables import PAPER_PSNR, Board, Scores, kendall_tau, read_scores
 from experiments.table1.training import ARMS, TrainPlan, make_model
 from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
+from experiments.tiny.data import lr_frames
 from pfp.errors import ConfigError
 from pfp.models.rates import GEOMETRIES, parse_rate
 
