@@ -69,10 +69,10 @@ def _holds_rows(path: str) -> bool:
     """Whether a stage wrote rows there: finished ones, or such as wait to be joined to a table."""
     from pfp.io.filesystems import Folder
     from pfp.io.manifest import DATA_NAME
-    from pfp.runtime.pending import PENDING_NAME
+    from pfp.runtime.staged import STAGED_NAME
 
     folder = Folder.at(path)
-    return PENDING_NAME in folder.folder_names() or any(map(DATA_NAME.fullmatch, folder.names()))
+    return STAGED_NAME in folder.folder_names() or any(map(DATA_NAME.fullmatch, folder.names()))
 
 
 def _across_tables(run: RunDirectory, there: Iterable[TableLocation[Record]]) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pfp.errors import InputError
-from pfp.runtime.pending import Pending
 from pfp.runtime.stage import Stage, Worker
+from pfp.runtime.staged import StagedFiles
 from pfp.schema.verdict import Failed
 
 
@@ -19,10 +19,14 @@ class MadeOnce:
     """
 
     def __init__(
-        self, stage: Stage, pending: Pending, make: Callable[..., Worker], args: Mapping[str, Any]
+        self,
+        stage: Stage,
+        staged: StagedFiles,
+        make: Callable[..., Worker],
+        args: Mapping[str, Any],
     ) -> None:
         self._stage = stage
-        self._pending = pending
+        self._staged = staged
         self._make = make
         self._args = args
         self._worker: Worker | None = None
@@ -32,16 +36,16 @@ class MadeOnce:
         if self._worker is not None:
             return self._worker
         mark = f"making-{name}"
-        deaths = self._pending.num_tries(mark)
+        deaths = self._staged.num_tries(mark)
         if deaths >= self._stage.max_attempts:
             message = (
                 f"stage {self._stage.name}: the worker process died {deaths} times while its "
                 "worker was made; give it more memory, or run with the local engine to see why"
             )
             raise InputError(message)
-        self._pending.begin_try(mark, deaths)
+        self._staged.begin_try(mark, deaths)
         self._worker = self._make(**self._args)
-        self._pending.end_tries(mark, deaths + 1)
+        self._staged.end_tries(mark, deaths + 1)
         return self._worker
 
 

@@ -16,7 +16,7 @@ from pfp.io.filesystems import Folder
 from pfp.io.manifest import MANIFEST_NAME, Manifest
 from pfp.io.tables import open_parquet
 from pfp.runtime.keys import RESULT_KEY
-from pfp.runtime.pending import Pending
+from pfp.runtime.staged import StagedFiles
 from pfp.schema.record import Record
 
 Int64s: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -53,7 +53,7 @@ class Index:
     rows: pa.Table
 
 
-def scan(folder: Folder, record: type[Record], pending: Pending) -> Index:
+def scan(folder: Folder, record: type[Record], staged: StagedFiles) -> Index:
     """Reads the keys of all committed rows. Damaged files count as absent: rows are made again.
 
     ``InputError`` if the folder holds another kind of record: it would be overwritten.
@@ -61,11 +61,11 @@ def scan(folder: Folder, record: type[Record], pending: Pending) -> Index:
     manifest = _present(folder, record)
     names = [file.name for file in manifest.files] if manifest else []
     candidates = [(folder, name) for name in names]
-    candidates += [(pending.folder, name) for name in pending.parts()]
+    candidates += [(staged.folder, name) for name in staged.file_names()]
     sources: list[Source] = []
     rows: list[pa.Table] = [_rows_of([], [], record.SCHEMA.empty_table(), record)]
     num_final = 0
-    # Side by side: millions of parts in an object store are as many round trips.
+    # Side by side: millions of files in an object store are as many round trips.
     with ThreadPoolExecutor(SCAN_THREADS) as pool:
         found = pool.map(lambda each: _scan_file(each[0], each[1], record), candidates)
         for (place, _), scanned in zip(candidates, found, strict=True):
@@ -158,7 +158,7 @@ def _blob_bytes(table: pa.Table, record: type[Record]) -> Int64s:
 def choose(index: Index, wanted: pa.Array) -> pa.Table:
     """The best committed row of each wanted result key that has one, in the order of the key.
 
-    Best: judged before failed, later attempts before earlier ones, final files before parts.
+    Best: judged before failed, later attempts before earlier ones, final files before staged ones.
     """
     rows = index.rows.filter(pc.is_in(index.rows[RESULT_KEY], value_set=wanted))
     order = [(RESULT_KEY, "ascending"), ("rank", "descending"), ("source", "ascending")]

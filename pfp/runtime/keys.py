@@ -13,7 +13,8 @@ from pfp.runtime.stage import Stage
 
 RESULT_KEY: Final = "result_key"
 PRIOR_ATTEMPTS: Final = "_prior_attempts"  # int32: how often earlier runs tried the row
-PREPARE_FAILURE: Final = "_prepare_failure"  # VERDICT_TYPE: null, or why the row was not prepared
+# VERDICT_TYPE: null, or why the row was not preprocessed.
+PREPROCESS_FAILURE: Final = "_preprocess_failure"
 
 
 def result_keys(stage: Stage, inputs: pa.Table) -> list[str]:

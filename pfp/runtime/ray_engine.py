@@ -17,28 +17,28 @@ from pfp.errors import ConfigError, PfpError
 from pfp.io.table_writer import DataFile
 from pfp.runtime.compact import WriteFile, run_here
 from pfp.runtime.connect import connect, environment
-from pfp.runtime.pending import Pending
-from pfp.runtime.preparing import PreparingWorker
-from pfp.runtime.stage import Prepare, Resources, Stage
+from pfp.runtime.preprocessing import PreprocessingWorker
+from pfp.runtime.stage import Preprocess, Resources, Stage
+from pfp.runtime.staged import StagedFiles
 from pfp.runtime.worker import RECEIPT_SCHEMA, CommittingWorker
 
 # Ray's default is to give a task up, and with it the stage, when its process has died four times.
 _UNLIMITED_RETRIES = {"RAY_TASK_MAX_RETRIES": "-1"}
 # Ray holds every block of the inputs in its store; a block of several batches is fetched at once.
 MAX_BLOCKS = 10_000
-# A worker that encodes one prepared row has the next one fetched; more would fill its memory.
-PREPARED_PER_WORKER = 2
+# A worker that encodes one preprocessed row has the next one fetched; more would fill its memory.
+PREPROCESSED_PER_WORKER = 2
 STAGE_ERROR = "_stage_error"  # string: null, or the class and text of what ends the stage
 
 
-def run_ray(stage: Stage, todo: pa.Table, pending: Pending) -> Iterator[pa.Table]:
+def run_ray(stage: Stage, todo: pa.Table, staged: StagedFiles) -> Iterator[pa.Table]:
     """The receipts of the batches of ``todo``, in the order in which their blocks are done.
 
     Ray hands the blocks of a worker that died out again, without limit; it is the marks of
     ``CommittingWorker`` that limit it. A ``PfpError`` of a worker comes out as it was raised.
     """
     with connect("ray"), _data_context(stage), environment(_UNLIMITED_RETRIES):
-        dataset = _dataset(stage, todo, pending)
+        dataset = _dataset(stage, todo, staged)
         for answer in dataset.iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         ):
@@ -73,7 +73,7 @@ def write_on_ray(jobs: Sequence[WriteFile]) -> list[DataFile]:
         return written
 
 
-def _dataset(stage: Stage, todo: pa.Table, pending: Pending) -> Any:
+def _dataset(stage: Stage, todo: pa.Table, staged: StagedFiles) -> Any:
     """The ``ray.data.Dataset`` of answers, lazy.
 
     Workers on GPUs are actors, which free the GPU when the stage ends. Others are tasks: Ray runs
@@ -82,27 +82,27 @@ def _dataset(stage: Stage, todo: pa.Table, pending: Pending) -> Any:
     import ray.data
 
     batch_size = stage.resources.batch_size
-    prepare_size, size = _sizes(stage, -(-todo.num_rows // batch_size))
+    preprocess_size, size = _sizes(stage, -(-todo.num_rows // batch_size))
     dataset: Any = ray.data.from_arrow(blocks(todo, batch_size))
-    if stage.prepare is not None:
+    if stage.preprocess is not None:
         dataset = dataset.map_batches(
-            _PreparingActor,
-            fn_constructor_args=(stage, stage.prepare, pending),
-            compute=ray.data.ActorPoolStrategy(size=prepare_size),
-            **_needs(stage.prepare.resources),
+            _PreprocessingActor,
+            fn_constructor_args=(stage, stage.preprocess, staged),
+            compute=ray.data.ActorPoolStrategy(size=preprocess_size),
+            **_needs(stage.preprocess.resources),
         )
     if _as_actors(stage.resources):
-        waiting = None if stage.prepare is None else PREPARED_PER_WORKER
+        waiting = None if stage.preprocess is None else PREPROCESSED_PER_WORKER
         pool = ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=waiting)
         return dataset.map_batches(
             _Actor,
-            fn_constructor_args=(stage, pending),
+            fn_constructor_args=(stage, staged),
             compute=pool,
             **_needs(stage.resources),
         )
     tasks = ray.data.TaskPoolStrategy(size=size)
     return dataset.map_batches(
-        _task, fn_args=(stage, pending), compute=tasks, **_needs(stage.resources)
+        _task, fn_args=(stage, staged), compute=tasks, **_needs(stage.resources)
     )
 
 
@@ -121,25 +121,25 @@ def _as_actors(resources: Resources) -> bool:
     return resources.num_gpus > 0
 
 
-class _PreparingActor:
-    """``PreparingWorker`` as an actor, which Ray does not fuse with the step that follows."""
+class _PreprocessingActor:
+    """``PreprocessingWorker`` as an actor, which Ray does not fuse with the step that follows."""
 
-    def __init__(self, stage: Stage, prepare: Prepare, pending: Pending) -> None:
-        self._worker = PreparingWorker(stage, prepare, pending)
+    def __init__(self, stage: Stage, preprocess: Preprocess, staged: StagedFiles) -> None:
+        self._worker = PreprocessingWorker(stage, preprocess, staged)
 
     def __call__(self, row: pa.Table) -> pa.Table:
         try:
-            prepared, error = self._worker(row), None
+            preprocessed, error = self._worker(row), None
         except PfpError as raised:
-            prepared, error = self._worker.without(row), _as_text(raised)
-        return prepared.append_column(STAGE_ERROR, pa.array([error], pa.string()))
+            preprocessed, error = self._worker.without(row), _as_text(raised)
+        return preprocessed.append_column(STAGE_ERROR, pa.array([error], pa.string()))
 
 
 class _Actor:
     """``CommittingWorker`` as an actor: it lives as long as the stage."""
 
-    def __init__(self, stage: Stage, pending: Pending) -> None:
-        self._worker = CommittingWorker(stage, pending)
+    def __init__(self, stage: Stage, staged: StagedFiles) -> None:
+        self._worker = CommittingWorker(stage, staged)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return _answer(self._worker, batch)
@@ -149,13 +149,13 @@ class _Actor:
 _workers: dict[str, CommittingWorker] = {}
 
 
-def _task(batch: pa.Table, stage: Stage, pending: Pending) -> pa.Table:
+def _task(batch: pa.Table, stage: Stage, staged: StagedFiles) -> pa.Table:
     """``CommittingWorker`` as a task: it lives until this process gets another run's batch."""
-    if pending.run_id not in _workers:
+    if staged.run_id not in _workers:
         _workers.clear()
-        _workers[pending.run_id] = CommittingWorker(stage, pending)
+        _workers[staged.run_id] = CommittingWorker(stage, staged)
         _use_assigned_threads()
-    return _answer(_workers[pending.run_id], batch)
+    return _answer(_workers[staged.run_id], batch)
 
 
 def _answer(worker: CommittingWorker, batch: pa.Table) -> pa.Table:
@@ -173,7 +173,7 @@ def _answer(worker: CommittingWorker, batch: pa.Table) -> pa.Table:
         except PfpError as raised:
             error = _as_text(raised)
     if error is not None:
-        receipt = pa.Table.from_pylist([{"part": "", "num_rows": 0, "size_bytes": 0}])
+        receipt = pa.Table.from_pylist([{"file": "", "num_rows": 0, "size_bytes": 0}])
     errors_of_rows = pa.array([error] * receipt.num_rows, pa.string())
     return receipt.append_column(STAGE_ERROR, errors_of_rows)
 
@@ -204,16 +204,16 @@ def blocks(todo: pa.Table, batch_size: int) -> list[pa.Table]:
 
 
 def _sizes(stage: Stage, num_batches: int) -> tuple[int, int]:
-    """How many workers prepare (0 if the stage does not) and how many compute, beside each other.
+    """How many workers preprocess (0 if the stage does not) and how many compute beside them.
 
     At least one of each has to fit, for both hold their CPUs as long as the stage runs.
     """
     import ray
 
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    if stage.prepare is None:
+    if stage.preprocess is None:
         return 0, _num_workers(stage, stage.resources, total, num_batches)
-    first = stage.prepare.resources
+    first = stage.preprocess.resources
     left = _without(total, first, first.num_workers or 1)
     size = _num_workers(stage, stage.resources, left, num_batches)
     left = _without(total, stage.resources, size)
@@ -231,7 +231,7 @@ def _num_workers(
         message = (
             f"stage {stage.name}: a worker needs {resources.num_cpus} CPUs, "
             f"{resources.num_gpus} GPUs and {resources.memory_bytes or 0} bytes, Ray has {have}"
-            f"{'' if stage.prepare is None else ' beside the workers of its other step'}; "
+            f"{'' if stage.preprocess is None else ' beside the workers of its other step'}; "
             "lower the stage's resources, or give num_workers if the cluster grows by itself"
         )
         raise ConfigError(message)
@@ -272,7 +272,7 @@ def _data_context(stage: Stage) -> Iterator[None]:
         # A batch may well take an hour; whether it hangs is for its worker to tell.
         "execution_no_progress_timeout_s": -1,
     }
-    if stage.prepare is not None:
+    if stage.preprocess is not None:
         # A block per row, whatever its size: a process that dies is replaced and repeats its
         # blocks, and Ray tells repeated ones by their number.
         settings["target_max_block_size"] = 1

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pfp.errors import InvariantError, PermanentError, RetryableError
 from pfp.io.filesystems import disk_full, explain_write_errors
 from pfp.io.tables import conform
-from pfp.runtime.keys import PREPARE_FAILURE, RESULT_KEY
+from pfp.runtime.keys import PREPROCESS_FAILURE, RESULT_KEY
 from pfp.schema.record import Record, failed_verdict
 from pfp.schema.verdict import VERDICT_TYPE, Failed, verdict_to_struct
 
@@ -66,10 +66,10 @@ def _unstorable(error: BaseException) -> Failed:
     return failed_verdict(PermanentError(message))
 
 
-def prepare_rows(
+def preprocess_rows(
     batch: pa.Table, fn: Callable[[dict[str, Any]], Mapping[str, Any]], columns: pa.Schema
 ) -> pa.Table:
-    """The batch with ``columns``, of which ``fn`` makes each row's values, for a ``Prepare``.
+    """The batch with ``columns``, of which ``fn`` makes each row's values, for a ``Preprocess``.
 
     A row whose ``fn`` raises, or whose values fit no column, gets nulls and takes its failure
     along, so that the stage's worker never sees it. Errors are told apart as in ``map_rows``.
@@ -81,18 +81,18 @@ def prepare_rows(
         values.append(value if failure is None else {})
         failures.append(failure)
     try:
-        prepared = _columns_of(values, columns)
+        preprocessed = _columns_of(values, columns)
     except UNSTORABLE:
         for number, value in enumerate(values):
             try:
                 _columns_of([value], columns)
             except UNSTORABLE as error:
                 values[number], failures[number] = {}, _unstorable(error)
-        prepared = _columns_of(values, columns)
-    for field, column in zip(columns, prepared, strict=True):
+        preprocessed = _columns_of(values, columns)
+    for field, column in zip(columns, preprocessed, strict=True):
         batch = batch.append_column(field, column)
     structs = [None if failure is None else verdict_to_struct(failure) for failure in failures]
-    return batch.append_column(PREPARE_FAILURE, pa.array(structs, VERDICT_TYPE))
+    return batch.append_column(PREPROCESS_FAILURE, pa.array(structs, VERDICT_TYPE))
 
 
 def _columns_of(values: Sequence[Mapping[str, Any]], columns: pa.Schema) -> list[pa.Array]:

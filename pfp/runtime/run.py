@@ -19,18 +19,18 @@ from pfp.runtime.compact import compact, run_here
 from pfp.runtime.index import choose, prior_attempts, scan
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY, result_keys
 from pfp.runtime.local_engine import run_local
-from pfp.runtime.pending import Pending
 from pfp.runtime.progress import NoProgress, Progress
 from pfp.runtime.ray_engine import run_ray, write_on_ray
 from pfp.runtime.report import StageReport, report_of
 from pfp.runtime.stage import Stage
 from pfp.runtime.stage_config import StageConfig, changes_since
+from pfp.runtime.staged import StagedFiles
 
 Engine: TypeAlias = Literal["ray", "local"]
 
-# So many small parts make one larger one: a stage of millions of rows must not leave as many files.
-PARTS_PER_FOLD = 1000
-FOLDED_PART_BYTES = 64 << 10
+# So many small files make one larger one: a stage of millions of rows must not leave as many.
+FILES_PER_MERGE = 1000
+SMALL_FILE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def backlog(stage: Stage, inputs: pa.Table, directory: str | Path) -> Backlog:
     """What ``run_stage`` would do with these inputs and this directory; nothing is written."""
     wanted = pa.array(result_keys(stage, inputs), pa.string())
     folder = Folder.at(directory)
-    chosen = choose(scan(folder, stage.record, Pending.of(folder, "")), wanted)
+    chosen = choose(scan(folder, stage.record, StagedFiles.of(folder, "")), wanted)
     todo = _todo(stage, inputs, wanted, prior_attempts(chosen, wanted, stage.max_attempts))
     kinds = pc.struct_field(chosen["verdict"].combine_chunks(), "kind")
     kept = chosen["key"].filter(pc.equal(kinds, "kept"))
@@ -117,16 +117,16 @@ def _run(  # noqa: PLR0917 - the parts of one call
     progress: Progress,
 ) -> tuple[pa.Table, int]:
     """The rows of the finished table, as the index has them, and how many were computed."""
-    pending = Pending.of(folder, uuid.uuid4().hex)
-    index = scan(folder, stage.record, pending)
+    staged = StagedFiles.of(folder, uuid.uuid4().hex)
+    index = scan(folder, stage.record, staged)
     chosen = choose(index, wanted)
     todo = _todo(stage, inputs, wanted, prior_attempts(chosen, wanted, stage.max_attempts))
     progress.start(stage.name, len(wanted), len(wanted) - todo.num_rows)
     if todo.num_rows:
-        pending.make()
+        staged.make()
         run = run_ray if engine == "ray" else run_local
-        _drain(run(stage, todo, pending), stage, pending, progress)
-        index = scan(folder, stage.record, pending)
+        _drain(run(stage, todo, staged), stage, staged, progress)
+        index = scan(folder, stage.record, staged)
         chosen = choose(index, wanted)
     if chosen.num_rows != len(wanted):
         message = (
@@ -136,14 +136,14 @@ def _run(  # noqa: PLR0917 - the parts of one call
         raise InvariantError(message)
     run_all = write_on_ray if engine == "ray" else run_here
     compact(folder, stage.record, index, chosen, run_all=run_all)
-    pending.clear()
+    staged.clear()
     return chosen, todo.num_rows
 
 
 def _todo(stage: Stage, inputs: pa.Table, wanted: pa.Array, prior: pa.Array) -> pa.Table:
     """The inputs that have to be computed, with their result keys, in the order of ``input_key``.
 
-    That order makes neighbours in a part neighbours in the table, for tables keyed alike.
+    That order makes neighbours in a staged file neighbours in the table, for tables keyed alike.
     """
     names = [name for name in inputs.column_names if name not in (RESULT_KEY, PRIOR_ATTEMPTS)]
     todo = inputs.select(names).append_column(RESULT_KEY, wanted)
@@ -152,14 +152,14 @@ def _todo(stage: Stage, inputs: pa.Table, wanted: pa.Array, prior: pa.Array) -> 
 
 
 def _drain(
-    receipts: Iterator[pa.Table], stage: Stage, pending: Pending, progress: Progress
+    receipts: Iterator[pa.Table], stage: Stage, staged: StagedFiles, progress: Progress
 ) -> None:
-    """Follows the receipts of committed parts and folds small parts into larger ones."""
+    """Follows the receipts of committed files and merges small ones into larger ones."""
     small: list[str] = []
     for receipt in receipts:
         progress.advance(pc.sum(receipt["num_rows"]).as_py())
-        is_small = pc.less(receipt["size_bytes"], FOLDED_PART_BYTES)
-        small += receipt.filter(is_small)["part"].to_pylist()
-        if len(small) >= PARTS_PER_FOLD:
-            pending.fold(small, stage.record)
+        is_small = pc.less(receipt["size_bytes"], SMALL_FILE_BYTES)
+        small += receipt.filter(is_small)["file"].to_pylist()
+        if len(small) >= FILES_PER_MERGE:
+            staged.merge(small, stage.record)
             small = []

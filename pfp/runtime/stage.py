@@ -43,16 +43,16 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepare:
+class Preprocess:
     """A first step on workers of its own, such as decoding on CPUs for a model on a GPU.
 
     ``worker(**worker_args)`` is made once per worker process and then called with one row at a
     time: the input columns plus ``result_key``. It returns that row with ``columns`` added and
-    turns its errors into a failure that travels along (``prepare_rows`` does both). The stage's
+    turns its errors into a failure that travels along (``preprocess_rows`` does both). The stage's
     own worker then gets the row, unless it has failed.
 
-    Prepared rows wait in memory until a worker is free. The engine lets few of them wait, but one
-    must fit: hand over megabytes, not minutes of video.
+    Preprocessed rows wait in memory until a worker is free. The engine lets few of them wait, but
+    one must fit: hand over megabytes, not minutes of video.
     """
 
     worker: Callable[..., Worker]
@@ -77,7 +77,8 @@ class Stage:
     ``on_error`` makes the output row of an input row whose worker died ``max_attempts`` times. By
     default the row takes the input's columns of the same names and nulls elsewhere.
 
-    ``prepare`` is an optional first step on other workers. Both steps then take one row at a time.
+    ``preprocess`` is an optional first step on other workers. Both steps then take one row at a
+    time.
 
     ``config`` is the whole configuration, a dataclass or a mapping, which is written beside the
     table (``pfp.runtime.stage_config``). It decides nothing here.
@@ -96,7 +97,7 @@ class Stage:
     resources: Resources = Resources()
     max_attempts: int = 3
     on_error: Callable[[Row, Failed], Record] | None = None
-    prepare: Prepare | None = None
+    preprocess: Preprocess | None = None
     config: object | None = None
     count_noticed: Callable[[str], int] | None = None
 
@@ -105,11 +106,11 @@ class Stage:
         if self.max_attempts < 1:
             message = f"stage {self.name}: max_attempts is {self.max_attempts}; give 1 or more"
             raise ConfigError(message)
-        if self.prepare is not None:
-            batch_size = max(self.resources.batch_size, self.prepare.resources.batch_size)
+        if self.preprocess is not None:
+            batch_size = max(self.resources.batch_size, self.preprocess.resources.batch_size)
             if batch_size > 1:
                 message = (
-                    f"stage {self.name}: batch_size is {batch_size}, but prepared rows are handed "
-                    "over one by one; give both steps 1"
+                    f"stage {self.name}: batch_size is {batch_size}, but preprocessed rows are "
+                    "handed over one by one; give both steps 1"
                 )
                 raise ConfigError(message)

@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 from pfp.errors import InvariantError, SchemaError
 from pfp.io.tables import conform
 from pfp.runtime.attempts import MadeOnce, worker_died
-from pfp.runtime.keys import PREPARE_FAILURE, PRIOR_ATTEMPTS, RESULT_KEY
-from pfp.runtime.pending import Pending, part_name
+from pfp.runtime.keys import PREPROCESS_FAILURE, PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.runtime.stage import Stage, Worker
+from pfp.runtime.staged import StagedFiles, staged_name
 from pfp.schema.verdict import VERDICT_TYPE, Failed, verdict_from_struct, verdict_to_struct
 
 RECEIPT_SCHEMA = pa.schema(
     [
-        pa.field("part", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
         pa.field("num_rows", pa.int64(), nullable=False),
         pa.field("size_bytes", pa.int64(), nullable=False),
     ]
@@ -25,40 +25,40 @@ RECEIPT_SCHEMA = pa.schema(
 
 
 class CommittingWorker:
-    """Bytes go from the worker straight to its part on disk; only a receipt travels back.
+    """Bytes go from the worker straight to its file on disk; only a receipt travels back.
 
     An attempt is marked before it begins and unmarked once its rows are committed. A worker that
     is killed (a crash in a decoder, too much memory) leaves its mark, so whoever gets the batch
     next can tell: after ``max_attempts`` deaths the rows are tried one by one, and a row that is
     alone with ``max_attempts`` deaths is given up as ``Failed("WorkerDied")``.
 
-    A row that could not be prepared is committed as the failure that it brings along.
+    A row that could not be preprocessed is committed as the failure that it brings along.
     """
 
-    def __init__(self, stage: Stage, pending: Pending) -> None:
+    def __init__(self, stage: Stage, staged: StagedFiles) -> None:
         self._stage = stage
-        self._pending = pending
-        self._made = MadeOnce(stage, pending, stage.worker, stage.worker_args)
+        self._staged = staged
+        self._made = MadeOnce(stage, staged, stage.worker, stage.worker_args)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """The receipt (``RECEIPT_SCHEMA``) of the parts that hold the batch's rows."""
+        """The receipt (``RECEIPT_SCHEMA``) of the files that hold the batch's rows."""
         receipts = self._attempt(batch)
         return pa.Table.from_pylist(receipts, schema=RECEIPT_SCHEMA)
 
     def _attempt(self, batch: pa.Table) -> list[dict[str, Any]]:
-        name = part_name(batch)
+        name = staged_name(batch)
         # An engine that lost a worker hands out its batches again, committed ones too.
-        if self._pending.folder.has(name):
+        if self._staged.folder.has(name):
             return [_receipt(name, batch, 0)]
         failure = _failure_of(batch)
         if failure is not None:
             return [_receipt(name, batch, self._give_up(batch, failure, name))]
         worker = self._made.get(name)
-        tries = self._pending.num_tries(name)
+        tries = self._staged.num_tries(name)
         if tries < self._stage.max_attempts:
-            self._pending.begin_try(name, tries)
-            size_bytes = self._pending.commit(self._compute(worker, batch), name)
-            self._pending.end_tries(name, tries + 1)
+            self._staged.begin_try(name, tries)
+            size_bytes = self._staged.commit(self._compute(worker, batch), name)
+            self._staged.end_tries(name, tries + 1)
             return [_receipt(name, batch, size_bytes)]
         if batch.num_rows == 1:
             return [_receipt(name, batch, self._give_up(batch, worker_died(tries), name))]
@@ -76,29 +76,29 @@ class CommittingWorker:
         return _sign(conform(rows, self._stage.record), batch)
 
     def _give_up(self, batch: pa.Table, verdict: Failed, name: str) -> int:
-        """Commits the one row of the batch as failed; the part's size in bytes."""
-        prepare = self._stage.prepare
-        prepared = prepare.columns.names if prepare is not None else []
-        (row,) = batch.drop_columns([*_own_columns(batch), *prepared]).to_pylist()
+        """Commits the one row of the batch as failed; the file's size in bytes."""
+        preprocess = self._stage.preprocess
+        preprocessed = preprocess.columns.names if preprocess is not None else []
+        (row,) = batch.drop_columns([*_own_columns(batch), *preprocessed]).to_pylist()
         record = self._stage.record
         if self._stage.on_error is not None:
             output = self._stage.on_error(row, verdict)
         else:
             output = record.from_row(_blank_row(self._stage, row, verdict))
         rows = _sign(conform(record.table([output]), record), batch)
-        return self._pending.commit(rows, name)
+        return self._staged.commit(rows, name)
 
 
 def _own_columns(batch: pa.Table) -> list[str]:
     """The columns that are the runtime's and not the worker's business."""
-    return [name for name in (PRIOR_ATTEMPTS, PREPARE_FAILURE) if name in batch.column_names]
+    return [name for name in (PRIOR_ATTEMPTS, PREPROCESS_FAILURE) if name in batch.column_names]
 
 
 def _failure_of(batch: pa.Table) -> Failed | None:
-    """Why the one row of a prepared batch could not be prepared; None if it could."""
-    if PREPARE_FAILURE not in batch.column_names:
+    """Why the one row of a preprocessed batch could not be preprocessed; None if it could."""
+    if PREPROCESS_FAILURE not in batch.column_names:
         return None
-    (failure,) = batch[PREPARE_FAILURE].to_pylist()
+    (failure,) = batch[PREPROCESS_FAILURE].to_pylist()
     if failure is None:
         return None
     verdict = verdict_from_struct(failure)
@@ -107,7 +107,7 @@ def _failure_of(batch: pa.Table) -> Failed | None:
 
 
 def _receipt(name: str, batch: pa.Table, size_bytes: int) -> dict[str, Any]:
-    return {"part": name, "num_rows": batch.num_rows, "size_bytes": size_bytes}
+    return {"file": name, "num_rows": batch.num_rows, "size_bytes": size_bytes}
 
 
 def _sign(rows: pa.Table, batch: pa.Table) -> pa.Table:

@@ -14,7 +14,7 @@ from pfp.io.media import Guard
 from pfp.latents.frames import clip_frames
 from pfp.latents.plan import num_frames_between
 from pfp.latents.preprocess import PreprocessSettings
-from pfp.runtime import prepare_rows
+from pfp.runtime import preprocess_rows
 from pfp.schema import ClipRecord
 from pipelines.latents.clips import clip_of
 from pipelines.latents.config import LatentsConfig
@@ -36,7 +36,7 @@ class DecodeClips:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The clips with the column ``FRAMES``."""
-        return prepare_rows(batch, self._decode, FRAMES_SCHEMA)
+        return preprocess_rows(batch, self._decode, FRAMES_SCHEMA)
 
     def _decode(self, row: Mapping[str, Any]) -> dict[str, bytearray | None]:
         clip = clip_of(row)

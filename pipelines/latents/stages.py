@@ -8,7 +8,7 @@ from typing import Final
 from pfp.io.digests import sha256_json
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae import vae_digest
-from pfp.runtime import Prepare, Resources, Stage
+from pfp.runtime import Preprocess, Resources, Stage
 from pfp.schema import ConditionRecord, LatentRecord
 from pfp.schema.run_directory import LR_LATENTS_PREFIX
 from pipelines.latents.clips import CONTENT_COLUMNS
@@ -57,7 +57,7 @@ def _latents_stage(config: LatentsConfig, name: str, *, with_hr: bool) -> Stage:
         resources=resources if not config.num_decoders else replace(resources, batch_size=1),
         on_error=failed_latents,
         config=config,
-        prepare=_prepare(config) if config.num_decoders else None,
+        preprocess=_preprocess(config) if config.num_decoders else None,
     )
 
 
@@ -88,8 +88,8 @@ def _conditions_stage(config: LatentsConfig, name: str, text_encoder: str) -> St
     )
 
 
-def _prepare(config: LatentsConfig) -> Prepare:
-    return Prepare(
+def _preprocess(config: LatentsConfig) -> Preprocess:
+    return Preprocess(
         worker=DecodeClips,
         worker_args={"config": config},
         columns=FRAMES_SCHEMA,

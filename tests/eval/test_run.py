@@ -392,11 +392,11 @@ def test_a_killed_run_s_other_metrics_are_kept(tmp_path: Path) -> None:
     score(manifest, tmp_path / "run", ("psnr",))
     records = tables.read_records(tmp_path / "run" / "scores", ScoreRecord)
     from pfp.io.filesystems import Folder
-    from pfp.runtime.pending import Pending
+    from pfp.runtime.staged import StagedFiles
 
-    pending = Pending.of(Folder.at(str(tmp_path / "killed" / "scores")), "x")
-    pending.make()
-    pending.commit(ScoreRecord.table(records), f"part-{'0' * 64}.parquet")
+    staged = StagedFiles.of(Folder.at(str(tmp_path / "killed" / "scores")), "x")
+    staged.make()
+    staged.commit(ScoreRecord.table(records), f"part-{'0' * 64}.parquet")
     report = score(manifest, tmp_path / "killed", ("psnr_global",))
 
     assert (report.computed, report.reused) == (2, 2)

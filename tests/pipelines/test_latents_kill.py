@@ -100,7 +100,7 @@ def run_and_kill(
 
 
 def num_committed(out: Path) -> int:
-    """How many clips lie in pending parts."""
+    """How many clips lie in staged files."""
     return len(list((out / "latents" / "_pending").glob("part-*")))
 
 

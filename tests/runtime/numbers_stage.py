@@ -21,7 +21,7 @@ class NumbersWorker:
     """Squares ``n`` unless ``do`` says otherwise, and notes in ``log`` each row that it begins.
 
     ``do``: keep | drop | fail | flaky (retryable failure) | die (SIGKILL to itself) | die_once.
-    It expects what ``PrepareNumbers`` adds, if the rows have it.
+    It expects what ``PreprocessNumbers`` adds, if the rows have it.
     """
 
     def __init__(self, *, log: str, seconds: float = 0.0, broken: str | None = None) -> None:
@@ -57,10 +57,10 @@ class NumbersWorker:
 PAYLOAD = pa.schema([pa.field("payload", pa.large_binary())])
 
 
-class PrepareNumbers:
+class PreprocessNumbers:
     """Adds ``payload``, ``payload_bytes`` long, and notes in ``log`` each row that it begins.
 
-    ``do``: first_fail | first_flaky | first_die | first_die_once; anything else is prepared.
+    ``do``: first_fail | first_flaky | first_die | first_die_once; anything else is preprocessed.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class PrepareNumbers:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The row with its payload."""
-        return runtime.prepare_rows(batch, self._prepare, PAYLOAD)
+        return runtime.preprocess_rows(batch, self._preprocess, PAYLOAD)
 
-    def _prepare(self, row: dict[str, Any]) -> dict[str, bytes]:
+    def _preprocess(self, row: dict[str, Any]) -> dict[str, bytes]:
         note(self._log, row)
         time.sleep(self._seconds)
         match row["do"]:
             case "first_fail":
-                raise ValueError(f"row {row['clip_id']} cannot be prepared")
+                raise ValueError(f"row {row['clip_id']} cannot be preprocessed")
             case "first_flaky":
                 raise RetryableError("the disk is busy")
             case "first_die":
@@ -135,16 +135,16 @@ def make_stage(log: Path, *, batch_size: int = 4, **changes: Any) -> runtime.Sta
 
 
 def make_two_step_stage(
-    log: Path, *, prepare_args: dict[str, Any] | None = None, **changes: Any
+    log: Path, *, preprocess_args: dict[str, Any] | None = None, **changes: Any
 ) -> runtime.Stage:
     """The stage with a first step on one worker, which notes its rows in ``first_log(log)``."""
-    prepare = runtime.Prepare(
-        worker=PrepareNumbers,
-        worker_args={"log": str(first_log(log)), **(prepare_args or {})},
+    preprocess = runtime.Preprocess(
+        worker=PreprocessNumbers,
+        worker_args={"log": str(first_log(log)), **(preprocess_args or {})},
         columns=PAYLOAD,
         resources=runtime.Resources(num_workers=1),
     )
-    return make_stage(log, **{"batch_size": 1, "prepare": prepare, **changes})
+    return make_stage(log, **{"batch_size": 1, "preprocess": preprocess, **changes})
 
 
 def first_log(log: Path) -> Path:

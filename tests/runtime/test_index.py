@@ -22,7 +22,7 @@ from pfp.runtime import compact as module
 from pfp.runtime.compact import compact, windows
 from pfp.runtime.index import choose, prior_attempts, scan
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
-from pfp.runtime.pending import Pending, part_name
+from pfp.runtime.staged import StagedFiles, staged_name
 from pfp.schema import KEPT, ConditionRecord, Dropped, Failed, StoryboardRecord, Verdict
 from tests.runtime.test_run import contents
 
@@ -44,16 +44,16 @@ def rows(*keys_and_verdicts: tuple[str, Verdict], note: str = "") -> pa.Table:
 
 
 def commit(folder: Path, table: pa.Table, name: str) -> None:
-    """Puts rows into a pending part; parts are read in the order of their names."""
-    pending = Pending.of(Folder.at(folder), "run")
-    pending.make()
-    pending.commit(table, f"part-{name * 64}.parquet")
+    """Puts rows into a staged file; such files are read in the order of their names."""
+    staged = StagedFiles.of(Folder.at(folder), "run")
+    staged.make()
+    staged.commit(table, f"part-{name * 64}.parquet")
 
 
 def chosen_notes(folder: Path, *wanted: str) -> dict[str, str]:
     """The note of the row that counts, for each wanted key."""
     place = Folder.at(folder)
-    index = scan(place, StoryboardRecord, Pending.of(place, "run"))
+    index = scan(place, StoryboardRecord, StagedFiles.of(place, "run"))
     chosen = choose(index, pa.array(wanted))
     compact(place, StoryboardRecord, index, chosen)
     read = tables.read_table(folder, StoryboardRecord)
@@ -90,7 +90,7 @@ def test_the_best_of_several_rows_counts(
 def test_a_final_row_goes_before_an_equal_pending_one(tmp_path: Path) -> None:
     """So that a finished table is not written again for nothing."""
     tables.write_table(tmp_path, rows(("a", KEPT), note="final"), StoryboardRecord)
-    commit(tmp_path, rows(("a", KEPT), note="pending"), "1")
+    commit(tmp_path, rows(("a", KEPT), note="staged"), "1")
     assert {"a": "final"} == chosen_notes(tmp_path, "a")
 
 
@@ -113,17 +113,17 @@ def test_rows_to_try_again_are_told_from_those_that_are_done(tmp_path: Path) -> 
     commit(tmp_path, rows(*verdicts.items()), "1")
     place = Folder.at(tmp_path)
     wanted = pa.array(["new", *verdicts])
-    chosen = choose(scan(place, StoryboardRecord, Pending.of(place, "run")), wanted)
+    chosen = choose(scan(place, StoryboardRecord, StagedFiles.of(place, "run")), wanted)
     prior = prior_attempts(chosen, wanted, max_attempts=3)
     assert [0, None, None, 1, 2, None, None] == prior.to_pylist()
 
 
 def test_a_part_is_named_by_its_rows_and_their_attempts() -> None:
-    """The same batch is the same part; tried again, it is another."""
+    """The same batch has the same file; tried again, it is another."""
     batch = pa.table({RESULT_KEY: ["a", "b"], PRIOR_ATTEMPTS: [0, 0]})
     again = batch.set_column(1, PRIOR_ATTEMPTS, pa.array([0, 1]))
-    names = {part_name(batch), part_name(again), part_name(batch.slice(0, 1))}
-    assert part_name(batch) == part_name(batch.slice(0))
+    names = {staged_name(batch), staged_name(again), staged_name(batch.slice(0, 1))}
+    assert staged_name(batch) == staged_name(batch.slice(0))
     assert 3 == len(names)
 
 
@@ -143,8 +143,8 @@ def test_windows_cover_all_rows_within_their_limits(
         assert sum(sizes[start:end]) <= group_bytes or end - start == 1
 
 
-# For each number: the files that hold its row (the old table, three parts), and whether an input
-# still asks for it.
+# For each number: the files that hold its row (the old table, three staged files), and whether an
+# input still asks for it.
 PLACES = st.lists(
     st.tuples(st.sets(st.sampled_from("o123"), max_size=2), st.sampled_from([True, True, False])),
     max_size=30,
@@ -156,7 +156,7 @@ PLACES = st.lists(
 def test_compaction_gives_the_table_that_would_be_written_at_once(
     tmp_path_factory: pytest.TempPathFactory, places: list[tuple[set[str], bool]], per_file: int
 ) -> None:
-    """Whatever lies in the old table and in the parts, in whatever order, bytes are the same."""
+    """Whatever lies in the old table and in staged files, in whatever order, bytes are the same."""
     folder, fresh = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("fresh")
     held = {
         name: [number for number, (names, _) in enumerate(places) if name in names]
@@ -169,13 +169,13 @@ def test_compaction_gives_the_table_that_would_be_written_at_once(
         patch.setattr("os.fsync", lambda _: None)  # sixty tables, and no power cut to survive
         tables.write_table(folder, numbered(held["o"]), StoryboardRecord, rows_per_file=per_file)
         for name in "123":
-            # A part's rows are in the order of its batch, which need not be that of the key.
+            # A staged file's rows are in the order of its batch, which need not be that of the key.
             commit(folder, numbered(held[name][::-1]), name)
         place = Folder.at(folder)
-        index = scan(place, StoryboardRecord, Pending.of(place, "run"))
+        index = scan(place, StoryboardRecord, StagedFiles.of(place, "run"))
         keys = pa.array([f"k{number:03d}" for number in wanted], pa.string())
         compact(place, StoryboardRecord, index, choose(index, keys))
-    Pending.of(place, "run").clear()
+    StagedFiles.of(place, "run").clear()
     there = [number for number in wanted if places[number][0]]
     tables.write_table(fresh, numbered(there), StoryboardRecord, rows_per_file=per_file)
     assert contents(fresh) == contents(folder)
@@ -216,10 +216,10 @@ def test_files_of_tensors_can_be_written_each_for_itself(  # noqa: PLR0917
             mine = [n for n in range(len(sizes)) if parts[n] == part]
             commit(folder, tensors(mine, sizes), f"{part:x}")
         place = Folder.at(folder)
-        index = scan(place, ConditionRecord, Pending.of(place, "run"))
+        index = scan(place, ConditionRecord, StagedFiles.of(place, "run"))
         chosen = choose(index, index.rows[RESULT_KEY].combine_chunks())
         compact(place, ConditionRecord, index, chosen, run_all=run_in_any_order)
-        Pending.of(place, "run").clear()
+        StagedFiles.of(place, "run").clear()
         whole = tensors(list(range(len(sizes))), sizes)
         tables.write_table(fresh, whole, ConditionRecord, rows_per_file=per_file)
     assert contents(fresh) == contents(folder)
@@ -261,7 +261,7 @@ def test_files_before_the_first_change_are_not_written_again(
     commit(tmp_path, numbered([25]), "1")
     place = Folder.at(tmp_path)
     wanted = [f"k{number:03d}" for number in [*range(17), 25]]
-    index = scan(place, StoryboardRecord, Pending.of(place, "run"))
+    index = scan(place, StoryboardRecord, StagedFiles.of(place, "run"))
     compact(place, StoryboardRecord, index, choose(index, pa.array(wanted)))
     after = times(tmp_path)
     same = sorted(name for name in before if after.get(name) == before[name])
@@ -293,7 +293,7 @@ def test_files_whose_rows_left_the_inputs_are_not_kept(
         sorted(tmp_path.glob("part-*"))[damaged].write_bytes(b"PAR1 nonsense")
     place = Folder.at(tmp_path)
     wanted = pa.array([f"k{number:03d}" for number in left])
-    index = scan(place, StoryboardRecord, Pending.of(place, "run"))
+    index = scan(place, StoryboardRecord, StagedFiles.of(place, "run"))
     compact(place, StoryboardRecord, index, choose(index, wanted))
 
     assert [] == tables.verify_table(tmp_path, StoryboardRecord)
@@ -308,7 +308,7 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def test_compaction_holds_little_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of 64 KiB from many parts pass through in pieces, not all at once."""
+    """Rows of 64 KiB from many files pass through in pieces, not all at once."""
     monkeypatch.setattr(module, "GROUP_BYTES", 1 << 18)
     monkeypatch.setattr(module, "CACHE_BYTES", 1 << 18)
     monkeypatch.setattr("pfp.io.table_writer.GROUP_BYTES", 1 << 18)
@@ -326,7 +326,7 @@ def test_compaction_holds_little_in_memory(tmp_path: Path, monkeypatch: pytest.M
         ]
         commit(tmp_path, StoryboardRecord.table(records), f"{part:x}")
     place = Folder.at(tmp_path)
-    index = scan(place, StoryboardRecord, Pending.of(place, "run"))
+    index = scan(place, StoryboardRecord, StagedFiles.of(place, "run"))
     chosen = choose(index, index.rows[RESULT_KEY].combine_chunks())
     before = pa.total_allocated_bytes()
     peak = PeakOfArrow(monkeypatch)

@@ -21,7 +21,7 @@ from pfp.runtime import compact as compact_module
 from pfp.runtime import ray_engine
 from pfp.runtime.index import choose, scan
 from pfp.runtime.keys import RESULT_KEY
-from pfp.runtime.pending import Pending
+from pfp.runtime.staged import StagedFiles
 from pfp.schema import ConditionRecord, Failed, StoryboardRecord
 from tests.runtime.numbers_stage import begun, make_inputs, make_stage
 from tests.runtime.test_index import commit, tensors
@@ -151,7 +151,7 @@ def test_files_of_tensors_are_written_by_tasks(
     sizes: list[int | None] = [10 * number for number in range(1, 12)]
     commit(tmp_path, tensors(list(range(11)), sizes), "1")
     place = Folder.at(tmp_path)
-    index = scan(place, ConditionRecord, Pending.of(place, "run"))
+    index = scan(place, ConditionRecord, StagedFiles.of(place, "run"))
     chosen = choose(index, index.rows[RESULT_KEY].combine_chunks())
     jobs: list[compact_module.WriteFile] = []
 
@@ -163,6 +163,6 @@ def test_files_of_tensors_are_written_by_tasks(
 
     assert 4 == len(jobs)
     assert compact_module.run_here(jobs) == list(read_manifest(place, ConditionRecord).files)
-    Pending.of(place, "run").clear()
+    StagedFiles.of(place, "run").clear()
     with pytest.raises(SchemaError, match=r"part-1{64}\.parquet is damaged .* delete it"):
         ray_engine.write_on_ray(jobs)

@@ -133,15 +133,15 @@ def test_a_failure_can_be_stored_whatever_it_quotes(said: str) -> None:
 
 
 @pytest.mark.parametrize("value", [2**31, "seven", "\ud83d"])
-def test_a_prepared_row_that_fits_no_column_takes_its_failure_along(value: object) -> None:
-    """The rows beside it are prepared."""
+def test_a_preprocessed_row_that_fits_no_column_takes_its_failure_along(value: object) -> None:
+    """The rows beside it are preprocessed."""
     columns = pa.schema([("squared", pa.int32())])
 
-    def prepare(row: dict[str, Any]) -> dict[str, Any]:
+    def preprocess(row: dict[str, Any]) -> dict[str, Any]:
         return {"squared": value if row["clip_id"] == "b" else 1}
 
-    table = runtime.prepare_rows(BATCH, prepare, columns)
+    table = runtime.preprocess_rows(BATCH, preprocess, columns)
     assert [1, None, 1] == table["squared"].to_pylist()
-    failures = table["_prepare_failure"].to_pylist()
+    failures = table["_preprocess_failure"].to_pylist()
     assert [None, None] == [failures[0], failures[2]]
     assert failures[1]["message"].startswith("the row's values cannot be stored (")

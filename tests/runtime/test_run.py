@@ -70,7 +70,7 @@ def test_the_table_holds_one_row_per_input_in_key_order(out: Path, log: Path) ->
 
 
 def test_plain_pyarrow_reads_the_same_table(out: Path, log: Path) -> None:
-    """No manifest, lock or pending file disturbs a reader that knows nothing of them."""
+    """No manifest, lock or staged file disturbs a reader that knows nothing of them."""
     run(make_stage(log), make_inputs(7), out)
     expected = tables.read_table(out, StoryboardRecord)["clip_id"].to_pylist()
     assert expected == pq.read_table(out)["clip_id"].to_pylist()
@@ -269,13 +269,13 @@ def test_rows_of_a_damaged_file_are_made_again(out: Path, log: Path, tmp_path: P
     assert contents(fresh) == contents(out)
 
 
-def test_a_damaged_pending_part_is_made_again(out: Path, log: Path) -> None:
-    """A part that a bad disk has spoilt costs its rows' time, not the run."""
-    pending = out / "_pending"
-    pending.mkdir(parents=True)
-    (pending / f"part-{'0' * 64}.parquet").write_bytes(b"PAR1 nonsense")
+def test_a_damaged_staged_file_is_made_again(out: Path, log: Path) -> None:
+    """A file that a bad disk has spoilt costs its rows' time, not the run."""
+    staged = out / "_pending"
+    staged.mkdir(parents=True)
+    (staged / f"part-{'0' * 64}.parquet").write_bytes(b"PAR1 nonsense")
     assert 3 == run(make_stage(log), make_inputs(3), out).computed
-    assert not pending.exists()
+    assert not staged.exists()
 
 
 def test_another_records_table_is_not_overwritten(out: Path, log: Path) -> None:
@@ -371,26 +371,26 @@ def test_a_worker_that_repeats_a_key_is_caught(out: Path) -> None:
         run(collapsing, make_inputs(3), out)
 
 
-def test_many_small_parts_are_folded(
+def test_many_small_files_are_merged(
     out: Path, log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Folding parts on the way does not change the table."""
+    """Merging files on the way does not change the table."""
     run(make_stage(log, batch_size=1), make_inputs(20), tmp_path / "fresh")
-    monkeypatch.setattr("pfp.runtime.run.PARTS_PER_FOLD", 3)
+    monkeypatch.setattr("pfp.runtime.run.FILES_PER_MERGE", 3)
     most = Counter[str]()
 
     class Watch(runtime.NoProgress):
-        """Notes how many parts lie about."""
+        """Notes how many files lie about."""
 
         def advance(self, n: int) -> None:  # noqa: ARG002
             """Looks into the folder."""
-            most["parts"] = max(most["parts"], len(list((out / "_pending").glob("part-*"))))
+            most["files"] = max(most["files"], len(list((out / "_pending").glob("part-*"))))
 
     runtime.run_stage(
         make_stage(log, batch_size=1), make_inputs(20), out, engine="local", progress=Watch()
     )
     assert contents(tmp_path / "fresh") == contents(out)
-    assert most["parts"] < 12
+    assert most["files"] < 12
 
 
 def test_the_backlog_is_what_a_run_would_find(out: Path, log: Path) -> None:

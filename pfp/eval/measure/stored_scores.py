@@ -20,7 +20,7 @@ from pfp.io import tables
 from pfp.io.filesystems import Folder
 from pfp.runtime import Stage
 from pfp.runtime.keys import result_keys
-from pfp.runtime.pending import Pending
+from pfp.runtime.staged import StagedFiles
 from pfp.schema import ScoreRecord
 
 _COLUMNS: Final = (
@@ -66,9 +66,9 @@ def _stored(directory: str) -> list[dict[str, Any]]:
     # No table yet, or one of an older pfp, of which the stage speaks.
     with contextlib.suppress(SchemaError):
         rows += tables.read_table(directory, ScoreRecord, columns=_COLUMNS).to_pylist()
-    pending = Pending.of(Folder.at(directory), "")
-    for part in pending.parts():
-        rows += pending.read(part).select(_COLUMNS).to_pylist()
+    staged = StagedFiles.of(Folder.at(directory), "")
+    for name in staged.file_names():
+        rows += staged.read(name).select(_COLUMNS).to_pylist()
     return rows
 
 

@@ -59,7 +59,7 @@ def test_large_rows_of_a_block_that_is_repeated_are_not_lost(
 ) -> None:
     """Ray cuts blocks of 128 MiB by default, elsewhere when rows are nulls the second time."""
     monkeypatch.setattr(ray_engine, "MAX_BLOCKS", 1)
-    stage = make_two_step_stage(log, prepare_args={"payload_bytes": 70 * MIB, "seconds": 0.2})
+    stage = make_two_step_stage(log, preprocess_args={"payload_bytes": 70 * MIB, "seconds": 0.2})
     report = runtime.run_stage(stage, make_inputs(6, first_die_once=[5]), tmp_path / "t")
     assert 6 == report.kept
     assert not pids(log) & pids(first_log(log))
@@ -84,7 +84,7 @@ def test_an_error_in_the_first_steps_constructor_comes_out_as_it_was_raised(
     tmp_path: Path, log: Path
 ) -> None:
     """One sentence, of the class that was raised, though two processes were in between."""
-    stage = make_two_step_stage(log, prepare_args={"broken": "no such decoder"})
+    stage = make_two_step_stage(log, preprocess_args={"broken": "no such decoder"})
     with pytest.raises(ConfigError, match=r"^no such decoder$"):
         runtime.run_stage(stage, make_inputs(3), tmp_path / "t")
 
@@ -109,10 +109,10 @@ def little_memory() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("little_memory", "second_step")
-def test_few_prepared_rows_wait(tmp_path: Path, log: Path) -> None:
+def test_few_preprocessed_rows_wait(tmp_path: Path, log: Path) -> None:
     """A fast first step stops when its rows fill the memory, and goes on as they are taken."""
     stage = make_two_step_stage(
-        log, prepare_args={"payload_bytes": 10 * MIB}, worker_args={"seconds": 0.1}
+        log, preprocess_args={"payload_bytes": 10 * MIB}, worker_args={"seconds": 0.1}
     )
     runtime.run_stage(stage, make_inputs(30), tmp_path / "t")
     assert most_waiting(log) <= 12

@@ -3,8 +3,8 @@
     <table>/_pending/part-<digest of the batch's result keys>.parquet   committed rows
     <table>/_pending/tries-<run>/<digest>.<n>                            attempt n has begun
 
-A part appears in one step once its rows are computed, so what a killed run has left is always
-whole. An attempt's mark stays only if its worker died before it could commit.
+A staged file appears in one step once its rows are computed, so what a killed run has left is
+always whole. An attempt's mark stays only if its worker died before it could commit.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from pfp.io.tables import open_parquet
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.schema.record import Record
 
-PENDING_NAME: Final = "_pending"
-_PART = re.compile(r"part-[0-9a-f]{64}\.parquet")
+# What killed runs of every version have left is found by this name.
+STAGED_NAME: Final = "_pending"
+_FILE = re.compile(r"part-[0-9a-f]{64}\.parquet")
 
 
-def part_name(batch: pa.Table) -> str:
-    """The name of the part that holds a batch's rows: the same batch has the same in every run.
+def staged_name(batch: pa.Table) -> str:
+    """The name of the file that holds a batch's rows: the same batch has the same in every run.
 
     Earlier attempts count: rows that are tried again must not be taken for the rows that failed.
     """
@@ -38,16 +39,16 @@ def part_name(batch: pa.Table) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """The pending parts of one table, and the marks of one run."""
+class StagedFiles:
+    """The staged files of one table, and the marks of one run."""
 
     folder: Folder
     run_id: str
 
     @classmethod
-    def of(cls, table_folder: Folder, run_id: str) -> Pending:
-        """The pending parts of the table in that folder; nothing is created."""
-        return cls(table_folder.child(PENDING_NAME), run_id)
+    def of(cls, table_folder: Folder, run_id: str) -> StagedFiles:
+        """The staged files of the table in that folder; nothing is created."""
+        return cls(table_folder.child(STAGED_NAME), run_id)
 
     @property
     def tries(self) -> Folder:
@@ -55,7 +56,7 @@ class Pending:
         return self.folder.child(f"tries-{self.run_id}")
 
     def make(self) -> None:
-        """Creates the folders and removes what a killed run has left besides whole parts."""
+        """Creates the folders and removes what a killed run has left besides whole files."""
         for name in self.folder.folder_names():
             self.folder.child(name).delete_all()
         for name in self.folder.names():
@@ -63,12 +64,12 @@ class Pending:
                 self.folder.delete(name)
         self.tries.make()
 
-    def parts(self) -> list[str]:
-        """The names of the committed parts, sorted."""
-        return [name for name in self.folder.names() if _PART.fullmatch(name)]
+    def file_names(self) -> list[str]:
+        """The names of the committed files, sorted."""
+        return [name for name in self.folder.names() if _FILE.fullmatch(name)]
 
     def commit(self, rows: pa.Table, name: str) -> int:
-        """Writes a part: durable and whole when this returns. Returns its size in bytes."""
+        """Writes a file: durable and whole when this returns. Returns its size in bytes."""
         with AsideFile(self.folder) as aside:
             with parquet_writer(aside, rows.schema) as writer:
                 for group in _groups(rows):
@@ -77,13 +78,13 @@ class Pending:
         return aside.size_bytes
 
     def read(self, name: str) -> pa.Table:
-        """All rows of a part."""
+        """All rows of a file."""
         with open_parquet(self.folder, name) as parquet:
             return parquet.read()
 
-    def fold(self, names: Sequence[str], record: type[Record]) -> None:
-        """Puts many small parts into one. After a crash in between some rows are there twice."""
-        there = set(self.parts())
+    def merge(self, names: Sequence[str], record: type[Record]) -> None:
+        """Puts many small files into one. After a crash in between some rows are there twice."""
+        there = set(self.file_names())
         present = sorted(there.intersection(names))
         rows = pa.concat_tables([self.read(name) for name in present]).cast(record.SCHEMA)
         self.commit(rows.combine_chunks(), f"part-{sha256_json(present)}.parquet")
@@ -91,14 +92,14 @@ class Pending:
             self.folder.delete(name)
 
     def clear(self) -> None:
-        """Removes all parts and marks, once their rows are in the final files."""
+        """Removes all files and marks, once their rows are in the final files."""
         # A worker that has outlived its killed driver may just be writing here; what it leaves is
         # known by its digest and removed by the next run.
         with contextlib.suppress(OSError):
             self.folder.delete_all()
 
     def num_tries(self, name: str) -> int:
-        """How many attempts at a part have begun in this run and not ended."""
+        """How many attempts at a file have begun in this run and not ended."""
         number = 0
         while self.tries.has(f"{name}.{number}"):
             number += 1
@@ -109,7 +110,7 @@ class Pending:
         self.tries.touch(f"{name}.{number}")
 
     def end_tries(self, name: str, number: int) -> None:
-        """Removes the marks of a part that is committed."""
+        """Removes the marks of a file that is committed."""
         for n in range(number):
             self.tries.delete(f"{name}.{n}")
 
