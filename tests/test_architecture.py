@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -198,21 +198,100 @@ def test_import_rules_know_every_package(skeleton: Path) -> None:
 # -- what importing may do -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("module", "heavy"),
-    [
-        ("pfp", ("torch", "ray", "av", "transformers", "numpy", "pyarrow")),
-        ("pfp.schema", ("torch", "ray", "av", "transformers")),
-        ("pfp.cli.main", ("torch", "ray", "transformers")),
-        ("pfp.cli.eval", ("torch", "ray", "transformers")),
-        *((_whole(name), ("torch", "ray", "transformers")) for name in TORCH_FREE),
-    ],
-)
-def test_import_is_light(module: str, heavy: tuple[str, ...]) -> None:
-    """Light modules bring none of the heavy libraries along."""
-    brought = _python(f"import sys, {module}; print(*sorted({set(heavy)!r} & set(sys.modules)))")
+CONNECT = """
+from pfp import runtime
+with runtime.connect("local"):
+    pass
+"""
+BACKENDS = """
+from pfp.caption.backends import load_backend
+load_backend("offline"), load_backend("sidecar")
+"""
 
-    assert brought.split() == []
+
+class Light(NamedTuple):
+    """Something that must not bring some libraries along."""
+
+    name: str
+    code: str
+    banned: tuple[str, ...]
+
+
+HEAVY = ("torch", "ray", "transformers", "diffusers")
+COMMAND = "from pfp.cli.{} import main; assert not main({!r}.split())"
+# In the order in which libraries may come: what one entry may load, no later one forbids.
+LIGHT = (
+    Light("pfp", "import pfp", (*HEAVY, "av", "numpy", "pyarrow", "scipy")),
+    Light("pfp --help", COMMAND.format("main", "--help"), (*HEAVY, "numpy", "pyarrow", "av")),
+    Light("pfp tokens", COMMAND.format("main", "tokens"), (*HEAVY, "numpy", "pyarrow", "av")),
+    *(
+        Light(
+            f"pfp-eval {words}", COMMAND.format("eval", words), (*HEAVY, "pyarrow", "av", "scipy")
+        )
+        for words in ("--help", "run --help", "ls metrics", "ls suites", "show psnr")
+    ),
+    Light(
+        "metric cards",
+        "from pfp.eval.metrics import METRICS, resolve; [resolve(name) for name in METRICS]",
+        (*HEAVY, "pyarrow", "av", "scipy"),
+    ),
+    Light("means", "import pfp.eval.stats.aggregate", (*HEAVY, "pyarrow", "scipy")),
+    Light("drift", "import pfp.eval.stats.drift", (*HEAVY, "scipy")),
+    Light("a local run", CONNECT, (*HEAVY, "av", "rich", "psutil")),
+    Light("pfp.schema", f"import {_whole('pfp.schema')}", (*HEAVY, "av", "scipy")),
+    Light("reports", "import pfp.eval.report", (*HEAVY, "scipy")),
+    Light("caption backends", BACKENDS, (*HEAVY, "google", "openai", "httpx")),
+    *(Light(name, f"import {_whole(name)}", HEAVY) for name in TORCH_FREE),
+    Light("study", "import pfp.cli.study, pfp.eval.manifest", HEAVY),
+    Light("latents", "import pfp.latents.frames, pfp.latents.read, pfp.models.vae", HEAVY),
+    Light("hashed text", "import pfp.models.text.tiny", HEAVY),
+    Light("pfp latents", COMMAND.format("main", "latents show --help"), HEAVY),
+    *(
+        Light(f"pipelines.{name}", f"import pipelines.{name}.run", HEAVY)
+        for name in ("latents", "train")
+    ),
+)
+
+IMPORT_ALL = """
+import contextlib, io, json, sys
+
+def loaded():
+    return {name.partition(".")[0] for name in sys.modules}
+
+found = []
+for code, banned in CHECKS:
+    before = loaded()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        exec(code, {})
+    found.append([sorted(before & set(banned)), sorted((loaded() - before) & set(banned))])
+print(json.dumps(found))
+"""
+
+
+def _brought(checks: list[tuple[str, tuple[str, ...]]]) -> list[list[list[str]]]:
+    """For each check, in one process: what it forbids that was there before, and what it loaded."""
+    found: list[list[list[str]]] = json.loads(_python(f"CHECKS = {checks!r}\n{IMPORT_ALL}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def brought() -> dict[str, list[list[str]]]:
+    """What each entry of ``LIGHT`` found and loaded."""
+    found = _brought([(each.code, each.banned) for each in LIGHT])
+    return {each.name: both for each, both in zip(LIGHT, found, strict=True)}
+
+
+@pytest.mark.parametrize("name", [each.name for each in LIGHT])
+def test_light_things_load_nothing_heavy(brought: dict[str, list[list[str]]], name: str) -> None:
+    """Neither do they, nor did an earlier entry what this one forbids."""
+    assert [[], []] == brought[name]
+
+
+def test_heavy_imports_are_seen() -> None:
+    """What is loaded is held against whoever loaded it, and spoils the order for a later one."""
+    found = _brought([("import json", ("av",)), ("import av", ("av",)), ("import av", ("av",))])
+
+    assert [[[], []], [[], ["av"]], [["av"], []]] == found
 
 
 # Runs before any of our modules. Audit hooks see every file, folder and socket, in C code too.

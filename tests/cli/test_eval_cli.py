@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,24 +144,6 @@ def test_show_of_an_unknown_metric_suggests_one(capsys: pytest.CaptureFixture[st
     """A misspelt metric gets the nearest known name, and status 2."""
     assert main(["show", "pnsr"]) == 2
     assert capsys.readouterr().err == "pfp-eval: no metric is called 'pnsr'; did you mean 'psnr'?\n"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["run", "--help"], ["ls", "metrics"], ["ls", "suites"], ["show", "psnr"]],
-)
-def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
-    """Help and lists start without torch, Ray, Arrow or a decoder, which keeps them quick."""
-    code = (
-        "import sys\nfrom pfp.cli.eval import main\n"
-        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'ray', 'pyarrow', 'av', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_every_command_has_help() -> None:

@@ -159,15 +159,3 @@ def test_help_warns_of_open_doors(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert "no authentication" in said
     assert "--host 0.0.0.0" in said
-
-
-def test_the_study_needs_no_torch() -> None:
-    """Neither the command nor what it runs brings torch or ray along."""
-    names = "build, export, server, words, page"
-    code = (
-        f"import sys; from pfp.eval.study import {names}; from pfp.cli import study; "
-        "from pfp.eval import manifest; print({'torch', 'ray'} & set(sys.modules))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert found.stdout == "set()\n"

@@ -253,25 +253,54 @@ def test_a_compiled_network_is_right_too() -> None:
     assert relative_error(made.detach(), right) < ROUNDING
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "pfp.models.memory.encoder",
-        "pfp.models.memory.dit",
-        "pfp.models.backbones.loading",
-        "pfp.models.vae.tiny_codec",
-        "pfp.models.vae.wan",
-        "pfp.models.vae.hunyuan",
-    ],
+MAKERS = (
+    "pfp.models.memory.encoder",
+    "pfp.models.memory.dit",
+    "pfp.models.backbones.loading",
+    "pfp.models.vae.tiny_codec",
+    "pfp.models.vae.wan",
+    "pfp.models.vae.hunyuan",
 )
-def test_whatever_makes_a_network_brings_right_convolutions(module: str) -> None:
+# torch and diffusers are loaded once; of pfp each module finds nothing loaded.
+IMPORT_EACH = """
+import importlib.machinery, sys, types
+import pfp.models
+
+NAME = "pfp.models.precision"
+
+class Noted(types.ModuleType):
+    bf16_products = None
+
+for maker in MAKERS:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pfp"]:
+        del sys.modules[name]
+    asked = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name != NAME:
+                return None
+            asked.append(name)
+            return importlib.machinery.ModuleSpec(name, Finder)
+        create_module = staticmethod(lambda spec: Noted(spec.name))
+        exec_module = staticmethod(lambda module: None)
+
+    sys.meta_path.insert(0, Finder)
+    importlib.import_module(maker)
+    sys.meta_path.remove(Finder)
+    print(maker, *asked)
+"""
+
+
+def test_whatever_makes_a_network_brings_right_convolutions() -> None:
     """Nobody has to import ``precision``: each module that makes networks has done so."""
-    script = f"import sys, {module}; print('pfp.models.precision' in sys.modules)"
+    script = f"MAKERS = {MAKERS!r}\n{IMPORT_EACH}"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
 
-    assert "True\n" == done.stdout
+    assert [f"{maker} pfp.models.precision" for maker in MAKERS] == done.stdout.splitlines()
 
 
 # -- what doctor says ------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -227,13 +225,3 @@ def test_two_methods_side_by_side(run_directory: Path) -> None:
         for line in few.splitlines()
     )
     assert all("proposed 4x4x2 is better" in line for line in text.splitlines())
-
-
-def test_reports_do_not_need_torch() -> None:
-    """The report half loads without torch, Ray, or SciPy."""
-    code = (
-        "import sys, pfp.eval.report; print(sorted({'torch', 'ray', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"

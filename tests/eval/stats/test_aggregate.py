@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -336,14 +334,3 @@ def test_settings_without_an_interval_are_refused(bad: dict[str, float]) -> None
     """Too few draws and a confidence outside (0, 1) are errors that quote the values."""
     with pytest.raises(ConfigError, match="at least 100 draws"):
         Bootstrap(**bad)  # type: ignore[arg-type]
-
-
-def test_it_needs_only_numpy() -> None:
-    """Aggregation loads on a machine without torch or SciPy."""
-    code = (
-        "import sys, pfp.eval.stats.aggregate;"
-        "print(sorted({'torch', 'scipy', 'pyarrow'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
