@@ -31,7 +31,7 @@ BATCH = 16
 def encoding(folder: Path, num_clips: int) -> None:
     """Resident memory of the stage's worker and its decoding child, clip after clip."""
     # Here and not above, because reading processes are forked without torch.
-    from pipelines.latents.encode import EncodeClips
+    from pipelines.latents.worker import EncodeClips
 
     video = folder / "small.mp4"
     noise_THWC = np.random.default_rng(0).integers(0, 256, (12, 32, 64, 3)).astype(np.uint8)

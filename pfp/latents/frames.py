@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pfp.errors import InputError
 from pfp.io.media import Guard, iter_frames
 from pfp.io.unchanged import FILE_COLUMNS, unchanged
+from pfp.latents.plan import num_frames_between
 from pfp.latents.preprocess import PreprocessSettings
 from pfp.schema import ClipRecord
 
@@ -48,6 +50,25 @@ def clip_frames(
             yield from piece_THWC
             first += len(piece_THWC)
             is_whole = len(piece_THWC) < piece_frames
+
+
+def decoded_bytes(clip: ClipRecord, settings: PreprocessSettings) -> int:
+    """How large the decoded clip is at most; 0 without a span or size, which decoding refuses."""
+    span = clip.start_seconds, clip.end_seconds
+    if span[0] is None or span[1] is None or clip.width is None or clip.height is None:
+        return 0
+    height, width = settings.size_for(clip.width, clip.height)
+    return num_frames_between(span[0], span[1], fps=settings.fps) * height * width * 3
+
+
+def frames_from(
+    content: pa.Buffer, clip: ClipRecord, settings: PreprocessSettings
+) -> NDArray[np.uint8]:
+    """Frames of a clip that another process decoded, ``(T, H, W, 3)``: not copied, read-only."""
+    assert clip.width is not None
+    assert clip.height is not None
+    height, width = settings.size_for(clip.width, clip.height)
+    return np.frombuffer(content, dtype=np.uint8).reshape(-1, height, width, 3)
 
 
 def read_piece(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Final
 
 from pfp.latents.preprocess import PreprocessSettings
+from pfp.schema import ClipRecord
+from pfp.schema.latent import ITEM_BYTES
 from pfp.schema.windows import num_latents_of, num_lr_latents_of
 
 BYTES_PER_GB: Final = 1 << 30  # as object stores bill
@@ -153,6 +155,39 @@ class ClipSize:
     height: int
     start_seconds: float
     end_seconds: float
+
+
+def clip_size(clip: ClipRecord) -> ClipSize | None:
+    """What decides the clip's shape; None for one that decoding will refuse."""
+    if clip.width is None or clip.height is None:
+        return None
+    if clip.start_seconds is None or clip.end_seconds is None:
+        return None
+    return ClipSize(
+        width=clip.width,
+        height=clip.height,
+        start_seconds=clip.start_seconds,
+        end_seconds=clip.end_seconds,
+    )
+
+
+def num_clip_frames(clip: ClipRecord, *, fps: float) -> int:
+    """The frames of a clip, 0 without a span."""
+    if clip.start_seconds is None or clip.end_seconds is None:
+        return 0
+    return num_frames_between(clip.start_seconds, clip.end_seconds, fps=fps)
+
+
+def embedding_bytes(shape: Sequence[int]) -> int:
+    """The bytes of a prompt's stored embedding; 0 without one."""
+    return math.prod(shape) * ITEM_BYTES["float16"] if shape else 0
+
+
+def estimated_bytes(known: Sequence[int], rates: PromptRates | None, num_unknown: int) -> int:
+    """The bytes of so many embeddings, at the mean size of those measured or known."""
+    if rates is not None:
+        return round(rates.condition_bytes * num_unknown)
+    return round(sum(known) / len(known) * num_unknown) if known else 0
 
 
 def num_frames_between(start_seconds: float, end_seconds: float, *, fps: float) -> int:

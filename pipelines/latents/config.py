@@ -90,6 +90,15 @@ class LatentsConfig:
                 )
 
     @property
+    def text_encoders(self) -> dict[str, str]:
+        """The text encoder of each table of conditions: HunyuanVideo has a second, pooled one."""
+        pooled = self.pooled_text_encoder
+        return {
+            "conditions": self.text_encoder,
+            **({} if pooled is None else {"conditions_pooled": pooled}),
+        }
+
+    @property
     def lr_copies(self) -> tuple[Self, ...]:
         """The settings for each further LR copy."""
         return tuple(

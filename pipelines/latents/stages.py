@@ -6,36 +6,58 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from pfp.io.digests import sha256_json
+from pfp.latents.inputs import CONTENT_COLUMNS
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae import vae_digest
 from pfp.runtime import Preprocess, Resources, Stage
 from pfp.schema import ConditionRecord, LatentRecord
 from pfp.schema.run_directory import LR_LATENTS_PREFIX
-from pipelines.latents.clips import CONTENT_COLUMNS
 from pipelines.latents.config import LatentsConfig
-from pipelines.latents.decode import FRAMES_SCHEMA, DecodeClips
+from pipelines.latents.worker import (
+    FRAMES_SCHEMA,
+    DecodeClips,
+    EncodeClips,
+    EncodePrompts,
+    failed_condition,
+    failed_latents,
+)
 
 PROMPTS_PER_CLIP: Final = 16  # a prompt is that much less work
 DECODER_CPUS: Final = 1.0
 
 
-def latents_stages(config: LatentsConfig) -> list[Stage]:
-    """Clips to latents, HR and LR, and then one for each further LR copy."""
-    copies = [
-        _latents_stage(copy, f"{LR_LATENTS_PREFIX}{copy.preprocess.lr_rate}", with_hr=False)
-        for copy in config.lr_copies
-    ]
-    return [_latents_stage(config, "latents", with_hr=True), *copies]
+def latents_stage(config: LatentsConfig) -> Stage:
+    """Clips to latents, HR and LR from one decode."""
+    return _clips_stage(config, "latents", with_hr=True)
 
 
-def _latents_stage(config: LatentsConfig, name: str, *, with_hr: bool) -> Stage:
+def lr_copy_stage(copy: LatentsConfig) -> Stage:
+    """Clips to the LR latents of a further rate; ``copy`` is one of ``config.lr_copies``."""
+    return _clips_stage(copy, f"{LR_LATENTS_PREFIX}{copy.preprocess.lr_rate}", with_hr=False)
+
+
+def conditions_stage(config: LatentsConfig, name: str, text_encoder: str) -> Stage:
+    """Distinct prompts to text embeddings; the fingerprint covers the encoder's weights."""
+    identity = identify_text_encoder(text_encoder)
+    return Stage(
+        name=name,
+        record=ConditionRecord,
+        worker=EncodePrompts,
+        worker_args={"config": config, "text_encoder": text_encoder},
+        input_key="prompt_sha256",
+        content_columns=("prompt_sha256",),
+        fingerprint=sha256_json({"encoder": identity, "dtype": config.dtype or "float32"}),
+        resources=replace(_resources(config), batch_size=config.batch_size * PROMPTS_PER_CLIP),
+        on_error=failed_condition,
+        config=config,
+    )
+
+
+def _clips_stage(config: LatentsConfig, name: str, *, with_hr: bool) -> Stage:
     """The fingerprint covers the VAE's weights and constants and the pixels.
 
     With decoders, they hand decoded clips over, one at a time.
     """
-    # Here and not above, because it takes torch, and ``--help`` needs only the settings.
-    from pipelines.latents.encode import EncodeClips, failed_latents
-
     resources = _resources(config)
     fingerprint = {
         "vae": vae_digest(config.vae, tiling=config.tiling),
@@ -58,33 +80,6 @@ def _latents_stage(config: LatentsConfig, name: str, *, with_hr: bool) -> Stage:
         on_error=failed_latents,
         config=config,
         preprocess=_preprocess(config) if config.num_decoders else None,
-    )
-
-
-def conditions_stages(config: LatentsConfig) -> list[Stage]:
-    """One for each text encoder: HunyuanVideo has a second one, whose condition is pooled."""
-    stages = [_conditions_stage(config, "conditions", config.text_encoder)]
-    if config.pooled_text_encoder is not None:
-        stages.append(_conditions_stage(config, "conditions_pooled", config.pooled_text_encoder))
-    return stages
-
-
-def _conditions_stage(config: LatentsConfig, name: str, text_encoder: str) -> Stage:
-    """Distinct prompts to text embeddings; the fingerprint covers the encoder's weights."""
-    from pipelines.latents.encode import EncodePrompts, failed_condition
-
-    identity = identify_text_encoder(text_encoder)
-    return Stage(
-        name=name,
-        record=ConditionRecord,
-        worker=EncodePrompts,
-        worker_args={"config": config, "text_encoder": text_encoder},
-        input_key="prompt_sha256",
-        content_columns=("prompt_sha256",),
-        fingerprint=sha256_json({"encoder": identity, "dtype": config.dtype or "float32"}),
-        resources=replace(_resources(config), batch_size=config.batch_size * PROMPTS_PER_CLIP),
-        on_error=failed_condition,
-        config=config,
     )
 
 

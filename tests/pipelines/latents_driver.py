@@ -12,8 +12,8 @@ import sys
 import warnings
 
 from pfp.models.vae import load_vae
-from pipelines.latents.encode import EncodeClips  # noqa: F401 - imported before the forks
 from pipelines.latents.run import main
+from pipelines.latents.worker import EncodeClips  # noqa: F401 - imported before the forks
 
 
 def serve() -> None:

@@ -18,14 +18,14 @@ from pfp.io.digests import sha256_file
 from pfp.io.media import Guard, write_video
 from pfp.io.tables import read_records, write_table
 from pfp.latents.frames import clip_frames
+from pfp.latents.inputs import CLIP_COLUMNS
 from pfp.latents.read import LatentReader
 from pfp.models.vae.tiny import TinyCausalVAE
 from pfp.schema import KEPT, ClipRecord, ConditionRecord, Dropped, LatentRecord, StoryboardRecord
 from pfp.schema.verdict import verdict_to_struct
-from pipelines.latents.clips import CLIP_COLUMNS
 from pipelines.latents.config import PRESETS, LatentsConfig, demo, full
-from pipelines.latents.decode import FRAMES, DecodeClips
 from pipelines.latents.run import main, run
+from pipelines.latents.worker import FRAMES, DecodeClips
 
 DROPPED = Dropped(reason="some_rule", detail="")
 

@@ -15,8 +15,7 @@ from pfp.io.unchanged import file_state
 from pfp.latents.plan import LatentsPlan
 from pfp.schema import ClipRecord, ConditionRecord, LatentRecord
 from pipelines.latents.config import LatentsConfig
-from pipelines.latents.plan import plan_run
-from pipelines.latents.run import main
+from pipelines.latents.run import main, plan_run
 from tests.pipelines.test_latents import clip_record, config, run_local, storyboard, write_run
 
 __all__ = ["config"]  # the fixture

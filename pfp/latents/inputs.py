@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,36 +13,39 @@ from pfp.io.prompts import prompt_sha256
 from pfp.io.tables import read_records, read_table
 from pfp.latents.conditions import prompts_of
 from pfp.models.text import identify_text_encoder
-from pfp.schema import ClipRecord, StoryboardRecord
+from pfp.schema import KEPT, ClipRecord, StoryboardRecord
 from pfp.schema.run_directory import RunDirectory
-from pipelines.latents.clips import CLIP_COLUMNS
-from pipelines.latents.config import LatentsConfig
 
+# What is read of a clip. Where the video lies is not part of its content.
+CLIP_COLUMNS: Final = (
+    *("clip_id", "video_uri", "video_sha256", "size_bytes", "changed_ns"),
+    *("start_seconds", "end_seconds", "width", "height"),
+)
+CONTENT_COLUMNS: Final = (
+    *("clip_id", "video_sha256", "start_seconds", "end_seconds", "width", "height"),
+)
 PROMPT_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("prompt_sha256", "prompt", "encoder_id", "encoder_sha256")]
 )
 
 
-def read_inputs(config: LatentsConfig, input_directory: str) -> tuple[pa.Table, list[pa.Table]]:
-    """The clips to encode, and for each text encoder the prompts to embed.
+def read_inputs(run: RunDirectory, *, with_empty_prompt: bool) -> tuple[pa.Table, list[str]]:
+    """The clips to encode, with ``CLIP_COLUMNS``, and the distinct prompts of their storyboards.
 
     Raises NothingUsable when there is no such clip.
     """
-    run = RunDirectory(input_directory)
     storyboards = read_records(*run.storyboards, verdict="kept")
     clips = captioned_clips(run.clips.path, storyboards)
     wanted = set(clips["clip_id"].to_pylist())
     prompts = prompts_of(story for story in storyboards if story.clip_id in wanted)
-    if config.with_empty_prompt:
-        prompts = sorted({"", *prompts})
-    encoders = [config.text_encoder]
-    if config.pooled_text_encoder is not None:
-        encoders.append(config.pooled_text_encoder)
-    return clips, [prompt_table(prompts, encoder) for encoder in encoders]
+    return clips, sorted({"", *prompts}) if with_empty_prompt else prompts
 
 
 def captioned_clips(directory: str, storyboards: list[StoryboardRecord]) -> pa.Table:
-    """The kept clips that have one of these storyboards."""
+    """The kept clips of a table that have one of these storyboards, with ``CLIP_COLUMNS``.
+
+    Raises NothingUsable when there is none.
+    """
     kept = pc.field("verdict", "kind") == "kept"
     clips = read_table(directory, ClipRecord, columns=list(CLIP_COLUMNS), filter=kept)
     names = pa.array([storyboard.clip_id for storyboard in storyboards], pa.string())
@@ -52,6 +56,11 @@ def captioned_clips(directory: str, storyboards: list[StoryboardRecord]) -> pa.T
             "why ingest and caption dropped them"
         )
     return captioned
+
+
+def clip_of(row: Mapping[str, Any]) -> ClipRecord:
+    """The clip that a row of ``CLIP_COLUMNS`` describes."""
+    return ClipRecord(**{name: row[name] for name in CLIP_COLUMNS}, verdict=KEPT)
 
 
 def prompt_table(prompts: list[str], text_encoder: str) -> pa.Table:
