@@ -82,11 +82,28 @@ def test_durations_are_read_easily(seconds: float, text: str) -> None:
     assert text == module._duration(seconds)
 
 
+def test_what_a_person_should_see_is_printed_at_once(clock: list[float]) -> None:
+    """Before the stage begins, too, and however short a while after the last line."""
+    stream = io.StringIO()
+    progress = runtime.ConsoleProgress(Console(file=stream, width=200))
+    progress.tell("settings are others")
+    progress.start("ingest", 100, 20)
+    clock[0] += 1
+    progress.tell("and so are these: [bold]")
+
+    assert [
+        "settings are others",
+        "ingest: 100 rows, 20 of them from an earlier run",
+        "and so are these: [bold]",
+    ] == stream.getvalue().splitlines()
+
+
 def test_no_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Not a byte on either stream."""
     progress = runtime.NoProgress()
     progress.start("ingest", 100, 20)
     progress.advance(80)
+    progress.tell("settings are others")
     progress.finish(REPORT)
     progress.stop()
     assert ("", "") == tuple(capsys.readouterr())
