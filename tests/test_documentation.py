@@ -221,6 +221,17 @@ def test_pages_are_found() -> None:
     assert {"README.md", "CONTRIBUTING.md", "docs/README.md", "pipelines/eval/README.md"} <= names
 
 
+def test_every_word_of_the_glossary_lives_in_code() -> None:
+    """Each row has a word, one line, and names of the code that exist; words stand in order."""
+    page = Page(REPO / "docs/glossary.md", REPO)
+    rows = [line.strip("|").split(" | ") for line in page.text.splitlines() if line[:2] == "| "][1:]
+    words = [word.strip().lower() for word, _, _ in rows]
+
+    assert sorted(words) == words
+    assert [] == [word for word, _, where in rows if not NAMED_MODULE.search(where)]
+    assert [] == list(lost_modules(page))
+
+
 def test_pages_that_code_names_are_there() -> None:
     """Comments, docstrings and messages name no page of docs/ that went away."""
     kinds = {".py", ".yaml", ".toml"}
