@@ -396,6 +396,23 @@ def test_modules_say_what_they_are() -> None:
     assert silent == []
 
 
+def test_folders_of_tests_mirror_the_code() -> None:
+    """Every folder of code has one of tests at its path, and no folder of tests is of nothing."""
+    tested = {path.parent.relative_to(REPO / "tests") for path in _tests()} - {Path()}
+    with_code = {path.parent for path in _python_files() if not path.stem.startswith("__")}
+    code = {path.relative_to(REPO) for path in with_code} - {Path("tests"), Path("pfp")}
+    library = {path.relative_to("pfp") for path in code if path.parts[0] == "pfp"}
+    others = {path for path in code if path.parts[0] not in {"pfp", "tests"}}
+    tops = {Path(path.parts[0]) for path in others}
+
+    assert tested <= library | others | tops
+    assert library | tops <= tested
+
+
+def _tests() -> list[Path]:
+    return [path for path in _python_files() if path.name.startswith("test_")]
+
+
 def test_code_is_ascii() -> None:
     """Python files hold ASCII only; anything else is written as an escape."""
     strange = [str(p.relative_to(REPO)) for p in _python_files() if not p.read_bytes().isascii()]

@@ -45,9 +45,9 @@ NEED_REAL_CLIPS: Final = {
         "test_found_transitions_are_told",
         "test_real_boundaries_are_found_and_no_others",
     },
-    "tests/io/test_media_decord.py": {"test_decord_gives_the_frames_that_pyav_gives"},
-    "tests/io/test_media_reference.py": {"test_a_film_s_pixels_are_theirs"},
-    "tests/io/test_media_sniff.py": {"test_no_real_video_is_taken_for_something_else"},
+    "tests/io/media/test_decord.py": {"test_decord_gives_the_frames_that_pyav_gives"},
+    "tests/io/media/test_reference.py": {"test_a_film_s_pixels_are_theirs"},
+    "tests/io/media/test_sniff.py": {"test_no_real_video_is_taken_for_something_else"},
 }
 ROOTS: Final = {"shared_clips", "either_file"}
 
