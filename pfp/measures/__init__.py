@@ -1,1 +1,1 @@
-"""Frames to numbers, shared by ingest and by the metrics. Importing this package loads nothing."""
+"""Frames to numbers, shared by ingest and evaluation. Importing this package loads nothing."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from pfp.errors import Unmeasurable
+from pfp.eval.metrics import dynamic_degree
 from pfp.eval.metrics.base import Measurement, Metric, MetricCard, MetricValue, Sample, SecondsPer
 from pfp.eval.metrics.motion import (
     WEIGHTS,
@@ -23,7 +24,7 @@ from pfp.eval.metrics.motion import (
     load_network,
     sampled_frames,
 )
-from pfp.measures import cuts, dynamics
+from pfp.measures import cuts
 
 MIN_SIDE = 128  # below, torchvision's RAFT refuses frames
 RULE_PARAMS = frozenset({"threshold_px", "threshold_per", "min_pairs_needed"})
@@ -55,8 +56,8 @@ _VBENCH = MetricCard(
     params={
         "sampling": "every max(1, round(fps / 8)) frames",
         "flow_updates": 20,
-        "top_share": dynamics.TOP_SHARE,
-        "threshold_px": dynamics.THRESHOLD_PX,
+        "top_share": dynamic_degree.TOP_SHARE,
+        "threshold_px": dynamic_degree.THRESHOLD_PX,
         "threshold_per": "interval",
         "padding": "counted",
         "min_pairs_needed": 0,
@@ -204,7 +205,7 @@ class DynamicsMagnitude(Metric):
         params={
             "sampling": _FIXED.params["sampling"],
             "flow_updates": 20,
-            "top_share": dynamics.TOP_SHARE,
+            "top_share": dynamic_degree.TOP_SHARE,
             "padding": "left out",
             "cut_policy": "none",
         },
@@ -224,7 +225,7 @@ class DynamicsMagnitude(Metric):
 
 
 def _as_vbench(seen: Seen) -> MetricValue:
-    needed = dynamics.num_needed(seen.num_frames)
+    needed = dynamic_degree.num_needed(seen.num_frames)
     return _verdict(seen, seen.padded_px_N, seen.threshold_px, needed)
 
 
@@ -232,7 +233,7 @@ def _fixed(seen: Seen) -> MetricValue:
     if not seen.px_N:
         return _nothing(seen, "single_frame")
     threshold = seen.threshold_px * seen.intervals
-    needed = max(1, dynamics.num_needed(seen.num_frames))
+    needed = max(1, dynamic_degree.num_needed(seen.num_frames))
     return _verdict(seen, seen.px_N, threshold, needed)
 
 
@@ -242,7 +243,7 @@ def _within_shots(seen: Seen) -> MetricValue:
     kept_px = [px for index, px in enumerate(seen.px_N) if index not in seen.cut_pairs]
     if not kept_px:
         return _nothing(seen, "no_pair_within_a_shot")
-    needed = max(1, dynamics.num_needed(len(kept_px) + 1))
+    needed = max(1, dynamic_degree.num_needed(len(kept_px) + 1))
     return _verdict(seen, seen.px_N, seen.threshold_px * seen.intervals, needed, kept_px)
 
 
@@ -250,7 +251,7 @@ def _magnitude(seen: Seen) -> MetricValue:
     if not seen.px_N:
         return _nothing(seen, "single_frame")
     height, width = seen.sample.height, seen.sample.width
-    mean = dynamics.normalised_px(
+    mean = dynamic_degree.normalised_px(
         float(np.mean(seen.px_N)), height=height, width=width, intervals=seen.intervals
     )
     return MetricValue(value=mean, num_frames=seen.num_frames, evidence=_evidence(seen, seen.px_N))
@@ -265,7 +266,7 @@ def _verdict(
 ) -> MetricValue:
     """Whether the pairs asked move; all of ``px_N`` unless ``asked_px`` says which."""
     asked_px = px_N if asked_px is None else asked_px
-    moves = dynamics.is_moving(asked_px, threshold=threshold_px, needed=needed)
+    moves = dynamic_degree.is_moving(asked_px, threshold=threshold_px, needed=needed)
     return MetricValue(
         value=float(moves),
         num_frames=seen.num_frames,

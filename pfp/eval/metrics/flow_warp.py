@@ -145,7 +145,8 @@ def _errors_of(network: Any, frames_THWC: npt.NDArray[np.uint8]) -> list[tuple[f
     """Warping error and visible share of each pair of successive frames."""
     import torch
 
-    from pfp.measures import flow, warping
+    from pfp.eval.metrics import warping
+    from pfp.measures import flow
 
     there_B2HW, back_B2HW = flow.flows_both_ways(network, frames_THWC)
     frames_TCHW = torch.from_numpy(np.ascontiguousarray(frames_THWC.transpose(0, 3, 1, 2)))

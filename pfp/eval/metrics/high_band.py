@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
 from pfp.eval.metrics.psnr import CAP_DB, psnr_of
 from pfp.eval.metrics.ssim import MIN_SIDE, RADIUS, SIGMA, WINDOW, blur, need_side
-from pfp.measures.windows import in_strips
+from pfp.eval.metrics.windows import in_strips
 
 
 @final

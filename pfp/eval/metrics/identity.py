@@ -205,7 +205,7 @@ class _Sightings(Measurement):
         )
 
     def _consistency(self) -> dict[str, Any]:
-        from pfp.measures.face_tracks import consistency, find_tracks
+        from pfp.eval.metrics.face_tracks import consistency, find_tracks
 
         embeddings_ND = np.stack([face.embedding_D for _, face in self._faces])
         tracks = find_tracks(embeddings_ND, same_person=SAME_PERSON)
@@ -241,7 +241,7 @@ class _Sightings(Measurement):
 
     def _likeness(self) -> dict[str, Any] | None:
         """Each frame's faces beside the references; None where there are none."""
-        from pfp.measures.face_tracks import pair_faces
+        from pfp.eval.metrics.face_tracks import pair_faces
 
         if not self._references:
             return None

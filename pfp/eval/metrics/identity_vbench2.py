@@ -317,8 +317,8 @@ class Mended(_AgainstFirst):
             self._reason = NO_FACE
 
     def _compare(self, frame: Frame, found: FoundFaces, first: list[Embedding]) -> None:
+        from pfp.eval.metrics.face_tracks import pair_faces
         from pfp.eval.networks.arcface_resnet18 import cosine
-        from pfp.measures.face_tracks import pair_faces
 
         faces = self._embedded(frame, found)
         if not faces:

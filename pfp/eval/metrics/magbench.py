@@ -36,7 +36,7 @@ from pfp.eval.metrics.ssim import Ssim, ssim_map
 from pfp.io.weights import Lock
 
 if TYPE_CHECKING:
-    from pfp.measures.nearest_frames import Nearest
+    from pfp.eval.networks.nearest_frames import Nearest
 
 FPS: Final = 16
 HISTORY_SHARE: Final = 0.75
@@ -197,7 +197,7 @@ class Pairs:
     def nearest(self, network: Any, device: str) -> Nearest:
         """Which true frame each generated one is nearest to; found by whoever asks first."""
         if self._nearest is None:
-            from pfp.measures.nearest_frames import nearest_frames
+            from pfp.eval.networks.nearest_frames import nearest_frames
 
             self._nearest = nearest_frames(
                 network, self.generated, self.true, device=device, among_levels=self.levels

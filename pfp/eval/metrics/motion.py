@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import ConfigError, Unmeasurable
+from pfp.eval.metrics import dynamic_degree
 from pfp.eval.metrics.base import Frame, Measurement, MetricValue, Sample
 from pfp.io import weights
 from pfp.io.weights import Lock
-from pfp.measures import cuts, dynamics
+from pfp.measures import cuts
 
 WEIGHTS = "raft-large-c-t-v1"
 # Alive as long as some metric holds them, so that all that need flow share one network.
@@ -57,17 +58,17 @@ class Seen:
     @property
     def interval(self) -> int:
         """How many frames lie from one of a pair to the other."""
-        return dynamics.sampling_interval(self.sample.fps)
+        return dynamic_degree.sampling_interval(self.sample.fps)
 
     @property
     def intervals(self) -> float:
         """How many eighths of a second lie between the frames of a pair."""
-        return dynamics.intervals_of_reference(self.interval, self.sample.fps)
+        return dynamic_degree.intervals_of_reference(self.interval, self.sample.fps)
 
     @property
     def threshold_px(self) -> float:
         """VBench's threshold for frames of this size."""
-        return dynamics.threshold_px(self.sample.height, self.sample.width)
+        return dynamic_degree.threshold_px(self.sample.height, self.sample.width)
 
 
 class Motions(Measurement):
@@ -127,12 +128,12 @@ class Motions(Measurement):
 
 def sampled_frames(sample: Sample) -> range:
     """The frames that VBench takes: every ``max(1, round(fps / 8))``-th."""
-    return range(0, sample.num_frames, dynamics.sampling_interval(sample.fps))
+    return range(0, sample.num_frames, dynamic_degree.sampling_interval(sample.fps))
 
 
 def check_measurable(sample: Sample) -> None:
     """Raise ``Unmeasurable`` unless the frame rate is known and 5 % of a frame are a pixel."""
-    if sample.height * sample.width * dynamics.TOP_SHARE < 1:
+    if sample.height * sample.width * dynamic_degree.TOP_SHARE < 1:
         raise Unmeasurable(
             "too_small",
             f"motion cannot be measured in frames of {sample.width}x{sample.height} pixels; "
@@ -175,6 +176,8 @@ def _magnitudes(network: Any, frames_THWC: npt.NDArray[np.uint8]) -> list[tuple[
     own_N2HW = flow.crop(padded_N2HW, height, width)
     magnitudes = []
     for padded_2HW, own_2HW in zip(padded_N2HW.numpy(), own_N2HW.numpy(), strict=True):
-        padded_px = dynamics.top_mean_px(padded_2HW)
-        magnitudes.append((padded_px, dynamics.top_mean_px(own_2HW) if is_padded else padded_px))
+        padded_px = dynamic_degree.top_mean_px(padded_2HW)
+        magnitudes.append(
+            (padded_px, dynamic_degree.top_mean_px(own_2HW) if is_padded else padded_px)
+        )
     return magnitudes

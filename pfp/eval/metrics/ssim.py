@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pfp.errors import Unmeasurable
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
-from pfp.measures.windows import Image, in_strips, weighted_means
+from pfp.eval.metrics.windows import Image, in_strips, weighted_means
 
 SIGMA = 1.5
 RADIUS = 5  # an 11x11 window

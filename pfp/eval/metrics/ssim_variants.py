@@ -25,7 +25,7 @@ from pfp.eval.metrics.ssim import (
     need_side,
     similarity,
 )
-from pfp.measures.windows import Image, weighted_means
+from pfp.eval.metrics.windows import Image, weighted_means
 
 UNIFORM_SIDE = 7
 LUMA = (0.299, 0.587, 0.114)  # the Y of YIQ

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pfp.errors import PermanentError, WeightsError
-from pfp.eval.metrics import Frame, Metric, MetricValue, Sample, resolve
+from pfp.eval.metrics import Frame, Metric, MetricValue, Sample, dynamic_degree, resolve
 from pfp.eval.metrics.dynamics import (
     MIN_SIDE,
     Dynamics,
@@ -19,7 +19,6 @@ from pfp.eval.metrics.dynamics import (
     DynamicsWithinShots,
 )
 from pfp.io.weights import Lock
-from pfp.measures import dynamics as dynamics_measure
 from pfp.measures import flow
 from tests.eval.metrics.raft_by_hand import grey_to_flow, lock_of
 
@@ -88,7 +87,7 @@ def test_stored_magnitudes_meet_another_threshold_as_a_new_measurement_does(
     video = greys(*levels, width=132)  # padded by four columns
     stored = json.loads(json.dumps(kind(lock=lock).measure(video, fps=12.0).evidence))
     for threshold in (2.0, 20.0):
-        monkeypatch.setattr(dynamics_measure, "THRESHOLD_PX", threshold)
+        monkeypatch.setattr(dynamic_degree, "THRESHOLD_PX", threshold)
         assert kind(lock=lock).measure(video, fps=12.0) == kind.rescore(stored, 0)
 
 

@@ -21,9 +21,9 @@ from pfp.eval.metrics.magbench import (
     history_frames,
     window_after_switch,
 )
+from pfp.eval.networks.nearest_frames import lpips_features, nearest_frames
 from pfp.io.digests import sha256_file
 from pfp.io.weights import Lock, Weights
-from pfp.measures.nearest_frames import lpips_features, nearest_frames
 
 SHAPES = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
 QUANTITIES = ("psnr", "ssim", "lpips")

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-from pfp.measures import warping
+from pfp.eval.metrics import warping
 
 
 def constant(x: float, y: float, height: int = 40, width: int = 60) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pfp.measures import dynamics
+from pfp.eval.metrics import dynamic_degree
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_about_eight_frames_a_second_are_taken(
     fps: float, interval: int, sampled_fps: float
 ) -> None:
     """Halves are rounded to the even number, and an unknown rate takes every frame."""
-    assert interval == dynamics.sampling_interval(fps)
-    assert sampled_fps == pytest.approx(fps / dynamics.sampling_interval(fps), abs=1e-3)
+    assert interval == dynamic_degree.sampling_interval(fps)
+    assert sampled_fps == pytest.approx(fps / dynamic_degree.sampling_interval(fps), abs=1e-3)
 
 
 def test_the_count_table_is_the_reference_s() -> None:
@@ -40,7 +40,7 @@ def test_the_count_table_is_the_reference_s() -> None:
     table |= dict.fromkeys(range(11, 14), 3) | dict.fromkeys(range(14, 19), 4)
     table |= {19: 5, 20: 5, 26: 6, 27: 7, 160: 40}
 
-    assert table == {num: dynamics.num_needed(num) for num in table}
+    assert table == {num: dynamic_degree.num_needed(num) for num in table}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_threshold_grows_with_the_shorter_side(
     height: int, width: int, expected: float
 ) -> None:
     """6 px at 256."""
-    assert expected == dynamics.threshold_px(height, width)
+    assert expected == dynamic_degree.threshold_px(height, width)
 
 
 def test_the_longest_five_percent_are_averaged() -> None:
@@ -61,7 +61,7 @@ def test_the_longest_five_percent_are_averaged() -> None:
     num_top = 98  # 5 % of 1961 vectors, rounded down
     expected = sorted(length, reverse=True)[:num_top]
 
-    assert np.mean(expected) == pytest.approx(dynamics.top_mean_px(flow), rel=1e-6)
+    assert np.mean(expected) == pytest.approx(dynamic_degree.top_mean_px(flow), rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -71,7 +71,7 @@ def test_it_is_the_reference_s_sum_bit_for_bit(seed: int) -> None:
     length = np.sqrt(flow[0] ** 2 + flow[1] ** 2).flatten()
     expected = np.mean(abs(np.sort(-length))[: int(128 * 224 * 0.05)]).item()
 
-    assert expected == dynamics.top_mean_px(flow)
+    assert expected == dynamic_degree.top_mean_px(flow)
 
 
 @pytest.mark.parametrize(("area_share", "expected"), [(0.20, 13.0), (0.05, 13.0), (0.025, 6.5)])
@@ -83,13 +83,13 @@ def test_a_moving_square_counts_by_its_area(area_share: float, expected: float) 
     square[10 : 10 + side, 20 : 20 + side] = True
     flow[0, square], flow[1, square] = 5.0, -12.0
 
-    assert expected == pytest.approx(dynamics.top_mean_px(flow), rel=0.03)
+    assert expected == pytest.approx(dynamic_degree.top_mean_px(flow), rel=0.03)
 
 
 def test_a_flow_without_five_percent_is_refused() -> None:
     """Of 19 vectors 5 % are none, and the mean of none is no number."""
     with pytest.raises(ValueError, match="19 vectors"):
-        dynamics.top_mean_px(np.ones((2, 1, 19), np.float32))
+        dynamic_degree.top_mean_px(np.ones((2, 1, 19), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_enough_pairs_must_exceed_the_threshold(
     magnitudes: list[float], needed: int, *, expected: bool
 ) -> None:
     """The count is asked after each pair: with none needed any pair will do, but none at all."""
-    assert expected is dynamics.is_moving(magnitudes, threshold=6.0, needed=needed)
+    assert expected is dynamic_degree.is_moving(magnitudes, threshold=6.0, needed=needed)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_enough_pairs_must_exceed_the_threshold(
 )
 def test_samples_lie_farther_apart_than_the_reference_thinks(fps: float, expected: float) -> None:
     """Time between samples in eighths of a second."""
-    interval = dynamics.sampling_interval(fps)
+    interval = dynamic_degree.sampling_interval(fps)
 
-    assert expected == pytest.approx(dynamics.intervals_of_reference(interval, fps))
+    assert expected == pytest.approx(dynamic_degree.intervals_of_reference(interval, fps))
 
 
 def test_the_same_speed_has_one_magnitude() -> None:
     """A point that crosses the frame's shorter side in 2 s, at three sizes and frame rates."""
     speeds = set()
     for side, fps in ((256, 24.0), (480, 12.0), (720, 30.0)):
-        interval = dynamics.sampling_interval(fps)
+        interval = dynamic_degree.sampling_interval(fps)
         px = side / 2.0 * interval / fps
-        intervals = dynamics.intervals_of_reference(interval, fps)
-        speed = dynamics.normalised_px(px, height=side, width=2 * side, intervals=intervals)
+        intervals = dynamic_degree.intervals_of_reference(interval, fps)
+        speed = dynamic_degree.normalised_px(px, height=side, width=2 * side, intervals=intervals)
         speeds.add(round(speed, 9))
 
     assert {16.0} == speeds

@@ -8,7 +8,7 @@ import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfp.measures.windows import STRIP_ROWS, in_strips, weighted_means
+from pfp.eval.metrics.windows import STRIP_ROWS, in_strips, weighted_means
 
 TAPS = np.array([0.1, 0.4, 0.3, 0.15, 0.05])  # not symmetric, so that a turned window shows
 

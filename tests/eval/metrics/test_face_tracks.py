@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pfp.measures.face_tracks import consistency, find_tracks, pair_faces
+from pfp.eval.metrics.face_tracks import consistency, find_tracks, pair_faces
 
 
 def some_faces(seed: int, num_people: int, num_faces: int, noise: float) -> np.ndarray:
