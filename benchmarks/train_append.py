@@ -134,7 +134,7 @@ def _appends(histories: Histories, lengths: Sequence[int]) -> dict[str, Timed]:
 def append_300s_vs_20s(setting: Setting) -> list[Figure]:
     """Seconds of ``encode_append`` of one second of latents after 300 s, over those after 20 s.
 
-    HR and LR branch of the proposed arm. Tokens are joined when a section is sampled, not when
+    HR and LR branch of the proposed variant. Tokens are joined when a section is sampled, not when
     they are appended: a copy of 590 MB after 300 s with their features, which is not part of it.
     """
     histories = _histories(setting)

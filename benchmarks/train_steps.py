@@ -22,13 +22,13 @@ from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
 from pfp.models.backbones.interface import Memory
 from pfp.models.backbones.loading import Architecture, architecture
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.precision import bf16_products
 from pfp.train.loop import train
 from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import Objective, TrainSettings
 
-ARMS: Final = ("proposed", "no_memory")
+VARIANTS: Final = ("proposed", "no_memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +111,9 @@ def size_of_sampling(setting: Setting) -> Size:
 
 
 def model_of(
-    size: Size, arm: str, device: torch.device, *, dtype: torch.dtype = torch.bfloat16
+    size: Size, variant: str, device: torch.device, *, dtype: torch.dtype = torch.bfloat16
 ) -> MemoryDiT:
-    """An arm on a base, all weights random; what is trained is none of it zero, as after a step."""
+    """A variant on a base, all weights random; no trainable weight is zero, as after a step."""
     torch.manual_seed(0)
     with torch.device(device):
         dit = size.architecture.build()
@@ -121,7 +121,9 @@ def model_of(
             # As from_pretrained does, which leaves these in float32.
             if not set(name.split(".")) & set(dit._keep_in_fp32_modules):  # noqa: SLF001
                 parameter.data = parameter.data.to(dtype)
-        config = ArmConfig(arm=arm, rate=size.rate, base=size.base, lora_rank=size.lora_rank)
+        config = MemoryDiTConfig(
+            variant=variant, rate=size.rate, base=size.base, lora_rank=size.lora_rank
+        )
         model = MemoryDiT(dit, config)
     for parameter in model.trainable_parameters():
         nn.init.normal_(parameter, std=0.02)
@@ -144,16 +146,16 @@ def batch_of(size: Size, model: MemoryDiT) -> Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A training step of an arm: forward, backward and AdamW, through ``pfp.train.loop.train``."""
+    """A training step: forward, backward and AdamW, through ``pfp.train.loop.train``."""
 
     size: Size
     denoising: Denoising
     batch: Batch
 
     @classmethod
-    def of(cls, size: Size, arm: str, device: torch.device) -> Step:
-        """The arm's model and a batch on the device."""
-        model = model_of(size, arm, device)
+    def of(cls, size: Size, variant: str, device: torch.device) -> Step:
+        """The variant's model and a batch on the device."""
+        model = model_of(size, variant, device)
         batch = batch_of(size, model).to(device)
         return cls(size=size, denoising=Denoising(model, Objective()), batch=batch)
 
@@ -188,14 +190,14 @@ class Step:
         return sum(parameter.nbytes for parameter in self.denoising.parameters())
 
 
-def step_flops(size: Size, arm: str) -> int:
+def step_flops(size: Size, variant: str) -> int:
     """Operations of forward and backward of a step, counted on the meta device: none is done.
 
     Products and convolutions only, two for each multiplication and addition. Recomputation counts
     where ``size.checkpointing`` asks for it.
     """
     meta = torch.device("meta")
-    model = model_of(size, arm, meta, dtype=torch.float32)
+    model = model_of(size, variant, meta, dtype=torch.float32)
     if size.checkpointing:
         model.dit.enable_gradient_checkpointing()
     model.train()
@@ -214,10 +216,14 @@ def step_vs_no_memory(setting: Setting) -> list[Figure]:
     what the tokens of memory ask for.
     """
     size = size_of_training(setting)
-    steps: dict[str, Timed] = {arm: Step.of(size, arm, setting.device) for arm in ARMS}
+    steps: dict[str, Timed] = {
+        variant: Step.of(size, variant, setting.device) for variant in VARIANTS
+    }
     seconds = in_turn(steps, setting)
-    flops = [step_flops(size, arm) for arm in ARMS]
-    took = ", ".join(f"{arm} {statistics.median(each):.3f} s" for arm, each in seconds.items())
+    flops = [step_flops(size, variant) for variant in VARIANTS]
+    took = ", ".join(
+        f"{variant} {statistics.median(each):.3f} s" for variant, each in seconds.items()
+    )
     return [
         Figure(
             name="step_vs_no_memory",
@@ -237,13 +243,15 @@ def memory_vs_no_memory(setting: Setting) -> list[Figure]:
     attention may keep its matrices of scores, which it does not on a GPU.
     """
     size = size_of_training(setting)
-    peaks: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    peaks: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     for _ in range(1 if setting.tiny else 2):
-        for arm in ARMS:
-            step = Step.of(size, arm, setting.device)
-            peaks[arm].append(peak_bytes(step, step.held_bytes(), setting.device))
+        for variant in VARIANTS:
+            step = Step.of(size, variant, setting.device)
+            peaks[variant].append(peak_bytes(step, step.held_bytes(), setting.device))
             del step
-    took = ", ".join(f"{arm} {statistics.median(each) / 1e9:.3f} GB" for arm, each in peaks.items())
+    took = ", ".join(
+        f"{variant} {statistics.median(each) / 1e9:.3f} GB" for variant, each in peaks.items()
+    )
     return [
         Figure(
             name="memory_vs_no_memory",

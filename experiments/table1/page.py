@@ -26,11 +26,11 @@ MEANT: Final = (
     (SHUFFLED_MEMORY, f"the trained {PROPOSED} with another clip's memory"),
     ("fixed Omega", f"{PROPOSED} trained with the last two frames as the only ones asked for"),
     ("last frames", "asked for these two and no others"),
-    ("placed", "at the positions and the timestep of the proposed arm, instead of FramePack's"),
+    ("placed", "at the positions and the timestep of the proposed variant, instead of FramePack's"),
     ("torch start", "the HR branch with torch's own start of its convolutions"),
 )
 
-# The order to show: each first arm above its second. The last pair is open, see ``UNDECIDED``.
+# The order to show: each first variant above its second. The last pair is open, see ``UNDECIDED``.
 CLAIMED: Final = (
     ("only_lr 4x4x2", "large_patchifier 4x4x2"),
     ("without_lr 4x4x2", "large_patchifier 4x4x2"),
@@ -68,7 +68,7 @@ def write_page(out: Path, scores: Sequence[Scores], facts: Mapping[str, Any]) ->
 
 
 def common_steps(scores: Sequence[Scores]) -> int:
-    """The length of training that most arms have; of equal ones the longer."""
+    """The length of training that most variants have; of equal ones the longer."""
     names: dict[int, set[str]] = {}
     for each in scores:
         if each.num_steps:
@@ -111,8 +111,8 @@ def _about(board: Board, num_steps: int, facts: Mapping[str, Any]) -> str:
     return (
         "Written by `make table1 VIDEOS=FOLDER` (`python -m experiments.table1`) from its scores. "
         "The frozen base is the shipped tiny Wan DiT, which was pretrained without memory; every "
-        f"arm is LoRA of rank {train['lora_rank']} and its encoder, trained for {num_steps} steps "
-        f"of {train['batch_size']} crops with the same windows, frames asked for and noise "
+        f"variant is LoRA of rank {train['lora_rank']} and its encoder, trained for {num_steps} "
+        f"steps of {train['batch_size']} crops with the same windows, frames asked for and noise "
         f"(seeds {', '.join(map(str, seeds))}). A crop is {side}x{side} pixels; its history is "
         f"{data['num_latents']} latent frames ({1 + 4 * (data['num_latents'] - 1)} frames at 12 "
         f"fps), of which {score['set_size']} random ones are asked for at a time and sampled with "
@@ -121,10 +121,10 @@ def _about(board: Board, num_steps: int, facts: Mapping[str, Any]) -> str:
 
 
 def _table(board: Board, crops: str) -> str:
-    """The arms in the paper's order, each value the mean over clips with its interval."""
+    """The variants in the paper's order, each value the mean over clips with its interval."""
     names = ["no_memory", *PAPER_PSNR]
     other = [kind for kind in board.sets() if kind != crops]
-    head = ["arm", "tokens", "PSNR dB", "SSIM", "high band dB"]
+    head = ["variant", "tokens", "PSNR dB", "SSIM", "high band dB"]
     head += [f"PSNR dB, {kind}" for kind in other] + ["by seed", "paper's PSNR"]
     rows = [head, ["---"] * len(head)]
     for name in names:
@@ -196,7 +196,7 @@ def _trained(board: Board) -> list[str]:
 
 
 def curves(board: Board, crops: str) -> str:
-    """PSNR at the marks of every arm; the base without memory is step 0 of all."""
+    """PSNR at the marks of every variant; the base without memory is step 0 of all."""
     start = board.summary("no_memory", crops, "psnr").mean if _has(board, "no_memory") else None
     lines: dict[str, dict[float, float]] = {}
     for name in _trained(board):
@@ -230,7 +230,7 @@ def positions(board: Board, crops: str) -> str:
 
 
 def boards_by_length(scores: Sequence[Scores]) -> dict[int, Board]:
-    """The trained arms at the end of each length of training, of the seed that all lengths have.
+    """The trained variants after each length of training, of the seed that all lengths have.
 
     Each length has a schedule of its own, so a longer training is not a shorter one gone on.
     """
@@ -243,7 +243,7 @@ def boards_by_length(scores: Sequence[Scores]) -> dict[int, Board]:
 
 
 def longer_curves(scores: Sequence[Scores], crops: str) -> str:
-    """PSNR at the end of trainings of several lengths: a line for each arm."""
+    """PSNR at the end of trainings of several lengths: a line for each variant."""
     lines: dict[str, dict[float, float]] = {}
     for num_steps, board in boards_by_length(scores).items():
         for name in _trained(board):
@@ -263,7 +263,7 @@ def _longer(scores: Sequence[Scores], crops: str) -> str:
     boards = boards_by_length(scores)
     names = [name for name in PAPER_PSNR if sum(_has(b, name) for b in boards.values()) > 1]
     pair = tuple(sorted(UNDECIDED, reverse=True))
-    rows = [["arm", *(f"{num_steps:,} steps" for num_steps in boards)]]
+    rows = [["variant", *(f"{num_steps:,} steps" for num_steps in boards)]]
     rows.append(["---"] * len(rows[0]))
     for name in names:
         cells = [

@@ -1,11 +1,11 @@
 """Table 1 of the paper at small scale, in one command: what each compression structure gives back.
 
     python -m experiments.table1 --work runs/table1 [--videos FOLDER] [--steps 500] [--seeds 0 1]
-                                 [--arms "only_lr 4x4x2" "proposed 4x4x2"] [--out docs]
+                                 [--variants "only_lr 4x4x2" "proposed 4x4x2"] [--out docs]
 
-Every step (windows, latents, each arm of each seed, each evaluation) writes into ``--work`` and is
-skipped when its output is there; a training that was killed goes on from its last state. The page
-and its figures are written last, from the scores alone, to ``--out`` (default: ``--work``).
+Every step (windows, latents, each variant of each seed, each evaluation) writes into ``--work`` and
+is skipped when its output is there; a training that was killed goes on from its last state. The
+page and its figures are written last, from the scores alone, to ``--out`` (default: ``--work``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from experiments.table1.score import (
     vae_reconstruction,
 )
 from experiments.table1.tables import Scores, read_scores, write_scores
-from experiments.table1.training import ARMS, Arm, TrainPlan, train_arm
+from experiments.table1.training import VARIANTS, TrainPlan, Variant, train_variant
 from experiments.tiny.data import SIZES
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import ConfigError
@@ -57,9 +57,9 @@ from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 SAME_KIND: Final = "same kind"
 VIDEOS: Final = "videos"
 ENLARGED: Final = "LR video enlarged"
-SHUFFLED_ARM: Final = "proposed 4x4x2"
+SHUFFLED_VARIANT: Final = "proposed 4x4x2"
 LAST_FRAMES: Final = "last frames"
-LAST_ARMS: Final = ("proposed 4x4x2", "fixed Omega 4x4x2")
+LAST_VARIANTS: Final = ("proposed 4x4x2", "fixed Omega 4x4x2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +70,16 @@ class Settings:
     train: TrainPlan = field(default_factory=TrainPlan)
     score: ScorePlan = field(default_factory=ScorePlan)
     seeds: tuple[int, ...] = (0, 1)
-    arms: tuple[Arm, ...] = ARMS
+    variants: tuple[Variant, ...] = VARIANTS
 
     @property
     def rates(self) -> list[Rate]:
-        """The rates of all arms, whose LR videos differ."""
-        return [parse_rate(text, GEOMETRIES["tiny"]) for text in sorted({a.rate for a in ARMS})]
+        """The rates of all variants, whose LR videos differ."""
+        return [parse_rate(text, GEOMETRIES["tiny"]) for text in sorted({a.rate for a in VARIANTS})]
 
     @property
     def marks(self) -> tuple[int, ...]:
-        """The steps after which arms are kept and scored: a quarter, half, all."""
+        """The steps after which variants are kept and scored: a quarter, half, all."""
         num = self.train.num_steps
         return tuple(sorted({max(1, num // 4), max(1, num // 2), num}))
 
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--videos", type=Path, help="folder of real videos to measure on, too")
     parser.add_argument("--steps", type=int, default=plan.num_steps, help="of every training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--arms", nargs="+", help="names of arms (default: all)")
+    parser.add_argument("--variants", nargs="+", help="names of variants (default: all)")
     parser.add_argument("--out", type=Path, help="folder for the page (default: --work)")
     given = parser.parse_args(argv)
 
@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = Settings(
             train=TrainPlan(num_steps=given.steps),
             seeds=tuple(given.seeds),
-            arms=arms_named(given.arms) if given.arms else ARMS,
+            variants=variants_named(given.variants) if given.variants else VARIANTS,
         )
         run(given.work, settings, given.videos)
         write_page(given.out or given.work, read_scores(given.work / "scores"), facts(given.work))
@@ -111,12 +111,12 @@ def main(argv: list[str] | None = None) -> int:
     return exit_status("table1", make_table, stopped=GOES_ON)
 
 
-def arms_named(names: Sequence[str]) -> tuple[Arm, ...]:
-    """Arms of the table by name; ConfigError names those that there are."""
-    known = {arm.name: arm for arm in ARMS}
+def variants_named(names: Sequence[str]) -> tuple[Variant, ...]:
+    """Variants of the table by name; ConfigError names those that there are."""
+    known = {variant.name: variant for variant in VARIANTS}
     for name in names:
         if name not in known:
-            raise ConfigError(f"arm {name!r} is unknown; choose from {', '.join(known)}")
+            raise ConfigError(f"variant {name!r} is unknown; choose from {', '.join(known)}")
     return tuple(known[name] for name in names)
 
 
@@ -142,10 +142,10 @@ def run(work: Path, settings: Settings, videos: Path | None) -> None:
     for kind, path in crops.items():
         score_bounds(work, kind, path, settings)
     for seed in settings.seeds:
-        for arm in settings.arms:
-            if arm.once and seed != settings.seeds[0]:
+        for variant in settings.variants:
+            if variant.once and seed != settings.seeds[0]:
                 continue
-            run_arm(work, arm, seed, crops, settings)
+            run_variant(work, variant, seed, crops, settings)
 
 
 def draw_crops(path: Path, draw: Callable[[], Iterable[Window]], settings: Settings) -> None:
@@ -153,38 +153,40 @@ def draw_crops(path: Path, draw: Callable[[], Iterable[Window]], settings: Setti
     make_crops(path, draw(), settings.data, settings.rates)
 
 
-def run_arm(work: Path, arm: Arm, seed: int, crops: dict[str, Path], settings: Settings) -> None:
-    """Train an arm and score it on the way and at the end; the base itself has nothing to train."""
-    total = 0 if arm.arm == "no_memory" else settings.train.num_steps
-    folder = work / "arms" / f"{slug(arm.name)}-seed{seed}-{total}"
+def run_variant(
+    work: Path, variant: Variant, seed: int, crops: dict[str, Path], settings: Settings
+) -> None:
+    """Train a variant and score it on the way and at the end; the base itself is not trained."""
+    total = 0 if variant.encoder == "no_memory" else settings.train.num_steps
+    folder = work / "variants" / f"{slug(variant.name)}-seed{seed}-{total}"
     marks = settings.marks if total else (0,)
     last = folder / f"step-{marks[-1]}"
     step(
-        f"{arm.name}, seed {seed}",
+        f"{variant.name}, seed {seed}",
         last,
-        lambda: train_arm(
-            arm,
+        lambda: train_variant(
+            variant,
             settings.train,
             seed,
             num_steps=total,
             banks=work / "bank",
             folder=folder,
             marks=marks,
-            report=progress(f"{arm.name}, seed {seed}", total),
+            report=progress(f"{variant.name}, seed {seed}", total),
         ),
     )
     main = list(crops)[-1]  # real videos where there are some
     for mark, kind in product(marks, crops):
         if mark < total and kind != main:
             continue
-        about = Scores(name=arm.name, crops=kind, seed=seed, step=mark, num_steps=total)
+        about = Scores(name=variant.name, crops=kind, seed=seed, step=mark, num_steps=total)
         plan = settings.score if mark == total and kind == main else settings.score.shorter()
-        score_arm(work, about, folder / f"step-{mark}", crops[kind], plan)
-        if arm.name in LAST_ARMS and mark == total and kind == main:
-            asked = replace(about, name=f"{arm.name}, {LAST_FRAMES}")
-            score_arm(work, asked, folder / f"step-{mark}", crops[kind], settings.score.last())
-        if arm.name == SHUFFLED_ARM and mark == total:
-            score_arm(
+        score_variant(work, about, folder / f"step-{mark}", crops[kind], plan)
+        if variant.name in LAST_VARIANTS and mark == total and kind == main:
+            asked = replace(about, name=f"{variant.name}, {LAST_FRAMES}")
+            score_variant(work, asked, folder / f"step-{mark}", crops[kind], settings.score.last())
+        if variant.name == SHUFFLED_VARIANT and mark == total:
+            score_variant(
                 work,
                 replace(about, name=SHUFFLED_MEMORY),
                 folder / f"step-{mark}",
@@ -193,8 +195,10 @@ def run_arm(work: Path, arm: Arm, seed: int, crops: dict[str, Path], settings: S
             )
 
 
-def score_arm(work: Path, about: Scores, folder: Path, crops_path: Path, plan: ScorePlan) -> None:
-    """Score an arm's weights on a set of crops."""
+def score_variant(
+    work: Path, about: Scores, folder: Path, crops_path: Path, plan: ScorePlan
+) -> None:
+    """Score a variant's weights on a set of crops."""
 
     def work_it_out() -> None:
         model = MemoryDiT.from_pretrained(folder)
@@ -223,7 +227,7 @@ def score_bounds(work: Path, kind: str, crops_path: Path, settings: Settings) ->
         step(f"scores of {about.title}", scores_path(work, about), todo)
 
     vae = tiny_vae()
-    bound(VAE_RECONSTRUCTION, partial(vae_reconstruction, vae), ARMS[0].rate)
+    bound(VAE_RECONSTRUCTION, partial(vae_reconstruction, vae), VARIANTS[0].rate)
     for rate in settings.rates:
         bound(f"{ENLARGED} {rate}", partial(enlarged, vae, rate=rate), str(rate))
 
@@ -264,7 +268,7 @@ def progress(name: str, num_steps: int) -> Callable[[int, float], None]:
 
 
 def check_settings(work: Path, settings: Settings) -> None:
-    """Refuse a folder that was made with other settings; seeds, arms and steps may be added to."""
+    """Refuse a folder made with other settings; seeds, variants and steps may be added to."""
     path = work / "settings.json"
     described = {name: asdict(getattr(settings, name)) for name in ("data", "train", "score")}
     del described["train"]["num_steps"]

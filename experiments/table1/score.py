@@ -87,7 +87,7 @@ def load_crops(path: Path, rate: str) -> Crops:
 
 
 def frame_sets(num_latents: int, num_crops: int, plan: ScorePlan) -> NDArray[np.int64]:
-    """Omega of every crop and time of asking, ``(sets, N, size)``, in order; equal for all arms."""
+    """Omega of every crop and time of asking, ``(sets, N, size)``, in order; for all variants."""
     if plan.num_sets * plan.set_size > num_latents:
         raise ConfigError(
             f"{plan.num_sets} sets of {plan.set_size} frames are more than {num_latents} latent "
@@ -117,7 +117,7 @@ def others(clip_ids: Sequence[str]) -> NDArray[np.int64]:
 def retrieved(
     model: MemoryDiT, vae: LatentVAE, crops: Crops, plan: ScorePlan, *, shuffled: bool = False
 ) -> Fill:
-    """What a trained arm samples, decoded frame by frame; noise is equal for all arms.
+    """What a trained variant samples, decoded frame by frame; noise is equal for all variants.
 
     ``shuffled`` gives every crop the memory of another clip and leaves all else.
     """
@@ -177,7 +177,7 @@ def num_tokens(model: MemoryDiT, crops: Crops) -> int:
 
 
 def vae_reconstruction(vae: LatentVAE, crops: Crops) -> Fill:
-    """The true latents, each decoded alone: what no arm can pass."""
+    """The true latents, each decoded alone: what no variant can pass."""
     return lambda omega_NT: (
         decode_alone(vae, hr_TCHW[omega_T].astype(np.float32), omega_T.tolist())
         for hr_TCHW, omega_T in zip(crops.hr_NTCHW, omega_NT, strict=True)

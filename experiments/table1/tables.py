@@ -23,7 +23,7 @@ from pfp.eval.stats.aggregate import (
     summarise,
 )
 
-# PSNR in dB of the paper's Table 1. Its order among arms is what a small run is compared with.
+# PSNR in dB of the paper's Table 1. Its order among variants is what a small run is compared with.
 PAPER_PSNR: Final[Mapping[str, float]] = {
     "large_patchifier 4x4x2": 12.93,
     "only_lr 4x4x2": 15.21,
@@ -39,7 +39,7 @@ UNDECIDED: Final = frozenset({"only_lr 4x4x2", "without_lr 4x4x2"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """One evaluation: an arm of a seed after ``step`` of ``num_steps``, on one set of crops.
+    """One evaluation: a variant of a seed after ``step`` of ``num_steps``, on one set of crops.
 
     ``rows`` have ``clip``, ``crop``, ``latent`` (asked for), ``psnr``, ``ssim``, ``high_band``.
     """
@@ -89,15 +89,15 @@ class Board:
         return sorted({scores.crops for scores in self.scores})
 
     def seeds(self, name: str) -> list[int]:
-        """The seeds that an arm was trained with."""
+        """The seeds that a variant was trained with."""
         return sorted({scores.seed for scores in self.scores if scores.name == name})
 
     def names(self) -> list[str]:
-        """All arms and controls that were scored."""
+        """All variants and controls that were scored."""
         return sorted({scores.name for scores in self.scores})
 
     def steps(self, name: str) -> list[int]:
-        """After how many steps an arm was scored."""
+        """After how many steps a variant was scored."""
         return sorted({scores.step for scores in self.scores if scores.name == name})
 
     def num_tokens(self, name: str) -> int:
@@ -107,7 +107,7 @@ class Board:
     def rows(
         self, name: str, crops: str, *, step: int | None = None, seed: int | None = None
     ) -> list[Mapping[str, Any]]:
-        """The rows of an arm on a set, of its last step and all seeds if not told."""
+        """The rows of a variant on a set, of its last step and all seeds if not told."""
         step = self.steps(name)[-1] if step is None else step
         return [
             row
@@ -126,7 +126,7 @@ class Board:
         step: int | None = None,
         seed: int | None = None,
     ) -> dict[str, float]:
-        """An arm's value of each clip."""
+        """A variant's value of each clip."""
         rows = self.rows(name, crops, step=step, seed=seed)
         return clip_means([(row["clip"], row[metric]) for row in rows])
 
@@ -144,7 +144,7 @@ class Board:
         return summarise(values, num_expected=len(values), bootstrap=Bootstrap())
 
     def difference(self, a: str, b: str, crops: str, metric: str) -> Difference:
-        """The paired difference of two arms over the clips of a set."""
+        """The paired difference of two variants over the clips of a set."""
         return paired_difference(self.by_clip(a, crops, metric), self.by_clip(b, crops, metric))
 
     def by_position(self, name: str, crops: str, metric: str) -> dict[int, float]:
@@ -154,7 +154,7 @@ class Board:
 
 
 def kendall_tau(ours: Mapping[str, float], paper: Mapping[str, float] = PAPER_PSNR) -> float | None:
-    """Kendall's tau-a over the pairs of arms whose order the paper decides; None without a pair.
+    """Kendall's tau-a over the pairs of variants whose order the paper decides; None without any.
 
     Pairs in the paper's order count 1, the other way round -1, equal values 0.
     """

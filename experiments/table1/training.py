@@ -1,4 +1,4 @@
-"""The trainings of the small Table 1: LoRA and encoder of every arm on the frozen tiny base.
+"""The trainings of the small Table 1: LoRA and encoder of every variant on the frozen tiny base.
 
 Axes: B batch, C channels, T latent frames, H rows, W columns.
 """
@@ -16,7 +16,7 @@ from experiments.table1.data import load_banks
 from experiments.tiny.batches import BatchPlan, bank_batch
 from pfp.models._folders import weights_sha256
 from pfp.models.memory.branch import HighResolutionBranch, Stage
-from pfp.models.memory.config import ArmConfig
+from pfp.models.memory.config import MemoryDiTConfig
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, parse_rate
 from pfp.models.tiny import load_base
@@ -27,14 +27,14 @@ from pfp.train.settings import Objective, TrainSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class Variant:
     """One row of the table, and how it is named there; ``once`` means for one seed only.
 
-    ``as_proposed`` lets the arm's tokens stand where and when the proposed arm's do.
+    ``as_proposed`` lets the variant's tokens stand where and when the proposed variant's do.
     """
 
     name: str
-    arm: str
+    encoder: str  # one of pfp.models.memory.config.VARIANTS
     rate: str = "4x4x2"
     omega: Literal["random", "last"] = "random"
     as_proposed: bool = False
@@ -43,25 +43,27 @@ class Arm:
 
 
 # First the paper's Table 1 in its order of PSNR, then what explains differences.
-ARMS: Final = (
-    Arm(name="no_memory", arm="no_memory", once=True),
-    Arm(name="large_patchifier 4x4x2", arm="large_patchifier"),
-    Arm(name="only_lr 4x4x2", arm="only_lr"),
-    Arm(name="without_lr 4x4x2", arm="without_lr"),
-    Arm(name="proposed 4x4x2", arm="proposed"),
-    Arm(name="proposed 2x2x4", arm="proposed", rate="2x2x4"),
-    Arm(name="proposed 2x2x2", arm="proposed", rate="2x2x2"),
-    Arm(name="proposed 2x2x1", arm="proposed", rate="2x2x1"),
-    Arm(name="fixed Omega 4x4x2", arm="proposed", omega="last", once=True),
-    Arm(name="large_patchifier, placed", arm="large_patchifier", as_proposed=True, once=True),
-    Arm(name="without_lr, torch start", arm="without_lr", kaiming_init=False, once=True),
-    Arm(name="proposed, torch start", arm="proposed", kaiming_init=False, once=True),
+VARIANTS: Final = (
+    Variant(name="no_memory", encoder="no_memory", once=True),
+    Variant(name="large_patchifier 4x4x2", encoder="large_patchifier"),
+    Variant(name="only_lr 4x4x2", encoder="only_lr"),
+    Variant(name="without_lr 4x4x2", encoder="without_lr"),
+    Variant(name="proposed 4x4x2", encoder="proposed"),
+    Variant(name="proposed 2x2x4", encoder="proposed", rate="2x2x4"),
+    Variant(name="proposed 2x2x2", encoder="proposed", rate="2x2x2"),
+    Variant(name="proposed 2x2x1", encoder="proposed", rate="2x2x1"),
+    Variant(name="fixed Omega 4x4x2", encoder="proposed", omega="last", once=True),
+    Variant(
+        name="large_patchifier, placed", encoder="large_patchifier", as_proposed=True, once=True
+    ),
+    Variant(name="without_lr, torch start", encoder="without_lr", kaiming_init=False, once=True),
+    Variant(name="proposed, torch start", encoder="proposed", kaiming_init=False, once=True),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPlan:
-    """What all arms have in common; the defaults are those of docs/table1.md."""
+    """What all variants have in common; the defaults are those of docs/table1.md."""
 
     num_steps: int = 250
     batch_size: int = 8
@@ -74,15 +76,15 @@ class TrainPlan:
     compiled: bool = True
 
 
-def make_model(arm: Arm, plan: TrainPlan, seed: int) -> MemoryDiT:
-    """The arm before any training; weights are a pure function of the seed."""
+def make_model(variant: Variant, plan: TrainPlan, seed: int) -> MemoryDiT:
+    """The variant before any training; weights are a pure function of the seed."""
     torch.manual_seed(seed)
-    config = ArmConfig(arm=arm.arm, rate=arm.rate, lora_rank=plan.lora_rank)
-    if arm.as_proposed:
+    config = MemoryDiTConfig(variant=variant.encoder, rate=variant.rate, lora_rank=plan.lora_rank)
+    if variant.as_proposed:
         config = replace(config, positions="centre", history_timestep="zero")
     model = MemoryDiT(load_base(), config)
     branch = getattr(model.encoder, "hr", None)
-    if not arm.kaiming_init and isinstance(branch, HighResolutionBranch):
+    if not variant.kaiming_init and isinstance(branch, HighResolutionBranch):
         start_as_torch(branch)
     return model
 
@@ -94,14 +96,14 @@ def start_as_torch(branch: HighResolutionBranch) -> None:
 
 
 def batches(
-    arm: Arm, plan: TrainPlan, bank_folder: Path
+    variant: Variant, plan: TrainPlan, bank_folder: Path
 ) -> Callable[[int, torch.Generator], Batch]:
-    """A step's batch: for a seed, the same windows, crops and noise for every arm."""
-    rate = parse_rate(arm.rate, GEOMETRIES["tiny"])
+    """A step's batch: for a seed, the same windows, crops and noise for every variant."""
+    rate = parse_rate(variant.rate, GEOMETRIES["tiny"])
     banks = load_banks(bank_folder, rate)
     cut = BatchPlan(
         rate=rate,
-        omega=arm.omega,
+        omega=variant.omega,
         batch_size=plan.batch_size,
         num_targets=plan.num_targets,
         crop_cells=plan.crop_cells,
@@ -111,8 +113,8 @@ def batches(
     return lambda _step, generator: bank_batch(banks, cut, generator)
 
 
-def train_arm(
-    arm: Arm,
+def train_variant(
+    variant: Variant,
     plan: TrainPlan,
     seed: int,
     *,
@@ -126,7 +128,7 @@ def train_arm(
 
     A killed training goes on from its state in ``folder/state``. Of no steps the base is left.
     """
-    model = make_model(arm, plan, seed)
+    model = make_model(variant, plan, seed)
     folder.mkdir(parents=True, exist_ok=True)
     if not num_steps:
         save(model, folder / "step-0", seed=seed, num_steps=0)
@@ -148,7 +150,7 @@ def train_arm(
     )
     train(
         Denoising(model, Objective()),
-        batches_by_step(batches(arm, plan, banks), seed),
+        batches_by_step(batches(variant, plan, banks), seed),
         settings,
         folder / "state",
         report=keep,
@@ -156,7 +158,7 @@ def train_arm(
 
 
 def save(model: MemoryDiT, folder: Path, *, seed: int, num_steps: int) -> None:
-    """The arm's weights in fp16, aside and renamed."""
+    """The variant's weights in fp16, aside and renamed."""
     aside = folder.with_name(f".{folder.name}")
     base_sha256 = weights_sha256(tiny_folder() / "base")
     card = {"base_sha256": base_sha256, "seed": seed, "num_steps": num_steps}

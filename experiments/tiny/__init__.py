@@ -1,1 +1,1 @@
-"""How the tiny family was trained that ships with pfp: its VAE, its base DiT and its arms."""
+"""How the tiny family was trained that ships with pfp: its VAE, its base DiT and its variants."""

@@ -1,4 +1,4 @@
-"""How the tiny base DiT is trained: without memory, before any arm, from text and images.
+"""How the tiny base DiT is trained: without memory, before any variant, from text and images.
 
 Axes: B batch, C latent channels, T latent frames, H rows, W columns.
 

@@ -35,7 +35,9 @@ def write_card(out: Path, recipe: dict[str, Any], clips: Path | None) -> None:
     retrieval = retrieval_psnr_db(out, clips) if clips is not None else None
     card = {
         "name": "pfp tiny family",
-        "what": "a 4x4x4 video VAE, a small Wan DiT and four arms; shows mechanics, not quality",
+        "what": (
+            "a 4x4x4 video VAE, a small Wan DiT and four variants; shows mechanics, not quality"
+        ),
         "data": (
             "generated clips (experiments/synthetic_clips) and camera moves over photographs that "
             "ship with scikit-image, matplotlib and scikit-learn; no video"

@@ -28,7 +28,7 @@ from pfp.io.media import probe, read_frames
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES
 from pfp.models.text.tiny import TinyTextEncoder
-from pfp.models.tiny_names import TINY_ARMS, TINY_TEXT_TOKENS, tiny_folder
+from pfp.models.tiny_names import TINY_TEXT_TOKENS, TINY_VARIANTS, tiny_folder
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema.windows import latent_frames
@@ -83,10 +83,10 @@ def retrieval_psnr_db(weights: Path, clips: Path) -> tuple[dict[str, float], int
     vae = load_vae(f"tiny:{weights / 'vae'}", dtype="bfloat16")
     hr = {history.name: vae.encode(history.frames_FHWC) for history in histories}
     found = {UPPER_BOUND: mean_psnr_db(histories, [bound(vae, hr, each) for each in histories])}
-    for method in TINY_ARMS:
+    for method in TINY_VARIANTS:
         if method == "no_memory":
             continue
-        model = MemoryDiT.from_pretrained(weights / "arms" / method, base=weights / "base")
+        model = MemoryDiT.from_pretrained(weights / "variants" / method, base=weights / "base")
         model.dit.fuse_lora()  # the same weights in fewer products; this model only samples
         title = model.config.title
         found[title] = mean_psnr_db(histories, retrieved(model, vae, hr, histories, histories))

@@ -1,10 +1,10 @@
-"""Makes the tiny family that ships with pfp: its VAE, its base DiT and its four arms.
+"""Makes the tiny family that ships with pfp: its VAE, its base DiT and its four variants.
 
     python -m experiments.tiny --work DIR [--clips FOLDER ...] [--out FOLDER]
 
-On two CPU cores it takes about two hours, most of it for the base and the arms. Every step writes
-into ``--work`` and is skipped when its output is there, so a stopped run goes on. ``--clips`` are
-real videos that nothing is trained on; the card says what is reached on them.
+On two CPU cores it takes about two hours, most of it for the base and the variants. Every step
+writes into ``--work`` and is skipped when its output is there, so a stopped run goes on.
+``--clips`` are real videos that nothing is trained on; the card says what is reached on them.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from experiments.tiny.vae import (
 )
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.models._folders import weights_sha256
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.text.tiny import TinyTextEncoder
 from pfp.models.tiny import load_base
-from pfp.models.tiny_names import TINY_ARMS, TINY_RATE, TINY_TEXT_TOKENS
+from pfp.models.tiny_names import TINY_RATE, TINY_TEXT_TOKENS, TINY_VARIANTS
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import TinyCausalVAE
@@ -67,7 +67,7 @@ class Recipe:
     num_generated_clips: int = 40  # per orientation, each of some six windows
     vae: VaeTraining = field(default_factory=lambda: VaeTraining(num_steps=1200))
     base_steps: int = 1300
-    arm_steps: int = 1000
+    variant_steps: int = 1000
     lora_rank: int = 32
     seed: int = 0
 
@@ -92,8 +92,12 @@ def main(argv: list[str] | None = None) -> int:
         step("vae", out / "vae", lambda: make_vae(work, out, recipe))
         step("latents", work / "bank.npz", lambda: make_bank(work, out))
         step("base", out / "base", lambda: make_base(work, out, recipe))
-        for arm in TINY_ARMS:
-            step(arm, out / "arms" / arm, partial(make_arm, arm, work, out, recipe))
+        for variant in TINY_VARIANTS:
+            step(
+                variant,
+                out / "variants" / variant,
+                partial(make_variant, variant, work, out, recipe),
+            )
         write_card(out, asdict(recipe), arguments.clips)
 
     return exit_status("tiny family", make_family, stopped=GOES_ON)
@@ -241,31 +245,31 @@ def make_base(work: Path, out: Path, recipe: Recipe) -> None:
     dit.half().save_pretrained(out / "base")
 
 
-def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
-    """LoRA and encoder of one arm on the frozen base; all arms see the same batches and noise.
+def make_variant(variant: str, work: Path, out: Path, recipe: Recipe) -> None:
+    """LoRA and encoder of one variant on the frozen base; all see the same batches and noise.
 
     ``no_memory`` stays the base itself: there is nothing that it could learn to read.
     """
-    num_steps = 0 if arm == "no_memory" else recipe.arm_steps
+    num_steps = 0 if variant == "no_memory" else recipe.variant_steps
     banks = load_banks(work)
 
     def batch_at(step: int, generator: torch.Generator) -> Batch:
-        done = step / recipe.arm_steps
+        done = step / recipe.variant_steps
         cells, size = (2, 16) if done < 0.75 else (3, 8) if done < 0.93 else (0, 3)
         histories = (7, 9, 11) if done < 0.75 else (9, 11)
         plan = BatchPlan(batch_size=size, crop_cells=cells, history_frames=histories)
         return bank_batch(banks, plan, generator)
 
     torch.manual_seed(recipe.seed + 1)
-    config = ArmConfig(arm=arm, rate=TINY_RATE, lora_rank=recipe.lora_rank)
+    config = MemoryDiTConfig(variant=variant, rate=TINY_RATE, lora_rank=recipe.lora_rank)
     model = MemoryDiT(load_base(out / "base"), config)
     settings = TrainSettings(num_steps=num_steps, seed=recipe.seed)
-    report = every(100, arm)
+    report = every(100, variant)
     train(
         Denoising(model, Objective()),
         batches_by_step(batch_at, recipe.seed),
         settings,
-        work / f"state-{arm}",
+        work / f"state-{variant}",
         report=lambda done: report(done.step, done.loss),
     )
     card: dict[str, Any] = {
@@ -274,10 +278,10 @@ def make_arm(arm: str, work: Path, out: Path, recipe: Recipe) -> None:
         "num_steps": num_steps,
         "seed": recipe.seed,
     }
-    aside = work / f"arm-{arm}.aside"
+    aside = work / f"variant-{variant}.aside"
     model.save_pretrained(aside, dtype=torch.float16, card=card)
-    (out / "arms").mkdir(exist_ok=True)
-    aside.rename(out / "arms" / arm)
+    (out / "variants").mkdir(exist_ok=True)
+    aside.rename(out / "variants" / variant)
 
 
 def every(num_steps: int, name: str) -> Callable[[int, float], None]:

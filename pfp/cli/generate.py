@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
     parser.add_argument("--storyboard", required=True, metavar="FILE.json")
     parser.add_argument(
-        "--checkpoint", required=True, metavar="DIR", help="an arm, as pipelines/train saves it"
+        "--checkpoint", required=True, metavar="DIR", help="as pipelines/train saves it"
     )
     parser.add_argument("--out", required=True, metavar="FILE.mp4")
     parser.add_argument("--history", metavar="VIDEO", help="go on from the end of this video")

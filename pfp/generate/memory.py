@@ -88,7 +88,7 @@ class GrowingMemory:
         self._append(part)
 
     def memory(self) -> Memory | None:
-        """The memory of everything so far; None of nothing, and of an arm without memory."""
+        """The memory of everything so far; None of nothing, and of a variant without memory."""
         if self._model.encoder is None or not self.num_latents:
             return None
         if self.reencode_reason is None:

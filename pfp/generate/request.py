@@ -19,12 +19,12 @@ from pfp.generate.settings import GenerateSettings, SamplerSettings
 from pfp.io.digests import sha256_file
 from pfp.models._folders import weights_sha256
 from pfp.models.memory.checkpoint import read_description
-from pfp.models.memory.config import ArmConfig, arm_config
+from pfp.models.memory.config import MemoryDiTConfig
 from pfp.models.text import identify_text_encoder
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema.windows import TEMPORAL_STRIDE
 
-VERSION: Final = 1  # raise it when equal settings come to mean other frames
+VERSION: Final = 2  # raise it when equal settings come to mean other frames
 MAX_OVERLAP_SECONDS: Final = 0.25  # of shots: as in storyboards of videos, the later one wins
 MAX_IMPLIED_SECONDS: Final = 600.0  # of a video whose length nobody has asked for
 WITHOUT_RATE: Final = ("no_memory", "sliding_window")
@@ -40,7 +40,7 @@ class Request:
 
     checkpoint: Path
     described: Mapping[str, Any]
-    arm: ArmConfig
+    config: MemoryDiTConfig
     vae: str
     text_encoders: tuple[str, ...]
     num_text_tokens: int | None
@@ -61,12 +61,12 @@ class Request:
     @property
     def latent_size(self) -> tuple[int, int]:
         """Rows and columns of latents."""
-        return self.arm.geometry.latent_grid(1, self.size)[1:]
+        return self.config.geometry.latent_grid(1, self.size)[1:]
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the base and its text encoder: large ones are published, and fit, in bf16."""
-        return torch.float32 if self.arm.base == "tiny" else torch.bfloat16
+        return torch.float32 if self.config.base == "tiny" else torch.bfloat16
 
     def facts(self, vae: LatentVAE) -> dict[str, Any]:
         """All that decides the video's bytes on one machine, as plain values.
@@ -82,7 +82,7 @@ class Request:
         return {
             "version": VERSION,
             "checkpoint_sha256": weights_sha256(self.checkpoint),
-            "arm": asdict(self.arm),
+            "config": asdict(self.config),
             "base_sha256": self.described.get("base_sha256"),
             "vae": {"id": vae.vae_id, "sha256": vae.sha256},
             "text_encoders": [list(identify_text_encoder(spec)) for spec in self.text_encoders],
@@ -109,20 +109,20 @@ def make_request(
 ) -> Request:
     """Fill in the family's values and check what can be without loading a network."""
     described = read_description(checkpoint)
-    arm = arm_config(described)
-    family = family_of(arm.base)
-    if settings.base is None and arm.base != "tiny":
+    config = MemoryDiTConfig.from_dict(described)
+    family = family_of(config.base)
+    if settings.base is None and config.base != "tiny":
         raise ConfigError(
-            f"{checkpoint} holds an arm of {arm.base}, whose own weights are elsewhere; give base, "
-            "the folder of its transformer"
+            f"{checkpoint} is trained on {config.base}, whose own weights are elsewhere; give "
+            "base, the folder of its transformer"
         )
     ordered = _ordered(shots)
-    token_latents = 1 if arm.arm in WITHOUT_RATE else max(rate.time for rate in arm.rates)
+    token_latents = 1 if config.variant in WITHOUT_RATE else max(rate.time for rate in config.rates)
     fps = family.fps if settings.fps is None else settings.fps
     size = settings.size or family.size
-    check_size(arm, size)
+    check_size(config, size)
     num_frames = _num_frames(ordered, settings.seconds, fps)
-    section_latents = _section_latents(settings, family, arm, token_latents)
+    section_latents = _section_latents(settings, family, config, token_latents)
     sections = plan_sections(
         ordered,
         num_frames=num_frames,
@@ -143,7 +143,7 @@ def make_request(
     return Request(
         checkpoint=checkpoint,
         described=described,
-        arm=arm,
+        config=config,
         vae=spec_of("vae", family.vae, settings.vae),
         text_encoders=encoder_specs(
             spec_of("text_encoder", family.text_encoder, settings.text_encoder)
@@ -165,15 +165,15 @@ def make_request(
     )
 
 
-def check_size(arm: ArmConfig, size: tuple[int, int]) -> None:
+def check_size(config: MemoryDiTConfig, size: tuple[int, int]) -> None:
     """A ``ConfigError`` for frames that the VAE, the patches or the memory's rates cannot hold."""
-    latents_THW = arm.geometry.latent_grid(1, size)
-    if arm.arm in WITHOUT_RATE:
+    latents_THW = config.geometry.latent_grid(1, size)
+    if config.variant in WITHOUT_RATE:
         return
-    for rate in arm.rates:
-        rate.token_grid(latents_THW, arm.geometry, rounding=arm.rounding)
-        if arm.arm in ("proposed", "only_lr"):
-            rate.lr_video(1, size, 1.0, arm.geometry)
+    for rate in config.rates:
+        rate.token_grid(latents_THW, config.geometry, rounding=config.rounding)
+        if config.variant in ("proposed", "only_lr"):
+            rate.lr_video(1, size, 1.0, config.geometry)
 
 
 def _sampler(
@@ -188,7 +188,7 @@ def _sampler(
 
 
 def _section_latents(
-    settings: GenerateSettings, family: Family, arm: ArmConfig, token_latents: int
+    settings: GenerateSettings, family: Family, config: MemoryDiTConfig, token_latents: int
 ) -> int:
     """Those asked for, or the family's, rounded up to whole memory tokens."""
     asked = settings.section_latents
@@ -198,7 +198,7 @@ def _section_latents(
         lower = max(asked // token_latents, 1) * token_latents
         raise ConfigError(
             f"section_latents {asked} is no multiple of the {token_latents} latent frames of a "
-            f"memory token at {arm.rate}; give {lower} or {lower + token_latents}"
+            f"memory token at {config.rate}; give {lower} or {lower + token_latents}"
         )
     return asked
 

@@ -37,8 +37,8 @@ def retrieve_latents(
 ) -> NDArray[np.float32]:
     """Sample the history's latent frames ``omega`` (indices in ``[0, T)``): ``(len, C, H, W)``.
 
-    ``lrs_TCHW`` are the LR latents beside the history, one for each rate of the arm; ``text`` and
-    ``negative`` are as for ``sample_frames``. The history is clean, whatever masking the training
+    ``lrs_TCHW`` are the LR latents beside the history, one for each rate; ``text`` and ``negative``
+    are as for ``sample_frames``. The history is clean, whatever masking the training
     used: evaluation sees what generation sees.
     """
     device = model.patch_embedding.weight.device

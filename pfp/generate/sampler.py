@@ -55,11 +55,11 @@ def sample_frames(
     """Latents ``(B, C, T, H, W)``, normalised float32, of the frames with the given indices.
 
     ``memory`` is ``model.encode_history(hr, lr)``, computed once for all steps, and stands in both
-    forwards of guidance, which is therefore guidance by text. ``negative`` is the negative
-    prompt's condition, which a ``guidance_scale`` other than 1 needs (``ConfigError`` without),
-    unless the model was distilled to guidance. ``on_step`` is called after every step. The noise is
-    a function of the seed alone and drawn on the CPU, so that arms that are compared start from
-    the same.
+    forwards of guidance, which is therefore guidance by text. ``negative`` is the negative prompt's
+    condition, which a ``guidance_scale`` other than 1 needs (``ConfigError`` without), unless the
+    model was distilled to guidance. ``on_step`` is called after every step. The noise is a function
+    of the seed alone and drawn on the CPU, so that checkpoints that are compared start from the
+    same.
     """
     batch, num_frames = frame_index_BT.shape
     device = model.patch_embedding.weight.device
@@ -89,8 +89,8 @@ def sample_frames(
             layer = first_bad_layer(model, partial(velocity_at, latents, timestep))
             raise PermanentError(
                 f"step {number} of {settings.num_steps} computed NaN or infinity, first in "
-                f"{layer or 'no single layer'}; check the weights of base and arm, or set autocast "
-                "off"
+                f"{layer or 'no single layer'}; check the weights of base and checkpoint, or set "
+                "autocast off"
             )
         latents = scheduler.step(velocity, timestep, latents).prev_sample
         if on_step is not None:

@@ -48,10 +48,11 @@ class GenerateSettings:
     """What is asked of a checkpoint beside the storyboard; None takes the family's value.
 
     ``history`` is a video to go on from. ``base``, ``vae`` and ``text_encoder`` say where the
-    weights lie that are not the arm's own (a folder; ``NAME`` or ``NAME:FOLDER``). ``size`` is
-    (height, width) in pixels; ``seconds`` the length of the video, by default to the storyboard's
-    end. ``section_latents`` latent frames are sampled at once. ``ema`` takes the averaged weights.
-    ``offload`` keeps the DiT's blocks and the text encoder off ``device``; blocks visit it.
+    weights lie that are not the checkpoint's own (a folder; ``NAME`` or ``NAME:FOLDER``). ``size``
+    is (height, width) in pixels; ``seconds`` the length of the video, by default to the
+    storyboard's end. ``section_latents`` latent frames are sampled at once. ``ema`` takes the
+    averaged weights. ``offload`` keeps the DiT's blocks and the text encoder off ``device``; blocks
+    visit it.
     """
 
     history: str | None = None

@@ -100,7 +100,7 @@ def generate_video(
     )
     if settings.offload:
         offload_blocks(model, settings.device)
-    with state.held(facts), _threads(1 if request.arm.base == "tiny" else None):
+    with state.held(facts), _threads(1 if request.config.base == "tiny" else None):
         rollout = Rollout(model, vae, shrink, request.sampler)
         run = _Run(request, rollout, state, GrowingMp4(out, request.fps))
         num_reused = run.resume()

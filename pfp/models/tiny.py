@@ -1,7 +1,7 @@
-"""The tiny family that ships with pfp: its base DiT and its arms, loaded from local folders.
+"""The tiny family that ships with pfp: its base DiT and its variants, loaded from local folders.
 
 Trained by this project on two CPU cores (see the card beside the weights); it shows that every
-part works, and how the arms compare. It is never more than that.
+part works, and how the variants compare. It is never more than that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CheckpointRecord: one trained arm, what it was trained from, and where it lies."""
+"""CheckpointRecord: one trained variant, what it was trained from, and where it lies."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pfp.schema.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRecord(Record):
-    """An arm's folder of safetensors. ``sha256`` is the digest of its weight files."""
+    """A variant's folder of safetensors. ``sha256`` is the digest of its weight files."""
 
-    checkpoint_id: str  # the arm's title: "proposed 4x4x2"
+    checkpoint_id: str  # the variant's title: "proposed 4x4x2"
     task: str = "pretrain"  # or finetune
-    arm: str
+    variant: str
     rate: str
     base: str
     base_sha256: str
     vae_sha256: str
-    start_sha256: str | None = None  # of the arm that the training began with
+    start_sha256: str | None = None  # of the variant that the training began with
     clip_ids: list[str] = field(default_factory=list)  # trained on, never evaluated on
     num_steps: int | None = None
     batch_size: Int32 | None = None
@@ -34,5 +34,5 @@ class CheckpointRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "checkpoint"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     KEY: ClassVar[str] = "checkpoint_id"

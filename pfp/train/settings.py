@@ -60,7 +60,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How an arm is trained. The learning rate warms up and then falls to zero as a cosine.
+    """How a variant is trained. The learning rate warms up and then falls to zero as a cosine.
 
     ``encoder_learning_rate`` is that of what is not LoRA (None: the same). ``train_encoder`` False
     leaves the encoder as it is, which the paper's fine-tuning allows (section 3.2). ``ema_decay``

@@ -39,7 +39,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
     run = RunDirectory(run_directory)
     checkpoints = read_records(*run.pretrained, verdict="kept")
     if not checkpoints:
-        message = f"{run.checkpoints_path} holds no trained arm; run pipelines/train first"
+        message = f"{run.checkpoints_path} holds no checkpoint; run pipelines/train first"
         raise NothingUsable(message)
     continuing = _finetuned(run_directory)
     _check_base(config, {each.base for each in (*checkpoints, *continuing)})
@@ -67,14 +67,14 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         }
         for checkpoint in checkpoints:
             rows.append({**row, **_of_checkpoint(checkpoint)})
-            if checkpoint.arm == REFERENCE_VARIANT:
+            if checkpoint.variant == REFERENCE_VARIANT:
                 other = others[clip["clip_id"]]
                 shuffled = {"method": SHUFFLED_MEMORY, "memory_clip_id": other}
                 shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
                 rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
         if number < config.num_continued:
             story = {"task": "continue", "omega": [], **_ahead(prompts, clip, config)}
-            pretrained = [each for each in checkpoints if each.arm == REFERENCE_VARIANT]
+            pretrained = [each for each in checkpoints if each.variant == REFERENCE_VARIANT]
             rows.extend(
                 {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
             )
@@ -169,7 +169,7 @@ def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
     return {
         "method": checkpoint.checkpoint_id,
         "base": checkpoint.base,
-        "rate": None if checkpoint.arm == "no_memory" else checkpoint.rate,
+        "rate": None if checkpoint.variant == "no_memory" else checkpoint.rate,
         "checkpoint_sha256": checkpoint.sha256,
         "checkpoint_uri": checkpoint.uri,
     }

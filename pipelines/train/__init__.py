@@ -1,1 +1,1 @@
-"""The train stage: latents and conditions in, one checkpoint an arm out."""
+"""The train stage: latents and conditions in, one checkpoint a variant out."""

@@ -14,8 +14,8 @@ from pfp.io.prompts import Prompts
 from pfp.io.tables import read_table
 from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
-from pfp.models.memory.checkpoint import read_description, same_arm
-from pfp.models.memory.config import ArmConfig, arm_config
+from pfp.models.memory.checkpoint import check_same_variant, read_description
+from pfp.models.memory.config import MemoryDiTConfig
 from pfp.models.tiny_names import tiny_folder
 from pfp.runtime.run import Engine
 from pfp.schema import LatentRecord
@@ -135,12 +135,12 @@ def check_prompts(run_directory: str, config: TrainConfig) -> None:
         ) from error
 
 
-def check_start(folder: Path | None, wanted: ArmConfig, vae_sha256: str) -> None:
-    """A checkpoint to go on from must be of the same arm, and trained on the same VAE's latents."""
+def check_start(folder: Path | None, wanted: MemoryDiTConfig, vae_sha256: str) -> None:
+    """The checkpoint to start from must be of the same variant and of the same VAE's latents."""
     if folder is None:
         return
     described = read_description(folder)
-    same_arm(folder, wanted, arm_config(described))
+    check_same_variant(folder, wanted, MemoryDiTConfig.from_dict(described))
     if (found := described.get("vae_sha256")) != vae_sha256:
         raise SchemaError(
             f"{folder} was trained on latents of VAE {found}, and the run's are of {vae_sha256}; "

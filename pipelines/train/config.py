@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from pfp.errors import ConfigError
-from pfp.models.memory.config import ARMS, ArmConfig
-from pfp.models.tiny_names import TINY_ARMS, TINY_TEXT_TOKENS
+from pfp.models.memory.config import VARIANTS, MemoryDiTConfig
+from pfp.models.tiny_names import TINY_TEXT_TOKENS, TINY_VARIANTS
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.sampler import WindowPlan
 from pfp.train.settings import Objective, TrainSettings
 
 Task: TypeAlias = Literal["pretrain", "finetune"]
 
-# Fine-tuning of an encoder that was never pretrained (section 4.2), an arm of the paper's Table 2.
+# Fine-tuning of an encoder that was never pretrained (section 4.2), as in the paper's Table 2.
 WITHOUT_PRETRAIN: Final = "without_pretrain"
 
 
@@ -28,16 +28,16 @@ def checkpoint_folder(run_directory: str, title: str) -> Path:
 class TrainConfig:
     """Settings of the train stage.
 
-    Each of ``arms`` is ``model`` with that arm's encoder, on the base of ``model.base`` in
-    ``base_folder`` (None: the tiny one that comes with pfp). Pretraining starts from
-    ``shipped`` weights (tiny only) or from ``nothing``; fine-tuning from the run's ``pretrained``
-    checkpoint of the arm, or for ``without_pretrain`` from nothing. ``windows`` says what is cut
-    out of clips, ``objective`` what is asked of the model, ``steps`` how it is trained.
+    Each of ``variants`` is ``model`` with that variant's encoder, on the base of ``model.base`` in
+    ``base_folder`` (None: the tiny one that comes with pfp). Pretraining starts from ``shipped``
+    weights (tiny only) or from ``nothing``; fine-tuning from the run's ``pretrained`` checkpoint of
+    the variant, or for ``without_pretrain`` from nothing. ``windows`` says what is cut out of
+    clips, ``objective`` what is asked of the model, ``steps`` how it is trained.
 
     One clip in ``clips_per_train_clip``, chosen by clip id, is trained on; the others are left for
     evaluation. Prompts have ``num_text_tokens``.
 
-    One process trains an arm, or ``num_processes`` under Ray Train: with ``min_processes`` below
+    One process trains a variant, or ``num_processes`` under Ray Train: with ``min_processes`` below
     that, as many as there are machines for, and it goes on with fewer when some are lost. Each has
     ``num_gpus_per_process``; ``sharded`` spreads the base over them. ``max_restarts`` is how often
     lost processes are replaced. ``num_loader_workers`` read ahead for each process. ``trackers``
@@ -46,9 +46,9 @@ class TrainConfig:
     """
 
     task: Task = "pretrain"
-    arms: tuple[str, ...] = TINY_ARMS
+    variants: tuple[str, ...] = TINY_VARIANTS
     start: Literal["shipped", "nothing", "pretrained"] = "shipped"
-    model: ArmConfig = field(default_factory=lambda: ArmConfig(arm="proposed"))
+    model: MemoryDiTConfig = field(default_factory=lambda: MemoryDiTConfig(variant="proposed"))
     base_folder: str | None = None
     base_dtype: Literal["float32", "bfloat16"] = "float32"
     vae: str | None = "tiny"
@@ -71,11 +71,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained."""
-        known = (*ARMS, WITHOUT_PRETRAIN)
-        unknown = sorted(set(self.arms) - set(known))
-        if unknown or not self.arms:
+        known = (*VARIANTS, WITHOUT_PRETRAIN)
+        unknown = sorted(set(self.variants) - set(known))
+        if unknown or not self.variants:
             raise ConfigError(
-                f"arms {unknown or '()'} cannot be trained; choose from {', '.join(known)}"
+                f"variants {unknown or '()'} cannot be trained; choose from {', '.join(known)}"
             )
         for name in ("clips_per_train_clip", "num_processes", "log_every_steps"):
             if getattr(self, name) < 1:
@@ -94,17 +94,17 @@ class TrainConfig:
                 f"the weights of {base} are not part of pfp; give --set base_folder=DIR, the "
                 "transformer folder of its diffusers pipeline"
             )
-        if WITHOUT_PRETRAIN in self.arms and self.task != "finetune":
-            raise ConfigError(f"{WITHOUT_PRETRAIN} is an arm of fine-tuning; name another")
+        if WITHOUT_PRETRAIN in self.variants and self.task != "finetune":
+            raise ConfigError(f"{WITHOUT_PRETRAIN} is a variant of fine-tuning; name another")
         if self.start == "pretrained" and self.task != "finetune":
             raise ConfigError("pretraining cannot start from pretrained; give start=nothing")
         if self.start == "shipped":
-            missing = sorted(set(self.arms) - set(TINY_ARMS))
-            own = self.model != ArmConfig(arm=self.model.arm)
+            missing = sorted(set(self.variants) - set(TINY_VARIANTS))
+            own = self.model != MemoryDiTConfig(variant=self.model.variant)
             if missing or own or base != "tiny" or self.task != "pretrain":
                 raise ConfigError(
-                    f"what is shipped are the arms {', '.join(TINY_ARMS)} of the tiny base, to go "
-                    "on pretraining; give start=nothing for others"
+                    f"what is shipped are the variants {', '.join(TINY_VARIANTS)} of the tiny "
+                    "base, to go on pretraining; give start=nothing for others"
                 )
         longest = max(rate.time for rate in self.model.rates)
         if longest != self.windows.time_stride:
@@ -125,20 +125,20 @@ class TrainConfig:
                 "vae=NAME:DIR, or sample_every_steps=0"
             )
 
-    def arm(self, name: str) -> ArmConfig:
-        """The arm of one of ``arms``."""
-        return replace(self.model, arm="proposed" if name == WITHOUT_PRETRAIN else name)
+    def model_for(self, name: str) -> MemoryDiTConfig:
+        """The model of one of ``variants``."""
+        return replace(self.model, variant="proposed" if name == WITHOUT_PRETRAIN else name)
 
     def title(self, name: str) -> str:
-        """What the checkpoint of one of ``arms`` is called."""
-        title = self.arm(name).title
+        """What the checkpoint of one of ``variants`` is called."""
+        title = self.model_for(name).title
         if self.task == "pretrain":
             return title
         return f"{title} {'without pretrain' if name == WITHOUT_PRETRAIN else 'finetuned'}"
 
 
 def demo() -> TrainConfig:
-    """A short walk from the shipped arms: half a minute or so for each on one CPU core."""
+    """A short walk from the shipped variants: half a minute or so for each on one CPU core."""
     return TrainConfig(
         windows=WindowPlan(batch_size=2, history_frames=11, num_targets=2, continue_share=0.2),
         steps=TrainSettings(num_steps=24, learning_rate=1e-4, warmup_steps=2, save_every_steps=8),
@@ -147,11 +147,11 @@ def demo() -> TrainConfig:
 
 
 def debug() -> TrainConfig:
-    """Two steps of two arms."""
+    """Two steps of two variants."""
     config = demo()
     return replace(
         config,
-        arms=("proposed", "no_memory"),
+        variants=("proposed", "no_memory"),
         windows=replace(config.windows, batch_size=1),
         steps=replace(config.steps, num_steps=2, warmup_steps=1),
     )
@@ -181,7 +181,7 @@ def tiny() -> TrainConfig:
     config = small()
     return replace(
         config,
-        arms=("proposed", "only_lr", "without_lr", "large_patchifier"),
+        variants=("proposed", "only_lr", "without_lr", "large_patchifier"),
         start="nothing",
         windows=replace(config.windows, batch_size=4, continue_share=0.0),
         steps=replace(config.steps, num_steps=300, learning_rate=1e-3, warmup_steps=30),
@@ -212,9 +212,9 @@ def _paper(base: str, *, rate: str, shift: float) -> TrainConfig:
     rate, LoRA on attention and feed-forward, each base's own shift, and masks on both branches.
     """
     return TrainConfig(
-        arms=("proposed",),
+        variants=("proposed",),
         start="nothing",
-        model=ArmConfig(arm="proposed", rate=rate, base=base, lora_rank=128),
+        model=MemoryDiTConfig(variant="proposed", rate=rate, base=base, lora_rank=128),
         base_dtype="bfloat16",
         windows=WindowPlan(batch_size=8, history_frames=119, num_targets=3, continue_share=0.0),
         objective=Objective(shift=shift, mask_scope="hr+lr"),

@@ -1,4 +1,4 @@
-"""What an arm is trained on, put together from the tables of a run directory."""
+"""What a variant is trained on, put together from the tables of a run directory."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Job:
     """
 
     config: TrainConfig
-    arm: str
+    variant: str
     clip_ids: tuple[str, ...]
     run_directory: str
     start_folder: str | None
@@ -43,7 +43,7 @@ class Job:
 
 
 def run_job(job: Job) -> None:
-    """Train one arm, in this process and in the others of its group, if it has one."""
+    """Train one variant, in this process and in the others of its group, if it has one."""
     config = job.config
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
@@ -63,12 +63,12 @@ def run_job(job: Job) -> None:
 
 
 def starting_model(job: Job) -> MemoryDiT:
-    """The arm on its base: with the weights of ``start_folder``, or fresh ones from the seed."""
-    config, arm = job.config, job.config.arm(job.arm)
+    """The model with the weights of ``start_folder``, or fresh ones from the seed."""
+    config, settings = job.config, job.config.model_for(job.variant)
     dtype = getattr(torch, config.base_dtype)
-    dit = load_base(arm.base, config.base_folder, job.card, dtype=dtype, device="cpu")
+    dit = load_base(settings.base, config.base_folder, job.card, dtype=dtype, device="cpu")
     torch.manual_seed(config.steps.seed)
-    model = MemoryDiT(dit, arm)
+    model = MemoryDiT(dit, settings)
     if job.start_folder is not None:
         model.load(Path(job.start_folder))
     return model

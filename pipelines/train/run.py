@@ -20,8 +20,8 @@ from pipelines.train.config import PRESETS, Task, TrainConfig, finetuned
 from pipelines.train.stages import checkpoints_table, start_folder, train_inputs, train_stage
 
 PURPOSE = (
-    "Train the arms on the latents of a run: frame-preservation pretraining, or fine-tuning on the "
-    "next section."
+    "Train memory encoders on the latents of a run: frame-preservation pretraining, or fine-tuning "
+    "on the next section."
 )
 
 
@@ -38,7 +38,7 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("pretrain", "finetune"),
         default="pretrain",
-        help="finetune goes on from the run's pretrained arms (default: pretrain)",
+        help="finetune goes on from the run's pretrained variants (default: pretrain)",
     )
 
 
@@ -51,7 +51,7 @@ def run(
     progress: Progress | None = None,
     task: Task = "pretrain",
 ) -> list[StageReport]:
-    """Train every arm on the clips that are not held out.
+    """Train every variant on the clips that are not held out.
 
     Raises NothingUsable when no clip has latents for a window of history, and errors of
     ``pipelines.train.checks`` for what would go wrong later.
@@ -66,9 +66,9 @@ def run(
     vae_sha256, latents = checks.usable_latents(input_directory, config)
     train_clips, _ = split_clips(latents, clips_per_train_clip=config.clips_per_train_clip)
     checks.check_prompts(input_directory, config)
-    for name in config.arms:
+    for name in config.variants:
         start = start_folder(config, name, output_directory)
-        checks.check_start(start, config.arm(name), vae_sha256)
+        checks.check_start(start, config.model_for(name), vae_sha256)
     say(device_memory(config, [latents[clip].hr_shape for clip in latents]))
     keys = data_keys(input_directory, [latents[clip].result_key for clip in train_clips])
     inputs = train_inputs(config, output_directory, vae_sha256, train_clips, sha256_json(keys))
@@ -85,14 +85,14 @@ def run(
     summary.merge_stage(output_directory, report)
     failures = told_failures(checkpoints)
     if not report.kept:
-        raise NothingUsable(f"no arm could be trained: {failures[0]}")
+        raise NothingUsable(f"no variant could be trained: {failures[0]}")
     for failure in failures:
         say(failure)
     return [report]
 
 
 def told_failures(table: TableLocation[CheckpointRecord]) -> list[str]:
-    """A sentence for each arm whose training broke."""
+    """A sentence for each variant whose training broke."""
     return [
         f"{record.checkpoint_id}: {record.verdict.message}"
         for record in read_records(*table)

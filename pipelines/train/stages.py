@@ -1,4 +1,4 @@
-"""The train stage: one row an arm, each a training of its own."""
+"""The train stage: one row a variant, each a training of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from pfp.errors import WeightsError
 from pfp.io.digests import sha256_json
 from pfp.models._folders import weights_sha256
-from pfp.models.tiny_names import arm_folder, tiny_folder
+from pfp.models.tiny_names import tiny_folder, variant_folder
 from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord
 from pfp.schema.run_directory import RunDirectory, TableLocation
@@ -22,14 +22,14 @@ VERSION: Final = 2  # raise it when equal settings come to mean another training
 _WAITING_CPUS: Final = 0.01  # of a worker that has other processes do the work
 # How a checkpoint is watched and by how many it is made changes nothing in it.
 _IRRELEVANT: Final = (
-    *("arms", "num_workers", "num_gpus_per_process", "num_cpus_per_process", "max_restarts"),
+    *("variants", "num_workers", "num_gpus_per_process", "num_cpus_per_process", "max_restarts"),
     *("num_loader_workers", "trackers", "log_every_steps", "sample_every_steps", "vae"),
     "base_folder",
 )
 
 
 def checkpoints_table(run_directory: str, task: Task) -> TableLocation[CheckpointRecord]:
-    """Beside the arms' folders, which are not Parquet, a table for each task."""
+    """Beside the variants' folders, which are not Parquet, a table for each task."""
     run = RunDirectory(run_directory)
     return run.pretrained if task == "pretrain" else run.finetuned
 
@@ -37,21 +37,21 @@ def checkpoints_table(run_directory: str, task: Task) -> TableLocation[Checkpoin
 def train_stage(config: TrainConfig, input_directory: str, output_directory: str) -> Stage:
     """The stage; a checkpoint depends on its start, its data (a column) and all settings."""
     # Here and not above, because it takes torch, and ``--help`` needs only the settings.
-    from pipelines.train.worker import TrainArm, failed_checkpoint
+    from pipelines.train.worker import TrainVariant, failed_checkpoint
 
     settings = {name: value for name, value in asdict(config).items() if name not in _IRRELEVANT}
     alone = config.num_processes == 1
     return Stage(
         name="train" if config.task == "pretrain" else config.task,
         record=CheckpointRecord,
-        worker=TrainArm,
+        worker=TrainVariant,
         worker_args={
             "config": config,
             "input_directory": input_directory,
             "output_directory": output_directory,
         },
         input_key="checkpoint_id",
-        content_columns=("arm", "start_sha256", "base_sha256", "clip_ids", "data_sha256"),
+        content_columns=("variant", "start_sha256", "base_sha256", "clip_ids", "data_sha256"),
         fingerprint=sha256_json({"version": VERSION, **settings}),
         resources=Resources(
             batch_size=1,
@@ -71,19 +71,19 @@ def train_inputs(
     clip_ids: list[str],
     data_sha256: str,
 ) -> pa.Table:
-    """One row an arm: where it starts and what it sees."""
+    """One row a variant: where it starts and what it sees."""
     base = tiny_folder() / "base" if config.base_folder is None else Path(config.base_folder)
     rows: list[dict[str, Any]] = []
-    for name in config.arms:
-        arm = config.arm(name)
+    for name in config.variants:
+        model = config.model_for(name)
         start = start_folder(config, name, run_directory)
         rows.append(
             {
                 "checkpoint_id": config.title(name),
                 "task": config.task,
-                "arm": name,
-                "rate": arm.rate,
-                "base": arm.base,
+                "variant": name,
+                "rate": model.rate,
+                "base": model.base,
                 "base_sha256": weights_sha256(base),
                 "vae_sha256": vae_sha256,
                 "start_folder": None if start is None else str(start),
@@ -96,19 +96,19 @@ def train_inputs(
 
 
 def start_folder(config: TrainConfig, name: str, run_directory: str) -> Path | None:
-    """The folder whose weights an arm starts from; None for fresh ones.
+    """The folder whose weights a variant starts from; None for fresh ones.
 
-    Raises WeightsError when the arm to go on from was not pretrained in this run.
+    Raises WeightsError when the variant to go on from was not pretrained in this run.
     """
     if config.start == "shipped":
-        return arm_folder(name)
+        return variant_folder(name)
     if config.start == "nothing" or name in (WITHOUT_PRETRAIN, "no_memory"):
         return None
-    folder = checkpoint_folder(run_directory, config.arm(name).title)
+    folder = checkpoint_folder(run_directory, config.model_for(name).title)
     if not (folder / "config.json").is_file():
         raise WeightsError(
-            f"{folder} does not exist; run python -m pipelines.train pretrain for this arm first, "
-            "or give start=nothing"
+            f"{folder} does not exist; run python -m pipelines.train pretrain for this variant "
+            "first, or give start=nothing"
         )
     trained = json.loads((folder / "config.json").read_text())
     if trained.get("task") == "finetune":
@@ -119,7 +119,7 @@ def start_folder(config: TrainConfig, name: str, run_directory: str) -> Path | N
 _TEXT: Final = pa.string()
 _INPUT_SCHEMA: Final = pa.schema(
     [
-        *(pa.field(name, _TEXT) for name in ("checkpoint_id", "task", "arm", "rate", "base")),
+        *(pa.field(name, _TEXT) for name in ("checkpoint_id", "task", "variant", "rate", "base")),
         *(pa.field(name, _TEXT) for name in ("base_sha256", "vae_sha256")),
         *(pa.field(name, _TEXT) for name in ("start_folder", "start_sha256")),
         pa.field("clip_ids", pa.list_(_TEXT)),

@@ -1,4 +1,4 @@
-"""The worker that has an arm trained: by itself, or by several processes."""
+"""The worker that has a variant trained: by itself, or by several processes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pipelines.train.config import TrainConfig, checkpoint_folder
 from pipelines.train.job import Job, card_of, run_job
 
 
-class TrainArm:
-    """Trains one arm after the other; a checkpoint's folder appears whole or not at all."""
+class TrainVariant:
+    """Trains one variant after the other; a checkpoint's folder appears whole or not at all."""
 
     def __init__(self, config: TrainConfig, input_directory: str, output_directory: str) -> None:
         self._config = config
@@ -27,7 +27,7 @@ class TrainArm:
         self._output = Path(output_directory)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One ``CheckpointRecord`` row per arm."""
+        """One ``CheckpointRecord`` row per variant."""
         return map_rows(batch, self._train, failed_checkpoint)
 
     def _train(self, row: Mapping[str, Any]) -> CheckpointRecord:
@@ -42,14 +42,14 @@ class TrainArm:
         return self._record(row, Path(job.checkpoint_folder))
 
     def job(self, row: Mapping[str, Any]) -> Job:
-        """What the processes of an arm's training are told."""
+        """What the processes of a variant's training are told."""
         # Named after all that the training depends on, so that no other goes on from it.
         state = (
             Path(RunDirectory(self._output).checkpoints_path) / f".state-{row['result_key'][:16]}"
         )
         return Job(
             config=self._config,
-            arm=row["arm"],
+            variant=row["variant"],
             clip_ids=tuple(row["clip_ids"]),
             run_directory=self._input_directory,
             start_folder=row["start_folder"],
@@ -91,11 +91,11 @@ def _product(size: list[int]) -> int:
 
 
 _SHARED_COLUMNS: Final = (
-    *("checkpoint_id", "task", "arm", "rate", "base", "base_sha256", "vae_sha256"),
+    *("checkpoint_id", "task", "variant", "rate", "base", "base_sha256", "vae_sha256"),
     *("start_sha256", "clip_ids"),
 )
 
 
 def failed_checkpoint(row: Mapping[str, Any], verdict: Failed) -> CheckpointRecord:
-    """The record of an arm whose training broke."""
+    """The record of a variant whose training broke."""
     return CheckpointRecord(**{name: row[name] for name in _SHARED_COLUMNS}, verdict=verdict)

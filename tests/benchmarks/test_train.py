@@ -70,6 +70,6 @@ def test_memory_asks_for_more_operations() -> None:
     """A step with memory has more to do than one without, by a count that is the same each time."""
     size = size_of_sampling(TINY)
 
-    flops = [step_flops(size, arm) for arm in ("proposed", "no_memory", "no_memory")]
+    flops = [step_flops(size, variant) for variant in ("proposed", "no_memory", "no_memory")]
 
     assert flops[0] > flops[1] == flops[2] > 0

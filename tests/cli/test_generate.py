@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from pfp.cli.main import main
 from pfp.io.media import read_video
 from pfp.models.memory.dit import MemoryDiT
-from pfp.models.tiny_names import arm_folder
+from pfp.models.tiny_names import variant_folder
 
 STORYBOARD = {
     "schema_version": 1,
@@ -49,8 +49,8 @@ def storyboard(tmp_path: Path) -> Path:
 
 
 def arguments(storyboard: Path, out: Path, *rest: str) -> list[str]:
-    """The command line of a quick video by the shipped arm."""
-    checkpoint = str(arm_folder("proposed"))
+    """The command line of a quick video by the shipped variant."""
+    checkpoint = str(variant_folder("proposed"))
     required = ["--storyboard", str(storyboard), "--checkpoint", checkpoint, "--out", str(out)]
     return ["generate", *required, *QUICK, *rest]
 
@@ -115,12 +115,12 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, storyboard: Path
     assert not third.parent.exists()
 
 
-def test_an_arm_that_encodes_anew_is_told(
+def test_a_variant_that_encodes_anew_is_told(
     tmp_path: Path, storyboard: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Because that costs more with every section."""
     line = arguments(storyboard, tmp_path / "v.mp4", "--seconds", "1")
-    line[line.index("--checkpoint") + 1] = str(arm_folder("large_patchifier"))
+    line[line.index("--checkpoint") + 1] = str(variant_folder("large_patchifier"))
 
     assert 0 == main(line)
     assert (
@@ -238,17 +238,19 @@ def test_weights_of_nan_make_no_black_video(
     bad: float, tmp_path: Path, storyboard: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One sentence names file and tensor, the status is 2, and there is no video."""
-    arm = tmp_path / "arm"
-    shutil.copytree(arm_folder("proposed"), arm)
-    weights = load_file(arm / "encoder.safetensors")
+    variant = tmp_path / "variant"
+    shutil.copytree(variant_folder("proposed"), variant)
+    weights = load_file(variant / "encoder.safetensors")
     weights["hr.project.bias"][0] = bad
-    save_file(weights, arm / "encoder.safetensors")
+    save_file(weights, variant / "encoder.safetensors")
     out = tmp_path / "v.mp4"
 
-    assert 2 == main(arguments(storyboard, out, "--checkpoint", str(arm)))
+    assert 2 == main(arguments(storyboard, out, "--checkpoint", str(variant)))
 
     said = capsys.readouterr().err
-    assert f"{arm}/encoder.safetensors holds NaN or infinity in the weight hr.project.bias" in said
+    assert (
+        f"{variant}/encoder.safetensors holds NaN or infinity in the weight hr.project.bias" in said
+    )
     assert not out.exists()
 
 

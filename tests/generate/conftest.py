@@ -1,4 +1,4 @@
-"""A small arm with random weights, VAEs of true depth with random weights, and what ships."""
+"""A small variant with random weights, VAEs of true depth with random weights, and what ships."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import TinyCausalVAE
@@ -28,10 +28,10 @@ ArmMaker = Callable[..., MemoryDiT]
 
 
 @pytest.fixture
-def make_arm() -> ArmMaker:
-    """Makes arms on a real Wan DiT of two narrow layers, with random weights everywhere."""
+def make_variant() -> ArmMaker:
+    """Makes variants on a real Wan DiT of two narrow layers, with random weights everywhere."""
 
-    def make(arm: str = "proposed", **config: Any) -> MemoryDiT:
+    def make(variant: str = "proposed", **config: Any) -> MemoryDiT:
         torch.manual_seed(0)
         dit = WanTransformer3DModel(
             num_attention_heads=2,
@@ -43,7 +43,7 @@ def make_arm() -> ArmMaker:
             ffn_dim=64,
             num_layers=2,
         )
-        made = MemoryDiT(dit, ArmConfig(arm=arm, lora_rank=4, **config))
+        made = MemoryDiT(dit, MemoryDiTConfig(variant=variant, lora_rank=4, **config))
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.05)
@@ -53,9 +53,9 @@ def make_arm() -> ArmMaker:
 
 
 @pytest.fixture
-def small_arm(make_arm: ArmMaker) -> MemoryDiT:
-    """The proposed arm."""
-    return make_arm()
+def small_variant(make_variant: ArmMaker) -> MemoryDiT:
+    """The proposed variant."""
+    return make_variant()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from pfp.generate.settings import SamplerSettings
 from pfp.latents.preprocess import downscale
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.backbones.loading import ARCHITECTURES
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.rates import GEOMETRIES
 from pfp.models.text import TEXT_ENCODERS
 from pfp.models.vae import VAES, load_vae
@@ -50,7 +50,7 @@ def test_a_base_s_parts_exist_and_fit_it(base: str) -> None:
     assert family.vae in CONTEXT
     assert family.text_encoder in TEXT_ENCODERS
     px = "px(32,32,8)" if base == "tiny" else "px(64,64,8)"
-    check_size(ArmConfig(arm="proposed", rate=px, base=base), family.size)
+    check_size(MemoryDiTConfig(variant="proposed", rate=px, base=base), family.size)
 
 
 def test_every_base_has_a_family() -> None:
@@ -103,8 +103,8 @@ def test_hunyuan_is_told_a_prompt_twice() -> None:
 
 
 def randomised(dit: torch.nn.Module, base: str, rate: str) -> MemoryDiT:
-    """The proposed arm with random weights everywhere."""
-    model = MemoryDiT(dit, ArmConfig(arm="proposed", rate=rate, base=base, lora_rank=4))
+    """The proposed variant with random weights everywhere."""
+    model = MemoryDiT(dit, MemoryDiTConfig(variant="proposed", rate=rate, base=base, lora_rank=4))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02)

@@ -19,19 +19,19 @@ from tests.closeness import assert_close_to_largest
 
 SECTIONS = (9, 8, 24, 8)  # frames: 3, 2, 6 and 2 latents
 
-ARMS = [
-    {"arm": "proposed"},
-    {"arm": "proposed", "rate": "2x2x2"},
-    {"arm": "only_lr"},
-    {"arm": "without_lr"},
-    {"arm": "sliding_window"},
-    {"arm": "proposed", "cross_attention": True},
-    {"arm": "proposed", "rate": "4x4x2+2x2x1", "also_window": True},
+VARIANTS = [
+    {"variant": "proposed"},
+    {"variant": "proposed", "rate": "2x2x2"},
+    {"variant": "only_lr"},
+    {"variant": "without_lr"},
+    {"variant": "sliding_window"},
+    {"variant": "proposed", "cross_attention": True},
+    {"variant": "proposed", "rate": "4x4x2+2x2x1", "also_window": True},
 ]
 REFUSE = [
-    {"arm": "large_patchifier"},
-    {"arm": "proposed", "stride": "symmetric"},
-    {"arm": "proposed", "positions": "pooled"},
+    {"variant": "large_patchifier"},
+    {"variant": "proposed", "stride": "symmetric"},
+    {"variant": "proposed", "positions": "pooled"},
 ]
 
 ArmMaker = Callable[..., MemoryDiT]
@@ -91,12 +91,12 @@ def assert_same(expected: Memory, got: Memory | None) -> None:
     assert (expected.features_BNF is None) == (got.features_BNF is None)
 
 
-@pytest.mark.parametrize("config", ARMS, ids=str)
+@pytest.mark.parametrize("config", VARIANTS, ids=str)
 def test_what_is_appended_is_the_memory_of_everything(
-    make_arm: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+    make_variant: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
 ) -> None:
-    """After every section, for every arm that can append, without encoding the past again."""
-    model = make_arm(**config)
+    """After every section, for every variant that can append, without encoding the past again."""
+    model = make_variant(**config)
     memory = GrowingMemory(model, vae, downscale, autocast=False)
     num_frames = 0
 
@@ -109,11 +109,11 @@ def test_what_is_appended_is_the_memory_of_everything(
 
 
 @pytest.mark.parametrize("config", REFUSE, ids=str)
-def test_an_arm_that_cannot_append_says_so_and_encodes_anew(
-    make_arm: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+def test_a_variant_that_cannot_append_says_so_and_encodes_anew(
+    make_variant: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
 ) -> None:
     """The memory is right all the same."""
-    model = make_arm(**config)
+    model = make_variant(**config)
     memory = GrowingMemory(model, vae, downscale, autocast=False)
     num_frames = 0
 
@@ -127,36 +127,36 @@ def test_an_arm_that_cannot_append_says_so_and_encodes_anew(
 
 
 def test_a_vae_whose_latents_depend_on_what_follows_is_encoded_anew(
-    small_arm: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
+    small_variant: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
 ) -> None:
-    """As with HunyuanVideo's tiles; an arm without LR video does not mind."""
+    """As with HunyuanVideo's tiles; a variant without LR video does not mind."""
     tiled = replace(vae, append_exact=False)
-    memory = GrowingMemory(small_arm, tiled, downscale, autocast=False)
+    memory = GrowingMemory(small_variant, tiled, downscale, autocast=False)
 
     for frames, hr_TCHW in parts_of(vae, frames_FHWC):
         show(memory, frames, hr_TCHW)
 
     assert "the LR latents of VAE tiny depend on what follows" == memory.reencode_reason
-    assert_same(from_all(small_arm, vae, frames_FHWC), memory.memory())
+    assert_same(from_all(small_variant, vae, frames_FHWC), memory.memory())
 
 
-def test_an_arm_without_lr_video_appends_whatever_the_vae(
-    make_arm: ArmMaker, vae: LatentVAE
+def test_a_variant_without_lr_video_appends_whatever_the_vae(
+    make_variant: ArmMaker, vae: LatentVAE
 ) -> None:
     """Its tokens are of HR latents alone."""
     tiled = replace(vae, append_exact=False)
 
-    assert GrowingMemory(make_arm("without_lr"), tiled, downscale).reencode_reason is None
+    assert GrowingMemory(make_variant("without_lr"), tiled, downscale).reencode_reason is None
 
 
 def test_a_section_costs_what_is_new(
-    small_arm: MemoryDiT,
+    small_variant: MemoryDiT,
     vae: LatentVAE,
     frames_FHWC: NDArray[np.uint8],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Latents through the encoder and frames through the VAE are the new ones, at any length."""
-    encoder: Any = small_arm.encoder
+    encoder: Any = small_variant.encoder
     through_encoder: list[tuple[int, int]] = []
     through_vae: list[int] = []
     append = encoder.encode_append
@@ -179,7 +179,7 @@ def test_a_section_costs_what_is_new(
     monkeypatch.setattr(encoder, "encode_append", counted_append)
     monkeypatch.setattr(encoder, "encode", None)  # nothing may encode everything
     spied = replace(vae, codec=Codec())  # type: ignore[arg-type]
-    memory = GrowingMemory(small_arm, spied, downscale)
+    memory = GrowingMemory(small_variant, spied, downscale)
     (frames, hr_TCHW), (more, more_TCHW), *_ = parts_of(vae, frames_FHWC)
     show(memory, frames, hr_TCHW)
     through_encoder.clear()
@@ -193,12 +193,12 @@ def test_a_section_costs_what_is_new(
     assert [4] * 30 == through_vae
 
 
-@pytest.mark.parametrize("config", [*ARMS[:3], ARMS[-1], *REFUSE], ids=str)
+@pytest.mark.parametrize("config", [*VARIANTS[:3], VARIANTS[-1], *REFUSE], ids=str)
 def test_a_replayed_history_is_the_same_history(
-    make_arm: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+    make_variant: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
 ) -> None:
     """To the bit, before and after what follows."""
-    model = make_arm(**config)
+    model = make_variant(**config)
     memory = GrowingMemory(model, vae, downscale)
     resumed = GrowingMemory(model, vae, downscale)
     *before, (frames, hr_TCHW) = parts_of(vae, frames_FHWC)
@@ -214,12 +214,14 @@ def test_a_replayed_history_is_the_same_history(
         show(resumed, frames, hr_TCHW)
 
 
-def test_nothing_is_no_memory(make_arm: ArmMaker, small_arm: MemoryDiT, vae: LatentVAE) -> None:
-    """Before the first section there is none, and an arm without memory never has any."""
+def test_nothing_is_no_memory(
+    make_variant: ArmMaker, small_variant: MemoryDiT, vae: LatentVAE
+) -> None:
+    """Before the first section there is none, and a variant without memory never has any."""
     shrink: Shrink = downscale
-    without = GrowingMemory(make_arm("no_memory"), vae, shrink)
+    without = GrowingMemory(make_variant("no_memory"), vae, shrink)
     without.append(np.zeros((3, 16, 8, 8), np.float32), num_frames=9)
 
-    assert GrowingMemory(small_arm, vae, shrink).memory() is None
+    assert GrowingMemory(small_variant, vae, shrink).memory() is None
     assert without.memory() is None
     assert 3 == without.num_latents

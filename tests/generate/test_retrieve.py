@@ -31,33 +31,33 @@ def retrieve(
     )
 
 
-def test_each_asked_frame_comes_back_in_the_latents_shape(small_arm: MemoryDiT) -> None:
+def test_each_asked_frame_comes_back_in_the_latents_shape(small_variant: MemoryDiT) -> None:
     """One latent per index of Omega, T first, finite."""
-    latents_TCHW = retrieve(small_arm, omega=(1, 4, 10))
+    latents_TCHW = retrieve(small_variant, omega=(1, 4, 10))
 
     assert (3, 16, 8, 8) == latents_TCHW.shape
     assert np.isfinite(latents_TCHW).all()
 
 
-def test_omega_says_which_frames(small_arm: MemoryDiT) -> None:
+def test_omega_says_which_frames(small_variant: MemoryDiT) -> None:
     """From the same noise, other frames asked for are other frames."""
-    assert not np.array_equal(retrieve(small_arm), retrieve(small_arm, omega=(3, 8)))
+    assert not np.array_equal(retrieve(small_variant), retrieve(small_variant, omega=(3, 8)))
 
 
 @pytest.mark.parametrize("changed", range(11))
-def test_every_history_frame_reaches_the_memory(small_arm: MemoryDiT, changed: int) -> None:
+def test_every_history_frame_reaches_the_memory(small_variant: MemoryDiT, changed: int) -> None:
     """Another history frame, asked for or not, gives another sample."""
     other_TCHW = HR_TCHW.copy()
     other_TCHW[changed] += 1
 
-    assert not np.array_equal(retrieve(small_arm), retrieve(small_arm, other_TCHW))
+    assert not np.array_equal(retrieve(small_variant), retrieve(small_variant, other_TCHW))
 
 
-def test_without_memory_the_history_changes_nothing(small_arm: MemoryDiT) -> None:
-    """An arm without encoder cannot know the history, however it is called."""
-    small_arm.encoder = None
+def test_without_memory_the_history_changes_nothing(small_variant: MemoryDiT) -> None:
+    """A variant without encoder cannot know the history, however it is called."""
+    small_variant.encoder = None
 
-    assert np.array_equal(retrieve(small_arm), retrieve(small_arm, HR_TCHW + np.float16(1)))
+    assert np.array_equal(retrieve(small_variant), retrieve(small_variant, HR_TCHW + np.float16(1)))
 
 
 def test_a_frame_is_decoded_without_its_neighbours(vae: LatentVAE) -> None:

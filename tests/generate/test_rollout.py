@@ -58,23 +58,23 @@ def next_section(rollout: Rollout, *, num_latents: int = SECTION, seed: int = 0)
 
 
 def test_a_section_comes_out_per_prompt_as_soon_as_it_is_there(
-    small_arm: MemoryDiT, vae: LatentVAE, history: History
+    small_variant: MemoryDiT, vae: LatentVAE, history: History
 ) -> None:
     """Sections are yielded one by one, four frames a latent, and repeat for a seed."""
-    stream = sections(small_arm, vae, history)
+    stream = sections(small_variant, vae, history)
     first = next(stream)
     rest = list(stream)
 
     assert [(8, 32, 32, 3)] * 2 == [section.shape for section in (first, *rest)]
-    assert np.array_equal(first, next(sections(small_arm, vae, history)))
-    assert not np.array_equal(first, next(sections(small_arm, vae, history, seed=1)))
+    assert np.array_equal(first, next(sections(small_variant, vae, history)))
+    assert not np.array_equal(first, next(sections(small_variant, vae, history, seed=1)))
 
 
 def test_what_was_generated_joins_the_memory(
-    small_arm: MemoryDiT, vae: LatentVAE, history: History
+    small_variant: MemoryDiT, vae: LatentVAE, history: History
 ) -> None:
     """After a section, memory is that of the history and the section, decoded and made small."""
-    rollout = Rollout(small_arm, vae, downscale, SETTINGS)
+    rollout = Rollout(small_variant, vae, downscale, SETTINGS)
     rollout.start_from_latents(history.hr_TCHW, history.frames_FHWC)
     made = next_section(rollout)
 
@@ -83,7 +83,7 @@ def test_what_was_generated_joins_the_memory(
     lr_TCHW = vae.encode(np.stack([downscale(frame, 4) for frame in everything[::2]]))
     hr, lr = (torch.from_numpy(x).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW))
     with torch.inference_mode():
-        expected = small_arm.encode_history(hr, lr)
+        expected = small_variant.encode_history(hr, lr)
     got = rollout.memory.memory()
 
     assert expected is not None
@@ -93,19 +93,19 @@ def test_what_was_generated_joins_the_memory(
 
 
 def test_each_section_follows_its_own_prompt_alone(
-    small_arm: MemoryDiT, vae: LatentVAE, history: History, monkeypatch: pytest.MonkeyPatch
+    small_variant: MemoryDiT, vae: LatentVAE, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first prompt is no part of the second section's condition; indices go on."""
     seen: list[tuple[Any, torch.Tensor]] = []
-    forward = small_arm.forward
+    forward = small_variant.forward
 
     def spy(*args: Any, **kwargs: Any) -> torch.Tensor:
         seen.append((args[2], args[3]))
         return forward(*args, **kwargs)
 
-    monkeypatch.setattr(small_arm, "forward", spy)
+    monkeypatch.setattr(small_variant, "forward", spy)
 
-    list(sections(small_arm, vae, history))
+    list(sections(small_variant, vae, history))
 
     texts = [text.text_BLD for text, _ in seen[::2]]
     assert all(torch.equal(mine, asked) for mine, asked in zip(texts, TEXTS_BLD, strict=True))
@@ -113,11 +113,11 @@ def test_each_section_follows_its_own_prompt_alone(
 
 
 def test_a_real_video_is_watched_as_if_its_latents_were_known(
-    small_arm: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], history: History
+    small_variant: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], history: History
 ) -> None:
     """Frames taken one by one give the latents and the next section of frames given at once."""
-    watched = Rollout(small_arm, vae, downscale, SETTINGS)
-    recalled = Rollout(small_arm, vae, downscale, SETTINGS)
+    watched = Rollout(small_variant, vae, downscale, SETTINGS)
+    recalled = Rollout(small_variant, vae, downscale, SETTINGS)
 
     part = watched.start_from_frames(iter(frames_FHWC))
     recalled.start_from_latents(history.hr_TCHW, history.frames_FHWC)
@@ -127,10 +127,10 @@ def test_a_real_video_is_watched_as_if_its_latents_were_known(
 
 
 def test_the_border_of_two_sections_is_decoded_as_one_video(
-    small_arm: MemoryDiT, vae: LatentVAE, history: History
+    small_variant: MemoryDiT, vae: LatentVAE, history: History
 ) -> None:
     """Frames of a section are those of decoding everything at once."""
-    rollout = Rollout(small_arm, vae, downscale, SETTINGS)
+    rollout = Rollout(small_variant, vae, downscale, SETTINGS)
     rollout.start_from_latents(history.hr_TCHW, history.frames_FHWC)
     made = [next_section(rollout, seed=seed) for seed in range(3)]
 
@@ -142,15 +142,15 @@ def test_the_border_of_two_sections_is_decoded_as_one_video(
     assert np.abs(whole.astype(int) - got).max() <= 1
 
 
-@pytest.mark.parametrize("arm", ["proposed", "large_patchifier", "no_memory"])
+@pytest.mark.parametrize("variant", ["proposed", "large_patchifier", "no_memory"])
 def test_without_a_history_the_first_section_is_made_from_text_alone(
-    make_arm: Callable[..., MemoryDiT],
+    make_variant: Callable[..., MemoryDiT],
     vae: LatentVAE,
-    arm: str,
+    variant: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It begins at index 0 with no memory and a latent of one frame; the second remembers it."""
-    model = make_arm(arm)
+    model = make_variant(variant)
     seen: list[tuple[list[list[int]], bool]] = []
     forward = model.forward
 
@@ -164,21 +164,21 @@ def test_without_a_history_the_first_section_is_made_from_text_alone(
     first = next_section(rollout, num_latents=1 + SECTION)
     second = next_section(rollout)
 
-    remembers = arm != "no_memory"
+    remembers = variant != "no_memory"
     assert [([[0, 1, 2]], False), ([[3, 4]], remembers)] == seen[::2]
     assert [9, 8] == [len(first.frames_FHWC), len(second.frames_FHWC)]
     assert [9, 8] == [first.part.num_frames, second.part.num_frames]
 
 
 def test_a_replayed_rollout_goes_on_with_the_same_frames(
-    small_arm: MemoryDiT, vae: LatentVAE
+    small_variant: MemoryDiT, vae: LatentVAE
 ) -> None:
     """From its parts alone, to the bit."""
-    rollout = Rollout(small_arm, vae, downscale, SETTINGS)
+    rollout = Rollout(small_variant, vae, downscale, SETTINGS)
     parts = [next_section(rollout, num_latents=3).part]
     parts += [next_section(rollout, seed=seed).part for seed in (1, 2)]
     expected = next_section(rollout, seed=3).frames_FHWC
-    resumed = Rollout(small_arm, vae, downscale, SETTINGS)
+    resumed = Rollout(small_variant, vae, downscale, SETTINGS)
     for part in parts:
         resumed.replay(part)
 
@@ -186,18 +186,18 @@ def test_a_replayed_rollout_goes_on_with_the_same_frames(
 
 
 def test_a_history_that_ends_inside_a_latent_is_refused(
-    small_arm: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
+    small_variant: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
 ) -> None:
     """HR and LR would not end together."""
     with pytest.raises(InputError, match="a history of 16 frames is not 4k"):
-        Rollout(small_arm, vae, downscale, SETTINGS).start_from_frames(frames_FHWC[:16])
+        Rollout(small_variant, vae, downscale, SETTINGS).start_from_frames(frames_FHWC[:16])
 
 
 def test_the_rollout_tells_when_memory_is_encoded_anew(
-    make_arm: Callable[..., MemoryDiT], vae: LatentVAE
+    make_variant: Callable[..., MemoryDiT], vae: LatentVAE
 ) -> None:
     """As a sentence on its memory, from the first section on."""
-    rollout = Rollout(make_arm("large_patchifier"), vae, downscale, SETTINGS)
+    rollout = Rollout(make_variant("large_patchifier"), vae, downscale, SETTINGS)
     next_section(rollout, num_latents=3)
 
     assert isinstance(rollout.memory, GrowingMemory)

@@ -14,7 +14,7 @@ from pfp.errors import ConfigError, PermanentError
 from pfp.generate.sampler import guided, sample_frames
 from pfp.generate.settings import SCHEDULERS, SamplerSettings
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from tests.small_models import small_wan
 
 TEXT_BLD = torch.zeros(1, 3, 8)
@@ -152,20 +152,20 @@ def test_the_loop_is_that_of_diffusers_own_pipelines(scheduler: str) -> None:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_arms_that_are_compared_start_from_the_same_noise(
-    small_arm: MemoryDiT, scheduler: str
+def test_variants_that_are_compared_start_from_the_same_noise(
+    small_variant: MemoryDiT, scheduler: str
 ) -> None:
     """One seed gives one sample, whatever torch's global generator was used for in between."""
-    first = sample(small_arm, scheduler=scheduler)
+    first = sample(small_variant, scheduler=scheduler)
     torch.randn(7)
 
-    assert torch.equal(first, sample(small_arm, scheduler=scheduler))
-    assert not torch.equal(first, sample(small_arm, seed=1, scheduler=scheduler))
+    assert torch.equal(first, sample(small_variant, scheduler=scheduler))
+    assert not torch.equal(first, sample(small_variant, seed=1, scheduler=scheduler))
 
 
-def test_which_frame_is_asked_for_reaches_the_model(small_arm: MemoryDiT) -> None:
+def test_which_frame_is_asked_for_reaches_the_model(small_variant: MemoryDiT) -> None:
     """Another frame index gives another frame."""
-    assert not torch.equal(sample(small_arm, index=2), sample(small_arm, index=9))
+    assert not torch.equal(sample(small_variant, index=2), sample(small_variant, index=9))
 
 
 def test_without_guidance_the_model_runs_once_a_step() -> None:
@@ -191,12 +191,12 @@ def test_guidance_goes_away_from_the_negative_prompt(scale: float) -> None:
     torch.testing.assert_close(sampled, noise() - (1 + 2 * scale), rtol=0, atol=1e-5)
 
 
-def test_two_forwards_are_guidance_as_one_batch_gives_it(small_arm: MemoryDiT) -> None:
+def test_two_forwards_are_guidance_as_one_batch_gives_it(small_variant: MemoryDiT) -> None:
     """The first Euler step from a batch of both prompts is the sampler's only step."""
     generator = torch.Generator().manual_seed(3)
     text, negative = torch.randn(2, 1, 3, 8, generator=generator)
     with torch.no_grad():
-        both = small_arm(
+        both = small_variant(
             noise().expand(2, *SHAPE[1:]),
             torch.full((2, 2), 1000.0),
             torch.cat([text, negative]),
@@ -205,10 +205,10 @@ def test_two_forwards_are_guidance_as_one_batch_gives_it(small_arm: MemoryDiT) -
         )
     expected = noise() - guided(both[:1], both[1:], 4.0)
 
-    sampled = sample(small_arm, text=text, negative=negative, guidance_scale=4.0, num_steps=1)
+    sampled = sample(small_variant, text=text, negative=negative, guidance_scale=4.0, num_steps=1)
 
     torch.testing.assert_close(sampled, expected, rtol=1e-4, atol=1e-4)
-    assert not torch.allclose(sampled, sample(small_arm, text=text, num_steps=1))
+    assert not torch.allclose(sampled, sample(small_variant, text=text, num_steps=1))
 
 
 def test_a_distilled_model_is_told_the_scale_instead() -> None:
@@ -247,7 +247,7 @@ def test_settings_that_cannot_sample_are_refused(settings: Any, sentence: str) -
 
 def test_a_layer_that_computes_nan_is_named() -> None:
     """With the step, instead of latents of NaN, which decode to black frames."""
-    model = MemoryDiT(small_wan(), ArmConfig(arm="no_memory", lora_rank=4)).eval()
+    model = MemoryDiT(small_wan(), MemoryDiTConfig(variant="no_memory", lora_rank=4)).eval()
     with torch.no_grad():
         model.dit.blocks[1].ffn.net[2].bias[0] = float("nan")
 
@@ -268,7 +268,7 @@ def test_a_layer_that_computes_nan_is_named() -> None:
 
 def test_a_prompt_that_is_nan_is_blamed_on_no_layer() -> None:
     """The text encoder's embedding is looked at before the first step."""
-    model = MemoryDiT(small_wan(), ArmConfig(arm="no_memory", lora_rank=4)).eval()
+    model = MemoryDiT(small_wan(), MemoryDiTConfig(variant="no_memory", lora_rank=4)).eval()
 
     with pytest.raises(PermanentError, match="embeddings of the prompt hold NaN or infinity; "):
         sample_frames(

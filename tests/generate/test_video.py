@@ -24,7 +24,7 @@ from pfp.io.digests import sha256_file
 from pfp.io.media import read_video, write_video
 from pfp.latents.preprocess import downscale
 from pfp.models.memory.dit import MemoryDiT
-from pfp.models.tiny_names import arm_folder
+from pfp.models.tiny_names import variant_folder
 
 SHOTS = [
     {"start_seconds": 0.0, "end_seconds": 1.5, "caption": "A red ball rolls."},
@@ -41,10 +41,10 @@ def make(
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> GeneratedVideo:
-    """A small video of the shipped arm."""
+    """A small video of the shipped variant."""
     return generate_video(
         shots,
-        checkpoint or arm_folder("proposed"),
+        checkpoint or variant_folder("proposed"),
         out,
         GenerateSettings(**{**SMALL, **settings}),
         shrink=downscale,
@@ -101,7 +101,7 @@ def test_the_record_tells_what_made_it(uninterrupted: Path) -> None:
     record = json.loads((uninterrupted.parent / "v.mp4.json").read_text())
 
     assert sha256_file(uninterrupted) == record["video_sha256"]
-    assert "proposed" == record["made_with"]["arm"]["arm"]
+    assert "proposed" == record["made_with"]["config"]["variant"]
     assert 2 == record["made_with"]["sampler"]["num_steps"]
     prompts = ["A red ball rolls."] * 3 + ["It stops."] * 2
     told = [(s["first_frame"], s["prompt"], s["seed"]) for s in record["sections"]]
@@ -244,11 +244,11 @@ def test_guidance_unipc_and_the_seed_reach_the_sampler(tmp_path: Path, uninterru
 
 def test_averaged_weights_are_taken_from_their_folder(tmp_path: Path, uninterrupted: Path) -> None:
     """``ema`` beside the checkpoint's own; without it the sentence names the folder."""
-    checkpoint = tmp_path / "arm"
-    shutil.copytree(arm_folder("only_lr"), checkpoint)
-    with pytest.raises(WeightsError, match=r"arm/ema/config\.json does not exist"):
+    checkpoint = tmp_path / "variant"
+    shutil.copytree(variant_folder("only_lr"), checkpoint)
+    with pytest.raises(WeightsError, match=r"variant/ema/config\.json does not exist"):
         make(tmp_path / "v.mp4", checkpoint=checkpoint, ema=True)
-    shutil.copytree(arm_folder("proposed"), checkpoint / "ema")
+    shutil.copytree(variant_folder("proposed"), checkpoint / "ema")
 
     make(tmp_path / "v.mp4", checkpoint=checkpoint, ema=True)
 
@@ -257,7 +257,7 @@ def test_averaged_weights_are_taken_from_their_folder(tmp_path: Path, uninterrup
 
 def test_what_the_checkpoint_was_trained_with_is_taken_over(tmp_path: Path) -> None:
     """Its shift and its number of text tokens go before the family's; settings go before both."""
-    described = json.loads((arm_folder("proposed") / "config.json").read_text())
+    described = json.loads((variant_folder("proposed") / "config.json").read_text())
     described |= {"num_text_tokens": 7, "objective": {"shift": 4.5}}
     (tmp_path / "config.json").write_text(json.dumps(described))
 
@@ -269,8 +269,8 @@ def test_what_the_checkpoint_was_trained_with_is_taken_over(tmp_path: Path) -> N
 
 def test_a_checkpoint_of_another_vae_is_refused(tmp_path: Path) -> None:
     """Before the model is loaded, and nothing is left behind."""
-    checkpoint = tmp_path / "arm"
-    shutil.copytree(arm_folder("proposed"), checkpoint)
+    checkpoint = tmp_path / "variant"
+    shutil.copytree(variant_folder("proposed"), checkpoint)
     described = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps({**described, "vae_sha256": "0" * 64}))
 
@@ -347,13 +347,13 @@ def test_what_cannot_be_is_one_sentence(
 
 
 def test_a_large_base_needs_to_be_named(tmp_path: Path) -> None:
-    """Its weights are no part of the arm, and neither are its VAE's."""
-    checkpoint = tmp_path / "arm"
+    """Its weights are no part of the checkpoint, and neither are its VAE's."""
+    checkpoint = tmp_path / "variant"
     checkpoint.mkdir()
-    described = {"arm": "proposed", "rate": "2x2x2", "base": "wan22_5b"}
+    described = {"variant": "proposed", "rate": "2x2x2", "base": "wan22_5b"}
     (checkpoint / "config.json").write_text(json.dumps(described))
 
-    with pytest.raises(ConfigError, match=r"holds an arm of wan22_5b.* give base"):
+    with pytest.raises(ConfigError, match=r"is trained on wan22_5b.* give base"):
         make(tmp_path / "v.mp4", checkpoint=checkpoint, size=(64, 64))
     with pytest.raises(ConfigError, match="is wan22_5b, and none is given; write wan22_5b:FOLDER"):
         make(tmp_path / "v.mp4", checkpoint=checkpoint, base="/x", size=(128, 128))

@@ -16,7 +16,7 @@ from pfp.errors import PermanentError, WeightsError
 from pfp.models.finite import check_weights, first_bad_layer
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.tiny import load_base
-from pfp.models.tiny_names import arm_folder, tiny_folder
+from pfp.models.tiny_names import tiny_folder, variant_folder
 from pfp.models.vae import load_vae
 
 BAD = pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -33,10 +33,10 @@ def spoilt(source: Path, folder: Path, file: str, tensor: str, bad: float) -> Pa
 
 @BAD
 @pytest.mark.parametrize("file", ["encoder.safetensors", "pytorch_lora_weights.safetensors"])
-def test_an_arm_is_refused(file: str, bad: float, tmp_path: Path) -> None:
+def test_a_variant_is_refused(file: str, bad: float, tmp_path: Path) -> None:
     """The message names the file and the tensor."""
-    tensor = min(load_file(arm_folder("proposed") / file))
-    path = spoilt(arm_folder("proposed"), tmp_path / "arm", file, tensor, bad)
+    tensor = min(load_file(variant_folder("proposed") / file))
+    path = spoilt(variant_folder("proposed"), tmp_path / "variant", file, tensor, bad)
 
     with pytest.raises(WeightsError) as error:
         MemoryDiT.from_pretrained(path.parent)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.offload import offload_blocks
 from tests.small_models import small_hunyuan, small_wan
 
@@ -46,7 +46,9 @@ def small(request: pytest.FixtureRequest) -> tuple[MemoryDiT, int]:
     made = {"wan": (small_wan, "tiny", 8), "hunyuan": (small_hunyuan, "hunyuan", 12)}
     make, base, text_dim = made[request.param]
     dit: Any = make()
-    return MemoryDiT(dit, ArmConfig(arm="proposed", base=base, lora_rank=4)).eval(), text_dim
+    return MemoryDiT(
+        dit, MemoryDiTConfig(variant="proposed", base=base, lora_rank=4)
+    ).eval(), text_dim
 
 
 def test_visiting_blocks_compute_the_same(small: tuple[MemoryDiT, int]) -> None:

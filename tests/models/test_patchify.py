@@ -53,13 +53,13 @@ def test_it_is_the_convolution(
 def test_the_large_patchifiers_tokens_are_right_in_bf16(rate: tuple[int, int, int]) -> None:
     """On CPUs with AMX its convolution gave tokens that had nothing to do with the history."""
     torch.manual_seed(0)
-    arm = LargePatchifier(16, 192, Rate(height=rate[0], width=rate[1], time=rate[2]))
+    variant = LargePatchifier(16, 192, Rate(height=rate[0], width=rate[1], time=rate[2]))
     hr_BCTHW = torch.randn(2, 16, 5, 16, 24)
     with torch.inference_mode():
-        right = arm(hr_BCTHW, None, nn.Conv3d(16, 192, (1, 2, 2), (1, 2, 2)))
+        right = variant(hr_BCTHW, None, nn.Conv3d(16, 192, (1, 2, 2), (1, 2, 2)))
 
         with bf16_products():
-            made = arm(hr_BCTHW, None, nn.Conv3d(16, 192, (1, 2, 2), (1, 2, 2)))
+            made = variant(hr_BCTHW, None, nn.Conv3d(16, 192, (1, 2, 2), (1, 2, 2)))
 
     assert torch.bfloat16 == made.dtype
     assert relative_error(made, right) < ROUNDING

@@ -103,8 +103,8 @@ def dit(make: Callable[..., Any]) -> object:
     return embed(torch.randn(1, model.config.in_channels, 3, 16, 24))
 
 
-def arm(name: str, rate: str, size: tuple[int, int]) -> object:
-    """An arm's memory encoder over a history of 13 latents, in one piece and appended to."""
+def variant(name: str, rate: str, size: tuple[int, int]) -> object:
+    """A variant's memory encoder over a history of 13 latents, in one piece and appended to."""
     base = nn.Conv3d(16, 256, (1, 2, 2), (1, 2, 2))
     parsed = parse_rate(rate, GEOMETRIES["tiny"])
     encoder: Any = make_encoder(name, parsed, base)
@@ -167,15 +167,15 @@ def test_every_convolution_of_the_hr_branch_is_right_in_bf16(
     """Whole histories and appended ones: a training's crop, the demo's size, one column wide."""
     torch.manual_seed(0)
 
-    walk = walked(lambda: arm("proposed", rate, size))
+    walk = walked(lambda: variant("proposed", rate, size))
 
     assert [] == walk.wrong
     assert walk.num_seen > 0
 
 
-def test_patchify_arms_have_no_convolution() -> None:
+def test_patchify_variants_have_no_convolution() -> None:
     """The large patchifier, whose convolution was the wrong one, is matrix products alone."""
-    assert 0 == walked(lambda: arm("large_patchifier", "4x4x2", (24, 40))).num_seen
+    assert 0 == walked(lambda: variant("large_patchifier", "4x4x2", (24, 40))).num_seen
 
 
 # -- kinds that CPUs with AMX get wrong ------------------------------------------------------------

@@ -24,7 +24,7 @@ WINDOWS = (
     *("windows.history_frames=3", "windows.num_targets=1", "windows.batch_size=1"),
     *("steps.num_steps=1", "steps.warmup_steps=0", "clips_per_train_clip=2"),
 )
-TRAINING = (*WINDOWS, "arms=[proposed]", "start=nothing", "num_text_tokens=16")
+TRAINING = (*WINDOWS, "variants=[proposed]", "start=nothing", "num_text_tokens=16")
 SMALL_WAN = {
     "num_attention_heads": 2,
     "attention_head_dim": 24,

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from pfp.errors import ConfigError, NothingUsable, PfpError, SchemaError, WeightsError
 from pfp.io import tables
 from pfp.models.memory.checkpoint import read_description
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
-from pfp.models.tiny_names import arm_folder, tiny_folder
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
+from pfp.models.tiny_names import tiny_folder, variant_folder
 from pfp.runtime import NoProgress, Progress
 from pfp.schema import LatentRecord
 from pipelines.train.config import PRESETS, TrainConfig, debug
@@ -36,8 +36,8 @@ def latents_run(finished_run: Path, tmp_path: Path) -> Path:
 
 
 def config(**changes: Any) -> TrainConfig:
-    """Two steps of the proposed arm, with changes."""
-    return replace(debug(), **{"arms": ("proposed",), **changes})
+    """Two steps of the proposed variant, with changes."""
+    return replace(debug(), **{"variants": ("proposed",), **changes})
 
 
 def trained(directory: Path, told: TrainConfig, progress: Progress | None = None) -> None:
@@ -99,8 +99,10 @@ def test_a_frozen_encoder_is_saved_as_it_was(latents_run: Path) -> None:
 
 
 def test_without_pretrain_starts_from_nothing(latents_run: Path) -> None:
-    """The arm of Table 2 needs no pretrained checkpoint and has a title of its own."""
-    trained(latents_run, config(task="finetune", start="pretrained", arms=("without_pretrain",)))
+    """The variant of Table 2 needs no pretrained checkpoint and has a title of its own."""
+    trained(
+        latents_run, config(task="finetune", start="pretrained", variants=("without_pretrain",))
+    )
 
     (record,) = tables.read_records(*checkpoints_table(str(latents_run), "finetune"))
     assert "proposed 4x4x2 without pretrain" == record.checkpoint_id
@@ -111,23 +113,26 @@ def test_without_pretrain_starts_from_nothing(latents_run: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model": ArmConfig(arm="proposed", cross_attention=True, lora_rank=4)},
-        {"model": ArmConfig(arm="proposed", stride="symmetric", lora_rank=4)},
-        {"arms": ("without_lr",), "model": ArmConfig(arm="proposed", lora_rank=4)},
-        {"arms": ("sliding_window",), "model": ArmConfig(arm="proposed", lora_rank=4)},
+        {"model": MemoryDiTConfig(variant="proposed", cross_attention=True, lora_rank=4)},
+        {"model": MemoryDiTConfig(variant="proposed", stride="symmetric", lora_rank=4)},
+        {"variants": ("without_lr",), "model": MemoryDiTConfig(variant="proposed", lora_rank=4)},
+        {
+            "variants": ("sliding_window",),
+            "model": MemoryDiTConfig(variant="proposed", lora_rank=4),
+        },
     ],
     ids=["cross-attention", "symmetric", "without_lr", "sliding_window"],
 )
-def test_arms_that_are_not_shipped_train_from_nothing(
+def test_variants_that_are_not_shipped_train_from_nothing(
     latents_run: Path, changes: dict[str, Any]
 ) -> None:
-    """Their folder loads again as the arm that was asked for."""
+    """Their folder loads again as the variant that was asked for."""
     told = config(start="nothing", **changes)
     trained(latents_run, told)
 
     (record,) = tables.read_records(*checkpoints_table(str(latents_run), "pretrain"))
     model = MemoryDiT.from_pretrained(latents_run / str(record.uri))
-    assert told.arm(told.arms[0]) == model.config
+    assert told.model_for(told.variants[0]) == model.config
     assert record.num_trained == sum(x.numel() for x in model.trainable_parameters())
 
 
@@ -247,36 +252,36 @@ def test_an_empty_table_is_refused(latents_run: Path) -> None:
 
 def test_a_rate_that_the_table_has_no_lr_copy_of_is_refused(latents_run: Path) -> None:
     """It names both rates and the settings that make the other."""
-    told = config(start="nothing", model=ArmConfig(arm="proposed", rate="2x2x2"))
+    told = config(start="nothing", model=MemoryDiTConfig(variant="proposed", rate="2x2x2"))
 
     with pytest.raises(SchemaError, match=r"4x4x2.*2x2x2.*preprocess.lr_factor=2"):
         trained(latents_run, told)
 
 
-def test_fine_tuning_without_a_pretrained_arm_is_refused(latents_run: Path) -> None:
+def test_fine_tuning_without_a_pretrained_variant_is_refused(latents_run: Path) -> None:
     """It names the folder that is missing and the command that makes it."""
     with pytest.raises(WeightsError, match=r"proposed-4x4x2 does not exist; run .* pretrain"):
         trained(latents_run, config(task="finetune", start="pretrained"))
 
 
 def put_in_place_of_the_pretrained(directory: Path, source: Path) -> Path:
-    """A folder where fine-tuning looks for the pretrained arm."""
+    """A folder where fine-tuning looks for the pretrained variant."""
     folder = directory / "checkpoints/proposed-4x4x2"
     shutil.copytree(source, folder)
     return folder
 
 
-def test_a_checkpoint_of_another_arm_is_refused(latents_run: Path) -> None:
-    """Both arms are named."""
-    put_in_place_of_the_pretrained(latents_run, arm_folder("only_lr"))
+def test_a_checkpoint_of_another_variant_is_refused(latents_run: Path) -> None:
+    """Both variants are named."""
+    put_in_place_of_the_pretrained(latents_run, variant_folder("only_lr"))
 
-    with pytest.raises(WeightsError, match=r"holds the arm .*only_lr.* not .*proposed"):
+    with pytest.raises(WeightsError, match=r"holds the variant .*only_lr.* not .*proposed"):
         trained(latents_run, config(task="finetune", start="pretrained"))
 
 
 def test_a_checkpoint_that_lacks_a_weight_is_refused(latents_run: Path) -> None:
     """The missing key is named."""
-    folder = put_in_place_of_the_pretrained(latents_run, arm_folder("proposed"))
+    folder = put_in_place_of_the_pretrained(latents_run, variant_folder("proposed"))
     kept = load_file(folder / "encoder.safetensors")
     del kept["hr.project.weight"]
     save_file(kept, folder / "encoder.safetensors")
@@ -287,7 +292,7 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(latents_run: Path) -> None:
 
 def test_a_checkpoint_of_another_vae_is_refused(latents_run: Path) -> None:
     """Its latents mean something else."""
-    folder = put_in_place_of_the_pretrained(latents_run, arm_folder("proposed"))
+    folder = put_in_place_of_the_pretrained(latents_run, variant_folder("proposed"))
     described = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**described, "vae_sha256": "1" * 64}))
 
@@ -299,7 +304,10 @@ def test_a_checkpoint_of_another_vae_is_refused(latents_run: Path) -> None:
     ("arguments", "said"),
     [
         (["--preset", "wan22_5b"], "weights of wan22_5b are not part of pfp; give --set base_fold"),
-        (["--set", "arms=[everything]"], r"arms ['everything'] cannot be trained; choose from"),
+        (
+            ["--set", "variants=[everything]"],
+            r"variants ['everything'] cannot be trained; choose from",
+        ),
         (["--set", "trackers=[clearml]"], "trackers clearml are not installed or unknown"),
         (["--set", "num_processes=2", "--engine", "local"], "give --engine ray"),
         (["--set", "sharded=true"], "give num_processes=2 or more"),
@@ -307,7 +315,7 @@ def test_a_checkpoint_of_another_vae_is_refused(latents_run: Path) -> None:
             ["--set", "num_processes=2", "--set", "sharded=true", "--set", "steps.compiled=true"],
             "are not compiled; give sharded=false",
         ),
-        (["--set", "arms=[without_lr]"], "give start=nothing"),
+        (["--set", "variants=[without_lr]"], "give start=nothing"),
         (["--set", "windows.history_frames=10"], "give a multiple of 2 and one more"),
         (["--set", "steps.learning_rate=-1.0"], "must be positive"),
         (["finetune", "--set", "objective.mask_scope=lr"], "choose none, hr, hr+lr"),
@@ -348,7 +356,7 @@ class Notes(NoProgress):
         self.said.append(text)
 
 
-def test_progress_is_told_while_an_arm_trains(
+def test_progress_is_told_while_a_variant_trains(
     latents_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Step, loss, speed and time left, from a file that any process can write."""

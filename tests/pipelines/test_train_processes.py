@@ -25,7 +25,7 @@ def settings() -> list[str]:
     """The driver's settings as the command line takes them."""
     told = train_driver.config()
     values = {
-        "arms": "[proposed]",
+        "variants": "[proposed]",
         "num_processes": told.num_processes,
         "num_cpus_per_process": told.num_cpus_per_process,
         "steps.num_steps": told.steps.num_steps,

@@ -1,4 +1,4 @@
-"""The proposed arm of ``test_train_processes``, trained by the processes that torchrun starts.
+"""The proposed variant of ``test_train_processes``, trained by the processes that torchrun starts.
 
 Arguments: the run directory, and the run directory for the checkpoint.
 """
@@ -13,7 +13,7 @@ from pipelines.train import checks
 from pipelines.train.config import TrainConfig, debug
 from pipelines.train.job import run_job
 from pipelines.train.stages import train_inputs
-from pipelines.train.worker import TrainArm
+from pipelines.train.worker import TrainVariant
 
 NUM_STEPS = 12
 
@@ -23,7 +23,7 @@ def config() -> TrainConfig:
     told = debug()
     return replace(
         told,
-        arms=("proposed",),
+        variants=("proposed",),
         num_processes=2,
         num_cpus_per_process=0.5,
         steps=replace(told.steps, num_steps=NUM_STEPS, save_every_steps=4, learning_rate=1e-3),
@@ -36,7 +36,7 @@ def main(run_directory: str, output_directory: str) -> None:
     vae_sha256, latents = checks.usable_latents(run_directory, told)
     clips, _ = split_clips(latents, clips_per_train_clip=told.clips_per_train_clip)
     (row,) = train_inputs(told, output_directory, vae_sha256, clips, "data").to_pylist()
-    worker = TrainArm(told, run_directory, output_directory)
+    worker = TrainVariant(told, run_directory, output_directory)
     run_job(worker.job({**row, "result_key": "0" * 16}))
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.train.objective import Batch
 from tests.small_models import small_wan
 
 
-def tiny_model(arm: str = "proposed") -> MemoryDiT:
-    """A real Wan DiT of one narrow layer with an arm."""
+def tiny_model(variant: str = "proposed") -> MemoryDiT:
+    """A real Wan DiT of one narrow layer with a variant."""
     dit = small_wan(attention_head_dim=12, freq_dim=16, ffn_dim=32, num_layers=1)
-    return MemoryDiT(dit, ArmConfig(arm=arm, lora_rank=2))
+    return MemoryDiT(dit, MemoryDiTConfig(variant=variant, lora_rank=2))
 
 
 def batch_at(step: int, generator: torch.Generator) -> Batch:

@@ -125,15 +125,15 @@ class FixedNoise(Denoising):
         return super().forward(batch, generator_at(0, 0))
 
 
-@pytest.mark.parametrize("arm", ["proposed", "without_lr", "large_patchifier", "only_lr"])
-def test_one_clip_is_learned(arm: str) -> None:
+@pytest.mark.parametrize("variant", ["proposed", "without_lr", "large_patchifier", "only_lr"])
+def test_one_clip_is_learned(variant: str) -> None:
     """The same batch and noise again and again: the loss falls by a tenth at least."""
     fixed = batch_at(0, generator_at(0, 0))
     losses: list[float] = []
     settings = TrainSettings(num_steps=60, learning_rate=1e-2, warmup_steps=2, autocast=False)
 
     train(
-        FixedNoise(tiny_model(arm), Objective()),
+        FixedNoise(tiny_model(variant), Objective()),
         lambda first: (fixed for _ in count(first)),
         settings,
         None,

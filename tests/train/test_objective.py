@@ -11,7 +11,7 @@ from torch import nn
 
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import TextConditions
-from pfp.models.memory.dit import ArmConfig, MemoryDiT
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.train.objective import (
     Batch,
     Denoising,
@@ -45,7 +45,7 @@ def batch(num_clips: int = 3, *, follows: bool = False) -> Batch:
 class Recorder(nn.Module):
     """Stands for a model: keeps what it is given and answers with a constant."""
 
-    config = ArmConfig(arm="proposed")
+    config = MemoryDiTConfig(variant="proposed")
 
     def __init__(self, velocity: float = 0.0) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ def test_guidance_reaches_a_distilled_model() -> None:
 def test_a_guidance_distilled_model_is_trained() -> None:
     """A real HunyuanVideo DiT takes mask, pooled text and guidance, and its encoder learns."""
     dit = small_hunyuan(guidance_embeds=True)
-    model = MemoryDiT(dit, ArmConfig(arm="proposed", base="hunyuan", lora_rank=4))
+    model = MemoryDiT(dit, MemoryDiTConfig(variant="proposed", base="hunyuan", lora_rank=4))
     generator = seeded()
     told = Batch(
         hr_BCTHW=torch.randn(2, 16, 5, 8, 8, generator=generator),

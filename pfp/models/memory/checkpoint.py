@@ -1,4 +1,4 @@
-"""A trained arm as a folder: safetensors, config.json and a card; the base stays where it is.
+"""A checkpoint as a folder: safetensors, config.json and a model card, without the frozen base.
 
 pytorch_lora_weights.safetensors is what diffusers' ``load_lora_weights`` and ``load_lora_adapter``
 read. The averaged weights of a training lie in the subfolder ``ema``, which is such a folder too.
@@ -25,7 +25,7 @@ from pfp.limits import MAX_JSON_LENGTH
 from pfp.models._folders import weights_sha256
 from pfp.models.backbones.loading import load_backbone
 from pfp.models.finite import check_weights
-from pfp.models.memory.config import STANDING, ArmConfig
+from pfp.models.memory.config import FORMAT_VERSION, PLACEMENT, MemoryDiTConfig
 from pfp.models.tiny_names import tiny_folder
 
 CONFIG_FILE: Final = "config.json"
@@ -56,7 +56,7 @@ def own_weights(model: nn.Module) -> dict[str, Tensor]:
 def save_weights(
     dit: nn.Module, folder: Path, dtype: torch.dtype, weights: Mapping[str, Tensor]
 ) -> None:
-    """Write ``own_weights``, or their averages; what the arm has not is not written."""
+    """Write ``own_weights``, or their averages; files without tensors are not written."""
     folder.mkdir(parents=True, exist_ok=True)
     lora = get_peft_model_state_dict(
         dit,
@@ -86,7 +86,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     A missing, foreign or infinite weight is a ``WeightsError`` that names it.
     """
     path, dit = folder / LORA_FILE, model.get_submodule(_DIT.rstrip("."))
-    # Files of the first arms name no component.
+    # The first checkpoints name no component.
     lora = {k.removeprefix(LORA_PREFIX): v for k, v in _read_weights(path).items()}
     missing = sorted(get_peft_model_state_dict(dit).keys() - lora.keys())
     if missing:
@@ -117,7 +117,9 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         open_file(path).close()  # no pipe, which safetensors would wait for
         weights = load_file(path)
     except FileNotFoundError:
-        raise WeightsError(f"{path} does not exist; name a folder that holds the arm") from None
+        raise WeightsError(
+            f"{path} does not exist; name a folder that holds a checkpoint"
+        ) from None
     except UnusableFile as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); train again") from error
     check_weights(weights, path)
@@ -125,20 +127,27 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The config.json of an arm's folder; ``WeightsError`` when there is none."""
+    """A checkpoint's config.json; ``WeightsError`` where there is none or it cannot be read."""
     path = folder / CONFIG_FILE
     try:
-        return cast("dict[str, Any]", parse_json(read_file(path, MAX_JSON_LENGTH).decode()))
+        described = cast("dict[str, Any]", parse_json(read_file(path, MAX_JSON_LENGTH).decode()))
     except (FileNotFoundError, NotADirectoryError):
-        message = f"{path} does not exist; name a folder that holds a trained arm"
+        message = f"{path} does not exist; name a folder that holds a checkpoint"
         raise WeightsError(message) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is not JSON ({error}); copy the folder again") from error
+    if (version := described.get("format_version", 1)) not in range(1, FORMAT_VERSION + 1):
+        raise WeightsError(
+            f"{path} has format_version {version!r}, and this pfp reads up to {FORMAT_VERSION}; "
+            "install a newer pfp"
+        )
+    return described
 
 
-def write_description(folder: Path, config: ArmConfig, card: Mapping[str, Any]) -> None:
+def write_description(folder: Path, config: MemoryDiTConfig, card: Mapping[str, Any]) -> None:
     """Write config.json, and what it says as a model card that hubs and people read."""
-    described = {"_class_name": "MemoryDiT", **asdict(config), **card}
+    settings = {"format_version": FORMAT_VERSION, **asdict(config)}
+    described = {"_class_name": "MemoryDiT", **settings, **card}
     text = json.dumps(described, indent=2, sort_keys=True) + "\n"
     (folder / CONFIG_FILE).write_text(text)
     (folder / CARD_FILE).write_text(_card(config, card))
@@ -161,7 +170,7 @@ alone is one that diffusers' `load_lora_weights` reads.
 """
 
 
-def _card(config: ArmConfig, card: Mapping[str, Any]) -> str:
+def _card(config: MemoryDiTConfig, card: Mapping[str, Any]) -> str:
     return _CARD.format(
         base=config.base,
         title=config.title,
@@ -178,12 +187,14 @@ def _shown(value: object) -> str:
     return json.dumps(value)
 
 
-def same_arm(folder: Path, wanted: ArmConfig, found: ArmConfig) -> ArmConfig:
-    """``found``, which may differ from ``wanted`` in how memory stands in the sequence only."""
-    standing: dict[str, Any] = {name: getattr(found, name) for name in STANDING}
-    if (wanted := replace(wanted, **standing)) != found:
+def check_same_variant(
+    folder: Path, wanted: MemoryDiTConfig, found: MemoryDiTConfig
+) -> MemoryDiTConfig:
+    """``found``, which may differ from ``wanted`` only in the placement of memory tokens."""
+    placement: dict[str, Any] = {name: getattr(found, name) for name in PLACEMENT}
+    if (wanted := replace(wanted, **placement)) != found:
         raise WeightsError(
-            f"{folder} holds the arm {found}, not {wanted}; name a checkpoint of that arm"
+            f"{folder} holds the variant {found}, not {wanted}; name a checkpoint of that variant"
         )
     return found
 
@@ -196,18 +207,18 @@ def load_base(
     dtype: torch.dtype,
     device: str | torch.device,
 ) -> Any:
-    """The base that an arm's config.json describes, from ``folder`` or, tiny, from pfp itself."""
+    """The base that a checkpoint's config.json names, from ``folder`` or, tiny, from pfp itself."""
     if folder is None and name != "tiny":
         raise WeightsError(
-            f"the weights of {name} are not part of the arm; name their folder (base, a pipeline's "
-            "transformer)"
+            f"the weights of {name} are not part of the checkpoint; name their folder (base, a "
+            "pipeline's transformer)"
         )
     where = tiny_folder() / "base" if folder is None else Path(folder)
     dit = load_backbone(name, where, dtype=dtype, device=device)
     wanted, found = described.get("base_sha256"), weights_sha256(where)
     if wanted != found:
         raise WeightsError(
-            f"the arm was trained on base {wanted}, not on {found} of {where}; name the base it "
-            "belongs to"
+            f"the checkpoint was trained on base {wanted}, not on {found} of {where}; name the "
+            "base it belongs to"
         )
     return dit

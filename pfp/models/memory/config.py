@@ -1,16 +1,17 @@
-"""What an arm is, apart from its weights: the words of a checkpoint's config.json."""
+"""What a MemoryDiT is, apart from its weights: the settings in a checkpoint's config.json."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pfp.errors import ConfigError
 from pfp.models.rates import Geometry, Rate, Rounding, TimeStride, geometry_of, parse_rate
 
-ARMS: Final = (
+# The memory encoders of the paper's ablations (section 4.2).
+VARIANTS: Final = (
     "proposed",
     "large_patchifier",
     "only_lr",
@@ -19,33 +20,34 @@ ARMS: Final = (
     "no_memory",
 )
 
-# What config.json meant before it said so, where that is not today's default: memory of the first
-# arms was trained to query the prompt.
-UNSAID: Final[Mapping[str, Any]] = {"memory_attends_to_text": True}
+FORMAT_VERSION: Final = 2  # of config.json
+# What a config.json of version 1 means where it says nothing and today's default is another.
+VERSION_1_DEFAULTS: Final[Mapping[str, Any]] = {"memory_attends_to_text": True}
 
-# How memory stands in the sequence. It changes no weight's shape, so the checkpoint decides it.
-STANDING: Final = ("history_timestep", "positions", "memory_attends_to_text")
+# Where memory tokens are placed in the DiT's sequence. It changes no weight's shape, so the
+# checkpoint decides it.
+PLACEMENT: Final = ("history_timestep", "positions", "memory_attends_to_text")
 
-_WORDS: Final = {"history_timestep": ("zero", "shared"), "positions": ("centre", "pooled")}
+_CHOICES: Final = {"history_timestep": ("zero", "shared"), "positions": ("centre", "pooled")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmConfig:
-    """An arm on a base. The paper's LoRA rank is 128 on its large bases.
+class MemoryDiTConfig:
+    """A memory encoder of one variant and LoRA on a base. The paper's LoRA rank is 128.
 
-    ``rate`` is one rate, or several joined by ``+`` for as many encoders at once
+    ``rate`` is one rate, or more joined by ``+`` for a multi-rate encoder
     (``4x4x2+2x2x8``, section 4.5). ``also_window`` puts a sliding window of ``window`` latent
-    frames beside them (section 4.5), which is also the length of the arm ``sliding_window``.
+    frames beside them (section 4.5), which is also the length of the variant ``sliding_window``.
     ``cross_attention`` lets every block read the encoder's last hidden state (section 4.5).
 
-    The paper does not say what LoRA is put on, at which timestep history stands, where its tokens
-    stand, or whether they query the prompt. ``history_timestep`` and ``positions`` are by default
-    what the arm is known for: the target's and FramePack's pooling for ``large_patchifier``, 0 and
-    the centre of what a token covers for all others. ``stride`` and ``rounding`` are those of
-    ``make_encoder``.
+    The paper does not say what LoRA is put on, which timestep and positions the history's tokens
+    have, or whether they query the prompt. ``history_timestep`` and ``positions`` are by default
+    what the variant is known for: the target's timestep and FramePack's pooled positions for
+    ``large_patchifier``, timestep 0 and the centre of what a token covers for all others.
+    ``stride`` and ``rounding`` are those of ``make_encoder``.
     """
 
-    arm: str  # one of ARMS
+    variant: str  # one of VARIANTS
     rate: str = "4x4x2"
     base: str = "tiny"
     lora_rank: int = 32
@@ -60,21 +62,22 @@ class ArmConfig:
     cross_attention: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses words that mean nothing."""
-        for name, words in _WORDS.items():
-            if (word := getattr(self, name)) not in (None, *words):
-                raise ConfigError(f"{name} {word!r} is unknown; choose {' or '.join(words)}")
+        """Raise ConfigError for values that mean nothing."""
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in (None, *choices):
+                raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(choices)}")
         if self.lora_rank < 1:
             raise ConfigError(f"lora_rank is {self.lora_rank}; give 1 or more")
-        if self.positions is not None and (self.arm == "sliding_window" or self.num_encoders > 1):
+        is_window = self.variant == "sliding_window"
+        if self.positions is not None and (is_window or self.num_encoders > 1):
             raise ConfigError(
                 f"positions {self.positions!r} means nothing to sliding_window, whose tokens are "
-                "single patches, nor to several encoders; leave it out"
+                "single patches, nor to a multi-rate encoder; leave it out"
             )
-        if self.also_window and self.arm in ("sliding_window", "no_memory"):
+        if self.also_window and self.variant in ("sliding_window", "no_memory"):
             raise ConfigError(
-                f"also_window puts a window beside a compressed memory, and {self.arm} has none; "
-                "leave it out"
+                "also_window puts a window beside a compressed memory, and "
+                f"{self.variant} has none; leave it out"
             )
 
     @property
@@ -95,11 +98,11 @@ class ArmConfig:
     def num_tokens(self, latents_THW: tuple[int, int, int]) -> int:
         """Memory tokens of a history of so many latent frames, rows and columns."""
         num_frames, height, width = latents_THW
-        if self.arm == "no_memory":
+        if self.variant == "no_memory":
             return 0
         patch = self.geometry.patch
         window = min(self.window, num_frames) * (height // patch) * (width // patch)
-        if self.arm == "sliding_window":
+        if self.variant == "sliding_window":
             return window
         grids = [
             rate.token_grid(latents_THW, self.geometry, rounding=self.rounding)
@@ -109,9 +112,9 @@ class ArmConfig:
 
     @property
     def title(self) -> str:
-        """How tables call the arm."""
-        if self.arm == "no_memory":
-            return self.arm
+        """The name in tables: ``proposed 4x4x2``."""
+        if self.variant == "no_memory":
+            return self.variant
         extras = [
             word
             for word, there in (
@@ -120,11 +123,12 @@ class ArmConfig:
             )
             if there
         ]
-        return " + ".join([f"{self.arm} {self.rate}", *extras])
+        return " + ".join([f"{self.variant} {self.rate}", *extras])
 
-
-def arm_config(described: Mapping[str, Any]) -> ArmConfig:
-    """The ``ArmConfig`` that a folder's config.json describes, whenever it was written."""
-    stated = {**UNSAID, **described}
-    names = [field.name for field in fields(ArmConfig)]
-    return ArmConfig(**{name: stated[name] for name in names if name in stated})
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The settings among the ``values`` of a config.json of any version so far."""
+        if "format_version" not in values:  # version 1
+            values = {**VERSION_1_DEFAULTS, "variant": values.get("arm"), **values}
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: values[name] for name in names if name in values})

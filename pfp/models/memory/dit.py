@@ -1,4 +1,4 @@
-"""A frozen DiT with LoRA, plus the memory encoder of one arm: what is trained and what samples.
+"""A frozen DiT with LoRA and a memory encoder: what is trained and what samples.
 
 Axes: B batch, C latent channels, D inner width, T latent frames, H rows, W columns, L text tokens,
 N memory tokens. ``H`` in a comment is the history, ``Omega`` the latent frames asked for.
@@ -20,7 +20,7 @@ from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.backbones.loading import backbone_of
 from pfp.models.memory import checkpoint
 from pfp.models.memory.attention import MemoryCrossAttention
-from pfp.models.memory.config import ArmConfig, arm_config
+from pfp.models.memory.config import MemoryDiTConfig
 from pfp.models.memory.encoder import (
     Encoder,
     centre_positions,
@@ -32,7 +32,7 @@ from pfp.models.memory.multi_rate import MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens
 from pfp.models.rates import TimeStride
 
-__all__ = ["ArmConfig", "MemoryDiT", "arm_config"]
+__all__ = ["MemoryDiT", "MemoryDiTConfig"]
 
 
 class MemoryDiT(nn.Module):
@@ -43,7 +43,7 @@ class MemoryDiT(nn.Module):
     target tokens read the encoder's features; they are trained and saved with the rest.
     """
 
-    def __init__(self, dit: Any, config: ArmConfig) -> None:
+    def __init__(self, dit: Any, config: MemoryDiTConfig) -> None:
         super().__init__()
         self.config = config
         self.geometry = config.geometry
@@ -80,18 +80,18 @@ class MemoryDiT(nn.Module):
             "window": config.window,
         }
         if config.num_encoders == 1:
-            return make_encoder(config.arm, rates[0], self.patch_embedding, **shape)
-        arms = [(config.arm, rate) for rate in rates]
+            return make_encoder(config.variant, rates[0], self.patch_embedding, **shape)
+        variants = [(config.variant, rate) for rate in rates]
         if config.also_window:
-            arms.append(("sliding_window", rates[0]))
-        return make_encoders(arms, self.patch_embedding, **shape)
+            variants.append(("sliding_window", rates[0]))
+        return make_encoders(variants, self.patch_embedding, **shape)
 
     def _make_cross_attention(self) -> nn.ModuleList:
         feature_dim = None if self.encoder is None else self.encoder.feature_dim
         if feature_dim is None:
             raise ConfigError(
-                f"cross_attention reads what the HR branch computes, and {self.config.arm} has no "
-                "HR branch; use it with proposed or without_lr"
+                "cross_attention reads what the HR branch computes, and "
+                f"{self.config.variant} has no HR branch; use it with proposed or without_lr"
             )
         inner_dim, num_heads = (
             self.patch_embedding.out_channels,
@@ -111,8 +111,8 @@ class MemoryDiT(nn.Module):
         """phi(H): memory tokens and how they stand in the sequence; None without memory.
 
         ``hr_BCTHW`` and ``lrs_BCTHW`` are normalised latents of the history and of its small, slow
-        copy (section 3.1), which end together; a copy for each rate. An arm without the LR branch
-        takes None, or none.
+        copy (section 3.1), which end together; a copy for each rate. A variant without the LR
+        branch takes None, or none.
         """
         if self.encoder is None:
             return None
@@ -128,10 +128,10 @@ class MemoryDiT(nn.Module):
         return lrs if self.config.num_encoders > 1 else lrs[0]
 
     def as_memory(self, run: MemoryTokens, hr_BCTHW: Tensor | None = None) -> Memory:
-        """An encoder's tokens as they stand in this arm's sequence.
+        """An encoder's tokens as they stand in this variant's sequence.
 
-        ``hr_BCTHW`` is the history they were made of, which only an arm needs whose positions are
-        not the encoder's own.
+        ``hr_BCTHW`` is the history they were made of, which only a variant needs whose positions
+        are not the encoder's own.
         """
         config = self.config
         positions = run.positions_NK3
@@ -160,7 +160,7 @@ class MemoryDiT(nn.Module):
             (num_frames, height, width), self.geometry, rounding=self.config.rounding
         )
         stride: TimeStride = (
-            "symmetric" if self.config.arm == "large_patchifier" else self.config.stride
+            "symmetric" if self.config.variant == "large_patchifier" else self.config.stride
         )
         place = pooled_positions if self.config.positions == "pooled" else centre_positions
         return place(grid, self.rate, stride=stride)
@@ -208,7 +208,7 @@ class MemoryDiT(nn.Module):
         card: Mapping[str, Any] | None = None,
         weights: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Write the arm, not its base, into ``folder``; see ``pfp.models.memory.checkpoint``.
+        """Write a checkpoint, without the base; see ``pfp.models.memory.checkpoint``.
 
         ``card`` says what else there is to know: digests of base and data, steps, seed.
         ``weights`` are those of ``checkpoint.own_weights`` or their averages, by default its own.
@@ -225,26 +225,28 @@ class MemoryDiT(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> MemoryDiT:
-        """A trained arm on its base, ready to sample.
+        """A checkpoint on its base, ready to sample.
 
         ``base`` is the base's own folder (a pipeline's ``transformer``); the tiny one comes with
-        pfp. ``dtype`` is that of the base. Raises WeightsError when the arm was trained on another
-        base: LoRA of one does nothing sensible on another.
+        pfp. ``dtype`` is that of the base. Raises WeightsError when the checkpoint was trained on
+        another base: LoRA of one does nothing sensible on another.
         """
         folder = Path(folder)
         described = checkpoint.read_description(folder)
-        config = arm_config(described)
+        config = MemoryDiTConfig.from_dict(described)
         dit = checkpoint.load_base(config.base, base, described, dtype=dtype, device=device)
         model = cls(dit, config)
         model.load(folder)
         return model.to(device).eval()
 
     def load(self, folder: Path) -> dict[str, Any]:
-        """Read an arm's weights into this model and return its config; the arm must be the same.
+        """Read a checkpoint of the same variant into this model, and return its config.json.
 
-        How memory stands in the sequence is taken over from the file: the weights know no other.
+        The placement of memory tokens is taken from the file, for which the weights were trained.
         """
         described = checkpoint.read_description(folder)
-        self.config = checkpoint.same_arm(folder, self.config, arm_config(described))
+        self.config = checkpoint.check_same_variant(
+            folder, self.config, MemoryDiTConfig.from_dict(described)
+        )
         checkpoint.load_weights(self, folder)
         return described

@@ -3,7 +3,7 @@
 A high-resolution (HR) branch of strided 3D convolutions is added to the low-resolution (LR)
 branch, which is the backbone's own patchify and first projection over a small, slow copy of the
 video. The addition happens after that projection, so the HR branch does not pass through the
-VAE's 16 channels. The other arms are what the paper compares it with.
+VAE's 16 channels. The other variants are what the paper compares it with.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 from pfp.errors import ConfigError
 from pfp.models.memory.branch import HighResolutionBranch
-from pfp.models.memory.config import ARMS
+from pfp.models.memory.config import VARIANTS
 from pfp.models.memory.multi_rate import Encoder, MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens, centre_positions, joined, pooled_positions
 from pfp.models.memory.variants import (
@@ -28,7 +28,7 @@ from pfp.models.memory.variants import (
 from pfp.models.rates import Rate, Rounding, TimeStride
 
 __all__ = [
-    "ARMS",
+    "VARIANTS",
     "BranchEncoder",
     "Encoder",
     "EncoderState",
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def make_encoder(
-    arm: str,
+    variant: str,
     rate: Rate,
     patch_embedding: nn.Conv3d,
     *,
@@ -54,12 +54,12 @@ def make_encoder(
     rounding: Rounding = "floor",
     window: int = WINDOW,
 ) -> Encoder | None:
-    """The encoder of an arm, ready to train; None for ``no_memory``.
+    """The encoder of a variant, ready to train; None for ``no_memory``.
 
     ``stride`` is how the HR branch halves time: the paper does not say; we infer causal, which
     keeps both branches in step and lets histories grow. ``rounding`` is what happens to rows and
     columns that fill no token: the paper's counts cut them. ``window`` is sliding_window's length
-    in latent frames; that arm has no rate.
+    in latent frames; that variant has no rate.
     """
     z_channels, inner_dim = patch_embedding.in_channels, patch_embedding.out_channels
     patch = patch_embedding.kernel_size[1]
@@ -69,7 +69,7 @@ def make_encoder(
             z_channels, inner_dim, rate, patch=patch, stride=stride, zero_init=zero_init
         )
 
-    match arm:
+    match variant:
         case "proposed":
             hr = branch(zero_init=True)
             return BranchEncoder(rate, hr=hr, lr=True, patch=patch, rounding=rounding)
@@ -87,22 +87,24 @@ def make_encoder(
             return SlidingWindow(window)
         case "no_memory":
             return None
-    message = f"arm {arm!r} is unknown; choose one of {', '.join(ARMS)}"
+    message = f"variant {variant!r} is unknown; choose one of {', '.join(VARIANTS)}"
     raise ConfigError(message)
 
 
 def make_encoders(
-    arms: Sequence[tuple[str, Rate]],
+    variants: Sequence[tuple[str, Rate]],
     patch_embedding: nn.Conv3d,
     *,
     stride: TimeStride = "causal",
     rounding: Rounding = "floor",
     window: int = WINDOW,
 ) -> MultiRateEncoder:
-    """Several arms at once, each with its rate: ``[("proposed", r442), ("proposed", r228)]``."""
+    """An encoder of (variant, rate) pairs: ``[("proposed", r442), ("proposed", r228)]``."""
     made = [
-        make_encoder(arm, rate, patch_embedding, stride=stride, rounding=rounding, window=window)
-        for arm, rate in arms
+        make_encoder(
+            variant, rate, patch_embedding, stride=stride, rounding=rounding, window=window
+        )
+        for variant, rate in variants
     ]
     return MultiRateEncoder([encoder for encoder in made if encoder is not None])
 

@@ -1,9 +1,9 @@
-"""The encoder arms of the paper's ablations (section 4.2): all encode a history, most append to it.
+"""The encoder variants of the paper's ablations (section 4.2).
 
 Axes: B batch, C latent channels, D the DiT's inner width, F feature channels, T latent frames,
 H rows, W columns, N memory tokens.
 
-Every arm has the methods of ``BranchEncoder``:
+All encode a history, and most append to it. Every variant has the methods of ``BranchEncoder``:
 
 - a call gives the tokens as a grid ``(B, D, T', H', W')``;
 - ``encode`` gives them as ``MemoryTokens``, with their positions and features;
@@ -49,8 +49,8 @@ def padded_to(x_BCTHW: Tensor, rows: int, columns: int) -> Tensor:
 class BranchEncoder(nn.Module):
     """The HR branch plus the LR branch, added after the DiT's first projection; or one of them.
 
-    With both this is the proposed arm, with ``lr`` alone only_lr (nothing to train), with ``hr``
-    alone without_lr.
+    With both this is the proposed variant, with ``lr`` alone only_lr (nothing to train), with
+    ``hr`` alone without_lr.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ def _projected(conv: nn.Conv3d, x_BCTHW: Tensor) -> Tensor:
 
 
 class LargePatchifier(nn.Module):
-    """The large_patchifier arm: FramePack's way, one convolution with a larger kernel.
+    """The large_patchifier variant: FramePack's way, one convolution with a larger kernel.
 
     4x4x2 becomes kernel = stride = (2, 8, 8) over the HR latents, initialised with the backbone's
     kernel tiled 2x4x4 times and divided by 32, so that it first takes the mean of its patches.

@@ -27,14 +27,14 @@ from experiments.table1.score import (
     others,
 )
 from experiments.table1.tables import PAPER_PSNR, Board, Scores, kendall_tau, read_scores
-from experiments.table1.training import ARMS, TrainPlan, make_model
+from experiments.table1.training import VARIANTS, TrainPlan, make_model
 from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
 from experiments.tiny.data import lr_frames
 from pfp.errors import ConfigError
 from pfp.models.rates import GEOMETRIES, parse_rate
 
 TINY = GEOMETRIES["tiny"]
-RATES = sorted({arm.rate for arm in ARMS})
+RATES = sorted({variant.rate for variant in VARIANTS})
 
 
 def coordinates(num_frames: int, height: int, width: int, scale: tuple[int, int, int]) -> Any:
@@ -81,7 +81,7 @@ def test_the_lr_crop_covers_the_same_place_and_time_as_the_hr_crop(rate_text: st
 
 
 def test_every_rate_and_omega_gets_the_same_crops_and_noise() -> None:
-    """Arms are compared on equal terms: only what they are given of the history differs."""
+    """Variants are compared on equal terms: only what they are given of the history differs."""
     first, noise = batch("4x4x2")
     for rate_text in RATES:
         for omega in ("random", "last"):
@@ -164,7 +164,7 @@ def test_a_blank_picture_gets_the_energy_of_the_true_high_band() -> None:
 
 
 def test_tau_equals_scipys_where_the_paper_orders_all_pairs() -> None:
-    """Against Kendall's tau of scipy on arms without an open pair."""
+    """Against Kendall's tau of scipy on variants without an open pair."""
     names = [name for name in PAPER_PSNR if name != "only_lr 4x4x2"]
     ours = dict(zip(names, [3.0, 1.0, 2.0, 6.0, 5.0, 4.0], strict=True))
 
@@ -187,11 +187,11 @@ def test_an_even_start_keeps_the_strength_of_the_latents() -> None:
     """After four stages torch's own start leaves a hundredth; the encoder's own about all of it."""
     latents = torch.randn(2, 16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     left = {}
-    for arm in ARMS:
-        if arm.arm == "without_lr":
-            branch = make_model(arm, TrainPlan(lora_rank=1), 0).encoder.hr
+    for variant in VARIANTS:
+        if variant.encoder == "without_lr":
+            branch = make_model(variant, TrainPlan(lora_rank=1), 0).encoder.hr
             with torch.no_grad():
-                left[arm.kaiming_init] = branch.stages(latents).square().mean().sqrt().item()
+                left[variant.kaiming_init] = branch.stages(latents).square().mean().sqrt().item()
 
     assert left[False] < 0.05
     assert 0.4 < left[True] < 1.6
@@ -236,7 +236,7 @@ def test_a_rerun_leaves_what_was_written_by_hand(tmp_path: Path) -> None:
 
 
 def test_other_lengths_of_training_have_a_table_of_their_own(tmp_path: Path) -> None:
-    """An arm trained for several lengths has a value for each, and the open pair its difference."""
+    """A variant trained for several lengths has a value for each, the open pair a difference."""
     told = [scores("VAE reconstruction (upper bound)", 30.0, step=0, num_steps=0)]
     for num_steps, only_lr, without_lr in ((4, 16.0, 12.0), (8, 17.0, 17.5)):
         at_end = {"step": num_steps, "num_steps": num_steps}
@@ -246,7 +246,7 @@ def test_other_lengths_of_training_have_a_table_of_their_own(tmp_path: Path) -> 
 
     lines = (tmp_path / "table1.md").read_text().partition("## Longer trainings")[2].splitlines()
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in lines if "|" in line}
-    assert rows["arm"].count("steps") == 2
+    assert rows["variant"].count("steps") == 2
     assert "without_lr 4x4x2 - only_lr 4x4x2" in rows
     assert "-4.00" in rows["without_lr 4x4x2 - only_lr 4x4x2"]
     assert "+0.50" in rows["without_lr 4x4x2 - only_lr 4x4x2"]
@@ -254,7 +254,7 @@ def test_other_lengths_of_training_have_a_table_of_their_own(tmp_path: Path) -> 
 
 
 def test_means_are_over_clips_of_all_seeds() -> None:
-    """A clip's value is its mean over seeds; the mean of the arm is over clips."""
+    """A clip's value is its mean over seeds; the mean of the variant is over clips."""
     board = Board(scores=[scores("x", 10.0), scores("x", 12.0, seed=1)])
 
     assert {"a": 11.0, "b": 12.0} == board.by_clip("x", "videos", "psnr")
@@ -265,7 +265,7 @@ def test_means_are_over_clips_of_all_seeds() -> None:
 
 def test_a_chart_is_well_formed_and_stays_inside_its_frame() -> None:
     """All points of all lines lie within the picture."""
-    lines = {f"arm <{n}>": {0.0: 9.0, 100.0: 9.0 + n} for n in range(9)}
+    lines = {f"variant <{n}>": {0.0: 9.0, 100.0: 9.0 + n} for n in range(9)}
 
     root = ET.fromstring(line_chart("t", x_title="x", y_title="y", lines=lines))
 
@@ -286,7 +286,7 @@ SETTINGS = table1.Settings(
     ),
     score=ScorePlan(num_sets=1, batch_size=4),
     seeds=(0,),
-    arms=table1.arms_named(["no_memory", "proposed 4x4x2"]),
+    variants=table1.variants_named(["no_memory", "proposed 4x4x2"]),
 )
 
 

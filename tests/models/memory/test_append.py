@@ -40,10 +40,10 @@ def patch_embedding() -> nn.Conv3d:
 
 
 @cache
-def encoder_of(arm: str, rate: str) -> BranchEncoder:
+def encoder_of(variant: str, rate: str) -> BranchEncoder:
     """An encoder whose HR branch is not the zeros that training starts from."""
     torch.manual_seed(2)
-    encoder = make_encoder(arm, RATES[rate], patch_embedding())
+    encoder = make_encoder(variant, RATES[rate], patch_embedding())
     assert isinstance(encoder, BranchEncoder)
     if encoder.hr is not None:
         nn.init.normal_(encoder.hr.project.weight, std=0.1)
@@ -78,11 +78,11 @@ def appended(
 
 @settings(max_examples=40, deadline=None)
 @given(st.data(), st.sampled_from(["proposed", "without_lr", "only_lr"]), st.sampled_from([*RATES]))
-def test_appended_is_recomputed(data: st.DataObject, arm: str, rate: str) -> None:
+def test_appended_is_recomputed(data: st.DataObject, variant: str, rate: str) -> None:
     """Wherever a history is cut, tokens, positions and features are those of encoding it whole."""
     num_latents = data.draw(st.integers(1, 20), label="num_latents")
     cuts = sorted(data.draw(st.sets(st.integers(1, 19), max_size=4), label="cuts"))
-    encoder = encoder_of(arm, rate)
+    encoder = encoder_of(variant, rate)
     hr, lr = history(encoder.rate, num_latents)
 
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_appended_is_recomputed(data: st.DataObject, arm: str, rate: str) -> Non
 
     assert_close_to_largest(parts.tokens_BND, whole.tokens_BND)
     assert torch.equal(parts.positions_NK3, whole.positions_NK3)
-    assert (parts.features_BNF is None) == (arm == "only_lr") == (whole.features_BNF is None)
+    assert (parts.features_BNF is None) == (variant == "only_lr") == (whole.features_BNF is None)
     if parts.features_BNF is not None and whole.features_BNF is not None:
         assert_close_to_largest(parts.features_BNF, whole.features_BNF)
     assert (num_latents, lr.shape[2]) == (state.num_latents, state.num_token_frames)
@@ -158,11 +158,13 @@ def test_low_resolution_latents_of_other_tokens_are_refused() -> None:
         encoder.encode_start(hr, lr[:, :, :3], patch_embedding())
 
 
-@pytest.mark.parametrize(("arm", "word"), [("proposed", "symmetric"), ("large_patchifier", "last")])
-def test_what_looks_ahead_refuses_to_append(arm: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("variant", "word"), [("proposed", "symmetric"), ("large_patchifier", "last")]
+)
+def test_what_looks_ahead_refuses_to_append(variant: str, word: str) -> None:
     """Symmetric strides and FramePack's kernel change their last token and name the cure."""
     rate = RATES["4x4x2"]
-    encoder = make_encoder(arm, rate, patch_embedding(), stride="symmetric")
+    encoder = make_encoder(variant, rate, patch_embedding(), stride="symmetric")
     assert encoder is not None
     hr, lr = history(rate, 9)
 
@@ -207,8 +209,8 @@ def test_a_window_moves_on_instead_of_growing() -> None:
 def test_several_encoders_are_appended_to_at_once() -> None:
     """4x4x2, 2x2x8 and a window: each run goes on in its own way, at any split."""
     rates = [RATES["4x4x2"], RATES["2x2x8"], RATES["4x4x2"]]
-    arms = ["without_lr", "proposed", "sliding_window"]
-    several = make_encoders(list(zip(arms, rates, strict=True)), patch_embedding())
+    variants = ["without_lr", "proposed", "sliding_window"]
+    several = make_encoders(list(zip(variants, rates, strict=True)), patch_embedding())
     hr, _ = history(rates[0], 17, cells=(2, 2))
     lr = torch.randn(1, Z_CHANNELS, 3, 8, 8)
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from pfp.errors import ConfigError, WeightsError
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory.checkpoint import read_description
-from pfp.models.memory.dit import ArmConfig, MemoryDiT, arm_config
-from pfp.models.tiny_names import arm_folder
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
+from pfp.models.tiny_names import variant_folder
 
 
 def sample(model: MemoryDiT) -> torch.Tensor:
@@ -40,7 +40,7 @@ def test_gradients_reach_lora_and_encoder_and_nothing_else(
     small_dit: WanTransformer3DModel,
 ) -> None:
     """The base stays frozen; a step moves LoRA, and after it the HR branch too."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="proposed", lora_rank=4))
     sample(model).square().mean().backward()
 
     with_gradient = {
@@ -54,16 +54,16 @@ def test_gradients_reach_lora_and_encoder_and_nothing_else(
 
 def test_what_is_saved_comes_back(small_dit: WanTransformer3DModel, tmp_path: Path) -> None:
     """Random LoRA and encoder weights survive save and load, in float32 to the bit."""
-    fresh = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="proposed", lora_rank=4)).eval()
-    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4)).eval()
+    fresh = MemoryDiT(deepcopy(small_dit), MemoryDiTConfig(variant="proposed", lora_rank=4)).eval()
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="proposed", lora_rank=4)).eval()
     with torch.no_grad():
         for parameter in model.trainable_parameters():
             parameter.normal_(std=0.05)
     before = sample(model)
     assert not torch.equal(before, sample(fresh))
 
-    model.save_pretrained(tmp_path / "arm", dtype=torch.float32, card={"num_steps": 3})
-    described = fresh.load(tmp_path / "arm")
+    model.save_pretrained(tmp_path / "variant", dtype=torch.float32, card={"num_steps": 3})
+    described = fresh.load(tmp_path / "variant")
 
     assert described["num_steps"] == 3
     assert torch.equal(before, sample(fresh))
@@ -73,38 +73,38 @@ def test_weights_have_the_permissions_of_other_files(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """A colleague who may read what else a training wrote may read its weights."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="proposed", lora_rank=4))
     before = os.umask(0o027)
     try:
-        model.save_pretrained(tmp_path / "arm")
+        model.save_pretrained(tmp_path / "variant")
     finally:
         os.umask(before)
 
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "arm").iterdir()}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "variant").iterdir()}
 
     assert dict.fromkeys(modes, 0o640) == modes
     assert "encoder.safetensors" in modes
 
 
-def test_a_checkpoint_of_another_arm_is_refused(
+def test_a_checkpoint_of_another_variant_is_refused(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
-    """Loading no_memory's weights into the proposed arm names both."""
-    other = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="no_memory", lora_rank=4))
-    other.save_pretrained(tmp_path / "arm")
-    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
+    """Loading no_memory's weights into the proposed variant names both."""
+    other = MemoryDiT(deepcopy(small_dit), MemoryDiTConfig(variant="no_memory", lora_rank=4))
+    other.save_pretrained(tmp_path / "variant")
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="proposed", lora_rank=4))
 
-    with pytest.raises(WeightsError, match=r"holds the arm .*no_memory.* not .*proposed"):
-        model.load(tmp_path / "arm")
+    with pytest.raises(WeightsError, match=r"holds the variant .*no_memory.* not .*proposed"):
+        model.load(tmp_path / "variant")
 
 
-def test_a_folder_without_an_arm_is_refused(
+def test_a_folder_without_a_variant_is_refused(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """A missing config.json is one sentence with the cure."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="no_memory", lora_rank=4))
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="no_memory", lora_rank=4))
 
-    with pytest.raises(WeightsError, match="name a folder that holds a trained arm"):
+    with pytest.raises(WeightsError, match="name a folder that holds a checkpoint"):
         model.load(tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_diffusers_reads_the_lora_that_is_saved(
     plain = deepcopy(small_dit)
     base_output = sample_stock(plain)
     model = MemoryDiT(
-        small_dit, ArmConfig(arm="no_memory", lora_rank=4, lora_targets=targets)
+        small_dit, MemoryDiTConfig(variant="no_memory", lora_rank=4, lora_targets=targets)
     ).eval()
     randomise(model)
     model.save_pretrained(tmp_path)
@@ -161,11 +161,11 @@ def test_a_checkpoint_decides_how_memory_stands(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """Loaded into a model of other standing, a checkpoint brings its own and samples the same."""
-    other = MemoryDiT(deepcopy(small_dit), ArmConfig(arm="proposed", lora_rank=4)).eval()
+    other = MemoryDiT(deepcopy(small_dit), MemoryDiTConfig(variant="proposed", lora_rank=4)).eval()
     model = MemoryDiT(
         small_dit,
-        ArmConfig(
-            arm="proposed",
+        MemoryDiTConfig(
+            variant="proposed",
             lora_rank=4,
             history_timestep="shared",
             positions="pooled",
@@ -177,40 +177,47 @@ def test_a_checkpoint_decides_how_memory_stands(
 
     other.load(tmp_path)
 
-    assert model.config == other.config == arm_config(read_description(tmp_path))
+    assert model.config == other.config == MemoryDiTConfig.from_dict(read_description(tmp_path))
     assert torch.equal(sample(model), sample(other))
 
 
 @pytest.mark.parametrize(
-    "standing",
+    "placement",
     [{"history_timestep": "shared"}, {"positions": "pooled"}, {"memory_attends_to_text": True}],
 )
-def test_each_way_of_standing_is_another_model(
-    small_dit: WanTransformer3DModel, standing: dict[str, Any]
+def test_each_placement_is_another_model(
+    small_dit: WanTransformer3DModel, placement: dict[str, Any]
 ) -> None:
     """Timestep, positions and text of memory each change what comes out."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="only_lr", lora_rank=4)).eval()
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="only_lr", lora_rank=4)).eval()
     before = sample(model)
 
-    model.config = replace(model.config, **standing)
+    model.config = replace(model.config, **placement)
 
     assert (sample(model) - before).abs().max() > 1e-5
 
 
-def test_arms_that_say_nothing_of_text_were_trained_with_it() -> None:
-    """The config.json of most shipped arms is of that time, and loads as it was meant."""
-    described = read_description(arm_folder("only_lr"))
+def test_a_config_of_the_first_version_loads_as_it_was_meant() -> None:
+    """It calls the variant an arm, and where it says nothing of text, memory attends to it."""
+    first = {"arm": "only_lr", "rate": "4x4x2", "base": "tiny", "lora_rank": 32, "seed": 0}
 
-    config = arm_config(described)
+    config = MemoryDiTConfig.from_dict(first)
 
-    assert "memory_attends_to_text" not in described
-    assert config.memory_attends_to_text
-    assert MemoryDiT.from_pretrained(arm_folder("only_lr")).config == config
+    assert MemoryDiTConfig(variant="only_lr", memory_attends_to_text=True) == config
+    assert MemoryDiT.from_pretrained(variant_folder("only_lr")).config == config
+
+
+def test_a_config_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    """What it means is not known here."""
+    (tmp_path / "config.json").write_text('{"format_version": 3, "variant": "only_lr"}')
+
+    with pytest.raises(WeightsError, match=r"format_version 3, .* up to 2; install a newer pfp"):
+        read_description(tmp_path)
 
 
 def test_the_shipped_large_patchifier_stands_as_framepack_s_does() -> None:
     """Pooled rotary phases, and the target's timestep for its memory."""
-    model = MemoryDiT.from_pretrained(arm_folder("large_patchifier"))
+    model = MemoryDiT.from_pretrained(variant_folder("large_patchifier"))
     memory = model.encode_history(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
     assert memory is not None
     assert memory.shared_timestep
@@ -220,12 +227,14 @@ def test_the_shipped_large_patchifier_stands_as_framepack_s_does() -> None:
 def test_positions_of_a_window_are_its_own() -> None:
     """Tokens of single patches have one place; another would put them where nothing is."""
     with pytest.raises(ConfigError, match="positions 'centre' means nothing to sliding_window"):
-        ArmConfig(arm="sliding_window", positions="centre")
+        MemoryDiTConfig(variant="sliding_window", positions="centre")
 
 
 def test_hunyuan_is_one_more_base(small_hunyuan: HunyuanVideoTransformer3DModel) -> None:
-    """On another class the same arm trains LoRA and encoder only."""
-    model = MemoryDiT(small_hunyuan, ArmConfig(arm="proposed", base="hunyuan", lora_rank=4))
+    """On another class the same variant trains LoRA and encoder only."""
+    model = MemoryDiT(
+        small_hunyuan, MemoryDiTConfig(variant="proposed", base="hunyuan", lora_rank=4)
+    )
     generator = torch.Generator().manual_seed(3)
     text = TextConditions(
         torch.randn(1, 5, 12, generator=generator),
@@ -260,7 +269,7 @@ def test_cross_attention_is_trained_and_saved(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """Fresh modules change nothing; then each gets a gradient and comes back from disk."""
-    config = ArmConfig(arm="proposed", lora_rank=4, cross_attention=True)
+    config = MemoryDiTConfig(variant="proposed", lora_rank=4, cross_attention=True)
     plain = MemoryDiT(deepcopy(small_dit), replace(config, cross_attention=False)).eval()
     twin = MemoryDiT(deepcopy(small_dit), config).eval()
     model = MemoryDiT(small_dit, config).eval()
@@ -284,20 +293,20 @@ def test_cross_attention_is_trained_and_saved(
     )
 
 
-@pytest.mark.parametrize("arm", ["only_lr", "large_patchifier", "no_memory"])
+@pytest.mark.parametrize("variant", ["only_lr", "large_patchifier", "no_memory"])
 def test_cross_attention_needs_an_encoder_with_features(
-    small_dit: WanTransformer3DModel, arm: str
+    small_dit: WanTransformer3DModel, variant: str
 ) -> None:
-    """An arm without an HR branch has nothing to read; the message names those that have."""
-    with pytest.raises(ConfigError, match=f"{arm} has no HR branch; use it with proposed"):
-        MemoryDiT(small_dit, ArmConfig(arm=arm, lora_rank=4, cross_attention=True))
+    """A variant without an HR branch has nothing to read; the message names those that have."""
+    with pytest.raises(ConfigError, match=f"{variant} has no HR branch; use it with proposed"):
+        MemoryDiT(small_dit, MemoryDiTConfig(variant=variant, lora_rank=4, cross_attention=True))
 
 
 def test_several_encoders_stand_in_one_sequence(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """4x4x2 and 2x2x8 with a window: 2*3*6 + 4*6*2 + 3*8*12 tokens, saved and loaded."""
-    config = ArmConfig(arm="proposed", rate="4x4x2+2x2x8", lora_rank=4, also_window=True)
+    config = MemoryDiTConfig(variant="proposed", rate="4x4x2+2x2x8", lora_rank=4, also_window=True)
     twin = MemoryDiT(deepcopy(small_dit), config).eval()
     model = MemoryDiT(small_dit, config).eval()
     randomise(model)
@@ -319,7 +328,7 @@ def test_several_encoders_stand_in_one_sequence(
 
 def test_the_memory_of_appended_latents_is_that_of_all(small_dit: WanTransformer3DModel) -> None:
     """``as_memory`` of joined runs has the place in the sequence that ``encode_history`` gives."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4)).eval()
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="proposed", lora_rank=4)).eval()
     randomise(model)
     hr, lr = fixed_history()
     assert model.encoder is not None
@@ -339,9 +348,9 @@ def test_the_memory_of_appended_latents_is_that_of_all(small_dit: WanTransformer
 
 
 def test_a_folder_gives_back_the_model(tmp_path: Path) -> None:
-    """``from_pretrained`` puts the arm on the shipped base; the config says what it is."""
-    shipped = MemoryDiT.from_pretrained(arm_folder("only_lr"))
-    described = read_description(arm_folder("only_lr"))
+    """``from_pretrained`` puts the variant on the shipped base; the config says what it is."""
+    shipped = MemoryDiT.from_pretrained(variant_folder("only_lr"))
+    described = read_description(variant_folder("only_lr"))
     shipped.save_pretrained(tmp_path / "copy", card={"base_sha256": described["base_sha256"]})
 
     copy = MemoryDiT.from_pretrained(tmp_path / "copy")
@@ -353,9 +362,9 @@ def test_a_folder_gives_back_the_model(tmp_path: Path) -> None:
     assert "# only_lr 4x4x2 on tiny" in (tmp_path / "copy" / "README.md").read_text()
 
 
-def test_an_arm_of_another_base_is_refused(tmp_path: Path) -> None:
+def test_a_variant_of_another_base_is_refused(tmp_path: Path) -> None:
     """The digest of the base is compared, and the folder named."""
-    shipped = MemoryDiT.from_pretrained(arm_folder("only_lr"))
+    shipped = MemoryDiT.from_pretrained(variant_folder("only_lr"))
     shipped.save_pretrained(tmp_path, card={"base_sha256": "0" * 64})
 
     with pytest.raises(WeightsError, match=r"was trained on base 0+, not on \w+ of .*; name"):
@@ -363,18 +372,20 @@ def test_an_arm_of_another_base_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_large_base_must_be_named(tmp_path: Path) -> None:
-    """The weights of a large base are not part of an arm."""
+    """The weights of a large base are not part of a variant."""
     (tmp_path / "config.json").write_text(
-        '{"arm": "proposed", "base": "wan22_5b", "rate": "2x2x2"}'
+        '{"variant": "proposed", "base": "wan22_5b", "rate": "2x2x2"}'
     )
 
-    with pytest.raises(WeightsError, match="weights of wan22_5b are not part of the arm; name"):
+    with pytest.raises(
+        WeightsError, match="weights of wan22_5b are not part of the checkpoint; name"
+    ):
         MemoryDiT.from_pretrained(tmp_path)
 
 
 def test_a_missing_key_is_named(small_dit: WanTransformer3DModel, tmp_path: Path) -> None:
     """An encoder file without one of its weights is refused before anything is sampled."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="proposed", lora_rank=4))
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="proposed", lora_rank=4))
     model.save_pretrained(tmp_path)
     path = tmp_path / "encoder.safetensors"
     weights = load_file(path)
@@ -387,7 +398,9 @@ def test_a_missing_key_is_named(small_dit: WanTransformer3DModel, tmp_path: Path
 
 def test_what_is_trained_is_float32_on_a_bf16_base(small_dit: WanTransformer3DModel) -> None:
     """A bf16 base runs with float32 LoRA and encoder, without autocast, and gradients arrive."""
-    model = MemoryDiT(small_dit.to(torch.bfloat16), ArmConfig(arm="proposed", lora_rank=4))
+    model = MemoryDiT(
+        small_dit.to(torch.bfloat16), MemoryDiTConfig(variant="proposed", lora_rank=4)
+    )
 
     out = sample(model)
     out.float().square().mean().backward()
@@ -406,14 +419,14 @@ def test_what_is_trained_is_float32_on_a_bf16_base(small_dit: WanTransformer3DMo
 def test_unknown_words_are_refused(small_dit: WanTransformer3DModel, wrong: dict[str, Any]) -> None:
     """Each option names its value and what may stand there."""
     with pytest.raises(ConfigError, match=r"is unknown; choose \w+ or \w+"):
-        MemoryDiT(small_dit, ArmConfig(arm="only_lr", lora_rank=4, **wrong))
+        MemoryDiT(small_dit, MemoryDiTConfig(variant="only_lr", lora_rank=4, **wrong))
 
 
 def test_a_lora_file_of_fewer_maps_is_refused(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
     """A file that lacks what the model wants is named, not half loaded."""
-    model = MemoryDiT(small_dit, ArmConfig(arm="no_memory", lora_rank=4))
+    model = MemoryDiT(small_dit, MemoryDiTConfig(variant="no_memory", lora_rank=4))
     model.save_pretrained(tmp_path)
     path = tmp_path / "pytorch_lora_weights.safetensors"
     weights = load_file(path)

@@ -1,4 +1,4 @@
-"""The memory encoder and the arms that it is compared with."""
+"""The memory encoder and the variants that it is compared with."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pfp.errors import ConfigError
 from pfp.models.memory.encoder import (
-    ARMS,
+    VARIANTS,
     BranchEncoder,
     HighResolutionBranch,
     LargePatchifier,
@@ -21,7 +21,7 @@ from pfp.models.memory.encoder import (
 )
 from pfp.models.rates import Rate
 from pfp.models.tiny import load_base
-from pfp.models.tiny_names import arm_folder
+from pfp.models.tiny_names import variant_folder
 
 RATE = Rate(height=4, width=4, time=2)
 
@@ -38,10 +38,12 @@ def trained_branch() -> HighResolutionBranch:
     return branch
 
 
-@pytest.mark.parametrize("arm", ["proposed", "large_patchifier", "only_lr"])
-def test_all_arms_give_the_same_token_grid(arm: str, small_dit: WanTransformer3DModel) -> None:
-    """Arms are compared at equal token counts: 11 latent frames of 16x24 give 6x2x3 tokens."""
-    encoder = make_encoder(arm, RATE, small_dit.patch_embedding)
+@pytest.mark.parametrize("variant", ["proposed", "large_patchifier", "only_lr"])
+def test_all_variants_give_the_same_token_grid(
+    variant: str, small_dit: WanTransformer3DModel
+) -> None:
+    """Variants are compared at equal token counts: 11 latent frames of 16x24 give 6x2x3 tokens."""
+    encoder = make_encoder(variant, RATE, small_dit.patch_embedding)
     assert encoder is not None
 
     tokens = encoder(*history(), small_dit.patch_embedding)
@@ -49,7 +51,7 @@ def test_all_arms_give_the_same_token_grid(arm: str, small_dit: WanTransformer3D
     assert tuple(tokens.shape) == (1, 48, 6, 2, 3)
 
 
-def test_an_untrained_proposed_arm_is_exactly_only_lr(small_dit: WanTransformer3DModel) -> None:
+def test_an_untrained_proposed_variant_is_exactly_only_lr(small_dit: WanTransformer3DModel) -> None:
     """The HR branch ends in zeros, so training starts from the backbone's own tokens."""
     proposed = make_encoder("proposed", RATE, small_dit.patch_embedding)
     only_lr = make_encoder("only_lr", RATE, small_dit.patch_embedding)
@@ -101,11 +103,11 @@ def test_the_large_patchifier_starts_as_the_mean_of_the_patches(
 ) -> None:
     """FramePack's tiled kernel, divided by 32, is the mean of the base's tokens in a cell."""
     patch_embedding = small_dit.patch_embedding
-    arm = LargePatchifier(16, 48, RATE)
-    arm.init_from(patch_embedding)
+    variant = LargePatchifier(16, 48, RATE)
+    variant.init_from(patch_embedding)
     hr, lr = history(12)
 
-    tokens = arm(hr, lr, patch_embedding)
+    tokens = variant(hr, lr, patch_embedding)
     means = torch.nn.functional.avg_pool3d(patch_embedding(hr), (2, 4, 4))
 
     torch.testing.assert_close(tokens, means, atol=1e-5, rtol=1e-4)
@@ -139,13 +141,13 @@ def test_a_large_patch_stands_at_all_its_patches() -> None:
 
 
 def reference_tokens(
-    arm: str, weights: dict[str, Tensor], hr: Tensor, lr: Tensor, base: nn.Conv3d
+    variant: str, weights: dict[str, Tensor], hr: Tensor, lr: Tensor, base: nn.Conv3d
 ) -> Tensor:
-    """Tokens of a shipped 4x4x2 arm, straight from its weights: the network as it was trained."""
+    """Tokens of a shipped 4x4x2 variant, straight from its weights, as it was trained."""
     low = F.conv3d(lr, base.weight, base.bias, stride=(1, 2, 2))
-    if arm == "only_lr":
+    if variant == "only_lr":
         return low
-    if arm == "large_patchifier":
+    if variant == "large_patchifier":
         padded = F.pad(hr, (0, 0, 0, 0, 0, hr.shape[2] % 2), mode="replicate")
         kernel = weights["project.weight"], weights["project.bias"]
         return F.conv3d(padded, *kernel, stride=(2, 8, 8))
@@ -169,28 +171,28 @@ def reference_tokens(
 
 
 @pytest.mark.parametrize("num_latents", [11, 24])
-@pytest.mark.parametrize("arm", ["proposed", "only_lr", "large_patchifier"])
+@pytest.mark.parametrize("variant", ["proposed", "only_lr", "large_patchifier"])
 @torch.no_grad()
-def test_shipped_arms_give_the_tokens_that_they_were_trained_with(
-    arm: str, num_latents: int
+def test_shipped_variants_give_the_tokens_that_they_were_trained_with(
+    variant: str, num_latents: int
 ) -> None:
     """Shipped weights load by name, and give the trained network's tokens up to rounding."""
     torch.manual_seed(0)
     patch_embedding = load_base().patch_embedding
-    encoder = make_encoder(arm, RATE, patch_embedding)
+    encoder = make_encoder(variant, RATE, patch_embedding)
     assert encoder is not None
-    path = arm_folder(arm) / "encoder.safetensors"
+    path = variant_folder(variant) / "encoder.safetensors"
     weights = {k: v.float() for k, v in load_file(path).items()} if path.is_file() else {}
     encoder.load_state_dict(weights)
     hr, lr = history(num_latents)
 
-    right = reference_tokens(arm, weights, hr, lr, patch_embedding)
+    right = reference_tokens(variant, weights, hr, lr, patch_embedding)
     torch.testing.assert_close(
         encoder(hr, lr, patch_embedding), right, atol=1e-5 * float(right.abs().max()), rtol=0
     )
 
 
-# -- arms and rates --------------------------------------------------------------------------------
+# -- variants and rates ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -246,12 +248,12 @@ def test_gradients_reach_the_projection_first_and_then_the_whole_branch(
     """From zeros only the 1x1 learns in the first step; without LR everything does at once."""
     patch_embedding = small_dit.patch_embedding.requires_grad_(requires_grad=False)
     moved = {}
-    for arm in ("proposed", "without_lr"):
-        encoder = make_encoder(arm, RATE, patch_embedding)
+    for variant in ("proposed", "without_lr"):
+        encoder = make_encoder(variant, RATE, patch_embedding)
         assert encoder is not None
         encoder(*history(), patch_embedding).square().mean().backward()
         named = dict(encoder.named_parameters())
-        moved[arm] = {name for name, p in named.items() if p.grad is not None and p.grad.any()}
+        moved[variant] = {name for name, p in named.items() if p.grad is not None and p.grad.any()}
 
     assert {"hr.project.weight", "hr.project.bias"} == moved["proposed"]
     assert set(named) == moved["without_lr"]
@@ -309,16 +311,16 @@ def test_symmetric_and_causal_encoders_share_their_weights(
     assert {1.0} == set((late.positions_NK3 - early.positions_NK3)[..., 0].flatten().tolist())
 
 
-@pytest.mark.parametrize("arm", ["proposed", "only_lr", "without_lr", "large_patchifier"])
+@pytest.mark.parametrize("variant", ["proposed", "only_lr", "without_lr", "large_patchifier"])
 def test_padding_keeps_the_rows_that_flooring_cuts(
-    arm: str, small_dit: WanTransformer3DModel
+    variant: str, small_dit: WanTransformer3DModel
 ) -> None:
     """20 rows are 2.5 tokens: two when cut, and three when the last rows are repeated."""
     torch.manual_seed(0)
     base = small_dit.patch_embedding
     hr, lr = torch.randn(1, 16, 3, 20, 16), torch.randn(1, 16, 2, 5, 4)
-    floor = make_encoder(arm, RATE, base)
-    pad = make_encoder(arm, RATE, base, rounding="pad")
+    floor = make_encoder(variant, RATE, base)
+    pad = make_encoder(variant, RATE, base, rounding="pad")
     assert floor is not None
     assert pad is not None
     pad.load_state_dict(floor.state_dict())
@@ -372,18 +374,18 @@ def test_several_encoders_give_their_tokens_one_after_another(
     assert 512 == several.feature_dim
 
 
-@pytest.mark.parametrize("arm", ["proposed", "only_lr", "without_lr", "sliding_window"])
+@pytest.mark.parametrize("variant", ["proposed", "only_lr", "without_lr", "sliding_window"])
 def test_histories_may_have_another_dtype_than_the_base(
-    arm: str, small_dit: WanTransformer3DModel
+    variant: str, small_dit: WanTransformer3DModel
 ) -> None:
     """float32 latents meet a patch embedding in bf16; what is trained stays float32."""
     base = small_dit.patch_embedding.to(torch.bfloat16)
-    encoder = make_encoder(arm, RATE, base)
+    encoder = make_encoder(variant, RATE, base)
     assert encoder is not None
 
     tokens = encoder.float()(*history(), base)
 
-    own = arm in {"only_lr", "sliding_window"}
+    own = variant in {"only_lr", "sliding_window"}
     assert tokens.dtype == (torch.bfloat16 if own else torch.float32)
 
 
@@ -413,15 +415,19 @@ def test_causal_tokens_cover_their_patches_one_frame_earlier() -> None:
 # -- what cannot be --------------------------------------------------------------------------------
 
 
-def test_an_unknown_arm_is_refused_with_those_there_are(small_dit: WanTransformer3DModel) -> None:
-    """The error lists every arm, and every arm that it lists can be made."""
-    with pytest.raises(ConfigError, match=f"'all_lr' is unknown; choose one of {', '.join(ARMS)}"):
+def test_an_unknown_variant_is_refused_with_those_there_are(
+    small_dit: WanTransformer3DModel,
+) -> None:
+    """The error lists every variant, and every variant that it lists can be made."""
+    with pytest.raises(
+        ConfigError, match=f"'all_lr' is unknown; choose one of {', '.join(VARIANTS)}"
+    ):
         make_encoder("all_lr", RATE, small_dit.patch_embedding)
 
     papers = {"proposed", "large_patchifier", "only_lr", "without_lr"}
-    assert papers | {"sliding_window", "no_memory"} == set(ARMS)
-    made = {arm: make_encoder(arm, RATE, small_dit.patch_embedding) for arm in ARMS}
-    assert ["no_memory"] == [arm for arm, encoder in made.items() if encoder is None]
+    assert papers | {"sliding_window", "no_memory"} == set(VARIANTS)
+    made = {variant: make_encoder(variant, RATE, small_dit.patch_embedding) for variant in VARIANTS}
+    assert ["no_memory"] == [variant for variant, encoder in made.items() if encoder is None]
 
 
 def test_an_encoder_that_cannot_work_is_refused(small_dit: WanTransformer3DModel) -> None:
@@ -447,8 +453,8 @@ def test_framepacks_tokens_stand_with_no_others(small_dit: WanTransformer3DModel
     """Pooled places and the target's timestep cannot share a run with centres and timestep 0."""
     base = small_dit.patch_embedding
     runs = []
-    for arm in ("only_lr", "large_patchifier"):
-        encoder = make_encoder(arm, RATE, base)
+    for variant in ("only_lr", "large_patchifier"):
+        encoder = make_encoder(variant, RATE, base)
         assert encoder is not None
         runs.append(encoder.encode(*history(), base))
 
