@@ -82,6 +82,10 @@ class _Pieces(io.RawIOBase):
         """Where the next byte comes from."""
         return self._at
 
+    def readall(self) -> bytes:
+        """The rest. What ``io`` has for this asks for 8 KiB at a time, each a request."""
+        return b"".join(iter(lambda: self.read(PIECE_BYTES) or b"", b""))
+
     def readinto(self, buffer: Any) -> int:
         """Up to a piece of bytes."""
         wanted = min(len(buffer), PIECE_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from pfp.errors import RetryableError
+from pfp.errors import PermanentError, RetryableError
 from pfp.io import filesystems, remote
 from pfp.io.media.source import open_binary
-from pfp.io.remote import in_time
+from pfp.io.remote import buffered, in_time
 
 Answer = Callable[[socket.socket], None]
 
@@ -118,3 +120,74 @@ def test_a_call_that_hangs_does_not_keep_the_process(
     command = [sys.executable, "-c", program, place]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert f"{place} did not answer within 0.5 s; run again later\n" == done.stdout
+
+
+CONTENT = bytes(range(256)) * 12_000  # three pieces
+
+
+class Stored:
+    """An object of ``CONTENT`` that notes what it is asked for."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        self.error = error
+        self.asked: list[tuple[int, int]] = []
+
+    def size(self) -> int:
+        """How many bytes it has."""
+        self.asked.append((-1, -1))
+        return len(CONTENT)
+
+    def read_at(self, num_bytes: int, offset: int) -> bytes:
+        """Some of them."""
+        self.asked.append((num_bytes, offset))
+        if self.error is not None:
+            raise self.error
+        return CONTENT[offset : offset + num_bytes]
+
+
+def test_a_remote_file_is_read_in_pieces() -> None:
+    """Each a request of at most a mebibyte, in order, until one is empty; the size is not asked."""
+    stored = Stored()
+    with buffered(lambda: stored, "s3://b/x") as file:
+        assert CONTENT == file.read()
+        assert len(CONTENT) == file.tell()
+
+    assert max(size for size, _ in stored.asked) <= 1 << 20
+    assert [0, 1 << 20, 2 << 20, len(CONTENT)] == [at for _, at in stored.asked]
+
+
+def test_any_byte_of_a_remote_file_can_be_sought() -> None:
+    """From the start, from here, and from the end, which alone asks for the size."""
+    stored = Stored()
+    with buffered(lambda: stored, "s3://b/x") as file:
+        assert (file.seekable(), file.readable(), file.writable()) == (True, True, False)
+        assert 1000 == file.seek(1000)
+        assert CONTENT[1000:1010] == file.read(10)
+        assert 1015 == file.seek(5, os.SEEK_CUR)
+        assert CONTENT[1015:1025] == file.read(10)
+        assert (-1, -1) not in stored.asked
+        assert len(CONTENT) - 7 == file.seek(-7, os.SEEK_END)
+        assert CONTENT[-7:] == file.read()
+        assert 1 == stored.asked.count((-1, -1))
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"), [("503 slow down", RetryableError), ("ACCESS_DENIED", PermanentError)]
+)
+def test_a_piece_that_does_not_come_is_told_as_the_stores(said: str, kind: type[Exception]) -> None:
+    """With the name that the user gave."""
+    with (
+        buffered(lambda: Stored(OSError(said)), "s3://b/x") as file,
+        pytest.raises(kind, match=r"s3://b/x (?:is refused|cannot be reached)"),
+    ):
+        file.read(1)
+
+
+def test_opening_may_fail_as_it_does() -> None:
+    """What is not there is not retried."""
+
+    def gone() -> Any:
+        raise FileNotFoundError("no such key")
+
+    with pytest.raises(FileNotFoundError):
+        buffered(gone, "s3://b/x")
