@@ -201,3 +201,37 @@ def test_conditions_are_found_too(tmp_path: Path) -> None:
     found = Blobs(tmp_path / "t", ConditionRecord).whole(0, "embedding")
 
     assert embedding.tobytes() == found.tobytes()
+
+
+def test_small_columns_are_held_in_the_order_of_the_key(tmp_path: Path) -> None:
+    """Whoever plans reads of a table needs no file for it."""
+    blobs = Blobs(write(tmp_path / "t", latents([30, None, 4])), LatentRecord)
+
+    assert 2 == len(blobs)
+    assert set(LatentRecord.INDEXED) == blobs.columns.keys()
+    assert [[1, 1, 1, 30], [1, 1, 1, 4]] == blobs.columns["hr_shape"].to_pylist()
+    assert [60, 8] == [blobs.num_bytes(row, "hr") for row in range(2)]
+    assert [30, 4] == [blobs.num_bytes(row, "lr") for row in range(2)]
+
+
+def test_a_row_without_one_of_its_tensors_has_none_of_its_bytes(tmp_path: Path) -> None:
+    """LR alone, as tables of further rates hold it."""
+    record = LatentRecord(
+        clip_id="a", lr=bytes(range(8)), lr_shape=[1, 1, 1, 4], dtype="float16", verdict=KEPT
+    )
+    blobs = Blobs(write(tmp_path / "t", [record]), LatentRecord)
+
+    assert (0, 8) == (blobs.num_bytes(0, "hr"), blobs.num_bytes(0, "lr"))
+    assert 0 == blobs.whole(0, "hr").size
+    assert bytes(range(8)) == blobs.whole(0, "lr").tobytes()
+
+
+def test_a_part_may_be_of_any_type_and_of_no_bytes(tmp_path: Path) -> None:
+    """What is filled is the caller's array, in its own type."""
+    (record,) = latents([50])
+    blobs = Blobs(write(tmp_path / "t", [record]), LatentRecord)
+    values, none = np.empty((3, 4), "<u2"), np.empty((0, 7), np.float32)
+
+    blobs.read([blobs.part(0, "hr", 6, values), blobs.part(0, "hr", 0, none)])
+
+    assert (record.hr or b"")[6:30] == values.tobytes()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfp.errors import ConfigError, InputError
-from pfp.io.digests import sha256_file, sha256_json
+from pfp.io.digests import sha256_file, sha256_files, sha256_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
@@ -62,3 +62,39 @@ def test_a_digest_repeats_itself(value: object) -> None:
 def test_the_order_of_keys_does_not_count(values: dict[str, int]) -> None:
     """Two dicts of the same items are the same value."""
     assert sha256_json(values) == sha256_json(dict(reversed(values.items())))
+
+
+def test_several_files_count_by_content_and_order(tmp_path: Path) -> None:
+    """Names do not; where one file ends and the next begins does."""
+    for name, content in {"a": b"ab", "b": b"c", "c": b"a", "d": b"bc", "e": b"ab"}.items():
+        (tmp_path / name).write_bytes(content)
+
+    def of(names: str) -> str:
+        return sha256_files([tmp_path / name for name in names])
+
+    digests = [hashlib.sha256(content).hexdigest() for content in (b"ab", b"c")]
+    assert sha256_json({"files": digests}) == of("ab")
+    assert of("ab") == of("eb")
+    assert 4 == len({of("ab"), of("ba"), of("cd"), of("a")})
+
+
+def test_a_folder_is_an_input_error(tmp_path: Path) -> None:
+    """In a sentence with the reason and the cure."""
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\); check the path"):
+        sha256_file(tmp_path)
+
+
+def test_bytes_of_any_kind_are_the_same_bytes() -> None:
+    """Whoever hands over a view of an array means its content."""
+    digests = {sha256_json(kind(b"abc")) for kind in (bytes, bytearray, memoryview)}
+
+    assert {sha256_json({"sha256": hashlib.sha256(b"abc").hexdigest()})} == digests
+
+
+def test_text_counts_as_utf8_without_escapes() -> None:
+    """As the rule says: keys sorted, no spaces, UTF-8."""
+    content = '{"a":[1,2.5,null,true],"\u00e9":"\u732b"}'.encode()
+
+    assert hashlib.sha256(content).hexdigest() == sha256_json(
+        {"\u00e9": "\u732b", "a": [1, 2.5, None, True]}
+    )

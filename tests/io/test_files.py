@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import socket
 from collections.abc import Callable
@@ -11,7 +13,15 @@ import pytest
 
 from pfp.errors import InputError
 from pfp.io.digests import sha256_file
-from pfp.io.files import UnusableFile, chunks_of, open_file, read_file, read_lines
+from pfp.io.files import (
+    UnusableFile,
+    chunks_of,
+    is_for_now,
+    leads_out_of,
+    open_file,
+    read_file,
+    read_lines,
+)
 from pfp.io.filesystems import Folder
 from pfp.io.media.source import open_binary
 
@@ -126,3 +136,100 @@ def test_a_file_of_holes_is_not_digested(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(InputError, match="more than the 137438953472 bytes that are read"):
         sha256_file(path)
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    """Half of it has no digest either."""
+    path = tmp_path / "x"
+    path.write_bytes(b"x" * (3 << 20))
+    with path.open("r+b", buffering=0) as file:
+        chunks = chunks_of(file, path)
+        next(chunks)
+        os.truncate(path, 1 << 20)
+        with pytest.raises(UnusableFile, match="it shrank while it was read"):
+            list(chunks)
+
+
+def test_a_file_comes_in_pieces_of_a_mebibyte() -> None:
+    """From its start, wherever its reader stood, and all of it."""
+    content = bytes(range(256)) * 10_000
+    file = io.BytesIO(content)
+    file.seek(777)
+
+    pieces = list(chunks_of(file, "x"))
+
+    assert [1 << 20, 1 << 20, len(content) - (2 << 20)] == [len(piece) for piece in pieces]
+    assert content == b"".join(pieces)
+
+
+def test_a_file_of_the_largest_size_is_read() -> None:
+    """The bound itself included; nothing of a larger one."""
+    assert [b"0123456789"] == list(chunks_of(io.BytesIO(b"0123456789"), "x", max_bytes=10))
+    with pytest.raises(UnusableFile, match="more than the 9 bytes"):
+        next(chunks_of(io.BytesIO(b"0123456789"), "x", max_bytes=9))
+
+
+def test_lines_up_to_the_bound_come_whole(tmp_path: Path) -> None:
+    """A line of just that length is not cut, and a file of just that size is read."""
+    path = tmp_path / "x"
+    path.write_bytes(b"12345\n12345\n1234")
+
+    assert [b"12345", b"12345", b"1234"] == list(read_lines(path, max_bytes=16, max_line_bytes=5))
+    with pytest.raises(UnusableFile, match="more than the 15 bytes"):
+        list(read_lines(path, max_bytes=15, max_line_bytes=5))
+
+
+def test_an_unusable_file_is_an_os_error(tmp_path: Path) -> None:
+    """Whoever catches ``OSError`` finds reason and name where they always are."""
+    error = UnusableFile("it grows", tmp_path / "x")
+
+    assert (errno.EINVAL, "it grows", str(tmp_path / "x")) == (
+        error.errno,
+        error.strerror,
+        error.filename,
+    )
+
+
+def test_opening_leaves_no_descriptor_of_what_is_no_file(tmp_path: Path) -> None:
+    """A run over a folder of pipes does not run out of descriptors."""
+    os.mkfifo(tmp_path / "pipe")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for name in ("pipe", "."):
+        with pytest.raises(OSError, match=r"a pipe|Is a directory"):
+            open_file(tmp_path / name)
+
+    assert before == len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.EMFILE, "too many open files"), True),
+        (OSError(errno.EIO, "input/output error"), True),
+        (OSError(errno.ESTALE, "stale file handle"), True),
+        (OSError(errno.ENOENT, "no such file"), False),
+        (UnusableFile("it is a pipe", "x"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_will_not(error: Exception, *, expected: bool) -> None:
+    """A machine short of descriptors, or a network disk that is away, are worth another try."""
+    assert expected == is_for_now(error)
+
+
+def test_links_that_lead_out_of_folders_are_told(tmp_path: Path) -> None:
+    """A link within is none, nor is a plain file; folders may be links themselves."""
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "file").touch()
+    (inside / "home").symlink_to(inside / "file")
+    (inside / "away").symlink_to(outside / "file")
+    (tmp_path / "also").symlink_to(outside)
+
+    assert not leads_out_of(inside / "file", (inside,))
+    assert not leads_out_of(outside / "file", (inside,))  # no link
+    assert not leads_out_of(inside / "home", (inside,))
+    assert leads_out_of(inside / "away", (inside,))
+    assert not leads_out_of(inside / "away", (inside, tmp_path / "also"))
+    assert leads_out_of(inside / "home", ())

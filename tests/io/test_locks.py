@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyarrow import fs as pafs
 
 from pfp.errors import InputError
 from pfp.io.filesystems import Folder
@@ -70,4 +72,91 @@ def test_the_same_process_cannot_lock_twice(tmp_path: Path) -> None:
         pytest.raises(InputError, match=f"process {os.getpid()}"),
         locked(Folder.at(tmp_path)),
     ):
+        pass
+
+
+def num_open() -> int:
+    """The descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_locking_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    """Neither a lock that was held nor one that was refused."""
+    before = num_open()
+    with locked(Folder.at(tmp_path)):
+        for _ in range(3):
+            with pytest.raises(InputError), locked(Folder.at(tmp_path)):
+                pass
+        assert before + 1 == num_open()
+    assert before == num_open()
+
+
+def test_a_lock_whose_file_went_away_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner removed it between our opening and our locking: what we hold is nobody's name."""
+    lock, taken = fcntl.flock, []
+
+    def flock(descriptor: int, operation: int) -> None:
+        lock(descriptor, operation)
+        taken.append(descriptor)
+        if len(taken) == 1:
+            (tmp_path / "_lock").unlink()
+        if len(taken) == 2:
+            (tmp_path / "_lock").rename(tmp_path / "moved")
+            (tmp_path / "_lock").touch()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(Folder.at(tmp_path)), pytest.raises(InputError), locked(Folder.at(tmp_path)):
+        pass
+
+    assert 3 == len(taken)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"pid": 1}'])
+def test_an_owner_who_has_not_signed_yet_is_another_process(tmp_path: Path, content: bytes) -> None:
+    """What stands in the file is for the message alone."""
+    path = tmp_path / "_lock"
+    path.write_bytes(content)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with (
+            pytest.raises(InputError, match="is being written by another process; wait"),
+            locked(Folder.at(tmp_path)),
+        ):
+            pass
+
+    assert content == path.read_bytes()
+
+
+def test_the_owner_before_is_overwritten(tmp_path: Path) -> None:
+    """A longer name that a dead process left does not stand behind ours."""
+    (tmp_path / "_lock").write_bytes(b"x" * 5000)
+    with locked(Folder.at(tmp_path)):
+        content = (tmp_path / "_lock").read_text()
+
+    assert content.startswith(f'{{"pid": {os.getpid()}, ')
+    assert content.endswith('"}')
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    """With its parents, before anything is written."""
+    with locked(Folder.at(tmp_path / "a" / "b")):
+        assert ["_lock"] == Folder.at(tmp_path / "a" / "b").names()
+
+
+def test_an_object_store_has_no_lock() -> None:
+    """Two writers are let in, and no file is left for readers to wonder about."""
+    store = pafs._MockFileSystem()
+    store.create_dir("b/t")
+    folder = Folder(store, "b/t")
+    with locked(folder), locked(folder):
+        assert [] == folder.names()
+
+
+def test_an_error_under_a_lock_releases_it(tmp_path: Path) -> None:
+    """The next run is not kept out by a failed one."""
+    with pytest.raises(KeyError), locked(Folder.at(tmp_path)):
+        raise KeyError
+    with locked(Folder.at(tmp_path)):
         pass

@@ -9,11 +9,18 @@ from typing import Any
 
 import pytest
 
-from pfp.errors import InputError
+from pfp.errors import InputError, RetryableError
 from pfp.io import unchanged as module
 from pfp.io.digests import sha256_file
 from pfp.io.media import path_to_uri
-from pfp.io.unchanged import FileChangedError, check_unchanged, file_state, unchanged
+from pfp.io.unchanged import (
+    FileChangedError,
+    FileState,
+    check_unchanged,
+    file_state,
+    sha256_of,
+    unchanged,
+)
 
 
 @pytest.fixture
@@ -113,3 +120,79 @@ def test_objects_of_a_store_have_a_size_and_a_time(monkeypatch: pytest.MonkeyPat
         file.write(b"as it wax")
     with pytest.raises(FileChangedError):
         check_unchanged("s3://b/v.mp4", **{**row, "changed_ns": None})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((9, 5), (9, 5), True),
+        ((9, 5), (9, 6), False),
+        ((8, 5), (9, 5), False),
+        ((None, 5), (None, 5), False),
+        ((9, None), (9, None), False),
+    ],
+)
+def test_only_known_states_are_surely_equal(
+    one: tuple[int | None, int | None], other: tuple[int | None, int | None], *, expected: bool
+) -> None:
+    """Two unknown times may be two times."""
+    first, second = (FileState(size_bytes=size, changed_ns=time) for size, time in (one, other))
+
+    assert expected == first.is_surely(second)
+
+
+def test_another_size_is_told_without_reading(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both sizes."""
+    row = noted(path)
+    path.write_bytes(b"x" * 1234)
+    monkeypatch.setattr(module, "sha256_of", None)
+
+    with pytest.raises(FileChangedError, match=r"it has 1,234 bytes and had 9\)"):
+        check_unchanged(path, **row)
+
+
+def test_a_file_of_the_same_size_is_said_to_hold_other_bytes(path: Path) -> None:
+    """The words tell a replaced file from one that grew."""
+    row = noted(path)
+    path.write_bytes(b"as it wax")
+
+    with pytest.raises(FileChangedError, match="its size is the same, its bytes are others"):
+        check_unchanged(path, **row)
+
+
+def test_a_file_that_goes_away_while_it_is_read_is_said_to_be_gone(path: Path) -> None:
+    """Not that it changed."""
+    with pytest.raises(InputError, match="there is no file"), unchanged(path, **noted(path)):
+        path.unlink()
+
+
+def test_an_error_inside_is_not_taken_for_a_change(path: Path) -> None:
+    """What went wrong with the file is the row's error, whatever happened to it then."""
+    with pytest.raises(ZeroDivisionError), unchanged(path, **noted(path)):
+        1 / path.write_bytes(b"")
+
+
+def test_a_file_that_is_being_written_is_retryable(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later run finds it whole."""
+    from pfp.io.files import UnusableFile
+
+    def grows(*_: object) -> str:
+        raise UnusableFile("it grows while it is read", path)
+
+    monkeypatch.setattr(module, "sha256_stream", grows)
+    with pytest.raises(RetryableError, match=r"a.mp4 cannot be read: it grows .*; run again"):
+        sha256_of(path)
+
+
+def test_an_object_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of that name is no file either."""
+    from pyarrow import fs as pafs
+
+    store = pafs._MockFileSystem()
+    store.create_dir("b/folder")
+    for name in ("b/gone.mp4", "b/folder"):
+        monkeypatch.setattr("pfp.io.filesystems.resolve", lambda _, name=name: (store, name))
+        with pytest.raises(InputError, match=f"there is no file s3://{name}; check the URI"):
+            file_state(f"s3://{name}")
