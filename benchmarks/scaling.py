@@ -79,9 +79,9 @@ def _ballots(folder: Path) -> Work:
 
 
 def _answers(path: Path) -> Work:
-    from pfp.vlm.answer_file import AnswerFile
+    from pfp.vlm.cache import AnswerFile
 
-    return lambda: AnswerFile(path).judges()
+    return lambda: AnswerFile(path).model_ids()
 
 
 def _recipe(path: Path) -> Work:

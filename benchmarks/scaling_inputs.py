@@ -19,7 +19,7 @@ from pfp.io.media import write_video
 from pfp.schema import KEPT, ClipRecord, GenerationRecord, ScoreRecord
 from pfp.schema.run_directory import RunDirectory
 from pfp.vlm.answer import Answer
-from pfp.vlm.answer_file import Recorded
+from pfp.vlm.cache import Recorded
 
 SHOWINGS: Final = 100  # of one rater
 
@@ -147,9 +147,9 @@ def answer_file(folder: Path, num_answers: int) -> Path:
     with path.open("wb") as file:
         file.writelines(
             Recorded(
-                question_sha256=f"{number:064x}",
+                request_sha256=f"{number:064x}",
                 prompt_id="p@1/q",
-                judge="j",
+                fingerprint="j",
                 model_id="m",
                 answer=answer,
             ).to_line()

@@ -35,6 +35,8 @@ import numpy.typing as npt
 
 from benchmarks.eval_videos import FPS, waves
 from benchmarks.eval_weights import LOCK, write_weights
+from pfp.eval.judge import FramesQuestion, Judgement
+from pfp.eval.judge.judge import read_answer
 from pfp.eval.measure.engine import measure_all
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.streams import Given
@@ -44,8 +46,7 @@ from pfp.eval.metrics.instance import InstanceVBench2Compat
 from pfp.eval.metrics.judging import JudgedMetric
 from pfp.io import media
 from pfp.io.weights_lock import read_lock
-from pfp.vlm import Answer, FramesQuestion, Judgement
-from pfp.vlm.judge import read_answer
+from pfp.vlm import Answer
 from tests.parity import BESIDE, Parity, with_section
 
 METRICS: Final = ("clarity", "dynamics", "aesthetic", "semantic")

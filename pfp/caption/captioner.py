@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
-from pfp.caption.backends import Backend
+from pfp.caption.backends import Backend, StoryboardRequest
 from pfp.caption.clip import CaptionClip
 from pfp.caption.prompt import Prompt, answer_schema, ask_again
 from pfp.caption.storyboard import Storyboard
@@ -22,7 +22,7 @@ from pfp.io.digests import sha256_json
 from pfp.limits import MAX_NOTES
 from pfp.redaction import safe_message
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord, Verdict, failed_verdict
-from pfp.vlm import Answer, Finish, Sampling, VideoQuestion
+from pfp.vlm import Answer, Finish
 
 MAX_PROBLEMS: Final = 20  # that a model is told of, when it is asked once more
 # What an answer that is no answer makes of the row: the error's name, and whether to try again.
@@ -86,7 +86,6 @@ class Captioner:
         *,
         backends: Sequence[Backend],
         prompt: Prompt,
-        sampling: Sampling,
         rules: Rules,
     ) -> None:
         """Raises ConfigError for an empty route."""
@@ -94,15 +93,15 @@ class Captioner:
             raise ConfigError("the caption route names no backend; use for example sidecar,offline")
         self._backends = tuple(backends)
         self._prompt = prompt
-        self._sampling = sampling
         self._rules = rules
 
     @property
     def fingerprint(self) -> str:
         """Digest of everything but the clip that a storyboard depends on."""
         asked = None
-        if any(backend.generative for backend in self._backends):
-            asked = [self._prompt.sha256, asdict(self._sampling)]
+        samplings = [each.sampling for each in self._backends if each.sampling is not None]
+        if samplings:
+            asked = [self._prompt.sha256, *map(asdict, samplings)]
         route = [backend.fingerprint for backend in self._backends]
         return sha256_json([route, asked, asdict(self._rules), LADDER_VERSION])
 
@@ -129,10 +128,10 @@ class Captioner:
         raise AssertionError("a route has a last backend")
 
     def _ask(self, backend: Backend, clip: CaptionClip, log: _Log) -> Storyboard | _Trouble:
-        question = self._question(clip)
+        request = self._request(clip)
         for may_ask_again in (backend.generative, False):
             try:
-                answer = backend.ask(question)
+                answer = backend.ask(request)
             except Rejected as error:  # understood, and no other backend may stand in for it
                 rejected = Dropped(reason=error.reason, detail=error.message)
                 return _Trouble(verdict=rejected, final=True)
@@ -156,7 +155,7 @@ class Captioner:
                 break
             problems = [safe_message(violation.detail) for violation in violations[:MAX_PROBLEMS]]
             log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
-            question = replace(question, prompt=ask_again(question.prompt, problems))
+            request = replace(request, prompt=ask_again(request.prompt, problems))
         verdict = _verdict(violations[0], is_models=backend.generative)
         return _Trouble(verdict=verdict, final=not backend.generative)
 
@@ -182,15 +181,16 @@ class Captioner:
             log.ops += [f"{backend.name}: {op}" for op in checked.repair_ops]
         return checked.storyboard, checked.violations
 
-    def _question(self, clip: CaptionClip) -> VideoQuestion:
-        return VideoQuestion(
+    def _request(self, clip: CaptionClip) -> StoryboardRequest:
+        return StoryboardRequest(
             path=clip.video_uri,
+            content_sha256=clip.video_sha256,
             start_seconds=clip.start_seconds,
             end_seconds=clip.end_seconds,
             shots=clip.spans,
+            prompt_id=self._prompt.name,
             prompt=self._prompt.fill(clip),
             json_schema=answer_schema(len(clip.spans)),
-            sampling=self._sampling,
         )
 
     def _record(

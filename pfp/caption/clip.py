@@ -14,13 +14,17 @@ from pfp.vlm import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionClip:
-    """A clip ``[start_seconds, end_seconds)`` of a video, with spans that fill it in order."""
+    """A clip ``[start_seconds, end_seconds)`` of a video, with spans that fill it in order.
+
+    ``video_sha256`` is the digest of the video's file, where it is known.
+    """
 
     clip_id: str
     video_uri: str
     start_seconds: float
     end_seconds: float
     spans: tuple[Span, ...]
+    video_sha256: str | None = None
 
 
 def caption_clip(row: Mapping[str, Any], *, max_span_seconds: float) -> CaptionClip:
@@ -39,6 +43,7 @@ def caption_clip(row: Mapping[str, Any], *, max_span_seconds: float) -> CaptionC
         start_seconds=start,
         end_seconds=end,
         spans=spans_of(row["shots"], start, end, max_span_seconds=max_span_seconds),
+        video_sha256=row.get("video_sha256"),
     )
 
 

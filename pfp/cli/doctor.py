@@ -26,7 +26,7 @@ PACKAGES = {
     "onnxruntime": ("identity.arcface", "metrics"),
     "transformers": ("a local judge, qwen:DIRECTORY", "train"),
     "google-genai": ("the judge gemini:MODEL", "caption"),
-    "httpx": ("the judge openai:MODEL@URL", "caption"),
+    "openai": ("the judge openai:MODEL@URL", "caption"),
     "ray": ("--engine ray", "ray"),
 }
 KEYS = {

@@ -1,4 +1,4 @@
-"""What a backend says about a video, and what it took to say it."""
+"""What a model says about a video, and what it took to say it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One backend's answer to one ``VideoQuestion``.
+    """One answer to one request.
 
     ``parsed`` is the JSON object in ``raw_text``, None when there is none. Token counts are None
     where the server (or a backend without tokens) gives none; ``tokens_in`` counts the whole
     prompt, video and audio included, and thinking (``tokens_thought``) is not in ``tokens_out``.
     ``finish_reason`` is the server's own word, and ``problem`` a sentence for people when
     ``finish`` is not ``ANSWERED``. ``attempts`` counts the requests that were sent.
-    ``sampling`` is JSON of how the video was looked at. Whatever the server sent, the texts can be
-    stored.
+    ``sampling`` is JSON of how the video was looked at. ``cached`` is true when the answer was
+    given earlier and nobody was asked now. Whatever the server sent, the texts can be stored.
     """
 
     backend: str
@@ -56,6 +56,7 @@ class Answer:
     attempts: int = 1
     sampling: str | None = None
     notes: tuple[str, ...] = ()
+    cached: bool = False
 
     def __post_init__(self) -> None:
         """Texts of valid code points; those that people read are short."""

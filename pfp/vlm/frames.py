@@ -1,4 +1,4 @@
-"""Frames as a judge is shown them: no larger than a limit, digested, written as JPEG.
+"""Frames as models are shown them: no larger than a limit, digested, written as JPEG.
 
 Axes: H height, W width, C colour (R, G, B), uint8 in [0, 255].
 """

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 
-from pfp.caption.backends.sidecar import sidecar_digests
 from pfp.cli.stage import stage_main
-from pfp.errors import NothingUsable
-from pfp.io.tables import read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
-from pfp.schema import ClipRecord
 from pfp.schema.run_directory import RunDirectory
 from pipelines.caption.config import PRESETS, CaptionConfig
-from pipelines.caption.stages import CLIP_COLUMNS, build_captioner, caption_stage
+from pipelines.caption.stages import caption_inputs, caption_stage
+from pipelines.caption.worker import build_captioner
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the stage as the command line says; the exit status is 0, or 2 for bad input."""
-    return stage_main("caption", "Write storyboards for the kept clips.", PRESETS, run, argv)
+    purpose = "Write storyboards for the kept clips."
+    return stage_main("caption", purpose, PRESETS, run, argv, add_options=_add_options)
 
 
 def run(
@@ -29,14 +28,20 @@ def run(
     output_directory: str,
     engine: Engine = "ray",
     progress: Progress | None = None,
+    backend: Sequence[str] = (),
 ) -> list[StageReport]:
-    """Caption the kept clips of a run directory.
+    """Caption the kept clips of a run directory; ``backend`` replaces the config's route.
 
     Raises NothingUsable when ingest kept no clip, ConfigError before any work when a backend could
     not answer.
     """
+    if backend:
+        config = replace(config, route=",".join(backend))
+    # 1. Every backend of the route can answer: keys, folders and settings are there.
     build_captioner(config).check_ready()
+    # 2. The kept clips, each with the digest of the storyboard file beside its video.
     clips = caption_inputs(RunDirectory(input_directory).clips.path, config)
+    # 3. For each clip: ask the backends in order, check, ask once more, ask the next.
     with connect(engine):
         report = run_stage(
             caption_stage(config),
@@ -45,20 +50,17 @@ def run(
             engine=engine,
             progress=progress,
         )
+    # 4. What became of the rows, in the run's summary.
     summary.merge_stage(output_directory, report)
     return [report]
 
 
-def caption_inputs(directory: str, config: CaptionConfig) -> pa.Table:
-    """The kept clips, with the digest of each one's own storyboard where the route looks at it.
-
-    That column is what makes a storyboard that was edited, added or removed recompute its row.
-    """
-    kept = pc.field("verdict", "kind") == "kept"
-    clips = read_table(directory, ClipRecord, columns=list(CLIP_COLUMNS), filter=kept)
-    if not clips.num_rows:
-        raise NothingUsable(f"{directory} holds no kept clip; look at why ingest dropped them")
-    digests: list[str | None] = [None] * clips.num_rows
-    if "sidecar" in config.backends:
-        digests = sidecar_digests(clips["video_uri"].to_pylist())
-    return clips.append_column("sidecar_sha256", pa.array(digests, pa.string()))
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="who writes captions: sidecar, offline, gemini:MODEL, openai:MODEL@URL, "
+        "qwen:DIRECTORY, replay:FILE; several are asked in order",
+    )

@@ -1,24 +1,21 @@
-"""The caption stage: its worker, and what its rows depend on."""
+"""The caption stage: which rows go in, and what its rows depend on."""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pfp.caption import NOTICE, Captioner, caption_clip, load_prompt
-from pfp.caption.backends import BACKENDS, Backend, load_backend
-from pfp.errors import ConfigError
+from pfp.caption import NOTICE
+from pfp.caption.backends.sidecar import sidecar_digests
+from pfp.errors import NothingUsable
 from pfp.io.digests import sha256_json
 from pfp.io.tables import read_table
-from pfp.io.unchanged import FILE_COLUMNS, unchanged
-from pfp.runtime import Resources, Stage, map_rows
-from pfp.schema import Failed, StoryboardRecord
+from pfp.runtime import Resources, Stage
+from pfp.schema import ClipRecord, StoryboardRecord
 from pipelines.caption.config import CaptionConfig
+from pipelines.caption.worker import CaptionWorker, build_captioner, failed_storyboard
 
 # What is read of a clip. Where the video lies is not part of its content.
 CLIP_COLUMNS: Final = (
@@ -41,47 +38,30 @@ def caption_stage(config: CaptionConfig) -> Stage:
         input_key="clip_id",
         content_columns=CONTENT_COLUMNS,
         fingerprint=sha256_json([captioner.fingerprint, config.max_span_seconds]),
-        resources=Resources(batch_size=config.batch_size, num_workers=config.num_workers),
+        resources=Resources(
+            batch_size=config.batch_size,
+            num_workers=config.num_workers,
+            num_gpus=int(config.device.startswith("cuda")),
+        ),
         on_error=failed_storyboard,
         config=config,
         count_noticed=count_noticed,
     )
 
 
-def build_captioner(config: CaptionConfig) -> Captioner:
-    """The captioner that a config describes; ConfigError for an unknown backend or prompt."""
-    return Captioner(
-        backends=[_backend(name, config) for name in config.backends],
-        prompt=load_prompt(config.prompt),
-        sampling=config.sampling,
-        rules=config.rules,
-    )
+def caption_inputs(directory: str, config: CaptionConfig) -> pa.Table:
+    """The kept clips, with the digest of each one's own storyboard where the route looks at it.
 
-
-class CaptionWorker:
-    """Captions a batch of clips, up to ``max_concurrency`` of them at once.
-
-    Calls to a server mostly wait, so they share one process; one clip's error is its own.
+    That column is what makes a storyboard that was edited, added or removed recompute its row.
     """
-
-    def __init__(self, config: CaptionConfig) -> None:
-        """Raise ConfigError when a backend could not answer, for example without its key."""
-        self._config = config
-        self._captioner = build_captioner(config)
-        self._captioner.check_ready()
-        weakref.finalize(self, self._captioner.close)
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """One ``StoryboardRecord`` row per row of the batch, in order."""
-        with ThreadPoolExecutor(self._config.max_concurrency) as pool:
-            rows = batch.to_pylist()
-            futures = {row["clip_id"]: pool.submit(self._caption, row) for row in rows}
-            return map_rows(batch, lambda row: futures[row["clip_id"]].result(), failed_storyboard)
-
-    def _caption(self, row: Mapping[str, Any]) -> StoryboardRecord:
-        clip = caption_clip(row, max_span_seconds=self._config.max_span_seconds)
-        with unchanged(row["video_uri"], **{name: row[name] for name in FILE_COLUMNS}):
-            return self._captioner.caption(clip)
+    kept = pc.field("verdict", "kind") == "kept"
+    clips = read_table(directory, ClipRecord, columns=list(CLIP_COLUMNS), filter=kept)
+    if not clips.num_rows:
+        raise NothingUsable(f"{directory} holds no kept clip; look at why ingest dropped them")
+    digests: list[str | None] = [None] * clips.num_rows
+    if "sidecar" in config.backends:
+        digests = sidecar_digests(clips["video_uri"].to_pylist())
+    return clips.append_column("sidecar_sha256", pa.array(digests, pa.string()))
 
 
 def count_noticed(directory: str) -> int:
@@ -91,25 +71,3 @@ def count_noticed(directory: str) -> int:
     ops = table["repair_ops"]
     has_notice = pc.match_substring(pc.list_flatten(ops), NOTICE)
     return len(pc.unique(pc.list_parent_indices(ops).filter(has_notice)))
-
-
-def failed_storyboard(row: Mapping[str, Any], verdict: Failed) -> StoryboardRecord:
-    """The record of a clip whose captioning broke outside of every backend."""
-    return StoryboardRecord(clip_id=row["clip_id"], backend="none", verdict=verdict)
-
-
-def _backend(name: str, config: CaptionConfig) -> Backend:
-    if name == "gemini":
-        return load_backend(
-            name,
-            model=config.model,
-            base_url=config.base_url,
-            timeout_seconds=config.request_timeout_seconds,
-            max_attempts=config.request_attempts,
-        )
-    if name == "offline":
-        return load_backend(name, timeout_seconds=config.decode_timeout_seconds)
-    if name not in BACKENDS:
-        known = ", ".join(BACKENDS)
-        raise ConfigError(f"caption route {config.route!r}: {name!r} is none of {known}")
-    return load_backend(name)

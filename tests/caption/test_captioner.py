@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pfp.caption import CaptionClip, Captioner, Prompt, Rules, load_prompt
-from pfp.caption.backends import Backend
+from pfp.caption.backends import Backend, StoryboardRequest
 from pfp.errors import ConfigError, InputError, PermanentError, Rejected, RetryableError
 from pfp.schema import KEPT, Dropped, Failed, StoryboardRecord
-from pfp.vlm import Answer, Finish, Sampling, Span, VideoQuestion
+from pfp.vlm import Answer, Finish, Sampling, Span
 
 CLIP = CaptionClip(
     clip_id="c1",
@@ -39,7 +39,8 @@ class Scripted:
     script: Sequence[Answer | Exception]
     model: str | None = None
     fingerprint: str = "f"
-    asked: list[VideoQuestion] = field(default_factory=list)
+    sampling: Sampling | None = None
+    asked: list[StoryboardRequest] = field(default_factory=list)
     is_closed: bool = False
 
     def check_ready(self) -> None:
@@ -47,9 +48,9 @@ class Scripted:
         if isinstance(self.script[0], ConfigError):
             raise self.script[0]
 
-    def ask(self, question: VideoQuestion) -> Answer:
+    def ask(self, request: StoryboardRequest) -> Answer:
         """The next line of the script."""
-        self.asked.append(question)
+        self.asked.append(request)
         reply = self.script[len(self.asked) - 1]
         if isinstance(reply, Exception):
             raise reply
@@ -78,7 +79,9 @@ def _answer(text: str | None = None, **more: Any) -> Answer:
 
 
 def _model(*script: Answer | Exception, name: str = "gemini") -> Scripted:
-    return Scripted(name=name, generative=True, script=script, model="gemini-x")
+    return Scripted(
+        name=name, generative=True, script=script, model="gemini-x", sampling=Sampling()
+    )
 
 
 def _sidecar(*script: Answer | Exception) -> Scripted:
@@ -96,9 +99,7 @@ def _offline() -> Scripted:
 
 
 def _caption(*backends: Backend, **rules: Any) -> StoryboardRecord:
-    captioner = Captioner(
-        backends=backends, prompt=PROMPT, sampling=Sampling(), rules=Rules(**rules)
-    )
+    captioner = Captioner(backends=backends, prompt=PROMPT, rules=Rules(**rules))
     return captioner.caption(CLIP)
 
 
@@ -365,7 +366,7 @@ def test_same_captions_are_a_fault_of_models_only() -> None:
     ]
 
     for backend, expected in backends:
-        captioner = Captioner(backends=[backend], prompt=PROMPT, sampling=Sampling(), rules=Rules())
+        captioner = Captioner(backends=[backend], prompt=PROMPT, rules=Rules())
         verdict = captioner.caption(clip).verdict
         assert (verdict.reason if isinstance(verdict, Dropped) else verdict) == expected
 
@@ -373,14 +374,14 @@ def test_same_captions_are_a_fault_of_models_only() -> None:
 def test_route_without_backends_is_refused() -> None:
     """There is nobody to ask."""
     with pytest.raises(ConfigError, match="the caption route names no backend"):
-        Captioner(backends=[], prompt=PROMPT, sampling=Sampling(), rules=Rules())
+        Captioner(backends=[], prompt=PROMPT, rules=Rules())
 
 
 def test_readiness_and_closing_reach_every_backend() -> None:
     """Before any work, and after it."""
     broken = _model(ConfigError("GEMINI_API_KEY is not set"))
     backends = [_offline(), broken]
-    captioner = Captioner(backends=backends, prompt=PROMPT, sampling=Sampling(), rules=Rules())
+    captioner = Captioner(backends=backends, prompt=PROMPT, rules=Rules())
 
     with pytest.raises(ConfigError, match="GEMINI_API_KEY is not set"):
         captioner.check_ready()
@@ -394,26 +395,33 @@ class TestFingerprint:
 
     @staticmethod
     def _of(*backends: Backend, **changes: Any) -> str:
-        parts: dict[str, Any] = {"prompt": PROMPT, "sampling": Sampling(), "rules": Rules()}
+        parts: dict[str, Any] = {"prompt": PROMPT, "rules": Rules()}
         return Captioner(backends=backends, **{**parts, **changes}).fingerprint
 
     @pytest.mark.parametrize(
         "change",
         [
             {"prompt": Prompt(name="p", text="p", sha256="0" * 64)},
-            {"sampling": Sampling(fps=2.0)},
             {"rules": Rules(min_coverage=0.5)},
         ],
     )
     def test_every_setting_of_a_model_counts(self, change: dict[str, Any]) -> None:
-        """Prompt, sampling and rules."""
+        """Prompt and rules."""
         assert self._of(_model(), **change) != self._of(_model())
 
-    def test_prompt_and_sampling_do_not_count_where_nobody_reads_them(self) -> None:
+    def test_sampling_of_every_model_counts(self) -> None:
+        """Each model may have its own."""
+        two, three = (replace(_model(), sampling=Sampling(fps=fps)) for fps in (2.0, 3.0))
+
+        routes = [[_model()], [two], [_model(), two], [_model(), three], [two, _model()]]
+        assert len({self._of(*route) for route in routes}) == 5
+
+    def test_prompt_does_not_count_where_nobody_reads_it(self) -> None:
         """Measured captions are not thrown away for a new prompt; rules hold for all."""
         route = (_sidecar(), _offline())
 
-        assert self._of(*route, sampling=Sampling(fps=2.0)) == self._of(*route)
+        other = Prompt(name="p", text="p", sha256="0" * 64)
+        assert self._of(*route, prompt=other) == self._of(*route)
         assert self._of(*route, rules=Rules(min_coverage=0.5)) != self._of(*route)
 
     def test_route_counts(self) -> None:

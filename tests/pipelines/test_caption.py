@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pfp.caption import Captioner, caption_clip, load_prompt
+from pfp.caption.backends.vlm import VlmBackend
+from pfp.caption.prompt import answer_schema
 from pfp.cli.main import main as pfp_main
 from pfp.cli.settings import with_settings
 from pfp.errors import ConfigError, NothingUsable
@@ -23,13 +26,20 @@ from pfp.io.tables import read_records, verify_table, write_table
 from pfp.runtime import StageReport
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, ClipRecord, Dropped, Failed, StoryboardRecord
-from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo
+from pfp.vlm import Request
+from pfp.vlm.video_frames import FrameReader
+from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo, split_route
 from pipelines.caption.run import main, run
+from pipelines.caption.stages import caption_inputs
 from tests.vlm.gemini_server import GeminiServer, answer, error
+from tests.vlm.openai_server import OpenAIServer, completion
+from tests.vlm.scripted import ScriptedClient
 
 COLOURS = {"blue": (40, 70, 200), "green": (40, 160, 60), "red": (200, 30, 30)}
 SECONDS = 4.0
 REPO = Path(__file__).parents[2]
+SHOTS = [{"index": 1, "caption": "A wall."}, {"index": 2, "caption": "A door."}]
+TEXT = json.dumps({"shots": SHOTS, "global_caption": "A house."})
 
 
 @pytest.fixture(scope="session")
@@ -264,17 +274,16 @@ class TestGemini:
     def server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
         """A Gemini that describes two shots."""
         monkeypatch.setenv("GEMINI_API_KEY", "key-for-tests")
-        shots = [{"index": 1, "caption": "A wall."}, {"index": 2, "caption": "A door."}]
-        text = json.dumps({"shots": shots, "global_caption": "A house."})
         with GeminiServer() as running:
-            running.script(answer(text, tokens={"TEXT": 300, "VIDEO": 4 * 70}))
+            running.script(answer(TEXT, tokens={"TEXT": 300, "VIDEO": 4 * 70}))
             yield running
 
     @staticmethod
     def _config(server: GeminiServer, **changes: Any) -> CaptionConfig:
+        full = PRESETS["full"]()
         return replace(
-            PRESETS["full"](),
-            base_url=server.base_url,
+            full,
+            route=f"{full.route},base_url={server.base_url}",
             request_attempts=1,
             num_workers=1,
             **changes,
@@ -347,6 +356,135 @@ class TestGemini:
         assert not (run_directory / "storyboards").exists()
 
 
+class TestEveryProvider:
+    """The same request for a storyboard, whoever answers, by name on the command line."""
+
+    @pytest.fixture
+    def one_clip(self, run_directory: Path) -> Path:
+        """A run directory with the red clip only."""
+        clips = read_records(run_directory / "clips", ClipRecord)
+        red = [clip for clip in clips if clip.clip_id == "red"]
+        shutil.rmtree(run_directory / "clips")
+        write_table(run_directory / "clips", ClipRecord.table(red), ClipRecord)
+        return run_directory
+
+    @staticmethod
+    def _caption(out: Path, *arguments: str) -> StoryboardRecord:
+        preset = ["--preset", "small", "--output", str(out), "--engine", "local"]
+        assert main([*preset, *arguments]) == 0
+        return _rows(out)["red"]
+
+    @staticmethod
+    def _request(out: Path) -> Request:
+        """What a model is asked about the clip, as the stage builds it."""
+        config = PRESETS["small"]()
+        client = ScriptedClient([TEXT])
+        client.sampling = config.sampling
+        captioner = Captioner(
+            backends=[VlmBackend(client)], prompt=load_prompt(config.prompt), rules=config.rules
+        )
+        (row,) = caption_inputs(f"{out}/clips", config).to_pylist()
+        captioner.caption(caption_clip(row, max_span_seconds=config.max_span_seconds))
+        return client.asked[0]
+
+    @staticmethod
+    def _check(row: StoryboardRecord, backend: str) -> None:
+        assert [shot["caption"] for shot in row.shots] == ["A wall.", "A door."]
+        assert [shot["start_seconds"] for shot in row.shots] == [0.0, 1.5]
+        assert (row.verdict, row.backend, row.raw_answer) == (KEPT, backend, TEXT)
+        assert row.prompt_sha256 == load_prompt("storyboard@1").sha256
+        assert row.sampling is not None
+        assert json.loads(row.sampling)["fps"] == 1.0
+
+    def test_gemini_writes_storyboards(
+        self, one_clip: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is sent the video, and the prompt as it is."""
+        monkeypatch.setenv("GEMINI_API_KEY", "key-for-tests")
+        prompt = self._request(one_clip).prompt
+        with GeminiServer() as server:
+            server.script(answer(TEXT, tokens={"TEXT": 300, "VIDEO": 4 * 66}))
+            backend = f"gemini:gemini-2.5-flash#base_url={server.base_url}"
+
+            row = self._caption(one_clip, "--backend", backend)
+
+        video, text = server.questions[0].body["contents"][0]["parts"]
+        assert (video["inlineData"]["mimeType"], text["text"]) == ("video/mp4", prompt)
+        self._check(row, "gemini")
+
+    def test_an_openai_server_writes_storyboards(self, one_clip: Path) -> None:
+        """It is sent frames, with their times before the prompt, and the schema."""
+        prompt = self._request(one_clip).prompt
+        with OpenAIServer() as server:
+            server.script(completion(TEXT))
+
+            row = self._caption(one_clip, "--backend", f"openai:a-model@{server.base_url}")
+
+        (sent,) = server.sent
+        *images, text = sent.body["messages"][0]["content"]
+        times = "0.00 s, 1.00 s, 2.00 s, 3.00 s"
+        introduction = f"The video is shown as 4 frames, taken at these times: {times}."
+        assert [image["type"] for image in images] == ["image_url"] * 4
+        assert text["text"] == f"{introduction}\n\n{prompt}"
+        schema = sent.body["response_format"]["json_schema"]
+        assert (schema["name"], schema["schema"]) == ("storyboard", answer_schema(2))
+        self._check(row, "openai")
+
+    def test_a_local_qwen_writes_storyboards(self, one_clip: Path, tmp_path: Path) -> None:
+        """A checkpoint in a folder, through transformers' own classes."""
+        pytest.importorskip("transformers")
+        from tests.vlm.tiny_qwen import save_qwen
+
+        shown = FrameReader().frames_request(self._request(one_clip))
+        save_qwen(tmp_path / "tiny-qwen", shown, TEXT)
+
+        row = self._caption(one_clip, "--backend", f"qwen:{tmp_path / 'tiny-qwen'}")
+
+        assert (row.model, row.cost_usd) == ("tiny-qwen", None)
+        self._check(row, "qwen")
+
+    def test_kept_answers_are_used_again_and_replayed(self, one_clip: Path, tmp_path: Path) -> None:
+        """Other rules ask nobody, and the file alone gives the same storyboard."""
+        path = tmp_path / "answers.jsonl"
+        keep = ["--set", f"answers={path}"]
+        with OpenAIServer() as server:
+            server.script(completion(TEXT))
+            backend = ["--backend", f"openai:a-model@{server.base_url}"]
+            first = self._caption(one_clip, *backend, *keep)
+            again = self._caption(one_clip, *backend, *keep, "--set", "rules.min_coverage=0.5")
+
+        replayed = self._caption(one_clip, "--backend", f"replay:{path}")
+
+        assert len(server.sent) == 1
+        assert first.shots == again.shots == replayed.shots
+        assert (first.backend, replayed.backend) == ("openai", "replay")
+
+    def test_backends_are_asked_in_order(self, one_clip: Path) -> None:
+        """The option may be given several times."""
+        row = self._caption(one_clip, "--backend", "sidecar", "--backend", "fake:always-yes")
+
+        assert row.backend == "fake"
+        assert [shot["caption"] for shot in row.shots] == [
+            "This is fake text number 1.",
+            "This is fake text number 2.",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ("sidecar, offline,", ("sidecar", "offline")),
+        ("a,gemini:M#x=1,y=2,b", ("a", "gemini:M#x=1,y=2", "b")),
+        ("gemini:M#x=1,openai:N@http://h/?a=b", ("gemini:M#x=1", "openai:N@http://h/?a=b")),
+        ("gemini:M#x=1,openai:N@http://h#y=2", ("gemini:M#x=1", "openai:N@http://h#y=2")),
+        ("", ()),
+    ],
+)
+def test_route_is_names_with_commas_between_them(route: str, expected: tuple[str, ...]) -> None:
+    """Options have commas, too: they hold an equals sign."""
+    assert split_route(route) == expected
+
+
 def test_every_rule_about_words_is_explained() -> None:
     """Each reason that a storyboard can be dropped for because of its words is in the README."""
     sources = ("caption_text", "validate")
@@ -371,10 +509,13 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--set", "route=sidecar,ofline"], "'ofline' is none of sidecar, offline, gemini"),
+            (["--set", "route=sidecar,ofline"], "'ofline' is unknown; write one of sidecar, offl"),
+            (["--backend", "gemini"], "'gemini' is incomplete; write gemini:MODEL"),
+            (["--backend", "qwen:nowhere"], "nowhere/config.json cannot be read; give the folder"),
+            (["--set", "model=m"], "there is no 'model'; use one of route"),
             (["--set", "route="], "the caption route names no backend"),
             (["--set", "prompt=haiku@1"], "prompt 'haiku@1' is unknown"),
-            (["--set", "fps=2"], "--set fps: there is no 'fps'; use one of route, model"),
+            (["--set", "fps=2"], "--set fps: there is no 'fps'; use one of route, req"),
             (["--set", "sampling=2"], "name one setting, for example sampling.fps=2"),
             (["--set", "batch_size"], "has no value; write key=value"),
             (["--set", "batch_size=many"], "--set batch_size=many: give a value of type int"),
@@ -414,12 +555,12 @@ def test_settings_take_values_of_their_type() -> None:
     """Numbers, null and text, also within a part."""
     config = with_settings(
         debug(),
-        ["max_span_seconds=4", "base_url=null", "sampling.media_resolution=high", "model=3.5"],
+        ["max_span_seconds=4", "answers=null", "sampling.media_resolution=high", "device=3.5"],
     )
 
     assert config == replace(
         debug(),
         max_span_seconds=4.0,
-        model="3.5",
+        device="3.5",
         sampling=replace(debug().sampling, media_resolution="high"),
     )

@@ -1,4 +1,4 @@
-"""A short real video, and a question about it."""
+"""A short real video, and requests about it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,33 @@ import numpy as np
 import pytest
 
 from pfp.io.media import write_video
-from pfp.vlm import Sampling, Span, VideoQuestion
+from pfp.vlm import Frames, Request, Sampling, VideoSpan
 
 DURATION_SECONDS = 4.0
+STORYBOARD_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "shots": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "items": {
+                "type": "object",
+                "properties": {"index": {"type": "integer"}, "caption": {"type": "string"}},
+                "required": ["index", "caption"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["shots"],
+    "additionalProperties": False,
+}
+VERDICT_SCHEMA = {
+    "type": "object",
+    "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}},
+    "required": ["answer"],
+    "additionalProperties": False,
+}
 
 
 @pytest.fixture(scope="session")
@@ -27,17 +51,28 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def question(video: Path) -> VideoQuestion:
-    """A question about the whole video and its two shots."""
-    return VideoQuestion(
-        path=str(video),
-        start_seconds=0.0,
-        end_seconds=DURATION_SECONDS,
-        shots=(
-            Span(start_seconds=0.0, end_seconds=2.0),
-            Span(start_seconds=2.0, end_seconds=4.0),
-        ),
+def request_video(video: Path) -> Request:
+    """A request about the whole video and its two shots."""
+    return Request(
+        media=VideoSpan(path=str(video), start_seconds=0.0, end_seconds=DURATION_SECONDS),
+        prompt_id="test@1",
         prompt="Describe shots 1 and 2.",
-        json_schema={"type": "object", "properties": {"shots": {"type": "array"}}},
+        json_schema=STORYBOARD_SCHEMA,
+        schema_name="storyboard",
         sampling=Sampling(fps=2.0, media_resolution="low", temperature=0.5, thinking_level="low"),
+    )
+
+
+@pytest.fixture
+def request_frames() -> Request:
+    """A yes/no request about a red and a blue frame."""
+    frames = np.zeros((2, 40, 64, 3), np.uint8)
+    frames[0, ..., 0] = frames[1, ..., 2] = 200
+    return Request(
+        media=Frames(list(frames), [0.0, 0.5]),
+        prompt_id="test@1/it",
+        prompt="Is it so?",
+        json_schema=VERDICT_SCHEMA,
+        schema_name="verdict",
+        sampling=Sampling(temperature=0.0, max_output_tokens=4096),
     )

@@ -1,28 +1,41 @@
-"""The interface of a backend, and the table of those there are."""
+"""What is asked for a clip, and the interface of who answers."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from pfp.errors import ConfigError
+from pfp.vlm.answer import Answer
+from pfp.vlm.request import Sampling, Span
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-    from pfp.vlm.answer import Answer
-    from pfp.vlm.question import VideoQuestion
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryboardRequest:
+    """A request for captions of the span ``[start_seconds, end_seconds)`` of the video at ``path``.
 
-# Resolved on use: the SDK behind one of them takes a second to import.
-BACKENDS: Final[Mapping[str, str]] = {
-    "sidecar": "pfp.caption.backends.sidecar:SidecarBackend",
-    "offline": "pfp.caption.backends.offline:OfflineBackend",
-    "gemini": "pfp.vlm.gemini:GeminiBackend",
-}
+    ``shots`` are the numbered parts (the first is number 1) that the prompt speaks of, within the
+    span and in order. Models read ``prompt``, known as ``prompt_id``, and answer with an instance
+    of ``json_schema``. ``content_sha256`` is the digest of the video's file if it is known.
+    """
+
+    path: str
+    start_seconds: float
+    end_seconds: float
+    shots: tuple[Span, ...]
+    prompt_id: str
+    prompt: str
+    json_schema: Mapping[str, Any]
+    content_sha256: str | None = None
+
+    @property
+    def span(self) -> Span:
+        """The part of the video that is asked about."""
+        return Span(start_seconds=self.start_seconds, end_seconds=self.end_seconds)
 
 
 class Backend(Protocol):
-    """Something that answers a question about a video.
+    """Something that answers a request for a storyboard.
 
     ``generative`` is true when a model reads the prompt: its answer may be wrong, may be asked for
     again, and may be replaced by another backend's. When false the answer is a fact about the
@@ -31,7 +44,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Key of the backend in ``BACKENDS``."""
+        """What rows call it: ``sidecar``, ``offline``, or the kind of model."""
 
     @property
     def model(self) -> str | None:
@@ -42,18 +55,22 @@ class Backend(Protocol):
         """Whether a model reads the prompt."""
 
     @property
-    def fingerprint(self) -> str:
-        """Digest of everything of the backend that its answers depend on.
+    def sampling(self) -> Sampling | None:
+        """How a model is asked; None where none is."""
 
-        With the question and the content of the video it decides the answer, as far as the
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything of the backend, beside ``sampling``, that its answers depend on.
+
+        With the request and the content of the video it decides the answer, as far as the
         backend can decide it.
         """
 
     def check_ready(self) -> None:
-        """Raise ConfigError when no question could be answered, for example without a key."""
+        """Raise ConfigError when no request could be answered, for example without a key."""
 
-    def ask(self, question: VideoQuestion) -> Answer:
-        """The answer to one question; safe to call from several threads.
+    def ask(self, request: StoryboardRequest) -> Answer:
+        """The answer to one request; safe to call from several threads.
 
         Raises RetryableError when trying again later may help, PermanentError when it cannot, and
         ConfigError when the backend is not ready.
@@ -61,20 +78,3 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Let go of connections and processes; the backend may be used again."""
-
-
-def load_backend(name: str, **options: Any) -> Backend:
-    """The backend called ``name`` in ``BACKENDS``, built with its own options.
-
-    Raises ConfigError for an unknown name and for a library that is not installed.
-    """
-    if name not in BACKENDS:
-        message = f"caption backend {name!r} is unknown; use one of {', '.join(BACKENDS)}"
-        raise ConfigError(message)
-    module_name, _, class_name = BACKENDS[name].partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        message = f"caption backend {name!r} needs {error.name}; pip install 'pfp[caption]'"
-        raise ConfigError(message) from error
-    return cast("Backend", getattr(module, class_name)(**options))

@@ -16,14 +16,14 @@ from pfp.io.digests import sha256_json
 from pfp.io.media import Guard, iter_frames, probe
 from pfp.io.media.source import shown_name
 from pfp.vlm.answer import Answer
-from pfp.vlm.question import Span
+from pfp.vlm.request import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from pfp.vlm.question import VideoQuestion
+    from pfp.caption.backends.backend import StoryboardRequest
 
 SAMPLE_FPS: Final = 6.0  # of the frames that are looked at: fast pans still overlap
 LONG_SIDE: Final = 96  # pixels of the frames that are looked at
@@ -41,6 +41,7 @@ class OfflineBackend:
     name: Final = "offline"
     model: Final = "offline-colour-motion@1"
     generative: Final = False
+    sampling: Final = None
     fingerprint: Final = sha256_json(
         {"backend": "offline", "model": model, "fps": SAMPLE_FPS, "long_side": LONG_SIDE}
     )
@@ -52,17 +53,17 @@ class OfflineBackend:
     def check_ready(self) -> None:
         """Nothing is needed."""
 
-    def ask(self, question: VideoQuestion) -> Answer:
-        """A caption for each of the question's shots, by number, and one for the whole clip.
+    def ask(self, request: StoryboardRequest) -> Answer:
+        """A caption for each of the request's shots, by number, and one for the whole clip.
 
         Raises PermanentError for a video that cannot be decoded.
         """
-        span = Span(start_seconds=question.start_seconds, end_seconds=question.end_seconds)
+        span = request.span
         if self._guard is None:
-            parsed = describe_video(question.path, span, question.shots)
+            parsed = describe_video(request.path, span, request.shots)
         else:
             with self._guard_lock:
-                parsed = self._guard.call(describe_video, question.path, span, question.shots)
+                parsed = self._guard.call(describe_video, request.path, span, request.shots)
         return Answer(
             backend=self.name,
             model=self.model,

@@ -26,7 +26,7 @@ from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pfp.vlm.question import VideoQuestion
+    from pfp.caption.backends.backend import StoryboardRequest
 
 SUFFIX: Final = ".storyboard.json"
 # What other files called like a video may be besides pictures, sound and text about it.
@@ -50,25 +50,26 @@ class SidecarBackend:
     name: Final = "sidecar"
     model: Final = None
     generative: Final = False
+    sampling: Final = None
     fingerprint: Final = sha256_json({"backend": "sidecar", "format": 1})
 
     def check_ready(self) -> None:
         """Nothing is needed: a missing file is an answer of its own."""
 
-    def ask(self, question: VideoQuestion) -> Answer:
+    def ask(self, request: StoryboardRequest) -> Answer:
         """The file's text, or ``Finish.ABSENT`` when there is none.
 
         Raises PermanentError for a file that cannot be read as text, and Rejected for one that
         may as well belong to another video.
         """
-        uri, content = named_sidecar_uri(question.path), None
-        if uri != sidecar_uri(question.path):
-            content = _read(uri, question.path)
+        uri, content = named_sidecar_uri(request.path), None
+        if uri != sidecar_uri(request.path):
+            content = _read(uri, request.path)
         if content is None:
-            uri = sidecar_uri(question.path)
-            content = _read(uri, question.path)
+            uri = sidecar_uri(request.path)
+            content = _read(uri, request.path)
             if content is not None:
-                _check_whose(question.path, _there(question.path))
+                _check_whose(request.path, _there(request.path))
         if content is None:
             problem = f"there is no {_shown(uri)}"
             return Answer(backend=self.name, model=None, finish=Finish.ABSENT, problem=problem)

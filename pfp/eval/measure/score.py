@@ -21,6 +21,7 @@ from pfp.errors import (
     RetryableError,
     WeightsError,
 )
+from pfp.eval.judge import Judge
 from pfp.eval.locate import locate
 from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.engine import Outcome, measure_all
@@ -49,7 +50,6 @@ from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_s
 from pfp.runtime.run import Engine
 from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
 from pfp.schema.run_directory import RunDirectory
-from pfp.vlm.judge import Judge
 
 PROTOCOL: Final = "recon-v1"  # what scores of retrieved frames are filed under: protocol `whole`
 TASK: Final = "retrieve"  # the one task whose samples have a true video to compare with
@@ -65,8 +65,8 @@ class ScoreSettings:
     """What is measured. ``metrics`` are names of ``pfp-eval ls metrics``.
 
     ``device`` is torch's name of where networks run; ``auto`` takes a GPU if there is one.
-    ``judge`` names who answers questions, as ``pfp.vlm.load_judge`` has it, and ``answers`` the
-    file that keeps what it said. ``prompts`` is JSON of words that a user gave for its questions.
+    ``judge`` names who answers questions, as ``pfp.eval.judge.load_judge`` has it, and ``answers``
+    the file that keeps what it said. ``prompts`` is JSON of words that a user gave for them.
     """
 
     metrics: tuple[str, ...] = ("psnr", "ssim", "lpips_alex")
@@ -283,7 +283,7 @@ class ScoreSamples:
             device = device_of(self._device) if kind.card.weights else None
             more: tuple[str, ...] = ()
             if takes_judge(kind):
-                from pfp.vlm.judges import libraries_of, runs_here
+                from pfp.vlm.load import libraries_of, runs_here
 
                 more = libraries_of(str(self._judge))
                 device = device_of(self._device) if runs_here(str(self._judge)) else None
@@ -293,7 +293,8 @@ class ScoreSamples:
         return self._environments[key]
 
     def _load_judge(self) -> Judge:
-        from pfp.vlm.judges import load_judge, runs_here
+        from pfp.eval.judge.load import load_judge
+        from pfp.vlm.load import runs_here
 
         spec = str(self._judge)
         # Only a local model is worth the seconds that torch takes to look for a GPU.

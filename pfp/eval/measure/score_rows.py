@@ -288,7 +288,7 @@ def judge_of(spec: str | None) -> tuple[dict[str, str] | None, str | None]:
     """What a judge's answers depend on, for the parameters; or None and why it cannot be asked."""
     if spec is None:
         return None, "no judge, pass --judge (such as gemini:gemini-2.5-pro)"
-    from pfp.vlm.judges import load_judge
+    from pfp.eval.judge.load import load_judge
 
     judge = load_judge(spec)
     try:
@@ -329,9 +329,9 @@ def sampling_of(judge: str | None) -> dict[str, Any]:
     """Number of votes and temperature of a judge, where it is not one answer at temperature 0."""
     if judge is None:
         return {}
-    from pfp.vlm import judges
+    from pfp.eval.judge.load import sampling_of as told_of
 
-    return judges.sampling_of(judge)
+    return told_of(judge)
 
 
 def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:

@@ -13,19 +13,20 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
+from pfp.eval.judge import Judgement
 from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
 from pfp.eval.metrics.judging import (
-    Hearing,
     JudgedMetric,
     Reader,
-    Stored,
+    StoredTranscript,
+    Transcript,
     by_votes,
     compat_text,
     is_yes,
-    unheard,
     unscored,
+    unsettled,
 )
-from pfp.vlm import Frames, Judgement
+from pfp.vlm import Frames
 from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "cloth@1"
@@ -84,13 +85,13 @@ class ClothVBench2(JudgedMetric):
         """64 evenly spread frames, some of them more than once in a video of fewer."""
         return spread_frames(sample.num_frames)
 
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
         """Any video."""
-        return _OnePerson(sample, hearing, is_yes)
+        return _OnePerson(sample, transcript, is_yes)
 
     @classmethod
     def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+        cls, stored: StoredTranscript, evidence: Mapping[str, Any], num_frames: int
     ) -> MetricValue:
         """The same three questions, found instead of asked."""
         del evidence
@@ -117,13 +118,13 @@ class ClothVBench2Compat(JudgedMetric):
         """64 evenly spread frames, some of them more than once in a video of fewer."""
         return spread_frames(sample.num_frames)
 
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
         """Any video."""
-        return _OnePerson(sample, hearing, contains_yes)
+        return _OnePerson(sample, transcript, contains_yes)
 
     @classmethod
     def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+        cls, stored: StoredTranscript, evidence: Mapping[str, Any], num_frames: int
     ) -> MetricValue:
         """The same three questions, found instead of asked."""
         del evidence
@@ -146,8 +147,8 @@ def contains_yes(judgement: Judgement) -> bool | None:
 class _OnePerson(Measurement):
     """Three questions about the same frames; the first decides whether the others are asked."""
 
-    def __init__(self, sample: Sample, hearing: Hearing, read: Reader) -> None:
-        self._sample, self._hearing, self._read = sample, hearing, read
+    def __init__(self, sample: Sample, transcript: Transcript, read: Reader) -> None:
+        self._sample, self._transcript, self._read = sample, transcript, read
         self._frames_HWC: list[Picture] = []
         self._times: list[float] = []
 
@@ -162,9 +163,9 @@ class _OnePerson(Measurement):
         duration_seconds = self._sample.num_frames / self._sample.fps
 
         def ask(name: str) -> Judgement:
-            return self._hearing.ask(name, frames, duration_seconds=duration_seconds)
+            return self._transcript.ask(name, frames, duration_seconds=duration_seconds)
 
-        return decide(self._read, ask, self._hearing.evidence, len(frames))
+        return decide(self._read, ask, self._transcript.evidence, len(frames))
 
 
 def decide(
@@ -178,12 +179,12 @@ def decide(
     if read(person) is False:
         return unscored("not_one_person", evidence(), num_frames)
     if read(person) is None:
-        return unscored(unheard([person]), evidence(), num_frames)
+        return unscored(unsettled([person]), evidence(), num_frames)
     judgements = [ask(name) for name in ("same_person", "same_clothes")]
     verdicts = [read(judgement) for judgement in judgements]
     # One no settles it, whatever the other answer would have been.
     if None in verdicts and False not in verdicts:
-        return unscored(unheard(judgements), evidence(), num_frames)
+        return unscored(unsettled(judgements), evidence(), num_frames)
     return MetricValue(
         value=1.0 if all(verdicts) else 0.0, num_frames=num_frames, evidence=dict(evidence())
     )

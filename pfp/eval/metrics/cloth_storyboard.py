@@ -14,9 +14,17 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
+from pfp.eval.judge import Judgement
 from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample, Shot
-from pfp.eval.metrics.judging import Hearing, JudgedMetric, Stored, is_yes, unheard, unscored
-from pfp.vlm import Frames, Judgement
+from pfp.eval.metrics.judging import (
+    JudgedMetric,
+    StoredTranscript,
+    Transcript,
+    is_yes,
+    unscored,
+    unsettled,
+)
+from pfp.vlm import Frames
 from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "cloth_storyboard@1"
@@ -65,13 +73,13 @@ class ClothStoryboard(JudgedMetric):
         """Eight evenly spread frames of each shot that is compared."""
         return sorted({index for indices in frames_by_shot(sample).values() for index in indices})
 
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
         """Any video; without two shots it stays unscored."""
-        return _Pairs(sample, hearing)
+        return _Pairs(sample, transcript)
 
     @classmethod
     def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+        cls, stored: StoredTranscript, evidence: Mapping[str, Any], num_frames: int
     ) -> MetricValue:
         """The same questions about the same shots, found instead of asked."""
 
@@ -111,8 +119,8 @@ def _spread(span: range) -> list[int]:
 class _Pairs(Measurement):
     """Keeps the frames of each shot and asks about them in the end."""
 
-    def __init__(self, sample: Sample, hearing: Hearing) -> None:
-        self._sample, self._hearing = sample, hearing
+    def __init__(self, sample: Sample, transcript: Transcript) -> None:
+        self._sample, self._transcript = sample, transcript
         self._plan = frames_by_shot(sample)
         self._frames_HWC: dict[int, Picture] = {}
 
@@ -131,11 +139,13 @@ class _Pairs(Measurement):
             for number in self._plan
         ]
         num_frames = len(self._frames_HWC)
-        return decide(self._ask, list(self._plan), shots, self._hearing.evidence, num_frames)
+        return decide(self._ask, list(self._plan), shots, self._transcript.evidence, num_frames)
 
     def _ask(self, name: str, *shots: int) -> Judgement:
         told: dict[str, Any] = {} if len(shots) == 1 else {"num_first": len(self._plan[shots[0]])}
-        return self._hearing.ask(name, self._show(*shots), evidence={"shots": list(shots)}, **told)
+        return self._transcript.ask(
+            name, self._show(*shots), evidence={"shots": list(shots)}, **told
+        )
 
     def _show(self, *shots: int) -> Frames:
         indices = [index for shot in shots for index in self._plan[shot]]
@@ -175,7 +185,7 @@ def decide(
     if len(shots) < 2:
         reason = "one_shot" if shots else "no_shots"
     elif case.unheard:
-        reason = unheard(case.unheard)
+        reason = unsettled(case.unheard)
     elif not people:
         reason = "no_person"
     else:

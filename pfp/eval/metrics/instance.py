@@ -20,20 +20,21 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from pfp.errors import RowError, Unmeasurable
+from pfp.eval.judge import Judgement
 from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
 from pfp.eval.metrics.judging import (
-    Hearing,
     JudgedMetric,
     NotAskedError,
     Reader,
-    Stored,
+    StoredTranscript,
+    Transcript,
     by_votes,
     compat_text,
     is_yes,
-    unheard,
     unscored,
+    unsettled,
 )
-from pfp.vlm import Frames, Judgement
+from pfp.vlm import Frames
 from pfp.vlm.frames import MAX_PIXELS, Picture, limited
 
 PROMPT: Final = "instance@1"
@@ -177,13 +178,13 @@ class _OfWindows(JudgedMetric):
         """The frames of all windows."""
         return sorted({index for window in windows_of(sample) for index in window.indices})
 
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
         """Any video with a frame in every window (``Unmeasurable``)."""
-        return _Windows(sample, windows_of(sample), hearing, self.rule)
+        return _Windows(sample, windows_of(sample), transcript, self.rule)
 
     @classmethod
     def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+        cls, stored: StoredTranscript, evidence: Mapping[str, Any], num_frames: int
     ) -> MetricValue:
         """The same windows, in the order in which they were asked about."""
         num_windows = evidence["num_windows"]
@@ -247,9 +248,9 @@ class _Windows(Measurement):
     """Asks about each window when its last frame has come; holds the frames of two at most."""
 
     def __init__(
-        self, sample: Sample, windows: Sequence[Window], hearing: Hearing, rule: _Rule
+        self, sample: Sample, windows: Sequence[Window], transcript: Transcript, rule: _Rule
     ) -> None:
-        self._sample, self._hearing, self._rule = sample, hearing, rule
+        self._sample, self._transcript, self._rule = sample, transcript, rule
         self._num_windows = len(windows)
         self._waiting = deque(windows)
         self._frames_HWC: dict[int, Picture] = {}
@@ -272,7 +273,7 @@ class _Windows(Measurement):
         """The value by the rule, or the reason why there is none."""
         if self._trouble is not None:
             raise self._trouble
-        evidence = self._hearing.evidence()
+        evidence = self._transcript.evidence()
         return decide(self._rule, self._judgements, self._num_windows, evidence, len(self._seen))
 
     def _ask(self, window: Window) -> None:
@@ -281,7 +282,7 @@ class _Windows(Measurement):
         frames = Frames([self._frames_HWC[index] for index in window.indices], times)
         span = {"start_seconds": start_seconds, "end_seconds": start_seconds + WINDOW_SECONDS}
         try:
-            judgement = self._hearing.ask(
+            judgement = self._transcript.ask(
                 "broken_instance", frames, evidence=span, duration_seconds=WINDOW_SECONDS
             )
         except RowError as error:
@@ -314,7 +315,7 @@ def decide(
     else:
         bad = [rule.read(judgement) for judgement in judgements]
         value = rule.value_of(bad)
-        reason = unheard(judgements) if value is None else ""
+        reason = unsettled(judgements) if value is None else ""
         found |= {"num_bad": bad.count(True), "num_unheard": bad.count(None)}
     if value is None:
         return unscored(reason, found, num_frames)

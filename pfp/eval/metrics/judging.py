@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Final, TypeAlias, final
 
 import yaml
 
+from pfp.eval.judge import FramesQuestion, Judge, Judgement, Verdict
+from pfp.eval.judge.judgement import judgement_of
+from pfp.eval.judge.votes import agreement, by_majority, majority
 from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue, Sample
 from pfp.io.weights import Lock
-from pfp.vlm import Answer, Finish, Frames, FramesQuestion, Judge, Judgement, Verdict
-from pfp.vlm.judge import judgement_of
-from pfp.vlm.judge_votes import agreement, by_majority, majority
+from pfp.vlm import Answer, Finish, Frames
 
 Reader: TypeAlias = Callable[[Judgement], bool | None]
 """Whether an answer says yes; None where it says nothing."""
@@ -67,7 +68,7 @@ class NotAskedError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Hearing:
+class Transcript:
     """The questions that were put to a judge about one video, as evidence."""
 
     judge: Judge
@@ -102,12 +103,12 @@ class Hearing:
         }
 
 
-class Stored:
-    """What ``Hearing.evidence`` kept of one video, its raw texts parsed by this pfp's parser."""
+class StoredTranscript:
+    """What ``Transcript.evidence`` kept of one video, its raw texts parsed by this pfp's parser."""
 
     def __init__(self, evidence: Mapping[str, Any], prompts: Prompts) -> None:
         self._evidence = evidence
-        self.judgements: Final = [_heard_again(row, prompts) for row in evidence["asked"]]
+        self.judgements: Final = [_stored_judgement(row, prompts) for row in evidence["asked"]]
 
     def find(self, name: str, **about: Any) -> Judgement:
         """The answer to a question that was asked about this; NotAskedError if it was not."""
@@ -134,7 +135,7 @@ def _said(judgement: Judgement) -> dict[str, Any]:
         "why_not": judgement.why_not,
         "raw_text": answer.raw_text,
         "problem": answer.problem,
-        "remembered": judgement.remembered,
+        "remembered": judgement.cached,
     }
     if judgement.votes:
         said["votes"] = [_said(vote) for vote in judgement.votes]
@@ -142,10 +143,10 @@ def _said(judgement: Judgement) -> dict[str, Any]:
     return said
 
 
-def _heard_again(row: Mapping[str, Any], prompts: Prompts) -> Judgement:
+def _stored_judgement(row: Mapping[str, Any], prompts: Prompts) -> Judgement:
     """The stored answer, read by this pfp; one that was cut or refused has nothing to be read."""
     if "votes" in row:
-        return by_majority([_heard_again(vote, prompts) for vote in row["votes"]])
+        return by_majority([_stored_judgement(vote, prompts) for vote in row["votes"]])
     why_not = row["why_not"]
     was_answered = why_not in {None, Verdict.UNPARSEABLE.value}
     answer = Answer(
@@ -154,8 +155,9 @@ def _heard_again(row: Mapping[str, Any], prompts: Prompts) -> Judgement:
         finish=Finish.ANSWERED if was_answered else Finish(why_not),
         raw_text=row["raw_text"],
         problem=row["problem"],
+        cached=row["remembered"],
     )
-    return judgement_of(answer, prompts.options, remembered=row["remembered"])
+    return judgement_of(answer, prompts.options)
 
 
 class JudgedMetric(Metric):
@@ -172,7 +174,7 @@ class JudgedMetric(Metric):
         judge: Judge | None = None,
         prompts: Prompts | None = None,
     ) -> None:
-        """judge: who is asked (``pfp.vlm.load_judge``); None leaves every video unscored.
+        """judge: who is asked (``pfp.eval.judge.load_judge``); None leaves every video unscored.
 
         prompts: the words, of the metric's ``prompt_family``; None is pfp's own.
         """
@@ -191,15 +193,17 @@ class JudgedMetric(Metric):
             return _NoJudge()
         self._judge.check_ready()
         prompts = self._prompts or load_prompts(self.prompt_id)
-        hearing = Hearing(judge=self._judge, prompts=prompts, is_given=self._prompts is not None)
-        return self.hear(sample, hearing)
+        transcript = Transcript(
+            judge=self._judge, prompts=prompts, is_given=self._prompts is not None
+        )
+        return self.measurement(sample, transcript)
 
     @abstractmethod
     def shown(self, sample: Sample) -> Sequence[int]:
         """What ``frames_of`` says when there is a judge."""
 
     @abstractmethod
-    def hear(self, sample: Sample, hearing: Hearing) -> Measurement:
+    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
         """What ``begin`` returns when there is a judge."""
 
     @final
@@ -217,7 +221,7 @@ class JudgedMetric(Metric):
             prompts = load_prompts(cls.prompt_id)
         else:
             return None
-        stored = Stored(evidence, prompts)
+        stored = StoredTranscript(evidence, prompts)
         try:
             return cls.decide_again(stored, evidence, num_frames)
         except NotAskedError:
@@ -227,9 +231,9 @@ class JudgedMetric(Metric):
     @classmethod
     @abstractmethod
     def decide_again(
-        cls, stored: Stored, evidence: Mapping[str, Any], num_frames: int
+        cls, stored: StoredTranscript, evidence: Mapping[str, Any], num_frames: int
     ) -> MetricValue:
-        """The value by the rule that ``hear``'s measurement has; NotAskedError as ``Stored``'s."""
+        """The value by the rule of ``measurement``; NotAskedError as ``StoredTranscript``'s."""
 
 
 class _NoJudge(Measurement):
@@ -250,7 +254,7 @@ def unscored(reason: str, evidence: Mapping[str, Any], num_frames: int = 0) -> M
     )
 
 
-def unheard(judgements: Sequence[Judgement]) -> str:
+def unsettled(judgements: Sequence[Judgement]) -> str:
     """The reason of a video whose answers do not settle it: ``judge_blocked``, ...
 
     That of the first answer which is neither yes nor no; ``judge_split`` where votes are at odds.

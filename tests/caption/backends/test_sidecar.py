@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import LocalFileSystem
 
-from pfp.caption.backends import sidecar
+from pfp.caption.backends import StoryboardRequest, sidecar
 from pfp.caption.backends.sidecar import (
     MAX_SIZE_BYTES,
     SidecarBackend,
@@ -20,7 +20,7 @@ from pfp.caption.backends.sidecar import (
 )
 from pfp.errors import PermanentError, Rejected
 from pfp.io.media import path_to_uri
-from pfp.vlm import Finish, Sampling, VideoQuestion
+from pfp.vlm import Finish
 
 TEXT = '{"schema_version": 1, "shots": []}'
 
@@ -46,14 +46,14 @@ def test_storyboard_lies_beside_the_video(video: str, expected: str) -> None:
 )
 @pytest.mark.parametrize("as_uri", [False, True])
 def test_file_is_found_under_any_name(
-    question: VideoQuestion, tmp_path: Path, name: str, *, as_uri: bool
+    asked: StoryboardRequest, tmp_path: Path, name: str, *, as_uri: bool
 ) -> None:
     """The text comes back as it is, and its digest is seen by path and by URI."""
     video = tmp_path / name
     video.with_suffix(".storyboard.json").write_text("\ufeff" + TEXT, encoding="utf-8")
     source = path_to_uri(video) if as_uri else str(video)
 
-    result = SidecarBackend().ask(replace(question, path=source))
+    result = SidecarBackend().ask(replace(asked, path=source))
 
     assert (result.finish, result.raw_text) == (Finish.ANSWERED, TEXT)
     assert result.parsed == {"schema_version": 1, "shots": []}
@@ -61,11 +61,11 @@ def test_file_is_found_under_any_name(
     assert sidecar_digests([source]) == [expected]
 
 
-def test_missing_file_is_absent_not_an_error(question: VideoQuestion, tmp_path: Path) -> None:
+def test_missing_file_is_absent_not_an_error(asked: StoryboardRequest, tmp_path: Path) -> None:
     """The answer names the file that was looked for, so that the next backend can be asked."""
     source = str(tmp_path / "clip.mp4")
 
-    result = SidecarBackend().ask(replace(question, path=source))
+    result = SidecarBackend().ask(replace(asked, path=source))
 
     assert result.finish is Finish.ABSENT
     assert result.problem == "there is no clip.storyboard.json"
@@ -73,12 +73,12 @@ def test_missing_file_is_absent_not_an_error(question: VideoQuestion, tmp_path: 
 
 
 def test_text_that_is_not_json_is_answered_unparsed(
-    question: VideoQuestion, tmp_path: Path
+    asked: StoryboardRequest, tmp_path: Path
 ) -> None:
     """What is wrong with it is for the checks to say."""
     (tmp_path / "clip.storyboard.json").write_text("{broken", encoding="utf-8")
 
-    result = SidecarBackend().ask(replace(question, path=str(tmp_path / "clip.mp4")))
+    result = SidecarBackend().ask(replace(asked, path=str(tmp_path / "clip.mp4")))
 
     assert (result.raw_text, result.parsed) == ("{broken", None)
 
@@ -91,14 +91,14 @@ def test_text_that_is_not_json_is_answered_unparsed(
     ],
 )
 def test_unreadable_file_is_a_permanent_error_with_a_digest(
-    question: VideoQuestion, tmp_path: Path, content: bytes, message: str
+    asked: StoryboardRequest, tmp_path: Path, content: bytes, message: str
 ) -> None:
     """The row says what is wrong; taking the digest of the same file does not fail."""
     (tmp_path / "clip.storyboard.json").write_bytes(content)
     source = str(tmp_path / "clip.mp4")
 
     with pytest.raises(PermanentError, match=message):
-        SidecarBackend().ask(replace(question, path=source))
+        SidecarBackend().ask(replace(asked, path=source))
 
     assert sidecar_digests([source])[0] is not None
 
@@ -144,7 +144,7 @@ class TestWhose:
     @pytest.mark.parametrize("as_uri", [False, True])
     def test_storyboard_of_two_videos_belongs_to_neither(
         self,
-        question: VideoQuestion,
+        asked: StoryboardRequest,
         tmp_path: Path,
         video: str,
         others: list[str],
@@ -158,7 +158,7 @@ class TestWhose:
         source = path_to_uri(path) if as_uri else str(path)
 
         with pytest.raises(Rejected) as caught:
-            SidecarBackend().ask(replace(question, path=source))
+            SidecarBackend().ask(replace(asked, path=source))
 
         assert caught.value.reason == "storyboard_ambiguous"
         assert f"{stem}.storyboard.json may belong to " in str(caught.value)
@@ -174,35 +174,35 @@ class TestWhose:
         ],
     )
     def test_storyboard_of_one_video_is_its_own(
-        self, question: VideoQuestion, tmp_path: Path, others: list[str]
+        self, asked: StoryboardRequest, tmp_path: Path, others: list[str]
     ) -> None:
         """Pictures, sound and text are no videos; a video with its own file wants no other."""
         _files(tmp_path, "clip.mp4", "clip.storyboard.json", *others)
         source = str(tmp_path / "clip.mp4")
 
-        assert SidecarBackend().ask(replace(question, path=source)).raw_text == TEXT
+        assert SidecarBackend().ask(replace(asked, path=source)).raw_text == TEXT
         assert sidecar_digests([source]) == [hashlib.sha256(TEXT.encode()).hexdigest()]
 
     @pytest.mark.parametrize("video", ["clip.mp4", "clip.MP4", "clip.webm"])
     def test_storyboard_that_names_its_video_is_the_one(
-        self, question: VideoQuestion, tmp_path: Path, video: str
+        self, asked: StoryboardRequest, tmp_path: Path, video: str
     ) -> None:
         """Whatever else lies beside it."""
         _files(tmp_path, "clip.mp4", "clip.MP4", "clip.webm", "clip.storyboard.json")
         (tmp_path / f"{video}.storyboard.json").write_text('{"mine": 1}', encoding="utf-8")
         source = str(tmp_path / video)
 
-        assert SidecarBackend().ask(replace(question, path=source)).parsed == {"mine": 1}
+        assert SidecarBackend().ask(replace(asked, path=source)).parsed == {"mine": 1}
         assert sidecar_digests([source]) == [hashlib.sha256(b'{"mine": 1}').hexdigest()]
 
     def test_second_name_of_one_file_is_no_second_video(
-        self, question: VideoQuestion, tmp_path: Path
+        self, asked: StoryboardRequest, tmp_path: Path
     ) -> None:
         """A link beside the video is the video."""
         _files(tmp_path, "clip.mp4", "clip.storyboard.json")
         (tmp_path / "clip.mov").symlink_to("clip.mp4")
 
-        answer = SidecarBackend().ask(replace(question, path=str(tmp_path / "clip.mp4")))
+        answer = SidecarBackend().ask(replace(asked, path=str(tmp_path / "clip.mp4")))
 
         assert answer.raw_text == TEXT
 
@@ -224,19 +224,19 @@ class TestWhose:
 
         monkeypatch.setattr(sidecar, "resolve", resolve)
         monkeypatch.setattr(sidecar, "_read", read)
-        question = VideoQuestion(
+        asked = StoryboardRequest(
             path="s3://bucket/x/other.mp4",
             start_seconds=0.0,
             end_seconds=1.0,
             shots=(),
             prompt="",
             json_schema={},
-            sampling=Sampling(),
+            prompt_id="p",
         )
 
-        assert SidecarBackend().ask(question).raw_text == TEXT
+        assert SidecarBackend().ask(asked).raw_text == TEXT
         with pytest.raises(Rejected, match=r"clip.storyboard.json may belong to clip.mp4 and clip"):
-            SidecarBackend().ask(replace(question, path="s3://bucket/x/clip.mp4"))
+            SidecarBackend().ask(replace(asked, path="s3://bucket/x/clip.mp4"))
         assert set(asked) == {"s3://bucket/x"}
 
     def test_second_video_changes_the_digest_of_both(self, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def a_dangling_link(path: Path, elsewhere: Path) -> str:
 
 @pytest.mark.parametrize("make", [a_pipe, a_folder, a_loop, a_device, a_link_out, a_dangling_link])
 def test_what_is_no_storyboard_is_the_rows_verdict(
-    question: VideoQuestion,
+    asked: StoryboardRequest,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     make: Callable[[Path, Path], str],
@@ -309,14 +309,14 @@ def test_what_is_no_storyboard_is_the_rows_verdict(
     source, other = str(tmp_path / "clip.mp4"), str(tmp_path / "other.mp4")
 
     with pytest.raises(PermanentError, match=said):
-        SidecarBackend().ask(replace(question, path=source))
+        SidecarBackend().ask(replace(asked, path=source))
 
     assert None not in sidecar_digests([source, other])
 
 
 @pytest.mark.parametrize("video_is_link", [False, True])
 def test_links_within_a_data_set_are_followed(
-    question: VideoQuestion,
+    asked: StoryboardRequest,
     tmp_path: Path,
     video_is_link: bool,  # noqa: FBT001
 ) -> None:
@@ -331,6 +331,6 @@ def test_links_within_a_data_set_are_followed(
     (folder / "clip.storyboard.json").symlink_to(target / "0123")
     (folder / "clip.mp4").symlink_to(target / "4567")
 
-    answer = SidecarBackend().ask(replace(question, path=str(folder / "clip.mp4")))
+    answer = SidecarBackend().ask(replace(asked, path=str(folder / "clip.mp4")))
 
     assert TEXT == answer.raw_text

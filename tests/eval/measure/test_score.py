@@ -12,11 +12,11 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from pfp.errors import ConfigError, NothingUsable
+from pfp.eval.judge import load_judge
 from pfp.eval.measure import score_rows
 from pfp.eval.measure.score import ScoreSamples, ScoreSettings, run_score, score_inputs
 from pfp.io import media, tables
 from pfp.schema import Dropped, Failed, GenerationRecord, Kept, ScoreRecord
-from pfp.vlm.judges import load_judge
 
 MakeRun = Callable[..., Any]
 PIXELS = ScoreSettings(metrics=("psnr", "ssim"))
@@ -228,7 +228,7 @@ def test_one_judge_serves_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
         loaded.append(name)
         return load_judge(name, **options)
 
-    monkeypatch.setattr("pfp.vlm.judges.load_judge", load)
+    monkeypatch.setattr("pfp.eval.judge.load.load_judge", load)
     worker = ScoreSamples(judge="fake:always-yes")
     for name in ("cloth.vbench2", "cloth.storyboard", "instance.vbench2"):
         worker._metric(name)
@@ -250,7 +250,7 @@ def test_a_local_judge_runs_where_the_run_does(
         asked.append(device)
         return load_judge("fake:always-yes", cache=cache)
 
-    monkeypatch.setattr("pfp.vlm.judges.load_judge", load)
+    monkeypatch.setattr("pfp.eval.judge.load.load_judge", load)
     worker = ScoreSamples(device="cuda:3", judge=judge)
     worker._metric("cloth.vbench2")
     worker._metric("instance.vbench2")

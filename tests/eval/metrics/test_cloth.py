@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from pfp.errors import PermanentError, RetryableError
+from pfp.eval.judge import FramesQuestion, Judgement, ModelJudge, load_judge
+from pfp.eval.judge.judge import read_answer
 from pfp.eval.metrics import Frame, MetricValue, Sample, Shot, resolve
 from pfp.eval.metrics.cloth import ClothVBench2, ClothVBench2Compat, spread_frames
 from pfp.eval.metrics.cloth_storyboard import ClothStoryboard, frames_by_shot
 from pfp.eval.metrics.judging import JudgedMetric
-from pfp.vlm import Answer, Finish, FramesQuestion, Judgement, load_judge
+from pfp.vlm import Answer, Finish, Request
 from pfp.vlm.frames import MAX_PIXELS
-from pfp.vlm.judge import read_answer
-from pfp.vlm.judge_votes import VotingJudge
+from tests.vlm.scripted import ScriptedClient
 
 VIDEO = np.random.default_rng(0).integers(0, 256, (100, 8, 12, 3), np.uint8)
 QUESTIONS = ("one_person", "same_person", "same_clothes")
@@ -58,6 +59,15 @@ def _name(question: FramesQuestion) -> str:
 def _scripted(answers: Sequence[str | Answer], names: Sequence[str] = QUESTIONS) -> ScriptedJudge:
     by_name = dict(zip(names, answers, strict=True))
     return ScriptedJudge(lambda question: by_name[_name(question)])
+
+
+def _voting(texts: Iterator[str], num_votes: int) -> ModelJudge:
+    """Gives the texts in turn, at 0.25 USD each."""
+
+    def say(_: Request) -> Answer:
+        return Answer(backend="b", model="m", raw_text=next(texts), cost_usd=0.25)
+
+    return ModelJudge(ScriptedClient(say), num_votes=num_votes)
 
 
 class TestPrompts:
@@ -225,7 +235,7 @@ class TestVotes:
     def test_evidence_keeps_every_vote(self) -> None:
         """All texts, how many agree, and what all of them cost."""
         texts = itertools.cycle(["Yes.", "no", "yes"])
-        judge = VotingJudge(ScriptedJudge(lambda _: next(texts)), num_votes=3)
+        judge = _voting(texts, 3)
 
         value = ClothVBench2(judge=judge).measure(VIDEO)
 
@@ -239,7 +249,7 @@ class TestVotes:
     def test_a_tie_leaves_the_video_unscored(self) -> None:
         """The judge is at odds with itself, which is no answer."""
         texts = itertools.cycle(["yes", "no"])
-        judge = VotingJudge(ScriptedJudge(lambda _: next(texts)), num_votes=2)
+        judge = _voting(texts, 2)
 
         values = [kind(judge=judge).measure(VIDEO) for kind in (ClothVBench2, ClothVBench2Compat)]
 
@@ -248,7 +258,7 @@ class TestVotes:
     def test_compat_reads_each_vote_with_its_own_parser(self) -> None:
         """Two texts with the letters of yes outvote a no that no strict parser would outvote."""
         texts = itertools.cycle(["no", "Only the eyes differ.", "No, but yes."])
-        judge = VotingJudge(ScriptedJudge(lambda _: next(texts)), num_votes=3)
+        judge = _voting(texts, 3)
 
         strict, compat = (
             kind(judge=judge).measure(VIDEO) for kind in (ClothVBench2, ClothVBench2Compat)

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from pfp.errors import PermanentError, RetryableError
+from pfp.eval.judge import FramesQuestion, Judgement, load_judge
+from pfp.eval.judge.judge import read_answer
 from pfp.eval.metrics import Frame, MetricValue, Sample
 from pfp.eval.metrics.instance import (
     InstanceFraction,
@@ -22,8 +24,7 @@ from pfp.eval.metrics.instance import (
     windows_of,
 )
 from pfp.eval.metrics.judging import JudgedMetric
-from pfp.vlm import Answer, Finish, FramesQuestion, Judgement, load_judge
-from pfp.vlm.judge import read_answer
+from pfp.vlm import Answer, Finish
 from tests.vlm.openai_server import OpenAIServer, completion, error
 
 FPS = 8.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pfp.eval.judge import load_judge
 from pfp.eval.metrics.base import Frame, MetricValue, Sample, Shot
 from pfp.eval.metrics.cloth_storyboard import ClothStoryboard
 from pfp.eval.metrics.instance import InstanceFraction
 from pfp.eval.metrics.psnr import Psnr
 from pfp.eval.scores.evidence import Findings, SeenFace, Stretch, findings
-from pfp.vlm import load_judge
 
 
 def found_of(value: MetricValue, fps: float) -> Findings:

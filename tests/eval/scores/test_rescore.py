@@ -13,6 +13,7 @@ import pytest
 
 import pfp
 from pfp.cli.eval import main
+from pfp.eval.judge import ModelJudge, Verdict, judgement
 from pfp.eval.metrics import resolve
 from pfp.eval.metrics.cloth import ClothVBench2
 from pfp.eval.run import RunSettings, prepare, run
@@ -20,12 +21,9 @@ from pfp.eval.scores.rescore import rescore_run, value_of
 from pfp.eval.scores.runs import read_run
 from pfp.io import media, tables
 from pfp.schema import Kept, ScoreRecord
-from pfp.vlm import Answer, Finish, FramesQuestion, Judgement, Verdict
-from pfp.vlm import judge as judge_module
-from pfp.vlm.answer_file import AnswerFile
-from pfp.vlm.judge import read_answer
-from pfp.vlm.judge_votes import VotingJudge
-from pfp.vlm.remember import RememberingJudge
+from pfp.vlm import Answer, Finish, Request
+from pfp.vlm.cache import AnswerFile, CachedClient
+from tests.vlm.scripted import ScriptedClient
 
 SIDE = 32
 METRICS = ("cloth.vbench2", "cloth.vbench2.compat", "instance.vbench2", "instance.fraction")
@@ -33,35 +31,9 @@ ALL = (*METRICS, "cloth.storyboard", "instance.vbench2.compat")
 Say = Callable[[str], str | Answer]
 
 
-class Judge:
-    """Says what a function of the question's name says, and counts how often it was asked."""
-
-    model_id = "scripted:one"
-    fingerprint = "f" * 64
-
-    def __init__(self, say: Say) -> None:
-        self.say = say
-        self.asked: list[str] = []
-
-    def check_ready(self) -> None:
-        """Nothing is needed."""
-
-    def ask(self, question: FramesQuestion) -> Judgement:
-        """What the function says."""
-        name = question.prompt_id.partition("/")[2]
-        self.asked.append(name)
-        said = self.say(name)
-        if isinstance(said, str):
-            said = Answer(backend="b", model="m", raw_text=said)
-        return read_answer(question, said)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 @pytest.fixture
-def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judge]:
-    """``given(say)`` scores one video of 4 s in two shots by a judge; returns the judge."""
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedClient]:
+    """``given(say)`` scores one video of 4 s in two shots by a judge; returns who was asked."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (16, SIDE, SIDE, 3), dtype=np.uint8)
     media.write_video(tmp_path / "video.mp4", frames, 4, lossless=True)
@@ -74,15 +46,15 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judg
 
     def measure(
         say: Say, metrics: tuple[str, ...] = METRICS, votes: int = 1, **options: Any
-    ) -> Judge:
-        judge = Judge(say)
+    ) -> ScriptedClient:
+        client = ScriptedClient(lambda request: say(_name(request)))
 
         def load(spec: str, *, cache: str | None = None, **more: Any) -> Any:
             del spec, more
-            kept = RememberingJudge(judge, cache=None if cache is None else AnswerFile(cache))
-            return kept if votes == 1 else VotingJudge(kept, num_votes=votes)
+            kept = CachedClient(client, cache=None if cache is None else AnswerFile(cache))
+            return ModelJudge(kept, num_votes=votes)
 
-        monkeypatch.setattr("pfp.vlm.judges.load_judge", load)
+        monkeypatch.setattr("pfp.eval.judge.load.load_judge", load)
         settings = RunSettings(
             manifest=str(tmp_path / "manifest.jsonl"),
             out=str(tmp_path / "run"),
@@ -91,9 +63,13 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judg
             **options,
         )
         run(prepare(settings), engine="local")
-        return judge
+        return client
 
     return measure
+
+
+def _name(request: Request) -> str:
+    return request.prompt_id.partition("/")[2]
 
 
 def scores_of(tmp_path: Path) -> dict[str, ScoreRecord]:
@@ -111,15 +87,17 @@ def outcomes(tmp_path: Path) -> dict[str, float | str | None]:
 
 def understand(monkeypatch: pytest.MonkeyPatch, texts: Mapping[str, Verdict]) -> None:
     """A parser that knows some more texts than this pfp's."""
-    known = judge_module.parse_verdict
+    known = judgement.parse_verdict
 
     def parse(text: str | None, options: Mapping[str, str] | None = None) -> Verdict:
         return texts.get(text or "") or known(text, options)
 
-    monkeypatch.setattr(judge_module, "parse_verdict", parse)
+    monkeypatch.setattr(judgement, "parse_verdict", parse)
 
 
-def test_the_same_parser_changes_nothing(given: Callable[..., Judge], tmp_path: Path) -> None:
+def test_the_same_parser_changes_nothing(
+    given: Callable[..., ScriptedClient], tmp_path: Path
+) -> None:
     """Every file of the table stays, byte by byte, and nothing is said to have changed."""
     given(lambda name: "no" if name == "broken_instance" else "Yes.", ALL)
     files = {path: path.read_bytes() for path in (tmp_path / "run/scores").iterdir()}
@@ -134,13 +112,13 @@ def test_the_same_parser_changes_nothing(given: Callable[..., Judge], tmp_path: 
 
 
 def test_another_parser_moves_values_without_a_model_or_a_video(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts are as they were, verdicts and values new; the other parser's metric is untouched."""
     given(lambda name: "It is so." if name == "same_clothes" else "yes")
     assert "judge_unparseable" == outcomes(tmp_path)["cloth.vbench2"]
     (tmp_path / "video.mp4").unlink()
-    monkeypatch.setattr("pfp.vlm.judges.load_judge", lambda *_, **__: pytest.fail("a judge"))
+    monkeypatch.setattr("pfp.eval.judge.load.load_judge", lambda *_, **__: pytest.fail("a judge"))
     understand(monkeypatch, {"It is so.": Verdict.YES})
 
     report = rescore_run(str(tmp_path / "run"))
@@ -160,7 +138,7 @@ def test_another_parser_moves_values_without_a_model_or_a_video(
 
 
 def test_a_row_made_from_evidence_is_that_of_a_new_run(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asking anew with the other parser writes the same scores; so a later run keeps them."""
 
@@ -183,7 +161,7 @@ def test_a_row_made_from_evidence_is_that_of_a_new_run(
 
 
 def test_what_was_not_asked_is_left_to_the_next_run(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gate that opens only now leads to questions: no value is invented, and a run asks them."""
 
@@ -203,7 +181,7 @@ def test_what_was_not_asked_is_left_to_the_next_run(
     assert "`pfp-eval run` asks it" in str(scores_of(tmp_path)["cloth.vbench2@1"].verdict)
 
     judge = given(say)
-    assert ["same_clothes", "same_person"] == sorted(judge.asked)
+    assert ["same_clothes", "same_person"] == sorted(map(_name, judge.asked))
     assert (0.0, 1.0) == (
         outcomes(tmp_path)["cloth.vbench2"],
         outcomes(tmp_path)["instance.vbench2"],
@@ -211,7 +189,7 @@ def test_what_was_not_asked_is_left_to_the_next_run(
 
 
 def test_a_cut_answer_stays_without_a_verdict(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the judge did not finish is not read, however much it looks like an answer."""
     cut = Answer(backend="b", model="m", raw_text="yes", finish=Finish.TRUNCATED)
@@ -225,7 +203,7 @@ def test_a_cut_answer_stays_without_a_verdict(
 
 
 def test_clips_are_read_each_and_meant_again(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of VBench-Long's clips each has its own answers; the video's value is their mean."""
     given(lambda _: "It is so.", ("cloth.vbench2",), protocol="vbench-long")
@@ -241,7 +219,7 @@ def test_clips_are_read_each_and_meant_again(
 
 
 def test_scores_of_an_older_version_become_those_of_today(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another parser is another version; rows move to it, and the next run looks at them again."""
     given(lambda _: "yes", ("cloth.vbench2", "instance.fraction"))
@@ -264,7 +242,7 @@ def test_scores_of_an_older_version_become_those_of_today(
 
 
 def test_two_older_versions_do_not_become_the_same_row(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first of them does, and the other one is left and named."""
     given(lambda _: "yes", ("cloth.vbench2",))
@@ -283,7 +261,7 @@ def test_two_older_versions_do_not_become_the_same_row(
 
 
 def test_rows_that_saw_other_frames_are_left(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers about 64 frames say nothing about a metric that shows 32."""
     given(lambda _: "yes", ("cloth.vbench2",))
@@ -298,7 +276,7 @@ def test_rows_that_saw_other_frames_are_left(
 
 
 def test_votes_are_read_each(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of stored votes each is parsed again, and the majority counts, as it did at first."""
     texts = iter(["It is so.", "no", "It is so."] * 9)
@@ -319,7 +297,7 @@ def test_votes_are_read_each(
 
 
 def test_the_command_says_what_changed(
-    given: Callable[..., Judge],
+    given: Callable[..., ScriptedClient],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -348,7 +326,7 @@ def test_rows_without_evidence_are_not_read(name: str) -> None:
 
 
 def test_shards_are_read_each(
-    given: Callable[..., Judge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: Callable[..., ScriptedClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tables of a sharded run are changed where they lie."""
     given(lambda _: "It is so.", ("instance.fraction",), shard=(1, 1))
