@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pfp.runtime.stage_config import read_config
 from tests.pipelines.run_files import TABLES, table_bytes
 
 REPO = Path(__file__).resolve().parents[2]
@@ -29,6 +30,28 @@ def test_the_chain_leaves_every_table_and_a_leaderboard(finished_run: Path) -> N
         assert 0 == stage["failed"], (name, stage["reasons"])
     for suffix in ("html", "md", "json"):
         assert (finished_run / f"leaderboard.{suffix}").stat().st_size > 0
+
+
+def test_every_table_has_the_settings_that_it_was_made_with(finished_run: Path) -> None:
+    """Beside it, by the stage that wrote it; equal for tables of one stage."""
+    found = {table: read_config(str(finished_run / table)) for table in TABLES}
+    stages = {table: None if config is None else config.stage for table, config in found.items()}
+
+    assert {
+        "clips": "ingest",
+        "clips/_measured": "measure",
+        "storyboards": "caption",
+        "latents": "latents",
+        "conditions": "conditions",
+        "checkpoints/_index": "train",
+        "generations": "generate",
+        "scores": "score",
+    } == stages
+    clips, measured = found["clips"], found["clips/_measured"]
+    assert clips is not None
+    assert measured is not None
+    assert "demo" == clips.config["recipe"]
+    assert clips.config == measured.config
 
 
 def test_no_clip_is_both_trained_on_and_evaluated(finished_run: Path) -> None:
