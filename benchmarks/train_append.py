@@ -19,7 +19,7 @@ from benchmarks.figures import ratios
 from benchmarks.train_figure import Figure, Setting, Timed, in_turn, timed
 from pfp.models.memory.encoder import make_encoder
 from pfp.models.memory.tokens import MemoryTokens
-from pfp.models.memory.variants import BranchEncoder, EncoderState
+from pfp.models.memory.variants import EncoderState, MemoryEncoder
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate
 
@@ -66,7 +66,7 @@ class Histories:
             encoder = make_encoder("proposed", RATE, self.patch_embedding)
             self.hr = torch.randn(1, channels, num_latents, height, width, dtype=torch.bfloat16)
             self.lr = torch.randn(1, channels, *lr_THW, dtype=torch.bfloat16)
-        assert isinstance(encoder, BranchEncoder)
+        assert isinstance(encoder, MemoryEncoder)
         assert encoder.hr is not None
         nn.init.normal_(encoder.hr.project.weight, std=0.02)
         self.encoder = encoder.eval()

@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "generate",
         help="make a video from a storyboard",
         description="Make a video from a storyboard, section by section. The file can be watched "
-        "while it grows; the same command again goes on where an ended one stopped.",
+        "while it grows; the same command again resumes an interrupted one.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--storyboard", required=True, metavar="FILE.json")
@@ -28,7 +28,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--checkpoint", required=True, metavar="DIR", help="as pipelines/train saves it"
     )
     parser.add_argument("--out", required=True, metavar="FILE.mp4")
-    parser.add_argument("--history", metavar="VIDEO", help="go on from the end of this video")
+    parser.add_argument("--history", metavar="VIDEO", help="continue this video from its end")
     _add_parts(parser)
     _add_video(parser)
     _add_sampling(parser)
@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--offload",
         action="store_true",
-        help="keep the model's blocks off the GPU, where one at a time visits: slower, less memory",
+        help="keep the blocks in CPU memory and copy one at a time to the GPU: slower, less memory",
     )
     parser.add_argument(
         "--keep-state", action="store_true", help="keep FILE.mp4.state when the video is complete"

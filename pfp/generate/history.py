@@ -1,4 +1,4 @@
-"""The real video that a generation goes on from, decoded in a killable child. No torch here."""
+"""The real video that a generation continues, decoded in a killable child. No torch here."""
 
 from __future__ import annotations
 

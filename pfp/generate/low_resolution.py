@@ -22,7 +22,7 @@ from pfp.schema.windows import num_frames_of, num_latents_of
 Shrink: TypeAlias = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 
 
-class LrPart(NamedTuple):
+class LrChunk(NamedTuple):
     """A stretch of an LR video: its frames ``(F, H, W, 3)`` and the latents ``(T, C, H, W)``.
 
     No latents where the VAE's depend on what follows: they are then not the stretch's own.
@@ -83,28 +83,28 @@ class LowResolutionVideo:
             self._shape = self._new[-1].shape
         self._num_seen += 1
 
-    def advance(self) -> LrPart:
+    def advance(self) -> LrChunk:
         """The stretch that was seen since the last call."""
         new, self._new = self._new, []
         frames_FHWC = np.stack(new) if new else np.empty((0, *self._shape), np.uint8)
         if not self._vae.append_exact:
             self._num_small += len(new)
             self._kept.extend(new)
-            return LrPart(frames_FHWC, None)
+            return LrChunk(frames_FHWC, None)
         if self._stream is None:
             self._stream = self._opened()
         latents = self._stream.append(new)
         self._num_small += len(new)
         cells = [side // self._vae.spatial_stride for side in self._shape[:2]]
         empty = np.empty((0, self._vae.z_channels, *cells), np.float32)
-        return LrPart(frames_FHWC, np.concatenate([empty, *latents]))
+        return LrChunk(frames_FHWC, np.concatenate([empty, *latents]))
 
-    def replay(self, part: LrPart, num_frames: int) -> None:
+    def replay(self, chunk: LrChunk, num_frames: int) -> None:
         """Takes a stretch as seen whose ``advance`` was in an earlier run."""
         self._num_seen += num_frames
-        self._num_small += len(part.frames_FHWC)
-        self._shape = part.frames_FHWC.shape[1:]
-        self._kept.extend(part.frames_FHWC)
+        self._num_small += len(chunk.frames_FHWC)
+        self._shape = chunk.frames_FHWC.shape[1:]
+        self._kept.extend(chunk.frames_FHWC)
         if self._vae.append_exact:
             while len(self._kept) > self._num_small - self._frames_before_halo():
                 self._kept.popleft()

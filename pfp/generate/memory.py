@@ -16,27 +16,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pfp.errors import ConfigError
-from pfp.generate.low_resolution import LowResolutionVideo, LrPart, Shrink
+from pfp.generate.low_resolution import LowResolutionVideo, LrChunk, Shrink
 from pfp.models.backbones.interface import Memory
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.memory.multi_rate import MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens, joined
-from pfp.models.memory.variants import BranchEncoder, EncoderState
+from pfp.models.memory.variants import EncoderState, MemoryEncoder
 from pfp.models.precision import bf16_products
 from pfp.models.rates import Rate
 from pfp.models.vae.latent_vae import LatentVAE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A stretch of a video as memory takes it, which is all that a later run needs of it.
+class HistoryChunk:
+    """New latents of a video as the memory takes them; all that a later run needs of them.
 
     ``lrs`` has an entry for each encoder, None for one that uses no LR video.
     """
 
     num_frames: int
     hr_TCHW: NDArray[np.float32]
-    lrs: tuple[LrPart | None, ...] = ()
+    lrs: tuple[LrChunk | None, ...] = ()
 
 
 class GrowingMemory:
@@ -58,7 +58,7 @@ class GrowingMemory:
         ]
         self._runs: list[list[MemoryTokens]] = []  # of each encoder, what each append gave
         self._states: tuple[EncoderState, ...] = ()
-        self._parts: list[Part] = []
+        self._chunks: list[HistoryChunk] = []
         self.num_latents = 0
         self.reencode_reason: str | None = None
         if not vae.append_exact and any(self._lr_videos):
@@ -70,22 +70,22 @@ class GrowingMemory:
             if video is not None:
                 video.add_frame(frame_HWC)
 
-    def append(self, hr_TCHW: NDArray[np.float32], *, num_frames: int) -> Part:
+    def append(self, hr_TCHW: NDArray[np.float32], *, num_frames: int) -> HistoryChunk:
         """Adds the HR latents of the ``num_frames`` frames given since the last call."""
-        part = Part(
+        chunk = HistoryChunk(
             num_frames=num_frames,
             hr_TCHW=hr_TCHW,
             lrs=tuple(None if video is None else video.advance() for video in self._lr_videos),
         )
-        self._append(part)
-        return part
+        self._append(chunk)
+        return chunk
 
-    def replay(self, part: Part) -> None:
+    def replay(self, chunk: HistoryChunk) -> None:
         """Adds a chunk that ``append`` returned in an earlier run, to the same effect."""
-        for video, lr in zip(self._lr_videos, part.lrs, strict=True):
+        for video, lr in zip(self._lr_videos, chunk.lrs, strict=True):
             if video is not None:
-                video.replay(cast("LrPart", lr), part.num_frames)
-        self._append(part)
+                video.replay(cast("LrChunk", lr), chunk.num_frames)
+        self._append(chunk)
 
     def memory(self) -> Memory | None:
         """The memory of everything so far; None of nothing, and of a variant without memory."""
@@ -93,27 +93,27 @@ class GrowingMemory:
             return None
         if self.reencode_reason is None:
             return self._model.as_memory(_one_run([_one_run(runs) for runs in self._runs]))
-        hr = self._tensor(np.concatenate([part.hr_TCHW for part in self._parts]))
+        hr = self._tensor(np.concatenate([chunk.hr_TCHW for chunk in self._chunks]))
         lrs = [self._whole_lr(index) for index in range(len(self._lr_videos))]
         with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
             return self._model.encode_history(hr, *lrs)
 
-    def _append(self, part: Part) -> None:
+    def _append(self, chunk: HistoryChunk) -> None:
         if self._model.encoder is not None and self.reencode_reason is None:
             try:
-                self._advance(part)
+                self._advance(chunk)
             except ConfigError as error:
                 if self.num_latents:
                     raise
                 self.reencode_reason = str(error)
         if self.reencode_reason is not None:
-            self._parts.append(part)
-        self.num_latents += len(part.hr_TCHW)
+            self._chunks.append(chunk)
+        self.num_latents += len(chunk.hr_TCHW)
 
-    def _advance(self, part: Part) -> None:
+    def _advance(self, chunk: HistoryChunk) -> None:
         encoder: Any = self._model.encoder
-        lrs = [None if lr is None else self._tensor(lr.latents_TCHW) for lr in part.lrs]
-        given = (self._tensor(part.hr_TCHW), self._as_encoder_takes(lrs))
+        lrs = [None if lr is None else self._tensor(lr.latents_TCHW) for lr in chunk.lrs]
+        given = (self._tensor(chunk.hr_TCHW), self._as_encoder_takes(lrs))
         with torch.inference_mode(), bf16_products(self._device.type, enabled=self._autocast):
             if not self.num_latents:
                 made = encoder.encode_start(*given, self._model.patch_embedding)
@@ -145,8 +145,8 @@ class GrowingMemory:
         video = self._lr_videos[index]
         if video is None:
             return None
-        parts = [cast("LrPart", part.lrs[index]).latents_TCHW for part in self._parts]
-        known = [latents for latents in parts if latents is not None]
+        chunks = [cast("LrChunk", chunk.lrs[index]).latents_TCHW for chunk in self._chunks]
+        known = [latents for latents in chunks if latents is not None]
         return self._tensor(np.concatenate(known) if known else video.whole())
 
     def _tensor(self, latents_TCHW: NDArray[np.float32] | None) -> Tensor:
@@ -161,7 +161,7 @@ def lr_rates(model: MemoryDiT) -> list[Rate | None]:
         return []
     encoders = encoder.encoders if isinstance(encoder, MultiRateEncoder) else [encoder]
     return [
-        each.rate if isinstance(each, BranchEncoder) and each.uses_lr else None for each in encoders
+        each.rate if isinstance(each, MemoryEncoder) and each.uses_lr else None for each in encoders
     ]
 
 

@@ -38,7 +38,7 @@ def plan_sections(
     fps: float,
     section_latents: int,
     token_latents: int = 1,
-    goes_on: bool,
+    has_history: bool,
     seed: int,
 ) -> list[PlannedSection]:
     """Sections of ``section_latents`` latent frames, fewer at the end of a shot and of the video.
@@ -46,7 +46,7 @@ def plan_sections(
     ``shots`` are a storyboard's, in order, with times from the video's first frame; a section is
     made from the prompt that holds when it begins, alone (section 4.1). It ends when that shot
     does, at the next multiple of ``token_latents``: with sections as long as may be, each shot is
-    one, which is what section 4.5 recommends for a memory without a sliding window. ``goes_on``
+    one, which is what section 4.5 recommends for a memory without a sliding window. ``has_history``
     says that there is a history; without one the first section has one latent more, which is the
     video's first frame.
     """
@@ -60,7 +60,7 @@ def plan_sections(
     sections: list[PlannedSection] = []
     first = 0
     while first < num_frames:
-        extra = int(not goes_on and first == 0)  # a latent that stands for one frame
+        extra = int(not has_history and first == 0)  # a latent that stands for one frame
         size = min(section_latents * TEMPORAL_STRIDE + extra, num_frames - first)
         following = bisect_right(starts, first)  # the number of the next shot
         if following < len(starts):

@@ -129,7 +129,7 @@ def make_request(
         fps=fps,
         section_latents=section_latents,
         token_latents=token_latents,
-        goes_on=settings.history is not None,
+        has_history=settings.history is not None,
         seed=settings.seed,
     )
     _check_prompts(

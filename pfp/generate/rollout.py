@@ -16,7 +16,7 @@ from torch import Tensor
 from pfp.errors import InputError
 from pfp.generate.decoding import GrowingDecode
 from pfp.generate.low_resolution import Shrink
-from pfp.generate.memory import GrowingMemory, Part
+from pfp.generate.memory import GrowingMemory, HistoryChunk
 from pfp.generate.plan import section_seed
 from pfp.generate.sampler import sample_frames
 from pfp.generate.settings import SamplerSettings
@@ -30,7 +30,7 @@ class Section:
     """What one step of the roll-out made: uint8 RGB frames ``(F, H, W, 3)``, and how to go on."""
 
     frames_FHWC: NDArray[np.uint8]
-    part: Part
+    chunk: HistoryChunk
 
 
 class Rollout:
@@ -53,7 +53,7 @@ class Rollout:
         """Latent frames so far, the history's included."""
         return self.memory.num_latents
 
-    def start_from_frames(self, frames_HWC: Iterable[NDArray[np.uint8]]) -> Part:
+    def start_from_frames(self, frames_HWC: Iterable[NDArray[np.uint8]]) -> HistoryChunk:
         """Goes on from a real video: uint8 RGB frames, taken one by one and not kept.
 
         There must be ``4k + 1`` of them (``InputError``). Only at the beginning.
@@ -74,16 +74,16 @@ class Rollout:
 
     def start_from_latents(
         self, hr_TCHW: NDArray[np.float32], frames_FHWC: NDArray[np.uint8]
-    ) -> Part:
+    ) -> HistoryChunk:
         """``start_from_frames`` of frames whose HR latents are known."""
         for frame_HWC in frames_FHWC:
             self.memory.add_frame(frame_HWC)
         return self._join(hr_TCHW, len(frames_FHWC))
 
-    def replay(self, part: Part) -> None:
+    def replay(self, chunk: HistoryChunk) -> None:
         """Takes what an earlier run has made as made."""
-        self.memory.replay(part)
-        self._decode.add_context(part.hr_TCHW)
+        self.memory.replay(chunk)
+        self._decode.add_context(chunk.hr_TCHW)
 
     def sample(
         self,
@@ -115,10 +115,10 @@ class Rollout:
         frames_FHWC = self._decode.append(hr_TCHW)
         for frame_HWC in frames_FHWC:
             self.memory.add_frame(frame_HWC)
-        part = self.memory.append(hr_TCHW, num_frames=len(frames_FHWC))
-        return Section(frames_FHWC=frames_FHWC, part=part)
+        chunk = self.memory.append(hr_TCHW, num_frames=len(frames_FHWC))
+        return Section(frames_FHWC=frames_FHWC, chunk=chunk)
 
-    def _join(self, hr_TCHW: NDArray[np.float32], num_frames: int) -> Part:
+    def _join(self, hr_TCHW: NDArray[np.float32], num_frames: int) -> HistoryChunk:
         self._decode.add_context(hr_TCHW)
         return self.memory.append(hr_TCHW, num_frames=num_frames)
 

@@ -17,8 +17,8 @@ class SamplerSettings:
     ``scheduler`` is ``"euler"`` (first order) or ``"unipc"`` (second order with a corrector, arXiv
     2302.04867; what Wan is sampled with). ``guidance_scale`` is that of classifier-free guidance
     against the negative prompt, with 1 for none, which saves half of the model's work; a model that
-    was distilled to guidance (HunyuanVideo) is told the scale instead. ``autocast`` computes
-    products in bf16 on the CPU.
+    was distilled to guidance (HunyuanVideo) takes the scale as a condition instead. ``autocast``
+    computes products in bf16 on the CPU.
     """
 
     num_steps: int = 16
@@ -47,12 +47,12 @@ class SamplerSettings:
 class GenerateSettings:
     """What is asked of a checkpoint beside the storyboard; None takes the family's value.
 
-    ``history`` is a video to go on from. ``base``, ``vae`` and ``text_encoder`` say where the
+    ``history`` is a video to continue. ``base``, ``vae`` and ``text_encoder`` say where the
     weights lie that are not the checkpoint's own (a folder; ``NAME`` or ``NAME:FOLDER``). ``size``
     is (height, width) in pixels; ``seconds`` the length of the video, by default to the
     storyboard's end. ``section_latents`` latent frames are sampled at once. ``ema`` takes the
-    averaged weights. ``offload`` keeps the DiT's blocks and the text encoder off ``device``; blocks
-    visit it.
+    averaged weights. ``offload`` keeps the DiT's blocks and the text encoder in CPU memory; a block
+    is copied to ``device`` while it runs.
     """
 
     history: str | None = None

@@ -1,7 +1,7 @@
-"""The state of a generation that is under way, ``NAME.mp4.state``: what a later run goes on from.
+"""The state of an unfinished generation, ``NAME.mp4.state``, from which a later run resumes.
 
 ``settings.json`` says what is made, ``history.safetensors`` and ``section-*.safetensors`` hold what
-memory takes of each part, ``section-*.mp4`` its frames. A section's tensors are written last, so a
+memory takes of each chunk, ``section-*.mp4`` its frames. A section's tensors are written last, so a
 section is complete exactly if they are there. Every file appears whole or not at all.
 """
 
@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pfp.errors import InputError, PfpError, SchemaError
-from pfp.generate.low_resolution import LrPart
-from pfp.generate.memory import Part
+from pfp.generate.low_resolution import LrChunk
+from pfp.generate.memory import HistoryChunk
 from pfp.io.filesystems import Folder
 from pfp.io.locks import locked
 
@@ -40,7 +40,7 @@ class State:
         """The folder, made if need be, for one run at a time and for one set of facts.
 
         Raises InputError when another process has it, and as ``check``. An error that comes before
-        any part is complete takes the folder with it.
+        any chunk is complete takes the folder with it.
         """
         with locked(self._folder):
             self.check(facts)
@@ -50,7 +50,7 @@ class State:
                 yield
             except PfpError:
                 if not any(name.endswith(".safetensors") for name in self._folder.names()):
-                    self.remove()  # nothing was made, so there is nothing to go on from
+                    self.remove()  # nothing was made, so there is nothing to resume
                 raise
 
     def check(self, facts: Mapping[str, Any]) -> None:
@@ -75,27 +75,27 @@ class State:
         """Whether a section is complete."""
         return self._folder.has(_section_file(number))
 
-    def section(self, number: int) -> Part:
+    def section(self, number: int) -> HistoryChunk:
         """A complete section."""
         return self._read(_section_file(number))
 
-    def save_section(self, number: int, part: Part) -> None:
+    def save_section(self, number: int, chunk: HistoryChunk) -> None:
         """Completes a section whose frames are written."""
-        self._folder.write(_section_file(number), _to_bytes(part))
+        self._folder.write(_section_file(number), _to_bytes(chunk))
 
-    def history(self) -> Part | None:
+    def history(self) -> HistoryChunk | None:
         """The history as it was encoded; None before it was."""
         return self._read(HISTORY_FILE) if self._folder.has(HISTORY_FILE) else None
 
-    def save_history(self, part: Part) -> None:
+    def save_history(self, chunk: HistoryChunk) -> None:
         """Keeps the encoded history."""
-        self._folder.write(HISTORY_FILE, _to_bytes(part))
+        self._folder.write(HISTORY_FILE, _to_bytes(chunk))
 
     def remove(self) -> None:
         """Deletes the folder."""
         self._folder.delete_all()
 
-    def _read(self, name: str) -> Part:
+    def _read(self, name: str) -> HistoryChunk:
         try:
             return _from_bytes(self._folder.read(name))
         except (SafetensorError, KeyError) as error:
@@ -119,13 +119,13 @@ def _section_file(number: int) -> str:
     return f"section-{number:05d}.safetensors"
 
 
-def _to_bytes(part: Part) -> bytes:
+def _to_bytes(chunk: HistoryChunk) -> bytes:
     tensors = {
-        "num_frames": np.array([part.num_frames]),
-        "num_lrs": np.array([len(part.lrs)]),
-        "hr": part.hr_TCHW,
+        "num_frames": np.array([chunk.num_frames]),
+        "num_lrs": np.array([len(chunk.lrs)]),
+        "hr": chunk.hr_TCHW,
     }
-    for index, lr in enumerate(part.lrs):
+    for index, lr in enumerate(chunk.lrs):
         if lr is not None:
             tensors[f"lr_frames_{index}"] = lr.frames_FHWC
             if lr.latents_TCHW is not None:
@@ -133,12 +133,14 @@ def _to_bytes(part: Part) -> bytes:
     return save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
 
 
-def _from_bytes(content: bytes) -> Part:
+def _from_bytes(content: bytes) -> HistoryChunk:
     tensors = load(content)
     lrs = [
-        LrPart(tensors[f"lr_frames_{index}"], tensors.get(f"lr_{index}"))
+        LrChunk(tensors[f"lr_frames_{index}"], tensors.get(f"lr_{index}"))
         if f"lr_frames_{index}" in tensors
         else None
         for index in range(int(tensors["num_lrs"][0]))
     ]
-    return Part(num_frames=int(tensors["num_frames"][0]), hr_TCHW=tensors["hr"], lrs=tuple(lrs))
+    return HistoryChunk(
+        num_frames=int(tensors["num_frames"][0]), hr_TCHW=tensors["hr"], lrs=tuple(lrs)
+    )

@@ -144,7 +144,7 @@ class _Run:
         """Takes history and complete sections as made; returns how many sections."""
         request, state = self._request, self._state
         if request.history is not None:
-            self._take_history(request.history)
+            self._load_history(request.history)
         done: list[PlannedSection] = []
         for section in request.sections:
             if not state.has_section(section.number):
@@ -154,10 +154,10 @@ class _Run:
         self._video.begin([self._segment(section) for section in done])
         return len(done)
 
-    def _take_history(self, path: str) -> None:
-        part = self._state.history()
-        if part is not None:
-            self._rollout.replay(part)
+    def _load_history(self, path: str) -> None:
+        chunk = self._state.history()
+        if chunk is not None:
+            self._rollout.replay(chunk)
             return
         request = self._request
         frames = history_frames(
@@ -192,7 +192,7 @@ class _Run:
                 raise PermanentError(f"{where}: {error}") from error
             segment = self._segment(section)
             write_video(segment.path, made.frames_FHWC[: section.num_frames], request.fps)
-            self._state.save_section(section.number, made.part)
+            self._state.save_section(section.number, made.chunk)
             self._video.append(segment)
         self._video.finish()
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pfp.errors import ConfigError
-from pfp.generate.low_resolution import LowResolutionVideo, LrPart, OpenEncode
+from pfp.generate.low_resolution import LowResolutionVideo, LrChunk, OpenEncode
 from pfp.latents.preprocess import downscale
 from pfp.models.rates import Rate
 from pfp.models.vae.latent_vae import LatentVAE
@@ -29,7 +29,7 @@ def sections(frames_FHWC: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return np.split(frames_FHWC, np.cumsum(SECTIONS)[:-1])
 
 
-def seen(video: LowResolutionVideo, frames_FHWC: NDArray[np.uint8]) -> LrPart:
+def seen(video: LowResolutionVideo, frames_FHWC: NDArray[np.uint8]) -> LrChunk:
     """What the video makes of further frames."""
     for frame_HWC in frames_FHWC:
         video.add_frame(frame_HWC)
@@ -50,12 +50,12 @@ def test_sections_are_the_whole_lr_video(
 ) -> None:
     """Frames and latents, to the bit, whatever the sections' lengths."""
     video = LowResolutionVideo(vae, rate, downscale)
-    parts = [seen(video, section) for section in sections(frames_FHWC)]
+    chunks = [seen(video, section) for section in sections(frames_FHWC)]
 
     small_FHWC, latents_TCHW = all_at_once(vae, rate, frames_FHWC)
 
-    assert np.array_equal(small_FHWC, np.concatenate([part.frames_FHWC for part in parts]))
-    made = [part.latents_TCHW for part in parts]
+    assert np.array_equal(small_FHWC, np.concatenate([chunk.frames_FHWC for chunk in chunks]))
+    made = [chunk.latents_TCHW for chunk in chunks]
     assert np.array_equal(latents_TCHW, np.concatenate([x for x in made if x is not None]))
 
 
@@ -66,13 +66,13 @@ def test_a_later_run_goes_on_as_if_it_had_never_ended(
     """What follows replayed sections is what follows them in one run, to the bit."""
     rate = RATES[0]
     video = LowResolutionVideo(causal_vae, rate, downscale)
-    parts = [seen(video, section) for section in sections(frames_FHWC)]
+    chunks = [seen(video, section) for section in sections(frames_FHWC)]
     resumed = LowResolutionVideo(causal_vae, rate, downscale)
-    for part, size in zip(parts[:num_replayed], SECTIONS, strict=False):
-        resumed.replay(part, size)
+    for chunk, size in zip(chunks[:num_replayed], SECTIONS, strict=False):
+        resumed.replay(chunk, size)
 
     for section, expected in zip(
-        sections(frames_FHWC)[num_replayed:], parts[num_replayed:], strict=True
+        sections(frames_FHWC)[num_replayed:], chunks[num_replayed:], strict=True
     ):
         made = seen(resumed, section)
         assert np.array_equal(expected.frames_FHWC, made.frames_FHWC)
@@ -94,14 +94,14 @@ def test_a_replayed_past_is_kept_as_far_back_as_the_encoder_sees(
 def test_latents_that_depend_on_what_follows_are_encoded_anew(
     vae: LatentVAE, frames_FHWC: NDArray[np.uint8]
 ) -> None:
-    """Then a part has frames alone, and the whole is encoded from all of them, also replayed."""
+    """Then a chunk has frames alone, and the whole is encoded from all of them, also replayed."""
     tiled = replace(vae, append_exact=False)
     video = LowResolutionVideo(tiled, RATES[0], downscale)
     resumed = LowResolutionVideo(tiled, RATES[0], downscale)
     for section in sections(frames_FHWC):
-        part = seen(video, section)
-        assert part.latents_TCHW is None
-        resumed.replay(part, len(section))
+        chunk = seen(video, section)
+        assert chunk.latents_TCHW is None
+        resumed.replay(chunk, len(section))
 
     _, latents_TCHW = all_at_once(vae, RATES[0], frames_FHWC)
     assert np.array_equal(latents_TCHW, video.whole())

@@ -202,8 +202,8 @@ def test_a_replayed_history_is_the_same_history(
     memory = GrowingMemory(model, vae, downscale)
     resumed = GrowingMemory(model, vae, downscale)
     *before, (frames, hr_TCHW) = parts_of(vae, frames_FHWC)
-    for part in before:
-        resumed.replay(show(memory, *part))
+    for chunk in before:
+        resumed.replay(show(memory, *chunk))
 
     for _ in range(2):
         expected, got = memory.memory(), resumed.memory()

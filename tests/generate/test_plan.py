@@ -17,7 +17,7 @@ SHOTS = [
 
 def plan(**changed: Any) -> list[PlannedSection]:
     """Sections of two latents, 8 frames, at 4 frames a second."""
-    options = {"num_frames": 20, "fps": 4.0, "section_latents": 2, "goes_on": True, "seed": 0}
+    options = {"num_frames": 20, "fps": 4.0, "section_latents": 2, "has_history": True, "seed": 0}
     return plan_sections(SHOTS, **{**options, **changed})
 
 
@@ -30,7 +30,7 @@ def test_a_section_is_told_the_prompt_that_holds_when_it_begins() -> None:
 
 def test_without_a_history_the_first_section_has_the_video_s_first_frame_too() -> None:
     """One latent more, which stands for one frame."""
-    sections = plan(goes_on=False)
+    sections = plan(has_history=False)
 
     assert [(0, 9, 3), (9, 8, 2), (17, 3, 1)] == [
         (section.first_frame, section.num_frames, section.num_latents) for section in sections
@@ -40,10 +40,10 @@ def test_without_a_history_the_first_section_has_the_video_s_first_frame_too() -
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"num_frames": 1, "goes_on": False}, [(1, 1)]),
-        ({"num_frames": 2, "goes_on": False}, [(2, 2)]),
-        ({"num_frames": 9, "goes_on": False}, [(9, 3)]),
-        ({"num_frames": 10, "goes_on": False}, [(9, 3), (1, 1)]),
+        ({"num_frames": 1, "has_history": False}, [(1, 1)]),
+        ({"num_frames": 2, "has_history": False}, [(2, 2)]),
+        ({"num_frames": 9, "has_history": False}, [(9, 3)]),
+        ({"num_frames": 10, "has_history": False}, [(9, 3), (1, 1)]),
         ({"num_frames": 1}, [(1, 1)]),
         ({"num_frames": 8}, [(8, 2)]),
         ({"num_frames": 13}, [(8, 2), (5, 2)]),
@@ -62,7 +62,7 @@ def test_the_last_section_is_as_short_as_need_be(
     ("changed", "expected"),
     [
         ({}, [(8, "one"), (12, "two")]),
-        ({"goes_on": False}, [(9, "one"), (11, "two")]),
+        ({"has_history": False}, [(9, "one"), (11, "two")]),
         ({"token_latents": 4}, [(16, "one"), (4, "two")]),
         ({"num_frames": 6}, [(6, "one")]),
         ({"fps": 4.5, "num_frames": 22}, [(12, "one"), (10, "two")]),
@@ -118,7 +118,7 @@ def test_a_shot_that_begins_with_the_second_frame_is_not_passed_over() -> None:
     shots = _shots((0, 0.25), (0.25, 20))
     options = {"num_frames": 80, "fps": 4.0, "section_latents": 1000, "seed": 0}
 
-    sections = plan_sections(shots, goes_on=False, **options)
+    sections = plan_sections(shots, has_history=False, **options)
 
     assert [(0, "0"), (5, "1")] == [(each.first_frame, each.prompt) for each in sections]
 
@@ -145,7 +145,7 @@ def test_a_shot_that_passes_without_its_prompt_is_found(
     shots = _shots(*spans)
     num_frames = min(20, round(4 * spans[-1][1]))
     sections = plan_sections(
-        shots, num_frames=num_frames, fps=4.0, section_latents=1, goes_on=False, seed=0
+        shots, num_frames=num_frames, fps=4.0, section_latents=1, has_history=False, seed=0
     )
 
     found = find_lost_shot(
@@ -161,10 +161,10 @@ def test_a_shot_that_passes_without_its_prompt_is_found(
     gaps=st.lists(st.integers(0, 20), min_size=8, max_size=8),
     token_latents=st.sampled_from([1, 2, 4]),
     per_section=st.sampled_from([1, 3, 1000]),
-    goes_on=st.booleans(),
+    has_history=st.booleans(),
 )
 def test_lost_shots_are_those_whose_frames_have_other_prompts(
-    lengths: list[int], gaps: list[int], token_latents: int, per_section: int, *, goes_on: bool
+    lengths: list[int], gaps: list[int], token_latents: int, per_section: int, *, has_history: bool
 ) -> None:
     """By looking at every frame; and a shot of a token and a frame is never among them."""
     fps, first, spans = 12.0, 0, []
@@ -178,7 +178,7 @@ def test_lost_shots_are_those_whose_frames_have_other_prompts(
         fps=fps,
         section_latents=per_section * token_latents,
         token_latents=token_latents,
-        goes_on=goes_on,
+        has_history=has_history,
         seed=0,
     )
     prompts = [each.prompt for each in sections for _ in range(each.num_frames)]

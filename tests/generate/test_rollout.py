@@ -79,7 +79,7 @@ def test_what_was_generated_joins_the_memory(
     made = next_section(rollout)
 
     everything = np.concatenate([history.frames_FHWC, made.frames_FHWC])
-    hr_TCHW = np.concatenate([history.hr_TCHW, made.part.hr_TCHW])
+    hr_TCHW = np.concatenate([history.hr_TCHW, made.chunk.hr_TCHW])
     lr_TCHW = vae.encode(np.stack([downscale(frame, 4) for frame in everything[::2]]))
     hr, lr = (torch.from_numpy(x).transpose(0, 1)[None] for x in (hr_TCHW, lr_TCHW))
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def test_what_was_generated_joins_the_memory(
 def test_each_section_follows_its_own_prompt_alone(
     small_variant: MemoryDiT, vae: LatentVAE, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first prompt is no part of the second section's condition; indices go on."""
+    """The first prompt is no chunk of the second section's condition; indices go on."""
     seen: list[tuple[Any, torch.Tensor]] = []
     forward = small_variant.forward
 
@@ -119,10 +119,10 @@ def test_a_real_video_is_watched_as_if_its_latents_were_known(
     watched = Rollout(small_variant, vae, downscale, SETTINGS)
     recalled = Rollout(small_variant, vae, downscale, SETTINGS)
 
-    part = watched.start_from_frames(iter(frames_FHWC))
+    chunk = watched.start_from_frames(iter(frames_FHWC))
     recalled.start_from_latents(history.hr_TCHW, history.frames_FHWC)
 
-    assert np.array_equal(history.hr_TCHW, part.hr_TCHW)
+    assert np.array_equal(history.hr_TCHW, chunk.hr_TCHW)
     assert np.array_equal(next_section(watched).frames_FHWC, next_section(recalled).frames_FHWC)
 
 
@@ -134,7 +134,7 @@ def test_the_border_of_two_sections_is_decoded_as_one_video(
     rollout.start_from_latents(history.hr_TCHW, history.frames_FHWC)
     made = [next_section(rollout, seed=seed) for seed in range(3)]
 
-    hr_TCHW = np.concatenate([history.hr_TCHW, *(section.part.hr_TCHW for section in made)])
+    hr_TCHW = np.concatenate([history.hr_TCHW, *(section.chunk.hr_TCHW for section in made)])
     whole = vae.decode(hr_TCHW)[len(history.frames_FHWC) :]
 
     got = np.concatenate([section.frames_FHWC for section in made])
@@ -167,20 +167,20 @@ def test_without_a_history_the_first_section_is_made_from_text_alone(
     remembers = variant != "no_memory"
     assert [([[0, 1, 2]], False), ([[3, 4]], remembers)] == seen[::2]
     assert [9, 8] == [len(first.frames_FHWC), len(second.frames_FHWC)]
-    assert [9, 8] == [first.part.num_frames, second.part.num_frames]
+    assert [9, 8] == [first.chunk.num_frames, second.chunk.num_frames]
 
 
 def test_a_replayed_rollout_goes_on_with_the_same_frames(
     small_variant: MemoryDiT, vae: LatentVAE
 ) -> None:
-    """From its parts alone, to the bit."""
+    """From its chunks alone, to the bit."""
     rollout = Rollout(small_variant, vae, downscale, SETTINGS)
-    parts = [next_section(rollout, num_latents=3).part]
-    parts += [next_section(rollout, seed=seed).part for seed in (1, 2)]
+    chunks = [next_section(rollout, num_latents=3).chunk]
+    chunks += [next_section(rollout, seed=seed).chunk for seed in (1, 2)]
     expected = next_section(rollout, seed=3).frames_FHWC
     resumed = Rollout(small_variant, vae, downscale, SETTINGS)
-    for part in parts:
-        resumed.replay(part)
+    for chunk in chunks:
+        resumed.replay(chunk)
 
     assert np.array_equal(expected, next_section(resumed, seed=3).frames_FHWC)
 

@@ -18,7 +18,7 @@ from pfp.io.prompts import Embedding
 from pfp.io.tables import read_records
 from pfp.latents.frames import clip_frames
 from pfp.latents.read import LatentReader
-from pfp.models.memory.encoder import BranchEncoder, make_encoder
+from pfp.models.memory.encoder import MemoryEncoder, make_encoder
 from pfp.models.rates import GEOMETRIES, parse_rate
 from pfp.models.vae import load_vae
 from pfp.schema import ClipRecord, LatentRecord
@@ -98,7 +98,7 @@ def test_batches_feed_an_encoder_of_the_rate(run: tuple[str, Path, LatentsConfig
     )
     patch = nn.Conv3d(16, 64, (1, 2, 2), (1, 2, 2))
     encoder = make_encoder("proposed", parsed, patch)
-    assert isinstance(encoder, BranchEncoder)
+    assert isinstance(encoder, MemoryEncoder)
 
     starts = set()
     for step in range(12):

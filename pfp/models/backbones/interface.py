@@ -1,8 +1,8 @@
 """What a backbone takes and gives: memory, text and targets in, the targets' velocity out.
 
 Axes: B batch, C latent channels, D inner width, F feature channels, T target latent frames, H rows,
-W columns, L text tokens, N memory tokens, K places of a token, 3 the (time, row, column) of a place
-in latent frames and patches, P pooled text channels.
+W columns, L text tokens, N memory tokens, K positions of a token, 3 the (time, row, column) of a
+position in latent frames and patches, P pooled text channels.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pfp.models.backbones.streams import Block
 
 
 class Memory(NamedTuple):
-    """Memory tokens ``(B, N, D)`` and how they stand in the sequence.
+    """Memory tokens ``(B, N, D)`` and their placement in the sequence.
 
-    ``positions_NK3`` are the places that a token's rotary phases are averaged over: its centre
+    ``positions_NK3`` are the positions that a token's rotary phases are averaged over: its centre
     alone (K = 1), or all the patches that it covers, as FramePack pools them. Tokens are modulated
     as clean frames (timestep 0), or with ``shared_timestep`` as if as noisy as the target.
     ``attends_to_text`` lets memory tokens query the prompt where text has an attention of its own

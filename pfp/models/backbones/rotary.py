@@ -1,7 +1,7 @@
 """Rotary positions of target and memory tokens: anywhere, also between the grid's points.
 
-Axes: B batch, L tokens, E channels of a head, N memory tokens, K places of a token, T latent
-frames, 3 the (time, row, column) of a place in latent frames and patches.
+Axes: B batch, L tokens, E channels of a head, N memory tokens, K positions of a token, T latent
+frames, 3 the (time, row, column) of a position in latent frames and patches.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def target_positions(frame_index_BT: Tensor, height: int, width: int) -> Tensor:
     rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
     grid = torch.cartesian_prod(rows, columns).float()
     times = frame_index_BT.float()[:, :, None, None].expand(-1, -1, height * width, 1)
-    places = grid.expand(batch, num_frames, -1, -1)
-    return torch.cat([times, places], dim=-1).flatten(1, 2)
+    positions = grid.expand(batch, num_frames, -1, -1)
+    return torch.cat([times, positions], dim=-1).flatten(1, 2)
 
 
 def rotary_at(
@@ -48,7 +48,7 @@ def sequence_rotary(
 ) -> tuple[Tensor, Tensor]:
     """Cosines and sines ``(B, N + L, E)`` of memory tokens, then the target's.
 
-    A memory token's are averaged over its K places (FramePack's pooling; K = 1 leaves them).
+    A memory token's are averaged over its K positions (FramePack's pooling; K = 1 leaves them).
     """
     batch = len(target_positions_BL3)
     origin_B3 = target_positions_BL3.new_zeros(batch, 3)
@@ -58,7 +58,7 @@ def sequence_rotary(
     if memory is None:
         return target
     batch_and_cells = (batch, *memory.positions_NK3.shape[:2], -1)
-    places_BL3 = memory.positions_NK3.flatten(0, 1).to(origin_B3) + origin_B3[:, None]
-    of_places = rotary_at(places_BL3, axis_dims, theta)
-    cosine, sine = (waves.reshape(batch_and_cells).mean(2) for waves in of_places)
+    positions_BL3 = memory.positions_NK3.flatten(0, 1).to(origin_B3) + origin_B3[:, None]
+    of_positions = rotary_at(positions_BL3, axis_dims, theta)
+    cosine, sine = (waves.reshape(batch_and_cells).mean(2) for waves in of_positions)
     return torch.cat([cosine, target[0]], dim=1), torch.cat([sine, target[1]], dim=1)

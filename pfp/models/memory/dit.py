@@ -108,7 +108,7 @@ class MemoryDiT(nn.Module):
         return self.backbone.patch_embedding(self.dit)
 
     def encode_history(self, hr_BCTHW: Tensor, *lrs_BCTHW: Tensor | None) -> Memory | None:
-        """phi(H): memory tokens and how they stand in the sequence; None without memory.
+        """phi(H): memory tokens and their placement in the sequence; None without memory.
 
         ``hr_BCTHW`` and ``lrs_BCTHW`` are normalised latents of the history and of its small, slow
         copy (section 3.1), which end together; a copy for each rate. A variant without the LR
@@ -128,7 +128,7 @@ class MemoryDiT(nn.Module):
         return lrs if self.config.num_encoders > 1 else lrs[0]
 
     def as_memory(self, run: MemoryTokens, hr_BCTHW: Tensor | None = None) -> Memory:
-        """An encoder's tokens as they stand in this variant's sequence.
+        """An encoder's tokens with this checkpoint's placement in the sequence.
 
         ``hr_BCTHW`` is the history they were made of, which only a variant needs whose positions
         are not the encoder's own.

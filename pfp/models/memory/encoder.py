@@ -20,20 +20,20 @@ from pfp.models.memory.multi_rate import Encoder, MultiRateEncoder
 from pfp.models.memory.tokens import MemoryTokens, centre_positions, joined, pooled_positions
 from pfp.models.memory.variants import (
     WINDOW,
-    BranchEncoder,
     EncoderState,
     LargePatchifier,
+    MemoryEncoder,
     SlidingWindow,
 )
 from pfp.models.rates import Rate, Rounding, TimeStride
 
 __all__ = [
     "VARIANTS",
-    "BranchEncoder",
     "Encoder",
     "EncoderState",
     "HighResolutionBranch",
     "LargePatchifier",
+    "MemoryEncoder",
     "MemoryTokens",
     "MultiRateEncoder",
     "SlidingWindow",
@@ -72,13 +72,13 @@ def make_encoder(
     match variant:
         case "proposed":
             hr = branch(zero_init=True)
-            return BranchEncoder(rate, hr=hr, lr=True, patch=patch, rounding=rounding)
+            return MemoryEncoder(rate, hr=hr, lr=True, patch=patch, rounding=rounding)
         case "without_lr":
             hr = branch(zero_init=False)
             _init_bias(hr, patch_embedding)
-            return BranchEncoder(rate, hr=hr, lr=False, patch=patch, rounding=rounding)
+            return MemoryEncoder(rate, hr=hr, lr=False, patch=patch, rounding=rounding)
         case "only_lr":
-            return BranchEncoder(rate, hr=None, lr=True, patch=patch, rounding=rounding)
+            return MemoryEncoder(rate, hr=None, lr=True, patch=patch, rounding=rounding)
         case "large_patchifier":
             encoder = LargePatchifier(z_channels, inner_dim, rate, patch=patch, rounding=rounding)
             encoder.init_from(patch_embedding)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pfp.errors import ConfigError
 from pfp.models.memory.tokens import MemoryTokens, joined
-from pfp.models.memory.variants import BranchEncoder, EncoderState, LargePatchifier, SlidingWindow
+from pfp.models.memory.variants import EncoderState, LargePatchifier, MemoryEncoder, SlidingWindow
 
-Encoder: TypeAlias = BranchEncoder | LargePatchifier | SlidingWindow
+Encoder: TypeAlias = MemoryEncoder | LargePatchifier | SlidingWindow
 
 
 class MultiRateEncoder(nn.Module):

@@ -1,7 +1,7 @@
-"""Memory tokens and where they stand: runs of them, joined in time and across encoders.
+"""Memory tokens and their positions: runs of them, joined in time and across encoders.
 
 Axes: B batch, D the DiT's inner width, F feature channels, N memory tokens (time first, then rows,
-then columns), K places of a token, 3 the (time, row, column) in latent frames and patches.
+then columns), K positions of a token, 3 the (time, row, column) in latent frames and patches.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pfp.models.rates import Rate, TimeStride
 
 
 class MemoryTokens(NamedTuple):
-    """A run of memory tokens ``(B, N, D)`` of one encoder, or of several.
+    """A run of memory tokens ``(B, N, D)`` of one encoder, or of a multi-rate encoder.
 
-    ``positions_NK3`` are the places that a token's rotary phases are averaged over.
+    ``positions_NK3`` are the positions that a token's rotary phases are averaged over.
     ``features_BNF`` is the encoder's last hidden state, for cross-attention, where it has one.
     ``shared_timestep`` asks that tokens be modulated as the target is, not as clean frames.
     ``replaces_past`` says that the run stands for the whole history and not for its newest part.
@@ -42,15 +42,15 @@ class MemoryTokens(NamedTuple):
 
 
 def joined(runs: Sequence[MemoryTokens]) -> MemoryTokens:
-    """One run of all tokens, in order: of a history's parts, or of several encoders (section 4.5).
+    """One run of all tokens, in order: of a history's parts, or of a multi-rate encoder.
 
     Features are those of the encoders that have some. Raises ConfigError for runs whose tokens
-    stand at other numbers of places or at other timesteps, as large_patchifier's do.
+    have another number of positions or another timestep, as large_patchifier's have.
     """
     kinds = {(run.positions_NK3.shape[1], run.shared_timestep) for run in runs}
     if len(kinds) != 1:
         message = (
-            f"runs of (places, shared timestep) {sorted(kinds)} cannot stand in one sequence; "
+            f"runs of (positions, shared timestep) {sorted(kinds)} cannot be joined; "
             "use large_patchifier alone"
         )
         raise ConfigError(message)
@@ -75,12 +75,12 @@ def centre_positions(
     first: int = 0,
     stride: TimeStride = "causal",
 ) -> Tensor:
-    """Where each memory token stands in the DiT's own grid: the centre of what it covers.
+    """The position of each memory token in the DiT's own grid: the centre of what it covers.
 
     Returns float32 ``(N, 1, 3)`` in units of latent frames and patches, of tokens whose first in
     time is number ``first``. Token j covers latent frames ``time*j - time + 1 .. time*j``, or
-    ``time*j .. time*j + time - 1`` with symmetric strides. The paper does not say where tokens
-    stand; we infer the centre, which keeps the full strength of all rotary frequencies.
+    ``time*j .. time*j + time - 1`` with symmetric strides. The paper does not say which position
+    tokens have; we infer the centre, which keeps the full strength of all rotary frequencies.
     """
     num_frames, height, width = grid
     behind = (rate.time - 1) / 2
@@ -104,7 +104,7 @@ def pooled_positions(
     )
     corners = torch.cartesian_prod(*(torch.arange(size) for size in grid))
     strides = torch.tensor([rate.time, rate.height, rate.width])
-    places = (corners[:, None] * strides + cell[None]).float()
+    positions = (corners[:, None] * strides + cell[None]).float()
     if stride == "causal":
-        places[..., 0] -= rate.time - 1
-    return places
+        positions[..., 0] -= rate.time - 1
+    return positions

@@ -3,7 +3,7 @@
 Axes: B batch, C latent channels, D the DiT's inner width, F feature channels, T latent frames,
 H rows, W columns, N memory tokens.
 
-All encode a history, and most append to it. Every variant has the methods of ``BranchEncoder``:
+All encode a history, and most append to it. Every variant has the methods of ``MemoryEncoder``:
 
 - a call gives the tokens as a grid ``(B, D, T', H', W')``;
 - ``encode`` gives them as ``MemoryTokens``, with their positions and features;
@@ -31,7 +31,7 @@ WINDOW: Final = 3  # latent frames of the paper's sliding window (section 4.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderState:
-    """What an encoder keeps of a history to go on from; the tokens themselves are the caller's."""
+    """What an encoder keeps of a history to append to it; the caller keeps the tokens."""
 
     num_latents: int = 0
     num_token_frames: int = 0
@@ -46,7 +46,7 @@ def padded_to(x_BCTHW: Tensor, rows: int, columns: int) -> Tensor:
     return F.pad(x_BCTHW, missing, mode="replicate") if any(missing) else x_BCTHW
 
 
-class BranchEncoder(nn.Module):
+class MemoryEncoder(nn.Module):
     """The HR branch plus the LR branch, added after the DiT's first projection; or one of them.
 
     With both this is the proposed variant, with ``lr`` alone only_lr (nothing to train), with
@@ -225,7 +225,7 @@ class LargePatchifier(nn.Module):
     def forward(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
     ) -> Tensor:
-        """See ``BranchEncoder``; an odd last frame is repeated, as FramePack pads."""
+        """See ``MemoryEncoder``; an odd last frame is repeated, as FramePack pads."""
         del lr_BCTHW, patch_embedding
         if self.rounding == "pad":
             hr_BCTHW = padded_to(hr_BCTHW, *self.kernel[1:])
@@ -236,7 +236,7 @@ class LargePatchifier(nn.Module):
     def encode(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
     ) -> MemoryTokens:
-        """See ``BranchEncoder``; positions are the patches of each token."""
+        """See ``MemoryEncoder``; positions are the patches of each token."""
         tokens = self(hr_BCTHW, lr_BCTHW, patch_embedding)
         return MemoryTokens(
             tokens_BND=flat(tokens),
@@ -285,20 +285,20 @@ class SlidingWindow(nn.Module):
     def forward(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
     ) -> Tensor:
-        """See ``BranchEncoder``; a shorter history is taken whole."""
+        """See ``MemoryEncoder``; a shorter history is taken whole."""
         del lr_BCTHW
         return _projected(patch_embedding, hr_BCTHW[:, :, -self.num_frames :])
 
     def encode(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
     ) -> MemoryTokens:
-        """See ``BranchEncoder``; tokens stand where the frames are in the history."""
+        """See ``MemoryEncoder``; positions are those of the frames in the history."""
         return self._run(self(hr_BCTHW, lr_BCTHW, patch_embedding), hr_BCTHW.shape[2])
 
     def encode_start(
         self, hr_BCTHW: Tensor, lr_BCTHW: Tensor | None, patch_embedding: nn.Conv3d
     ) -> tuple[MemoryTokens, EncoderState]:
-        """See ``BranchEncoder``."""
+        """See ``MemoryEncoder``."""
         return self.encode_append(hr_BCTHW, lr_BCTHW, EncoderState(), patch_embedding)
 
     def encode_append(

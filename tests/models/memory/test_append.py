@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pfp.errors import ConfigError
 from pfp.models.memory.encoder import (
-    BranchEncoder,
     EncoderState,
+    MemoryEncoder,
     MemoryTokens,
     make_encoder,
     make_encoders,
@@ -40,11 +40,11 @@ def patch_embedding() -> nn.Conv3d:
 
 
 @cache
-def encoder_of(variant: str, rate: str) -> BranchEncoder:
+def encoder_of(variant: str, rate: str) -> MemoryEncoder:
     """An encoder whose HR branch is not the zeros that training starts from."""
     torch.manual_seed(2)
     encoder = make_encoder(variant, RATES[rate], patch_embedding())
-    assert isinstance(encoder, BranchEncoder)
+    assert isinstance(encoder, MemoryEncoder)
     if encoder.hr is not None:
         nn.init.normal_(encoder.hr.project.weight, std=0.1)
     return encoder.eval()
@@ -60,7 +60,7 @@ def history(rate: Rate, num_latents: int, *, cells: tuple[int, int] = (1, 2)) ->
 
 
 def appended(
-    encoder: BranchEncoder, hr: Tensor, lr: Tensor, cuts: list[int]
+    encoder: MemoryEncoder, hr: Tensor, lr: Tensor, cuts: list[int]
 ) -> tuple[MemoryTokens, EncoderState]:
     """The history encoded in parts ``[0, cut), [cut, next cut), ...``."""
     time = encoder.rate.time

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from pfp.errors import ConfigError
 from pfp.models.memory.encoder import (
     VARIANTS,
-    BranchEncoder,
     HighResolutionBranch,
     LargePatchifier,
+    MemoryEncoder,
     centre_positions,
     joined,
     make_encoder,
@@ -115,7 +115,7 @@ def test_the_large_patchifier_starts_as_the_mean_of_the_patches(
 
 def test_branches_that_do_not_fit_are_refused(small_dit: WanTransformer3DModel) -> None:
     """An LR video of another length is an error that names both grids."""
-    encoder = BranchEncoder(RATE, hr=HighResolutionBranch(16, 48, RATE), lr=True)
+    encoder = MemoryEncoder(RATE, hr=HighResolutionBranch(16, 48, RATE), lr=True)
     hr, lr = history()
 
     with pytest.raises(ConfigError, match=r"HR tokens \(6, 2, 3\) and LR tokens \(5, 2, 3\)"):
@@ -212,7 +212,7 @@ def test_every_rate_ends_at_512_channels_and_at_its_grid(
     """Time first, then space, then stages that only mix; 17 latents of 16x16 fill the grid."""
     rate = Rate(height=cell[0], width=cell[1], time=cell[2])
     encoder = make_encoder("without_lr", rate, small_dit.patch_embedding)
-    assert isinstance(encoder, BranchEncoder)
+    assert isinstance(encoder, MemoryEncoder)
     assert encoder.hr is not None
 
     tokens = encoder(torch.randn(1, 16, 17, 16, 16), None, small_dit.patch_embedding)
@@ -231,7 +231,7 @@ def test_without_lr_starts_as_a_memory_of_high_resolution_alone(
     torch.manual_seed(0)
     patch_embedding = small_dit.patch_embedding
     encoder = make_encoder("without_lr", RATE, patch_embedding)
-    assert isinstance(encoder, BranchEncoder)
+    assert isinstance(encoder, MemoryEncoder)
     assert encoder.hr is not None
     hr, lr = history()
 
@@ -393,7 +393,7 @@ def test_features_are_what_the_projection_sees(small_dit: WanTransformer3DModel)
     """Projected by the 1x1, the penultimate features are the tokens of the HR branch."""
     base = small_dit.patch_embedding
     encoder = make_encoder("without_lr", RATE, base)
-    assert isinstance(encoder, BranchEncoder)
+    assert isinstance(encoder, MemoryEncoder)
     assert encoder.hr is not None
     encoded = encoder.encode(history()[0], None, base)
     assert encoded.features_BNF is not None
@@ -436,7 +436,7 @@ def test_an_encoder_that_cannot_work_is_refused(small_dit: WanTransformer3DModel
     only_lr = make_encoder("only_lr", RATE, base)
     assert only_lr is not None
     with pytest.raises(ConfigError, match="without branches gives no memory"):
-        BranchEncoder(RATE, hr=None, lr=False)
+        MemoryEncoder(RATE, hr=None, lr=False)
     with pytest.raises(ConfigError, match="needs the latents of the LR video"):
         only_lr(history()[0], None, base)
     with pytest.raises(ConfigError, match="a window of 0 latent frames"):
