@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pfp.schema import KEPT
+from pfp.schema import KEPT, ClipRecord, Dropped, Failed
 from pfp.schema.measured import MeasuredRecord
 
 MakeClip = Callable[..., MeasuredRecord]
@@ -61,3 +61,14 @@ def make_clip() -> MakeClip:
         return MeasuredRecord(**{**fields, **changes})
 
     return make
+
+
+def outcome(clip: ClipRecord) -> str:
+    """The verdict in one word: ``kept``, the reason it was dropped for, or the error's class."""
+    match clip.verdict:
+        case Dropped():
+            return clip.verdict.reason
+        case Failed():
+            return clip.verdict.error
+        case _:
+            return "kept"

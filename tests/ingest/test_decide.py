@@ -11,7 +11,7 @@ from pfp.ingest.decide import clip_id_of
 from pfp.ingest.recipe import Recipe, load_recipe, parse_recipe
 from pfp.schema import ClipRecord, Dropped, Failed, Kept
 from pfp.schema.measured import MeasuredRecord
-from tests.ingest.conftest import MakeClip
+from tests.ingest.conftest import MakeClip, outcome
 
 DEMO = load_recipe("demo")
 
@@ -31,17 +31,6 @@ def decided(*records: MeasuredRecord) -> dict[str, ClipRecord]:
     table = decide(MeasuredRecord.table(list(records)), DEMO)
     clips = [ClipRecord.from_row(row) for row in table.to_pylist()]
     return {clip.video_uri: clip for clip in clips}
-
-
-def reason(clip: ClipRecord) -> str:
-    """The verdict in one word."""
-    match clip.verdict:
-        case Dropped():
-            return clip.verdict.reason
-        case Failed():
-            return clip.verdict.error
-        case _:
-            return "kept"
 
 
 def test_a_good_clip_is_kept_whole(make_clip: MakeClip) -> None:
@@ -97,7 +86,7 @@ def test_rejected_and_failed_files_stay_what_they_are(make_clip: MakeClip) -> No
         make_clip(video_uri="file:///2", verdict=Failed(error="PermanentError", message="x")),
     )
 
-    assert ["not_a_video", "PermanentError"] == [reason(clip) for clip in clips.values()]
+    assert ["not_a_video", "PermanentError"] == [outcome(clip) for clip in clips.values()]
 
 
 def test_copies_are_dropped_in_favour_of_the_first(make_clip: MakeClip) -> None:
@@ -108,7 +97,7 @@ def test_copies_are_dropped_in_favour_of_the_first(make_clip: MakeClip) -> None:
         "file:///a": "kept",
         "file:///b": "exact_duplicate",
         "file:///c": "exact_duplicate",
-    } == {uri: reason(clip) for uri, clip in clips.items()}
+    } == {uri: outcome(clip) for uri, clip in clips.items()}
     assert clips["file:///a"].clip_id == clips["file:///b"].duplicate_of
 
 
@@ -116,7 +105,7 @@ def test_a_copy_of_what_is_dropped_has_that_reason(make_clip: MakeClip) -> None:
     """No clip is the duplicate of one that was not kept."""
     clips = decided(*(make_clip(video_uri=f"file:///{name}", black_fraction=1.0) for name in "ab"))
 
-    assert ["black", "black"] == [reason(clip) for clip in clips.values()]
+    assert ["black", "black"] == [outcome(clip) for clip in clips.values()]
 
 
 def test_near_duplicates_say_of_which_clip_and_how_near(make_clip: MakeClip) -> None:

@@ -14,11 +14,12 @@ import pytest
 
 from pfp.io.media import iter_stored, read_frames
 from pfp.io.tables import read_records
-from pfp.schema import ClipRecord, Dropped, Failed
+from pfp.schema import ClipRecord
 from pipelines.ingest.config import debug
 from pipelines.ingest.run import run
 from tests import media_files
 from tests.hostile_files import COLLECTED, KINDS, TALL, WIDE, HostileFile
+from tests.ingest.conftest import outcome
 
 pytestmark = pytest.mark.slow
 
@@ -103,17 +104,6 @@ def ingested(folder: Path, out: Path) -> dict[str, dict[str, ClipRecord]]:
         parent, name = clip.video_uri.rsplit("/", 2)[1:]
         found.setdefault(parent, {})[name] = clip
     return found
-
-
-def outcome(clip: ClipRecord) -> str:
-    """The verdict in one word."""
-    match clip.verdict:
-        case Dropped():
-            return clip.verdict.reason
-        case Failed():
-            return clip.verdict.error
-        case _:
-            return "kept"
 
 
 def test_every_kind_of_found_file_is_drawn() -> None:
