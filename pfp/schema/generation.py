@@ -21,7 +21,7 @@ class GenerationRecord(Record):
     sample_id: str
     task: str
     clip_id: str
-    memory_clip_id: str | None  # whose history was remembered; another clip's when shuffled
+    memory_clip_id: str | None  # whose history was encoded; another clip's when shuffled
     method: str
     model_id: str
     checkpoint_sha256: str

@@ -36,7 +36,7 @@ _OPTIONS: Final = StateDictOptions(ignore_frozen_params=True, strict=False)
 
 
 class TrainingState:
-    """What a training must remember, in a folder that all ranks see.
+    """What a training needs to resume, in a folder that all ranks see.
 
     ``run`` is what has to be equal for a training to be the same one (seed, steps, settings).
     ``averaged`` maps the names of trained parameters to their running averages, updated in place.

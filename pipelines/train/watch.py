@@ -34,7 +34,7 @@ NUM_SHOWN: Final = 4
 
 
 class Watcher:
-    """Takes every step's report: to the trackers, to a file that the driver reads, and pictures."""
+    """Takes every step's report: to the trackers, to a file that the driver reads, and images."""
 
     def __init__(
         self,
@@ -101,17 +101,17 @@ class Watcher:
         if not self._accelerator.is_main_process:
             return
         self._model.eval()
-        picture_HWC = sampled_picture(self._model, self._batches, self._config)
+        image_HWC = sampled_frames(self._model, self._batches, self._config)
         self._model.train()
         name = "retrieved" if self._config.task == "pretrain" else "next"
         for tracker in self._accelerator.trackers:
             if tracker.name == "tensorboard":
-                tracker.log_images({name: picture_HWC[None]}, step, dataformats="NHWC")
+                tracker.log_images({name: image_HWC[None]}, step, dataformats="NHWC")
             elif tracker.name == "wandb":
-                tracker.log_images({name: [picture_HWC]}, step)
+                tracker.log_images({name: [image_HWC]}, step)
 
 
-def sampled_picture(
+def sampled_frames(
     model: MemoryDiT, batches: WindowBatches, config: TrainConfig
 ) -> NDArray[np.uint8]:
     """The target frames of some samples, true ones above sampled ones, uint8 ``(H, W, 3)``."""

@@ -149,7 +149,7 @@ def test_without_a_history_the_first_section_is_made_from_text_alone(
     variant: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It begins at index 0 with no memory and a latent of one frame; the second remembers it."""
+    """It begins at index 0 with no memory and a latent of one frame; the second has memory."""
     model = make_variant(variant)
     seen: list[tuple[list[list[int]], bool]] = []
     forward = model.forward
@@ -164,8 +164,8 @@ def test_without_a_history_the_first_section_is_made_from_text_alone(
     first = next_section(rollout, num_latents=1 + SECTION)
     second = next_section(rollout)
 
-    remembers = variant != "no_memory"
-    assert [([[0, 1, 2]], False), ([[3, 4]], remembers)] == seen[::2]
+    has_memory = variant != "no_memory"
+    assert [([[0, 1, 2]], False), ([[3, 4]], has_memory)] == seen[::2]
     assert [9, 8] == [len(first.frames_FHWC), len(second.frames_FHWC)]
     assert [9, 8] == [first.chunk.num_frames, second.chunk.num_frames]
 

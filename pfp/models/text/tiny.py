@@ -1,6 +1,6 @@
 """TinyTextEncoder: hashed words as text embeddings, with no weights and nothing learned.
 
-It knows which words a prompt has and which word stands before which, and nothing of what they
+An embedding depends on a prompt's words and on their order by pairs, and not on what they
 mean: the offline stand-in for UMT5, for demonstrations and tests. Axes: L tokens, D features.
 
 Token i is ``signs(word i) + signs(word i-1, word i) / 2 + position(i) / 4``, where ``signs`` turns
