@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Picture = npt.NDArray[np.uint8]
+FrameImage = npt.NDArray[np.uint8]
 # The limit per frame that the Qwen-VL judges of VBench-2.0 run with (28 x 28 x 768).
 MAX_PIXELS: Final = 602_112
 JPEG_QUALITY: Final = 90
@@ -25,7 +25,9 @@ JPEG_QUALITY: Final = 90
 class Frames:
     """Frames of one size in order of time, and when they were taken."""
 
-    def __init__(self, frames_HWC: Sequence[Picture], timestamps_seconds: Sequence[float]) -> None:
+    def __init__(
+        self, frames_HWC: Sequence[FrameImage], timestamps_seconds: Sequence[float]
+    ) -> None:
         """timestamps_seconds: one per frame, counted from the start of what is shown."""
         if not frames_HWC or len(frames_HWC) != len(timestamps_seconds):
             raise ValueError(
@@ -53,7 +55,7 @@ class Frames:
         return tuple(to_jpeg(frame_HWC) for frame_HWC in self.frames_HWC)
 
 
-def limited(frame_HWC: Picture) -> Picture:
+def limited(frame_HWC: FrameImage) -> FrameImage:
     """The frame, made smaller (bicubic, antialiased) if it has more than ``MAX_PIXELS`` pixels."""
     height, width = frame_HWC.shape[:2]
     if height * width <= MAX_PIXELS:
@@ -63,9 +65,9 @@ def limited(frame_HWC: Picture) -> Picture:
     return np.asarray(Image.fromarray(frame_HWC).resize(size, Image.Resampling.BICUBIC))
 
 
-def to_jpeg(frame_HWC: Picture) -> bytes:
+def to_jpeg(frame_HWC: FrameImage) -> bytes:
     """A JPEG file of the frame, quality 90, colour at half resolution as in nearly all video."""
     content = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(frame_HWC))
-    picture.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+    image = Image.fromarray(np.ascontiguousarray(frame_HWC))
+    image.save(content, format="JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
     return content.getvalue()

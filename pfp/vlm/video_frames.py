@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pfp.errors import PermanentError
-from pfp.vlm.frames import MAX_PIXELS, Frames, Picture
+from pfp.vlm.frames import MAX_PIXELS, FrameImage, Frames
 from pfp.vlm.request import MediaResolution, Request, Sampling, VideoSpan
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class FrameReader:
 
     def _read_guarded(
         self, video: VideoSpan, sampling: Sampling, timeout_seconds: float
-    ) -> tuple[list[Picture], list[float]]:
+    ) -> tuple[list[FrameImage], list[float]]:
         from pfp.io.media import Guard  # brings the decoders along, which few clients need
 
         with self._lock:
@@ -70,7 +70,7 @@ class FrameReader:
             return self._guard.call(read_frames, video, sampling)
 
 
-def read_frames(video: VideoSpan, sampling: Sampling) -> tuple[list[Picture], list[float]]:
+def read_frames(video: VideoSpan, sampling: Sampling) -> tuple[list[FrameImage], list[float]]:
     """Frames (uint8 RGB, HWC) at ``sampling.fps``, and their times on the span's own clock.
 
     At most 256, of as many pixels as ``sampling.media_resolution`` allows.

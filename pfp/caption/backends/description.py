@@ -23,17 +23,18 @@ LIGHT_WORDS: Final = (
     (200, "bright"),
     (256, "very bright"),
 )  # below this mean luma
-LOW_CONTRAST: Final = 16.0  # luma levels within a frame
+# Differences of luma and colour are in 8-bit code values.
+LOW_CONTRAST: Final = 16.0  # of luma within a frame
 HIGH_CONTRAST: Final = 64.0
-COLOURLESS: Final = (9.0, 0.15)  # chroma below this many levels and this share of the luma
+COLOURLESS: Final = (9.0, 0.15)  # chroma below this much and this share of the luma
 MANY: Final = 0.55  # share of the picture that earns "mostly"
 SOME: Final = 0.18  # share that earns a mention
-REGION_DISTANCE: Final = 30.0  # levels between a region's mean colour and that of the rest
-TONE_LEVELS: Final = 12.0  # luma levels that make a region brighter or darker
+REGION_DISTANCE: Final = 30.0  # between a region's mean colour and that of the rest
+TONE_CODE_VALUES: Final = 12.0  # of luma that make a region brighter or darker
 SPEED_WORDS: Final = ((0.30, "fast"), (0.10, "steadily"), (0.03, "slowly"))  # pictures per second
 ZOOM_WORDS: Final = ((0.25, "fast"), (0.08, "steadily"), (0.03, "slowly"))  # growth per second
-CHANGE_WORDS: Final = ((12.0, "strong"), (5.0, "some"), (2.0, "slight"))  # luma levels per sample
-LIGHT_TREND_LEVELS: Final = 24.0
+CHANGE_WORDS: Final = ((12.0, "strong"), (5.0, "some"), (2.0, "slight"))  # luma per sample
+LIGHT_TREND_CODE_VALUES: Final = 24.0
 
 
 def describe_shot(stats: AppearanceStats, motion: Motion) -> str:
@@ -82,14 +83,14 @@ def _layout(stats: AppearanceStats) -> str:
     light = float(difference @ LUMA_WEIGHTS)
     colour = COLOURS[int(stats.colour_shares[inside].mean(axis=0).argmax())]
     tone = ""
-    if abs(light) >= TONE_LEVELS and colour not in {"black", "white"}:
+    if abs(light) >= TONE_CODE_VALUES and colour not in {"black", "white"}:
         tone = "brighter " if light > 0 else "darker "
     size = "large" if inside.sum() > 1 else "small"
     return f"A {size} {tone}{colour} area lies {name}."
 
 
 def _distinctness(stats: AppearanceStats, name: str) -> float:
-    """Levels per colour channel between a region and the rest."""
+    """8-bit code values per colour channel between a region and the rest."""
     inside = REGIONS[name]
     difference = stats.cell_colours[inside].mean(axis=0) - stats.cell_colours[~inside].mean(axis=0)
     return float(np.sqrt(np.mean(difference**2)))
@@ -103,13 +104,13 @@ def _movement(motion: Motion) -> str:
         sentences.append(f"The whole picture moves {speed} {_direction(motion)}")
     if zoom is not None:
         sentences.append(f"the view {'closes in' if motion.zoom > 0 else 'draws back'} {zoom}")
-    strength = _pace(motion.rest_levels, CHANGE_WORDS)
+    strength = _pace(motion.residual_code_values, CHANGE_WORDS)
     if strength is not None:
         where = f"mostly {motion.busiest}" if motion.busiest else "all over the picture"
         sentences.append(f"there is {strength} movement {where}")
     if not sentences:
         sentences.append("nothing moves")
-    if abs(motion.light_trend) >= LIGHT_TREND_LEVELS:
+    if abs(motion.light_trend) >= LIGHT_TREND_CODE_VALUES:
         sentences.append(f"it gets {'brighter' if motion.light_trend > 0 else 'darker'}")
     text = ", and ".join(sentences)
     return f"{text[0].upper()}{text[1:]}."

@@ -1,7 +1,7 @@
 """How a shot moves, in numbers: phase correlation between sampled frames, and what it leaves.
 
 Axes: T frames, N pairs of frames, H rows, W columns, C colours (RGB); Y and X index the quarters of
-the picture.
+the frame.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 
 from pfp.caption.backends.appearance import REGIONS, luma, thirds
 
-MIN_TILE: Final = 4  # pixels; a picture with a shorter side is not searched for a shift
+MIN_TILE: Final = 4  # pixels; a frame with a shorter side is not searched for a shift
 MIN_PEAK: Final = 0.08  # of a phase correlation; below it there is no common shift
-BUSY_SHARE: Final = 1.6  # of the picture's mean change; a region with more is named
+BUSY_SHARE: Final = 1.6  # of the frame's mean change; a region with more is named
 MIN_AGREEMENT: Final = 0.7  # share of the samples that must move the same way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
-    """How the picture as a whole, and parts of it, move. Speeds are per second."""
+    """How the frame as a whole, and parts of it, move. Speeds are per second."""
 
-    change_levels: float  # mean absolute luma change between samples, [0, 255]
-    right: float  # of the picture's content, in picture widths
-    down: float  # in picture heights
+    change_code_values: float  # mean absolute luma change between samples, [0, 255]
+    right: float  # of the frame's content, in frame widths
+    down: float  # in frame heights
     zoom: float  # growth of the content: above 0 it comes closer
-    rest_levels: float  # change that is left when the common shift is undone
+    residual_code_values: float  # change that is left when the common shift is undone
     busiest: str | None  # region of REGIONS with clearly more of the rest than the others
-    light_trend: float  # last third minus first third of the frames, luma levels
+    light_trend: float  # last third minus first third of the frames, luma, 8-bit code values
 
 
 def measure_motion(frames_THWC: NDArray[np.uint8], fps: float) -> Motion:
@@ -40,23 +40,32 @@ def measure_motion(frames_THWC: NDArray[np.uint8], fps: float) -> Motion:
     num_frames, height, width = luma_THW.shape
     if num_frames < 2:
         return Motion(
-            change_levels=0, right=0, down=0, zoom=0, rest_levels=0, busiest=None, light_trend=0
+            change_code_values=0,
+            right=0,
+            down=0,
+            zoom=0,
+            residual_code_values=0,
+            busiest=None,
+            light_trend=0,
         )
     third = max(1, num_frames // 3)
     trend = float(luma_THW[-third:].mean() - luma_THW[:third].mean())
     shifts_NYX = np.array([_tile_shifts(a, b) for a, b in pairwise(luma_THW)])
     common_NX = np.median(shifts_NYX.reshape(num_frames - 1, 4, 2), axis=1)
-    rest_HW = np.mean(
-        [_rest(a, b, shift) for (a, b), shift in zip(pairwise(luma_THW), common_NX, strict=True)],
+    residual_HW = np.mean(
+        [
+            _residual(a, b, shift)
+            for (a, b), shift in zip(pairwise(luma_THW), common_NX, strict=True)
+        ],
         axis=0,
     )
     return Motion(
-        change_levels=float(np.abs(np.diff(luma_THW, axis=0)).mean()),
+        change_code_values=float(np.abs(np.diff(luma_THW, axis=0)).mean()),
         right=_steady(common_NX[:, 1]) * fps / width,
         down=_steady(common_NX[:, 0]) * fps / height,
         zoom=_steady(_growth(shifts_NYX, height, width)) * fps,
-        rest_levels=float(rest_HW.mean()),
-        busiest=_busiest(rest_HW),
+        residual_code_values=float(residual_HW.mean()),
+        busiest=_busiest(residual_HW),
         light_trend=trend,
     )
 
@@ -64,7 +73,7 @@ def measure_motion(frames_THWC: NDArray[np.uint8], fps: float) -> Motion:
 def _tile_shifts(
     before_HW: NDArray[np.float64], after_HW: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Shift (down, right) in pixels of each quarter of the picture, shape (2, 2, 2)."""
+    """Shift (down, right) in pixels of each quarter of the frame, shape (2, 2, 2)."""
     height, width = (size // 2 for size in before_HW.shape)
     shifts = np.zeros((2, 2, 2))
     for y, row in enumerate((slice(0, height), slice(-height, None))):
@@ -76,7 +85,7 @@ def _tile_shifts(
 def phase_shift(
     before_HW: NDArray[np.float64], after_HW: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Shift (down, right) in pixels from one picture to the next, by phase correlation.
+    """Shift (down, right) in pixels from one frame to the next, by phase correlation.
 
     (0, 0) when the two have no clear common shift. Source: Kuglin and Hines, 1975.
     """
@@ -84,9 +93,7 @@ def phase_shift(
     if min(height, width) < MIN_TILE:
         return 0.0, 0.0
     window_HW = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    spectra = [
-        np.fft.rfft2((picture - picture.mean()) * window_HW) for picture in (before_HW, after_HW)
-    ]
+    spectra = [np.fft.rfft2((frame - frame.mean()) * window_HW) for frame in (before_HW, after_HW)]
     cross = np.conj(spectra[0]) * spectra[1]
     magnitude = np.abs(cross)
     # Frequencies without power carry only rounding noise, which would whiten to full weight.
@@ -112,7 +119,7 @@ def _signed(shift: float, size: int) -> float:
     return shift - size if shift > size / 2 else shift
 
 
-def _rest(
+def _residual(
     before_HW: NDArray[np.float64], after_HW: NDArray[np.float64], shift: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Absolute change that is left once the shift is undone; 0 where nothing can be compared."""
@@ -120,17 +127,17 @@ def _rest(
     height, width = before_HW.shape
     if abs(down) >= height or abs(right) >= width:
         down = right = 0
-    rest_HW = np.zeros_like(before_HW)
+    residual_HW = np.zeros_like(before_HW)
     rows, rows_before = _overlap(down, height)
     columns, columns_before = _overlap(right, width)
-    rest_HW[rows, columns] = np.abs(
+    residual_HW[rows, columns] = np.abs(
         after_HW[rows, columns] - before_HW[rows_before, columns_before]
     )
-    return rest_HW
+    return residual_HW
 
 
 def _overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """Where the later picture and the earlier one show the same, for a shift of the content."""
+    """Where the later frame and the earlier one show the same, for a shift of the content."""
     later = slice(max(shift, 0), size + min(shift, 0))
     return later, slice(max(-shift, 0), size - max(shift, 0))
 
@@ -147,14 +154,14 @@ def _growth(shifts_NYX: NDArray[np.float64], height: int, width: int) -> NDArray
     down_NYX, right_NYX = shifts_NYX[..., 0], shifts_NYX[..., 1]
     apart_down = down_NYX[:, 1].mean(axis=1) - down_NYX[:, 0].mean(axis=1)
     apart_right = right_NYX[:, :, 1].mean(axis=1) - right_NYX[:, :, 0].mean(axis=1)
-    # The quarters' middles are half a picture apart.
+    # The quarters' middles are half a frame apart.
     return np.asarray((apart_down / (height / 2) + apart_right / (width / 2)) / 2)
 
 
-def _busiest(rest_HW: NDArray[np.float64]) -> str | None:
-    height, width = rest_HW.shape
+def _busiest(residual_HW: NDArray[np.float64]) -> str | None:
+    height, width = residual_HW.shape
     rows, columns = thirds(height), thirds(width)
-    cells_YX = np.array([[rest_HW[row, column].mean() for column in columns] for row in rows])
+    cells_YX = np.array([[residual_HW[row, column].mean() for column in columns] for row in rows])
     mean = cells_YX.mean()
     if mean <= 0:
         return None

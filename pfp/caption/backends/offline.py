@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLE_FPS: Final = 6.0  # of the frames that are looked at: fast pans still overlap
 LONG_SIDE: Final = 96  # pixels of the frames that are looked at
-MAX_ASPECT: Final = 3.0  # longer pictures are cropped to this
+MAX_ASPECT: Final = 3.0  # longer frames are cropped to this
 
 
 class OfflineBackend:
@@ -126,7 +126,7 @@ def _frames_by_shot(path: str, span: Span, shots: tuple[Span, ...]) -> Iterator[
 
 
 def _sample_size(path: str) -> tuple[int, int]:
-    """Height and width of the frames that are looked at, in the picture's shape."""
+    """Height and width of the frames that are looked at, in the frame's shape."""
     shown = probe(path)
     aspect = min(max(shown.width / shown.height, 1 / MAX_ASPECT), MAX_ASPECT)
     if aspect >= 1:

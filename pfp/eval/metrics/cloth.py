@@ -27,7 +27,7 @@ from pfp.eval.metrics.judging import (
     unsettled,
 )
 from pfp.vlm import Frames
-from pfp.vlm.frames import MAX_PIXELS, Picture, limited
+from pfp.vlm.frames import MAX_PIXELS, FrameImage, limited
 
 PROMPT: Final = "cloth@1"
 NUM_FRAMES: Final = 64
@@ -149,7 +149,7 @@ class _OnePerson(Measurement):
 
     def __init__(self, sample: Sample, transcript: Transcript, read: Reader) -> None:
         self._sample, self._transcript, self._read = sample, transcript, read
-        self._frames_HWC: list[Picture] = []
+        self._frames_HWC: list[FrameImage] = []
         self._times: list[float] = []
 
     def see(self, frame: Frame) -> None:

@@ -25,7 +25,7 @@ from pfp.eval.metrics.judging import (
     unsettled,
 )
 from pfp.vlm import Frames
-from pfp.vlm.frames import MAX_PIXELS, Picture, limited
+from pfp.vlm.frames import MAX_PIXELS, FrameImage, limited
 
 PROMPT: Final = "cloth_storyboard@1"
 FRAMES_PER_SHOT: Final = 8
@@ -122,7 +122,7 @@ class _Pairs(Measurement):
     def __init__(self, sample: Sample, transcript: Transcript) -> None:
         self._sample, self._transcript = sample, transcript
         self._plan = frames_by_shot(sample)
-        self._frames_HWC: dict[int, Picture] = {}
+        self._frames_HWC: dict[int, FrameImage] = {}
 
     def see(self, frame: Frame) -> None:
         """Keeps a frame, at the size that judges are shown."""

@@ -35,7 +35,7 @@ from pfp.eval.metrics.judging import (
     unsettled,
 )
 from pfp.vlm import Frames
-from pfp.vlm.frames import MAX_PIXELS, Picture, limited
+from pfp.vlm.frames import MAX_PIXELS, FrameImage, limited
 
 PROMPT: Final = "instance@1"
 WORDS: Final = (
@@ -253,7 +253,7 @@ class _Windows(Measurement):
         self._sample, self._transcript, self._rule = sample, transcript, rule
         self._num_windows = len(windows)
         self._waiting = deque(windows)
-        self._frames_HWC: dict[int, Picture] = {}
+        self._frames_HWC: dict[int, FrameImage] = {}
         self._judgements: list[Judgement] = []
         self._seen: set[int] = set()
         self._trouble: RowError | None = None
