@@ -22,18 +22,21 @@ def has_table(where: TableLocation[Any]) -> bool:
 
 def shards_of(run: RunDirectory) -> list[RunDirectory]:
     """The runs of a manifest's parts that lie in a run directory."""
-    names = Folder.at(f"{run.uri}/{SHARDS_NAME}").folder_names()
-    return [RunDirectory(f"{run.uri}/{SHARDS_NAME}/{name}") for name in names]
+    return [run.named_shard(name) for name in _shard_names(run)]
 
 
 def tables_of(run: RunDirectory) -> dict[str, TableLocation[Record]]:
     """All tables that a run may have, by name, with the LR copies and the shards that it has."""
-    found = run.tables()
-    for name in Folder.at(run.uri).folder_names():
-        if name.startswith(LR_LATENTS_PREFIX):
-            found[name] = run.lr_latents(name.removeprefix(LR_LATENTS_PREFIX))
-    for shard in shards_of(run):
-        prefix = shard.uri.removeprefix(f"{run.uri}/")
-        for where in (shard.generations, shard.scores):
-            found[f"{prefix}/{where.path.removeprefix(f'{shard.uri}/')}"] = where
-    return found
+    copies = [
+        name for name in Folder.at(run.uri).folder_names() if name.startswith(LR_LATENTS_PREFIX)
+    ]
+    shards = [
+        f"{SHARDS_NAME}/{name}/{table}"
+        for name in _shard_names(run)
+        for table in ("generations", "scores")
+    ]
+    return run.tables() | {name: run.table(name) for name in (*copies, *shards)}
+
+
+def _shard_names(run: RunDirectory) -> list[str]:
+    return Folder.at(run.place(SHARDS_NAME)).folder_names()

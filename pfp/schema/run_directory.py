@@ -34,6 +34,7 @@ from pfp.schema.storyboard import StoryboardRecord
 
 LR_LATENTS_PREFIX: Final = "latents_lr_"
 SHARDS_NAME: Final = "shards"
+RECIPE_NAME: Final = "_recipe.yaml"  # beside clips: the recipe by which they were decided upon
 # Of the videos that ``generations`` names, in the run directory: their URIs count from there.
 VIDEOS_NAME: Final = "generations/_videos"
 
@@ -56,24 +57,32 @@ class RunDirectory:
 
     def __init__(self, uri: str | Path) -> None:
         self.uri: Final = str(uri).rstrip("/")
-        self.measured: Final = self._at("clips/_measured", MeasuredRecord)
-        self.clips: Final = self._at("clips", ClipRecord)
-        self.storyboards: Final = self._at("storyboards", StoryboardRecord)
-        self.latents: Final = self._at("latents", LatentRecord)
-        self.conditions: Final = self._at("conditions", ConditionRecord)
-        self.conditions_pooled: Final = self._at("conditions_pooled", ConditionRecord)
-        self.pretrained: Final = self._at("checkpoints/_index", CheckpointRecord)
-        self.finetuned: Final = self._at("checkpoints/_finetuned", CheckpointRecord)
-        self.generations: Final = self._at("generations", GenerationRecord)
-        self.scores: Final = self._at("scores", ScoreRecord)
+        self._tables: Final[dict[str, TableLocation[Record]]] = {}
+        self.measured: Final = self._known("clips/_measured", MeasuredRecord)
+        self.clips: Final = self._known("clips", ClipRecord)
+        self.storyboards: Final = self._known("storyboards", StoryboardRecord)
+        self.latents: Final = self._known("latents", LatentRecord)
+        self.conditions: Final = self._known("conditions", ConditionRecord)
+        self.conditions_pooled: Final = self._known("conditions_pooled", ConditionRecord)
+        self.pretrained: Final = self._known("checkpoints/_index", CheckpointRecord)
+        self.finetuned: Final = self._known("checkpoints/_finetuned", CheckpointRecord)
+        self.generations: Final = self._known("generations", GenerationRecord)
+        self.scores: Final = self._known("scores", ScoreRecord)
 
-    def _at(self, name: str, record: type[_R]) -> TableLocation[_R]:
-        return TableLocation(f"{self.uri}/{name}", record)
+    def _known(self, name: str, record: type[_R]) -> TableLocation[_R]:
+        self._tables[name] = where = TableLocation(self.place(name), record)
+        return where
+
+    def place(self, name: str) -> str:
+        """Where a folder or file of the run lies; an object store's ``?region=`` stays last."""
+        if "://" not in self.uri:
+            return f"{self.uri}/{name}"
+        folder, query, region = self.uri.partition("?")
+        return f"{folder.rstrip('/')}/{name}{query}{region}"
 
     def tables(self) -> dict[str, TableLocation[Record]]:
         """The tables that every run may have, by name, in the order of the stages."""
-        found = (each for each in vars(self).values() if isinstance(each, TableLocation))
-        return {each.path.removeprefix(f"{self.uri}/"): each for each in found}
+        return dict(self._tables)
 
     def table(self, name: str) -> TableLocation[Record]:
         """The table of that name, in a shard or of an LR copy too; ``KeyError`` if none has it."""
@@ -81,28 +90,32 @@ class RunDirectory:
             return self.lr_latents(name.removeprefix(LR_LATENTS_PREFIX))
         if name.startswith(f"{SHARDS_NAME}/"):
             shard, _, own = name.removeprefix(f"{SHARDS_NAME}/").partition("/")
-            return RunDirectory(f"{self.uri}/{SHARDS_NAME}/{shard}").table(own)
-        return self.tables()[name]
+            return self.named_shard(shard).table(own)
+        return self._tables[name]
 
     def lr_latents(self, rate: object) -> TableLocation[LatentRecord]:
         """The LR copy for a further rate, HxWxT."""
-        return self._at(f"{LR_LATENTS_PREFIX}{rate}", LatentRecord)
+        return TableLocation(self.place(f"{LR_LATENTS_PREFIX}{rate}"), LatentRecord)
 
     def shard(self, number: int, num_shards: int) -> RunDirectory:
         """The run of a part of the manifest, the ``number``-th from 1."""
-        return RunDirectory(f"{self.uri}/{SHARDS_NAME}/{number}-of-{num_shards}")
+        return self.named_shard(f"{number}-of-{num_shards}")
+
+    def named_shard(self, name: str) -> RunDirectory:
+        """The same by the name of its folder, ``2-of-8``."""
+        return RunDirectory(self.place(f"{SHARDS_NAME}/{name}"))
 
     @property
     def recipe_path(self) -> str:
         """The recipe by which clips were decided upon, as YAML."""
-        return f"{self.clips.path}/_recipe.yaml"
+        return self.place(f"clips/{RECIPE_NAME}")
 
     @property
     def checkpoints_path(self) -> str:
         """The folder with a folder of weights for each checkpoint."""
-        return f"{self.uri}/checkpoints"
+        return self.place("checkpoints")
 
     @property
     def videos_path(self) -> str:
         """The folder of the videos that ``generations`` names."""
-        return f"{self.uri}/{VIDEOS_NAME}"
+        return self.place(VIDEOS_NAME)

@@ -24,7 +24,7 @@ from pfp.runtime.run import Engine
 from pfp.runtime.stage_config import StageConfig
 from pfp.schema import ClipRecord
 from pfp.schema.measured import MeasuredRecord
-from pfp.schema.run_directory import RunDirectory
+from pfp.schema.run_directory import RECIPE_NAME, RunDirectory
 from pipelines.ingest.config import PRESETS, IngestConfig
 from pipelines.ingest.stages import measure_stage
 
@@ -95,7 +95,7 @@ def run(
         message = f"{files.num_rows} files became {clips.num_rows} clips; please report it"
         raise InvariantError(message)
     write_table(out.clips.path, clips, ClipRecord)
-    _write_recipe(out.recipe_path, recipe)
+    _write_recipe(out.clips.path, recipe)
     StageConfig.of("ingest", config).write(out.clips.path)
     report = report_of("ingest", clips, seconds=time.monotonic() - started, reused=measured.reused)
     summary.merge_stage(output_directory, report)
@@ -115,11 +115,10 @@ def _measured_before(directory: str) -> pa.Table | None:
         return None
 
 
-def _write_recipe(path: str, recipe: Recipe) -> None:
+def _write_recipe(folder: str, recipe: Recipe) -> None:
     """Leave the thresholds beside the decisions, for ``pfp why``."""
-    folder, _, name = path.rpartition("/")
     text = yaml.safe_dump(recipe.to_json(), sort_keys=False)
-    Folder.at(folder).write(name, text.encode())
+    Folder.at(folder).write(RECIPE_NAME, text.encode())
 
 
 def _nothing_kept(report: StageReport, input_directory: str) -> str:

@@ -13,6 +13,7 @@ from pfp.cli.main import main
 from pfp.eval.scores.origin import Origin
 from pfp.io import tables
 from pfp.io.digests import sha256_file
+from pfp.io.filesystems import Folder
 from pfp.io.media import path_to_uri
 from pfp.io.unchanged import file_state
 from pfp.runtime.stage_config import CONFIG_NAME, StageConfig
@@ -25,6 +26,8 @@ from pfp.schema import (
     ScoreRecord,
     StoryboardRecord,
 )
+from pfp.schema.run_directory import RunDirectory
+from tests.latents.s3_server import S3Server
 
 
 @pytest.fixture
@@ -70,6 +73,23 @@ def test_a_configuration_that_cannot_be_read_is_a_problem(
     out = capsys.readouterr().out
     assert "storyboards: 1 problems" in out
     assert "_config.json is damaged" in out
+
+
+def test_a_run_in_an_object_store_is_checked_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tables, an LR copy for a further rate among them, and their configurations."""
+    with S3Server() as server:
+        run = RunDirectory(server.uri("run"))
+        Folder.at(server.uri("")).make()
+        for table in (run.storyboards, run.lr_latents("2x2x8")):
+            tables.write_table(table.path, table.record.table([]), table.record)
+        assert 0 == main(["verify", run.uri])
+        assert ["storyboards: as it was written", "latents_lr_2x2x8: as it was written"] == (
+            capsys.readouterr().out.splitlines()
+        )
+
+        Folder.at(run.storyboards.path).write(CONFIG_NAME, b"{")
+        assert 1 == main(["verify", run.uri])
+        assert "run/storyboards/_config.json is damaged" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("lost", ["manifest", "ended early"])

@@ -41,6 +41,17 @@ def test_tables_lie_where_earlier_runs_have_them(uri: str | Path) -> None:
     assert list(expected) == list(run.tables())
 
 
+def test_the_region_of_an_object_store_stays_at_the_end() -> None:
+    """Of tables, of those of a shard, and of files; a path may have any character."""
+    run = RunDirectory("s3://bucket/a/?region=eu-west-1")
+
+    assert "s3://bucket/a/clips?region=eu-west-1" == run.clips.path
+    assert "s3://bucket/a/latents_lr_1x1x1?region=eu-west-1" == run.lr_latents("1x1x1").path
+    assert "s3://bucket/a/shards/1-of-2/scores?region=eu-west-1" == run.shard(1, 2).scores.path
+    assert "s3://bucket/a/clips/_recipe.yaml?region=eu-west-1" == run.recipe_path
+    assert "what?/clips" == RunDirectory("what?").clips.path
+
+
 def test_tables_that_not_every_run_has_are_named_alike() -> None:
     """The LR copy for another rate, and a shard's tables."""
     run = RunDirectory("runs/a")

@@ -19,7 +19,7 @@ from pfp.schema import GenerationRecord, Kept, ScoreRecord
 from pfp.schema.run_directory import SHARDS_NAME, RunDirectory
 
 _CONTENTS: Final = ("video_sha256", "reference_sha256", "history_sha256")
-_SHARD: Final = re.compile(rf"/{SHARDS_NAME}/(\d+)-of-(\d+)$")
+_SHARD: Final = re.compile(rf"/{SHARDS_NAME}/(\d+)-of-(\d+)(?:\?|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
