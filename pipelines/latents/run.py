@@ -114,10 +114,10 @@ def run(
     # The tables to make, each resumed by itself: HR latents with the LR copy for the config's rate,
     # further LR copies, and the conditions of each text encoder. Missing weights are missed here.
     of_clips = [latents_stage(config), *map(lr_copy_stage, config.lr_copies)]
-    of_prompts = {
-        encoder: conditions_stage(config, name, encoder)
+    of_prompts = [
+        (conditions_stage(config, name, encoder), encoder)
         for name, encoder in config.text_encoders.items()
-    }
+    ]
 
     # Every kept clip that has a kept storyboard, and the distinct captions of these storyboards.
     clips, prompts = read_inputs(
@@ -125,7 +125,7 @@ def run(
     )
     work = [
         *((stage, clips) for stage in of_clips),
-        *((stage, prompt_table(prompts, encoder)) for encoder, stage in of_prompts.items()),
+        *((stage, prompt_table(prompts, encoder)) for stage, encoder in of_prompts),
     ]
     with connect(engine):
         reports = [
