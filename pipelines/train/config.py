@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 from pfp.errors import ConfigError
 from pfp.models.memory.config import VARIANTS, MemoryDiTConfig
 from pfp.models.tiny_names import TINY_TEXT_TOKENS, TINY_VARIANTS
+from pfp.runtime.run import Engine
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.sampler import WindowPlan
 from pfp.train.settings import Objective, TrainSettings
@@ -86,8 +87,8 @@ class TrainConfig:
                 f"{self.num_processes}"
             )
 
-    def check(self) -> None:
-        """Raise ConfigError for settings that do not go together."""
+    def check(self, engine: Engine = "ray") -> None:
+        """Raise ConfigError for settings that do not go together, or not with the engine."""
         base = self.model.base
         if base != "tiny" and self.base_folder is None:
             raise ConfigError(
@@ -111,6 +112,11 @@ class TrainConfig:
             raise ConfigError(
                 f"windows.time_stride is {self.windows.time_stride}, and rate {self.model.rate} "
                 f"has a stride of {longest}; give windows.time_stride={longest}"
+            )
+        if self.num_processes > 1 and engine != "ray":
+            raise ConfigError(
+                f"num_processes is {self.num_processes}, which Ray Train starts; give --engine "
+                "ray, or num_processes=1"
             )
         if self.sharded and self.num_processes < 2:
             raise ConfigError("sharded spreads over processes; give num_processes=2 or more")

@@ -54,30 +54,52 @@ def run(
     """Train every variant on the clips that are not held out.
 
     Raises NothingUsable when no clip has latents for a window of history, and errors of
-    ``pipelines.train.checks`` for what would go wrong later.
+    ``pfp.train.checks`` for what would go wrong later.
     """
     # Here and not above, because they take torch, and ``--help`` needs only the settings.
-    from pipelines.train import checks
-    from pipelines.train.estimate import device_memory
-    from pipelines.train.watch import following
+    from pfp.train import checks
+    from pfp.train.device_memory import device_memory
+    from pfp.train.monitor import showing_progress
+    from pipelines.train.worker import open_latents
 
     config = finetuned(config) if task == "finetune" else config
-    checks.check_settings(config, engine)
-    vae_sha256, latents = checks.usable_latents(input_directory, config)
-    train_clips, _ = split_clips(latents, clips_per_train_clip=config.clips_per_train_clip)
-    checks.check_prompts(input_directory, config)
+    source, out = RunDirectory(input_directory), RunDirectory(output_directory)
+
+    # What would go wrong later is refused now, in one sentence.
+    config.check(engine)
+    checks.check_trackers(config.trackers)
+    vae_sha256, latents = checks.usable_latents(
+        source,
+        open_latents(source, config.model.rates),
+        base=config.model.base,
+        history_frames=max(config.windows.histories),
+    )
+    checks.check_prompts(input_directory, config.objective.text_free_share)
     for name in config.variants:
         start = start_folder(config, name, output_directory)
         checks.check_start(start, config.model_for(name), vae_sha256)
-    say(device_memory(config, [latents[clip].hr_shape for clip in latents]))
-    keys = data_keys(input_directory, [latents[clip].result_key for clip in train_clips])
-    inputs = train_inputs(config, output_directory, vae_sha256, train_clips, sha256_json(keys))
+
+    # The clips to train on; the others are left for evaluation.
+    clips, _ = split_clips(latents, clips_per_train_clip=config.clips_per_train_clip)
+    data_sha256 = sha256_json(data_keys(source, [latents[clip].result_key for clip in clips]))
+    say(
+        device_memory(
+            config.model,
+            config.windows,
+            [latents[clip].hr_shape for clip in latents],
+            base_dtype=config.base_dtype,
+            num_text_tokens=config.num_text_tokens,
+            num_processes=config.num_processes,
+            sharded=config.sharded,
+        )
+    )
+
+    # One row a variant, each a training of its own, in one process or several (worker.py).
     checkpoints = checkpoints_table(output_directory, config.task)
-    folder = Path(RunDirectory(output_directory).checkpoints_path)
-    with connect(engine), following(folder, progress):
+    with connect(engine), showing_progress(Path(out.checkpoints_path), progress):
         report = run_stage(
             train_stage(config, input_directory, output_directory),
-            inputs,
+            train_inputs(config, output_directory, vae_sha256, clips, data_sha256),
             checkpoints.path,
             engine=engine,
             progress=progress,
@@ -100,14 +122,9 @@ def told_failures(table: TableLocation[CheckpointRecord]) -> list[str]:
     ]
 
 
-def data_keys(directory: str, latents: list[str]) -> list[list[str]]:
+def data_keys(run: RunDirectory, latents: list[str]) -> list[list[str]]:
     """The keys of all results that a training sees, which decide what it is made of."""
-    run = RunDirectory(directory)
-    return [
-        latents,
-        _keys(*run.storyboards),
-        _keys(*run.conditions),
-    ]
+    return [latents, _keys(*run.storyboards), _keys(*run.conditions)]
 
 
 def _keys(directory: str, record: type) -> list[str]:

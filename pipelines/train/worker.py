@@ -1,21 +1,45 @@
-"""The worker that has a variant trained: by itself, or by several processes."""
+"""The worker of the train stage: trains a variant by itself, or has several processes do it.
+
+Axes: T latent frames, C channels, H rows, W columns.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
 from safetensors import safe_open
 
+from pfp.generate.retrieve import decode_alone, retrieve_latents
+from pfp.generate.settings import SamplerSettings
+from pfp.io.prompts import Prompts
+from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
+from pfp.models.memory.checkpoint import load_base
+from pfp.models.memory.dit import MemoryDiT
+from pfp.models.rates import Rate
+from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
 from pfp.schema.run_directory import RunDirectory
+from pfp.train.checkpoint import save_checkpoint
+from pfp.train.clips import empty_prompt, window_batches
+from pfp.train.loader import WindowBatches, batch_loader
+from pfp.train.loop import Trained, train
+from pfp.train.monitor import Monitor, SampledFrames
+from pfp.train.objective import Batch, Denoising
+from pfp.train.sharding import shard
 from pipelines.train.config import TrainConfig, checkpoint_folder
-from pipelines.train.job import Job, card_of, run_job
+
+NUM_SHOWN: Final = 4  # samples of a batch whose frames are shown
 
 
 class TrainVariant:
@@ -35,19 +59,20 @@ class TrainVariant:
         if self._config.num_processes == 1:
             run_job(job)
         else:
+            # Here and not above, because it takes Ray, which one process does without.
             from pipelines.train.distributed import run_on_processes
 
-            run_on_processes(job)
+            run_on_processes(run_job, job, self._config, Path(job.state_folder))
         shutil.rmtree(job.state_folder, ignore_errors=True)
         return self._record(row, Path(job.checkpoint_folder))
 
-    def job(self, row: Mapping[str, Any]) -> Job:
+    def job(self, row: Mapping[str, Any]) -> TrainJob:
         """What the processes of a variant's training are told."""
         # Named after all that the training depends on, so that no other goes on from it.
         state = (
             Path(RunDirectory(self._output).checkpoints_path) / f".state-{row['result_key'][:16]}"
         )
-        return Job(
+        return TrainJob(
             config=self._config,
             variant=row["variant"],
             clip_ids=tuple(row["clip_ids"]),
@@ -99,3 +124,169 @@ _SHARED_COLUMNS: Final = (
 def failed_checkpoint(row: Mapping[str, Any], verdict: Failed) -> CheckpointRecord:
     """The record of a variant whose training broke."""
     return CheckpointRecord(**{name: row[name] for name in _SHARED_COLUMNS}, verdict=verdict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainJob:
+    """Everything that a process needs to know; ``card`` goes into the checkpoint's config.json.
+
+    ``state_folder`` and ``checkpoint_folder`` must be seen by all processes.
+    """
+
+    config: TrainConfig
+    variant: str
+    clip_ids: tuple[str, ...]
+    run_directory: str
+    start_folder: str | None
+    state_folder: str
+    checkpoint_folder: str
+    card: Mapping[str, Any]
+
+
+def run_job(job: TrainJob) -> None:
+    """Train one variant, in this process and in the others of its group, if it has one."""
+    config, folder = job.config, Path(job.checkpoint_folder)
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        log_with=list(config.trackers) or None,
+        project_dir=str(folder.with_name("_curves")),
+    )
+    if accelerator.device.type == "cpu":
+        # One thread, however many cores there are: sums in another order are other weights.
+        torch.set_num_threads(1)
+    model = starting_model(job)
+    trained = train_model(job, model, accelerator) if job.clip_ids else None
+    save_checkpoint(folder, model, accelerator, trained, job.card)
+    accelerator.end_training()
+
+
+def starting_model(job: TrainJob) -> MemoryDiT:
+    """The model with the weights of ``start_folder``, or fresh ones from the seed."""
+    config, settings = job.config, job.config.model_for(job.variant)
+    dtype = getattr(torch, config.base_dtype)
+    dit = load_base(settings.base, config.base_folder, job.card, dtype=dtype, device="cpu")
+    torch.manual_seed(config.steps.seed)
+    model = MemoryDiT(dit, settings)
+    if job.start_folder is not None:
+        model.load(Path(job.start_folder))
+    return model
+
+
+def train_model(job: TrainJob, model: MemoryDiT, accelerator: Accelerator) -> Trained:
+    """Train in place on the run's windows, going on from the state that an earlier process left."""
+    config, num_ranks = job.config, accelerator.num_processes
+    prompts = Prompts(job.run_directory, pooled=config.model.base == "hunyuan")
+    batches = window_batches(
+        open_latents(RunDirectory(job.run_directory), config.model.rates),
+        job.clip_ids,
+        config.windows,
+        prompts,
+        num_text_tokens=config.num_text_tokens,
+        seed=config.steps.seed,
+        rank=accelerator.process_index,
+        world_size=num_ranks,
+    )
+    empty = None
+    if config.objective.text_free_share:
+        empty = empty_prompt(prompts, num_text_tokens=config.num_text_tokens)
+    denoising = Denoising(model, config.objective, empty)
+    if config.sharded:
+        shard(denoising, device_type=accelerator.device.type, num_ranks=num_ranks)
+    monitor = Monitor(
+        accelerator,
+        name=Path(job.checkpoint_folder).name,
+        title=job.card["title"],
+        state_folder=Path(job.state_folder),
+        num_steps=config.steps.num_steps,
+        samples_per_step=config.windows.batch_size * num_ranks,
+        log_every_steps=config.log_every_steps,
+        frames=sampled_frames(config, model, batches) if config.sample_every_steps else None,
+    )
+
+    def batches_from(first: int) -> Iterable[Batch]:
+        steps = range(first, config.steps.num_steps)
+        return batch_loader(batches, steps, num_workers=config.num_loader_workers)
+
+    return train(
+        denoising,
+        batches_from,
+        config.steps,
+        Path(job.state_folder),
+        report=monitor.update,
+        accelerator=accelerator,
+        sharded=config.sharded,
+    )
+
+
+def open_latents(run: RunDirectory, rates: Sequence[Rate]) -> list[LatentReader]:
+    """The latents, and the tables of further LR copies, in the order of the encoders' rates.
+
+    Raises SchemaError for latents of another rate.
+    """
+    paths = [run.latents.path, *(run.lr_latents(rate).path for rate in rates[1:])]
+    return [
+        LatentReader(path, lr_factor=rate.height, lr_frame_stride=rate.time)
+        for path, rate in zip(paths, rates, strict=True)
+    ]
+
+
+def sampled_frames(config: TrainConfig, model: MemoryDiT, batches: WindowBatches) -> SampledFrames:
+    """The target frames of some samples, true ones above sampled ones."""
+
+    def draw() -> NDArray[np.uint8]:
+        model.eval()
+        try:
+            return frames_of_batch(config, model, batches[0])
+        finally:
+            model.train()
+
+    name = "retrieved" if config.task == "pretrain" else "next"
+    return SampledFrames(name=name, draw=draw, every_steps=config.sample_every_steps)
+
+
+def frames_of_batch(config: TrainConfig, model: MemoryDiT, batch: Batch) -> NDArray[np.uint8]:
+    """A column for each of the first samples, true frames above sampled ones, ``(H, W, 3)``."""
+    vae = load_vae(str(config.vae), device=str(model.patch_embedding.weight.device))
+    lrs_BCTHW = (batch.lr_BCTHW, *batch.more_lr_BCTHW)
+    columns = []
+    for clip in range(min(NUM_SHOWN, len(batch.hr_BCTHW))):
+        index = batch.frame_index_BT[clip].tolist()
+        sampled_TCHW = retrieve_latents(
+            model,
+            hr_TCHW=batch.hr_BCTHW[clip].transpose(0, 1).numpy(),
+            lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
+            omega=index,
+            text=batch.text_of(clip),
+            settings=SamplerSettings(num_steps=8, shift=config.objective.shift),
+            seed=config.steps.seed,
+        )
+        true_TCHW = batch.target_BCTHW[clip].transpose(0, 1).float().numpy()
+        rows = [
+            np.concatenate(
+                [
+                    decode_alone(vae, latent[None], [at])[-1]
+                    for latent, at in zip(latents_TCHW, index, strict=True)
+                ],
+                axis=1,
+            )
+            for latents_TCHW in (true_TCHW, sampled_TCHW)
+        ]
+        columns.append(np.concatenate(rows))
+    return np.concatenate(columns, axis=1)
+
+
+def card_of(config: TrainConfig, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the checkpoint says of where it comes from."""
+    return {
+        "title": row["checkpoint_id"],
+        "task": config.task,
+        "base_sha256": row["base_sha256"],
+        "vae_sha256": row["vae_sha256"],
+        "start_sha256": row["start_sha256"],
+        "data_sha256": row["data_sha256"],
+        "clip_ids": list(row["clip_ids"]),
+        "num_steps": config.steps.num_steps if row["clip_ids"] else 0,
+        "seed": config.steps.seed,
+        "num_text_tokens": config.num_text_tokens,
+        "objective": asdict(config.objective),
+    }

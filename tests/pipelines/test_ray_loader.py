@@ -7,7 +7,7 @@ import torch
 
 from pfp.latents.read import LatentReader
 from pfp.train.loader import batch_loader
-from pipelines.train.ray_loader import iter_ray_batches
+from pipelines.train.distributed import iter_ray_batches
 from tests.train.test_loader import batches, reader, same
 
 __all__ = ["reader"]  # the fixture

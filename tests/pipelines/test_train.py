@@ -360,9 +360,9 @@ def test_progress_is_told_while_a_variant_trains(
     latents_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Step, loss, speed and time left, from a file that any process can write."""
-    from pipelines.train import watch
+    from pfp.train import monitor
 
-    monkeypatch.setattr(watch, "SECONDS_BETWEEN_NOTES", 0.01)
+    monkeypatch.setattr(monitor, "SECONDS_BETWEEN_NOTES", 0.01)
     notes = Notes()
     steps = replace(debug().steps, num_steps=12)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from pfp.schema.run_directory import RunDirectory
+from pfp.train import checks
 from pfp.train.split import split_clips
-from pipelines.train import checks
 from pipelines.train.config import TrainConfig, debug
-from pipelines.train.job import run_job
 from pipelines.train.stages import train_inputs
-from pipelines.train.worker import TrainVariant
+from pipelines.train.worker import TrainVariant, open_latents, run_job
 
 NUM_STEPS = 12
 
@@ -33,7 +33,13 @@ def config() -> TrainConfig:
 def main(run_directory: str, output_directory: str) -> None:
     """What the stage's worker has its processes do."""
     told = config()
-    vae_sha256, latents = checks.usable_latents(run_directory, told)
+    run = RunDirectory(run_directory)
+    vae_sha256, latents = checks.usable_latents(
+        run,
+        open_latents(run, told.model.rates),
+        base=told.model.base,
+        history_frames=max(told.windows.histories),
+    )
     clips, _ = split_clips(latents, clips_per_train_clip=told.clips_per_train_clip)
     (row,) = train_inputs(told, output_directory, vae_sha256, clips, "data").to_pylist()
     worker = TrainVariant(told, run_directory, output_directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,16 +12,12 @@ from accelerate.tracking import get_available_trackers
 from pfp.errors import ConfigError, NothingUsable, SchemaError
 from pfp.io.prompts import Prompts
 from pfp.io.tables import read_table
-from pfp.latents.read import LatentReader
 from pfp.models._folders import weights_sha256
 from pfp.models.memory.checkpoint import check_same_variant, read_description
 from pfp.models.memory.config import MemoryDiTConfig
 from pfp.models.tiny_names import tiny_folder
-from pfp.runtime.run import Engine
-from pfp.schema import LatentRecord
 from pfp.schema.run_directory import RunDirectory
-from pipelines.train.config import TrainConfig
-from pipelines.train.data import lr_readers
+from pfp.train.clips import LatentTable
 
 # The VAE in whose latents each base was trained, by the names of ``load_vae``.
 VAE_OF_BASE: Final = {
@@ -39,16 +35,10 @@ class Clip(NamedTuple):
     result_key: str
 
 
-def check_settings(config: TrainConfig, engine: Engine) -> None:
-    """Settings that do not go together, with each other or with what is here."""
-    config.check()
-    if config.num_processes > 1 and engine != "ray":
-        raise ConfigError(
-            f"num_processes is {config.num_processes}, which Ray Train starts; give --engine ray, "
-            "or num_processes=1"
-        )
+def check_trackers(trackers: Collection[str]) -> None:
+    """Raise ConfigError for trackers that Accelerate does not know or that are not installed."""
     available = [str(tracker) for tracker in get_available_trackers()]
-    missing = sorted(set(config.trackers) - set(available))
+    missing = sorted(set(trackers) - set(available))
     if missing:
         raise ConfigError(
             f"trackers {', '.join(missing)} are not installed or unknown; pip install them, or "
@@ -56,44 +46,44 @@ def check_settings(config: TrainConfig, engine: Engine) -> None:
         )
 
 
-def usable_latents(run_directory: str, config: TrainConfig) -> tuple[str, dict[str, Clip]]:
-    """The digest of the run's VAE, and the clips that are long enough.
+def usable_latents(
+    run: RunDirectory, tables: Sequence[LatentTable], *, base: str, history_frames: int
+) -> tuple[str, dict[str, Clip]]:
+    """The digest of the run's VAE, and the clips that all ``tables`` have and that are long enough.
 
-    Raises SchemaError for latents that this training cannot read rightly (another VAE's, another
-    rate's, not normalised, not finite), NothingUsable when no clip is long enough.
+    Raises SchemaError for latents that the base cannot read rightly (another VAE's, not
+    normalised, not finite), NothingUsable when no clip is long enough.
     """
-    where = RunDirectory(run_directory).latents.path
-    reader, *others = lr_readers(run_directory, config.model.rates)
-    check_digest(where, reader, config)
-    check_vae(where, str(reader.shared.get("vae_id", "")), config)
-    longest = max(config.windows.histories)
+    where = run.latents.path
+    reader, *others = tables
+    check_digest(where, reader, base)
+    check_vae(where, str(reader.shared.get("vae_id", "")), base)
     found: dict[str, Clip] = {}
     num_kept, num_latents = 0, 0
-    for row in _kept_rows(where):
+    for row in _kept_rows(run):
         num_kept, num_latents = num_kept + 1, max(num_latents, row["hr_shape"][0])
         check_finite(where, row)
-        if row["hr_shape"][0] >= longest:
+        if row["hr_shape"][0] >= history_frames:
             found[row["clip_id"]] = Clip(tuple(row["hr_shape"]), row["result_key"])
     for other in others:
         found = {clip: found[clip] for clip in other.clip_ids if clip in found}
     if not found:
         raise NothingUsable(
             f"{where} holds {num_kept} clips of at most {num_latents} latent frames, and a history "
-            f"takes {longest}; give longer videos, or a shorter history with "
+            f"takes {history_frames}; give longer videos, or a shorter history with "
             "--set windows.history_frames=N"
         )
     return str(reader.shared["vae_sha256"]), dict(sorted(found.items()))
 
 
-def _kept_rows(where: str) -> list[dict[str, Any]]:
+def _kept_rows(run: RunDirectory) -> list[dict[str, Any]]:
     columns = ["clip_id", "hr_shape", "hr_channel_mean", "hr_channel_std", "result_key", "verdict"]
-    rows = read_table(where, LatentRecord, columns=columns).to_pylist()
+    rows = read_table(*run.latents, columns=columns).to_pylist()
     return [row for row in rows if row["verdict"]["kind"] == "kept"]
 
 
-def check_vae(where: str, vae_id: str, config: TrainConfig) -> None:
+def check_vae(where: str, vae_id: str, base: str) -> None:
     """Latents of one VAE mean nothing to a base that was trained on another's."""
-    base = config.model.base
     wanted = VAE_OF_BASE[base]
     if vae_id and vae_id.split("+", maxsplit=1)[0] != wanted:
         raise SchemaError(
@@ -102,12 +92,12 @@ def check_vae(where: str, vae_id: str, config: TrainConfig) -> None:
         )
 
 
-def check_digest(where: str, reader: LatentReader, config: TrainConfig) -> None:
+def check_digest(where: str, table: LatentTable, base: str) -> None:
     """The tiny base knows the weights of its VAE; of the large ones the name says which it is."""
-    found, wanted = reader.shared.get("vae_sha256"), weights_sha256(tiny_folder() / "vae")
-    if config.model.base == "tiny" and found not in (None, wanted):
+    found, wanted = table.shared.get("vae_sha256"), weights_sha256(tiny_folder() / "vae")
+    if base == "tiny" and found not in (None, wanted):
         raise SchemaError(
-            f"{where} holds latents of the VAE {reader.shared['vae_id']} {found}, not of the tiny "
+            f"{where} holds latents of the VAE {table.shared['vae_id']} {found}, not of the tiny "
             f"base's {wanted}; run pipelines.latents with --set vae=tiny"
         )
 
@@ -121,15 +111,15 @@ def check_finite(where: str, row: Mapping[str, Any]) -> None:
         )
 
 
-def check_prompts(run_directory: str, config: TrainConfig) -> None:
+def check_prompts(run_directory: str, text_free_share: float) -> None:
     """Text-free samples need the empty prompt's condition."""
-    if not config.objective.text_free_share:
+    if not text_free_share:
         return
     try:
         Prompts(run_directory).embedding("", 1)
     except SchemaError as error:
         raise SchemaError(
-            f"objective.text_free_share is {config.objective.text_free_share} and {run_directory} "
+            f"objective.text_free_share is {text_free_share} and {run_directory} "
             "has no condition of the empty prompt; run pipelines.latents with "
             "--set with_empty_prompt=true"
         ) from error
