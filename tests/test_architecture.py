@@ -195,6 +195,17 @@ def test_import_rules_know_every_package(skeleton: Path) -> None:
     assert _broken_contracts(report) == ["layers"], report
 
 
+@pytest.mark.parametrize(
+    ("stage", "more"), [("ingest", ()), ("latents", ()), ("train", ("distributed.py",))]
+)
+def test_a_stage_has_the_files_of_every_stage(stage: str, more: tuple[str, ...]) -> None:
+    """Who knows one stage, knows where to look in the others."""
+    files = {path.name for path in (REPO / "pipelines" / stage).iterdir() if path.is_file()}
+    standard = {"README.md", "__init__.py", "__main__.py", "config.py", "run.py", "stages.py"}
+
+    assert {*standard, "worker.py", *more} == files
+
+
 # -- what importing may do -------------------------------------------------------------------------
 
 
