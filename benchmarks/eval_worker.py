@@ -23,10 +23,10 @@ from benchmarks.eval_absent import networks_absent
 from benchmarks.eval_weights import LOCK, clip_of
 from pfp.eval.measure.engine import measure_all
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.measure.streams import Given
-from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, Sample, resolve
+from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, OpenedSample, resolve
 from pfp.io.weights import DIRECTORY_VARIABLE
 from pfp.io.weights_lock import read_lock
+from pfp.schema import EvalSample
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PROMPT: Final = "A bright square moves to the right over a grey field."
@@ -77,11 +77,11 @@ class _Clocked(Metric):
         self.card = metric.card  # type: ignore[misc]  # of the class, for all others
         self._metric, self._clock = metric, clock
 
-    def frames_of(self, sample: Sample) -> Sequence[int] | None:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int] | None:
         """The metric's own."""
         return self._metric.frames_of(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Imports and loads the network where it is the first video's."""
         start = time.perf_counter()
         measurement = self._metric.begin(sample)
@@ -124,7 +124,9 @@ def measure(job: Job) -> Spent:
         with clip_of(folder if "aesthetic" in metrics else Path()), networks_absent(job.absent):
             for video in job.videos:
                 start = time.perf_counter()
-                outcomes = measure_all(Given(video=video, prompt=PROMPT), metrics, Protocol())
+                outcomes = measure_all(
+                    EvalSample.of_video(video, prompt=PROMPT), metrics, Protocol()
+                )
                 passes += time.perf_counter() - start
                 for outcome in outcomes.values():
                     if isinstance(outcome, Exception):

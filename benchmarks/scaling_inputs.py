@@ -16,7 +16,7 @@ from pfp.eval.study.design import Showing
 from pfp.eval.study.plan import BALLOTS_NAME, KEY_NAME, PLAN_NAME, PUBLIC, Key, Plan, Prompt, Source
 from pfp.io import tables
 from pfp.io.media import write_video
-from pfp.schema import KEPT, ClipRecord, GenerationRecord, ScoreRecord
+from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord
 from pfp.schema.run_directory import RunDirectory
 from pfp.vlm.answer import Answer
 from pfp.vlm.cache import Recorded
@@ -178,17 +178,16 @@ def run_of_scores(
         model, clip = models[number % len(models)], f"clip {number // len(models):07d}"
         sample = f"{model}/{clip}"
         made.append(
-            GenerationRecord(
+            EvalSample(
                 sample_id=sample,
                 task="given",
-                clip_id=clip,
-                memory_clip_id=None,
+                group=clip,
                 method=model,
                 model_id=model,
-                checkpoint_sha256="",
+                checkpoint_sha256=None,
                 seed=0,
                 rate=None,
-                prompts=["a prompt"],
+                prompt="a prompt",
                 video_uri="file:///v.mp4",
                 reference_uri=None,
                 history_uri=None,
@@ -212,7 +211,7 @@ def run_of_scores(
             )
         )
     run = RunDirectory(directory)
-    tables.write_table(run.generations.path, GenerationRecord.table(made), GenerationRecord)
+    tables.write_table(run.generations.path, EvalSample.table(made), EvalSample)
     tables.write_table(run.scores.path, ScoreRecord.table(scores), ScoreRecord)
     return directory
 

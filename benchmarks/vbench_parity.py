@@ -39,13 +39,13 @@ from pfp.eval.judge import FramesQuestion, Judgement
 from pfp.eval.judge.judge import read_answer
 from pfp.eval.measure.engine import measure_all
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.metrics.cloth import ClothVBench2Compat, spread_frames
 from pfp.eval.metrics.instance import InstanceVBench2Compat
 from pfp.eval.metrics.judging import JudgedMetric
 from pfp.io import media
 from pfp.io.weights_lock import read_lock
+from pfp.schema import EvalSample
 from pfp.vlm import Answer
 from tests.parity import BESIDE, Parity, with_section
 
@@ -237,7 +237,7 @@ def _measured(work: Path, metric: str, video: str, prompt: str | None = None) ->
     """Ours, with the weights that the reference has."""
     with mock.patch.dict("os.environ", {"PFP_WEIGHTS_DIR": str(work)}):
         made: Metric = resolve(metric)(lock=read_lock(work / LOCK))
-        given = Given(video=str(work / video), prompt=prompt)
+        given = EvalSample.of_video(str(work / video), prompt=prompt)
         outcome = measure_all(given, {metric: made}, VBENCH)[metric]
     if isinstance(outcome, Exception):
         raise outcome
@@ -304,7 +304,7 @@ def _judged(
     work: Path, kind: type[JudgedMetric], video: str, said: Sequence[str]
 ) -> tuple[float | None, int]:
     judge = _Scripted(said)
-    given = Given(video=str(work / video))
+    given = EvalSample.of_video(str(work / video))
     outcome = measure_all(given, {"m": kind(judge=judge)}, VBENCH)["m"]
     assert isinstance(outcome, MetricValue), outcome
     return outcome.value, judge.num_asked

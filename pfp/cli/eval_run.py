@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pfp.cli.eval_read import warn_of_missing_shards
 from pfp.cli.settings import names_of
@@ -200,10 +200,10 @@ def _print_unscored(directory: str) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     from pfp import runtime
-    from pfp.eval.leaderboard.build import GIVEN
     from pfp.eval.measure.score import ScoreSettings, run_score
     from pfp.eval.metrics import METRICS
     from pfp.eval.scores.runs import read_generations
+    from pfp.schema.eval_sample import GIVEN
 
     made = read_generations(options.run_directory)
     if any(record.task == GIVEN for record in made):
@@ -259,18 +259,20 @@ def _print_table(run_directory: str) -> None:
 
 def _validate(options: argparse.Namespace) -> int:
     from pfp.eval.manifest import check_manifest, shown_path
+    from pfp.eval.metrics.base import InputName, has_input
 
-    entries, problems = check_manifest(options.manifest)
+    manifest, problems = check_manifest(options.manifest)
     for problem in problems:
         print(f"{shown_path(options.manifest)}: {problem}")
-    models = sorted({entry.model for entry in entries})
-    groups = {entry.group for entry in entries}
+    samples = manifest.samples
+    models = sorted({sample.method for sample in samples})
+    groups = {sample.group for sample in samples}
     print(
-        f"samples that are right: {len(entries)}, lines that are wrong: {len(problems)}; models: "
+        f"samples that are right: {len(samples)}, lines that are wrong: {len(problems)}; models: "
         f"{', '.join(models) or 'none'}; groups: {len(groups)}"
     )
-    for need in ("prompt", "shots", "reference", "history", "reference_faces"):
-        print(f"  with {need:<16}{sum(bool(getattr(e.given, need)) for e in entries)}")
+    for name in get_args(InputName):
+        print(f"  with {name:<16}{sum(has_input(sample, name) for sample in samples)}")
     return 2 if problems else 0
 
 

@@ -152,8 +152,8 @@ def _build(options: argparse.Namespace) -> None:
         link=options.link,
         seed=options.seed,
     )
-    entries = [entry for manifest in options.manifests for entry in read_manifest(manifest)]
-    print(of_build(build_study(entries, options.out, settings), options.out), end="")
+    samples = [sample for path in options.manifests for sample in read_manifest(path).samples]
+    print(of_build(build_study(samples, options.out, settings), options.out), end="")
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -25,13 +25,11 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from pfp.errors import InputError, PfpError
-from pfp.eval.measure.streams import Given
-from pfp.eval.metrics import Shot
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file, read_lines
 from pfp.io.filesystems import check_uri
@@ -40,6 +38,7 @@ from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
 from pfp.io.media.links import missing_target
 from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES, MAX_SHOTS
+from pfp.schema import EvalSample, Shot
 from pfp.texts import listed, quoted
 
 FIELDS: Final = frozenset(
@@ -63,43 +62,54 @@ MAX_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One sample; places are ``file://`` URIs, or URIs as the manifest gave them.
+class Manifest:
+    """The samples in order; places are ``file://`` URIs, or URIs as the manifest gave them.
 
-    ``written_sha256`` is the digest of what the manifest and its storyboard say of it, which is the
-    same wherever the manifest lies.
+    ``sha256`` is the digest of what the lines and their storyboards say, in whatever order, which
+    is the same wherever the manifest lies.
     """
 
-    line: int
-    sample_id: str
-    model: str
-    seed: int
-    group: str
-    given: Given
-    written_sha256: str
+    samples: tuple[EvalSample, ...]
+    sha256: str
+
+    @classmethod
+    def of(cls, lines: Sequence[_Line]) -> Manifest:
+        """The manifest of its lines."""
+        return cls(
+            samples=tuple(line.sample for line in lines),
+            sha256=sha256_json(sorted(line.sha256 for line in lines)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A sample, and the digest of what was written of it."""
+
+    sample: EvalSample
+    sha256: str
 
 
 class _Problem(Exception):  # noqa: N818 - collected, and told all together
     """What is wrong with one line."""
 
 
-def read_manifest(path: str | Path) -> list[Entry]:
-    """The samples of a manifest or of a folder of videos, in its order.
+def read_manifest(path: str | Path) -> Manifest:
+    """A manifest, or a folder of videos as one.
 
     Raises:
         InputError: anything is wrong with it; the message names the first lines, values and cures.
     """
-    entries, problems = check_manifest(path)
+    manifest, problems = check_manifest(path)
     if problems:
         more = len(problems) - MAX_SHOWN
         shown = "; ".join(problems[:MAX_SHOWN])
         rest = f"; and {more} more, see `pfp-eval validate`" if more > 0 else ""
         raise InputError(f"{shown_path(path)}: {shown}{rest}")
-    return entries
+    return manifest
 
 
-def check_manifest(path: str | Path) -> tuple[list[Entry], list[str]]:
-    """The samples that are right, and one sentence for each thing that is wrong.
+def check_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
+    """The manifest of the lines that are right, and one sentence for each thing that is wrong.
 
     Raises:
         InputError: there is no such file, or nothing in it.
@@ -107,26 +117,27 @@ def check_manifest(path: str | Path) -> tuple[list[Entry], list[str]]:
     path = Path(path)
     if path.is_dir():
         return _of_folder(path), []
-    entries: list[Entry] = []
+    lines: list[_Line] = []
     problems: list[str] = []
     seen: dict[str, int] = {}
-    for number, line in _lines(path):
+    for number, text in _lines(path):
         try:
-            entry = _entry(number, line.removeprefix(b"\xef\xbb\xbf"), path.parent)
+            line = _line(text.removeprefix(b"\xef\xbb\xbf"), path.parent)
         except _Problem as problem:
             problems.append(f"line {number}: {problem}")
             continue
-        if entry.sample_id in seen:
+        sample_id = line.sample.sample_id
+        if sample_id in seen:
             problems.append(
-                f"line {number}: sample_id {quoted(entry.sample_id)} is that of line "
-                f"{seen[entry.sample_id]}, too; give each line one of its own"
+                f"line {number}: sample_id {quoted(sample_id)} is that of line "
+                f"{seen[sample_id]}, too; give each line one of its own"
             )
             continue
-        seen[entry.sample_id] = number
-        entries.append(entry)
-    if not entries and not problems:
+        seen[sample_id] = number
+        lines.append(line)
+    if not lines and not problems:
         raise InputError(f"{shown_path(path)} is empty; write one JSON object a line, see validate")
-    return entries, problems
+    return Manifest.of(lines), problems
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -147,7 +158,7 @@ def shown_path(path: str | bytes | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _of_folder(folder: Path) -> list[Entry]:
+def _of_folder(folder: Path) -> Manifest:
     below = list(folder.rglob("*"))
     # A link whose target is not here is a video that was not fetched: its rows say so.
     files = [
@@ -173,18 +184,21 @@ def _of_folder(folder: Path) -> list[Entry]:
             "pictures; give another folder, or a manifest"
         )
     name = shown_path(folder.resolve().name) or DEFAULT_MODEL
-    return [
-        Entry(
-            line=number,
-            sample_id=shown_path(video) if video.name else name,
-            model=name,
-            seed=0,
-            group=_stem_of(folder / video, shown_path(video)) if video.name else name,
-            given=Given(video=path_to_uri(folder / video)),
-            written_sha256=_digest_of_written({"video": os.fspath(video)}, ()),
-        )
-        for number, video in enumerate(videos, 1)
-    ]
+    return Manifest.of(
+        [
+            _Line(
+                sample=EvalSample(
+                    sample_id=shown_path(video) if video.name else name,
+                    group=_stem_of(folder / video, shown_path(video)) if video.name else name,
+                    method=name,
+                    model_id=name,
+                    video_uri=path_to_uri(folder / video),
+                ),
+                sha256=_digest_of_written({"video": os.fspath(video)}, ()),
+            )
+            for video in videos
+        ]
+    )
 
 
 def _has_pictures(folder: Path) -> bool:
@@ -195,8 +209,8 @@ def _has_pictures(folder: Path) -> bool:
         return True
 
 
-def _entry(number: int, line: bytes, folder: Path) -> Entry:
-    item = _object(line)
+def _line(text: bytes, folder: Path) -> _Line:
+    item = _object(text)
     if unknown := sorted(item.keys() - FIELDS):
         raise _Problem(f"unknown fields {listed(unknown)}; known are {', '.join(sorted(FIELDS))}")
     video = _text(item, "video")
@@ -207,24 +221,26 @@ def _entry(number: int, line: bytes, folder: Path) -> Entry:
     faces = item.get("reference_faces", [])
     if not isinstance(faces, list):
         raise _Problem(f"reference_faces is {quoted(faces)}; give a list of paths")
-    given = Given(
-        video=_video("video", video, folder),
-        reference=_optional_video(item, "reference", folder),
-        history=_optional_video(item, "history", folder),
+    model = _words(item, "model") or DEFAULT_MODEL
+    video_uri = _video("video", video, folder)
+    reference_uri = _optional_video(item, "reference", folder)
+    history_uri = _optional_video(item, "history", folder)
+    named_by = shown_path(reference_uri) if reference_uri else _stem_of(folder / video, video)
+    sample = EvalSample(
+        video_uri=video_uri,
+        reference_uri=reference_uri,
+        history_uri=history_uri,
         prompt=prompt,
         shots=shots,
         reference_faces=tuple(_place("reference_faces", face, folder) for face in faces),
-    )
-    given = replace(given, fps=_fps(item.get("fps"), given))
-    return Entry(
-        line=number,
+        fps=_fps(item.get("fps"), video_uri, history_uri),
         sample_id=_words(item, "sample_id") or shown_path(video),
-        model=_words(item, "model") or DEFAULT_MODEL,
+        model_id=model,
+        method=model,
         seed=_seed(item.get("seed", 0)),
-        group=_words(item, "group") or _group_of(given, folder, video),
-        given=given,
-        written_sha256=_digest_of_written(item, (prompt, *map(asdict, shots))),
+        group=_words(item, "group") or _group_of_texts(prompt, shots) or named_by,
     )
+    return _Line(sample=sample, sha256=_digest_of_written(item, (prompt, *map(asdict, shots))))
 
 
 def _digest_of_written(item: Mapping[str, Any], story: Sequence[object]) -> str:
@@ -271,8 +287,8 @@ def _seed(value: object) -> int:
     return value
 
 
-def _fps(value: object, given: Given) -> float | None:
-    """The rate of a sample's pictures; None is the usual one, so that saying it changes nothing."""
+def _fps(value: object, video_uri: str, history_uri: str | None) -> float | None:
+    """The rate of a sample's images; None is the usual one, so that saying it changes nothing."""
     if value is None:
         return None
     fps = 0.0 if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
@@ -281,9 +297,9 @@ def _fps(value: object, given: Given) -> float | None:
             f"fps is {quoted(value)}; write frames per second, over 0 and up to {MAX_FPS:g}"
         )
     with suppress(PfpError):  # where nobody can tell, each of the sample's rows says why
-        if has_rate(given.video) and (given.history is None or has_rate(given.history)):
+        if has_rate(video_uri) and (history_uri is None or has_rate(history_uri)):
             raise _Problem(
-                f"fps is {quoted(value)}, but {shown_path(given.video)} has a rate of its own; "
+                f"fps is {quoted(value)}, but {shown_path(video_uri)} has a rate of its own; "
                 "leave fps to folders of pictures and to pictures"
             )
     return None if fps == DEFAULT_PICTURE_FPS else fps
@@ -341,12 +357,10 @@ def _place(name: str, value: object, folder: Path) -> str:
         ) from error
 
 
-def _group_of(given: Given, folder: Path, video: str) -> str:
-    """Samples of one prompt belong together, whoever made them."""
-    words = [given.prompt, *(shot.caption for shot in given.shots)]
-    if any(words):
-        return f"{PROMPT_GROUP}{sha256_json(words)[:16]}"
-    return shown_path(given.reference) if given.reference else _stem_of(folder / video, video)
+def _group_of_texts(prompt: str | None, shots: Sequence[Shot]) -> str | None:
+    """Samples of one prompt belong together, whoever made them; None without any text."""
+    texts = [prompt, *(shot.caption for shot in shots)]
+    return f"{PROMPT_GROUP}{sha256_json(texts)[:16]}" if any(texts) else None
 
 
 def _stem_of(place: Path, video: str) -> str:

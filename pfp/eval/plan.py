@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pfp.errors import PfpError, RetryableError
-from pfp.eval.measure.score_rows import MetricSpec, Subject
-from pfp.eval.metrics import Metric, Sample, resolve
+from pfp.eval.measure.score_rows import MetricSpec
+from pfp.eval.metrics import Metric, OpenedSample, resolve
 from pfp.eval.run import Prepared
 from pfp.io import media, weights
+from pfp.schema import EvalSample
 
 _FRAME_TOKENS: Final = 258  # what Gemini counts for one small picture
 MAX_OPENED: Final = 1000  # videos; of more, a part stands for all
@@ -63,8 +64,8 @@ def plan_run(prepared: Prepared) -> Plan:
         by_metric.setdefault(row["metric"], []).append(row)
         if row["unscored_reason"] is None:
             busy.add(row["sample_id"])
-    chosen = _evenly([s for s in prepared.subjects if s.sample_id in busy])
-    samples, unreadable = _samples(chosen)
+    chosen = _evenly([s for s in prepared.samples if s.sample_id in busy])
+    samples, unreadable = _open(chosen)
     opened = samples.keys() | unreadable.keys()
     share = len(busy) / max(len(opened), 1)
     return Plan(
@@ -80,39 +81,39 @@ def plan_run(prepared: Prepared) -> Plan:
     )
 
 
-def _evenly(subjects: Sequence[Subject]) -> list[Subject]:
+def _evenly(samples: Sequence[EvalSample]) -> list[EvalSample]:
     """All, or ``MAX_OPENED`` of them by a draw that is the same each time."""
-    if len(subjects) <= MAX_OPENED:
-        return list(subjects)
-    chosen = random.Random(0).sample(range(len(subjects)), MAX_OPENED)  # noqa: S311 - no secret
-    return [subjects[number] for number in sorted(chosen)]
+    if len(samples) <= MAX_OPENED:
+        return list(samples)
+    chosen = random.Random(0).sample(range(len(samples)), MAX_OPENED)  # noqa: S311 - no secret
+    return [samples[number] for number in sorted(chosen)]
 
 
-def _samples(subjects: Sequence[Subject]) -> tuple[dict[str, Sample], dict[str, PfpError]]:
+def _open(samples: Sequence[EvalSample]) -> tuple[dict[str, OpenedSample], dict[str, PfpError]]:
     """What the videos are, and why some cannot be opened, by sample.
 
     Where a store does not answer ``MAX_SILENT`` times no more are asked for.
     """
-    found: dict[str, Sample] = {}
+    found: dict[str, OpenedSample] = {}
     unreadable: dict[str, PfpError] = {}
     num_silent = 0
-    for subject in subjects:
+    for sample in samples:
         try:
-            extent = media.extent_of(subject.given.video, picture_fps=subject.given.fps)
+            extent = media.extent_of(sample.video, picture_fps=sample.fps)
         except PfpError as error:
-            unreadable[subject.sample_id] = error
+            unreadable[sample.sample_id] = error
             num_silent += isinstance(error, RetryableError)
             if num_silent == MAX_SILENT:
                 break
             continue
-        found[subject.sample_id] = Sample(
+        found[sample.sample_id] = OpenedSample(
             num_frames=extent.num_frames,
             fps=extent.fps,
             height=extent.height,
             width=extent.width,
-            prompt=subject.given.prompt,
-            shots=subject.given.shots,
-            reference_faces=subject.given.reference_faces,
+            prompt=sample.prompt,
+            shots=sample.shots,
+            reference_faces=sample.reference_faces,
         )
     return found, unreadable
 
@@ -121,7 +122,7 @@ def _metric_plan(
     spec: MetricSpec,
     rows: Sequence[dict[str, Any]],
     opened: AbstractSet[str],
-    samples: Mapping[str, Sample],
+    samples: Mapping[str, OpenedSample],
     prepared: Prepared,
 ) -> MetricPlan:
     card = spec.card
@@ -134,7 +135,7 @@ def _metric_plan(
     return MetricPlan(
         metric_id=card.metric_id,
         protocol=spec.looked_at_by.label,
-        num_done=len(prepared.entries) - len(rows),
+        num_done=len(prepared.samples) - len(rows),
         num_todo=len(busy),
         unscored=dict(lacking),
         weights=tuple(
@@ -152,7 +153,7 @@ def _times(share: float, cost: float | None) -> float | None:
     return None if cost is None else share * cost
 
 
-def _seconds(metric: Metric, samples: Sequence[Sample]) -> float | None:
+def _seconds(metric: Metric, samples: Sequence[OpenedSample]) -> float | None:
     """What the metric takes for all; None if its card does not say."""
     seconds_per = metric.card.seconds_per
     if seconds_per is None:
@@ -163,7 +164,9 @@ def _seconds(metric: Metric, samples: Sequence[Sample]) -> float | None:
     )
 
 
-def _num_of(per: Literal["frame", "pair", "shot", "video"], metric: Metric, sample: Sample) -> int:
+def _num_of(
+    per: Literal["frame", "pair", "shot", "video"], metric: Metric, sample: OpenedSample
+) -> int:
     """How often a sample has what the metric takes its time for."""
     match per:
         case "video":
@@ -176,7 +179,7 @@ def _num_of(per: Literal["frame", "pair", "shot", "video"], metric: Metric, samp
             return max(0, _num_asked(metric, sample) - 1)
 
 
-def _num_asked(metric: Metric, sample: Sample) -> int:
+def _num_asked(metric: Metric, sample: OpenedSample) -> int:
     try:
         asked = metric.frames_of(sample)
     except PfpError:
@@ -184,7 +187,7 @@ def _num_asked(metric: Metric, sample: Sample) -> int:
     return sample.num_frames if asked is None else len(asked)
 
 
-def _usd(spec: MetricSpec, metric: Metric, samples: Sequence[Sample]) -> float | None:
+def _usd(spec: MetricSpec, metric: Metric, samples: Sequence[OpenedSample]) -> float | None:
     """At least what a judge costs: every frame once, at the list price of what goes in."""
     params = json.loads(spec.params)
     judge = params.get("judge")
@@ -202,9 +205,9 @@ def _usd(spec: MetricSpec, metric: Metric, samples: Sequence[Sample]) -> float |
     return int(params.get("votes", 1)) * num_frames * _FRAME_TOKENS * price.input / 1e6
 
 
-def _num_shown(metric: Metric, sample: Sample) -> int:
+def _num_shown(metric: Metric, sample: OpenedSample) -> int:
     """How many frames of a sample a judge is shown; none of one that cannot be measured."""
-    shown: Callable[[Sample], Sequence[int]] = metric.shown  # type: ignore[attr-defined]
+    shown: Callable[[OpenedSample], Sequence[int]] = metric.shown  # type: ignore[attr-defined]
     try:
         return len(shown(sample))
     except PfpError:

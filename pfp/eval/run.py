@@ -17,13 +17,12 @@ from typing import Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, NothingUsable, SchemaError
-from pfp.eval.manifest import Entry, read_manifest
+from pfp.eval.manifest import read_manifest
 from pfp.eval.measure.protocol import AlignName, CutsName, DecoderName, Protocol, ProtocolName
-from pfp.eval.measure.score import ScoreSettings, score_stage, score_subjects
+from pfp.eval.measure.score import ScoreSettings, score_samples, score_stage
 from pfp.eval.measure.score_rows import (
     INPUT_SCHEMA,
     MetricSpec,
-    Subject,
     compares,
     family_of,
     rows_of,
@@ -35,11 +34,10 @@ from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
 from pfp.runtime.run import Engine
-from pfp.schema import KEPT, GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 from pfp.schema.record import Record
 from pfp.schema.run_directory import RunDirectory, TableLocation
 
-GIVEN: Final = "given"  # the task of samples that came by a manifest
 ANSWERS: Final = "answers.jsonl"
 
 
@@ -93,21 +91,16 @@ class Prepared:
     """Samples and metrics of a run, before anything is measured."""
 
     origin: Origin
-    entries: tuple[Entry, ...]
-    known: tuple[Entry, ...]  # all of the manifest or the shard, whatever the limit
+    samples: tuple[EvalSample, ...]  # to be measured
+    known: tuple[EvalSample, ...]  # all of the manifest or the shard, whatever the limit
     specs: tuple[MetricSpec, ...]
     settings: ScoreSettings
     directory: str
 
-    @property
-    def subjects(self) -> list[Subject]:
-        """The samples to be measured."""
-        return [subject_of(entry) for entry in self.entries]
-
     def backlog(self) -> Backlog:
         """Which rows a run would compute; nothing is written."""
         stage = score_stage(self.settings, num_metrics=len(self.specs))
-        inputs = pa.Table.from_pylist(rows_of(self.subjects, self.specs), schema=INPUT_SCHEMA)
+        inputs = pa.Table.from_pylist(rows_of(self.samples, self.specs), schema=INPUT_SCHEMA)
         return backlog(stage, inputs, RunDirectory(self.directory).scores.path)
 
 
@@ -129,16 +122,16 @@ def prepare(settings: RunSettings) -> Prepared:
         for name, protocol in chosen.items()
     )
     _check_reach(settings, specs)
-    entries = read_manifest(settings.manifest)
-    origin = Origin.of(entries, settings.shard)
-    known = _of_shard(entries, settings.shard)
-    wanted = _of_shard(entries[: settings.limit], settings.shard)
+    manifest = read_manifest(settings.manifest)
+    origin = Origin.of(manifest, settings.shard)
+    known = _of_shard(manifest.samples, settings.shard)
+    wanted = _of_shard(manifest.samples[: settings.limit], settings.shard)
     if not wanted:
         message = f"{settings.manifest} has no sample for this shard; use fewer shards"
         raise EmptyShard(message, origin)
     return Prepared(
         origin=origin,
-        entries=wanted,
+        samples=wanted,
         known=known,
         specs=specs,
         settings=ScoreSettings(
@@ -188,18 +181,18 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
     directory = prepared.directory
     run = RunDirectory(directory)
     earlier = _sample_ids(run.generations)
-    report = score_subjects(
-        prepared.subjects,
+    report = score_samples(
+        prepared.samples,
         prepared.specs,
         run.scores.path,
         prepared.settings,
-        known=[subject_of(entry) for entry in prepared.known],
+        known=prepared.known,
         engine=engine,
         progress=progress,
     )
     present = earlier | _sample_ids(run.scores)
-    kept = [entry for entry in prepared.known if entry.sample_id in present]
-    _write_labels(directory, kept, prepared.origin)
+    kept = [sample for sample in prepared.known if sample.sample_id in present]
+    _write_samples(directory, kept, prepared.origin)
     summary.merge_stage(directory, report)
     return report
 
@@ -208,36 +201,13 @@ def leave_empty(settings: RunSettings, origin: Origin) -> None:
     """Let readers see that a shard was here and had nothing to do."""
     none = ScoreRecord.table([])
     tables.write_table(RunDirectory(settings.directory).scores.path, none, ScoreRecord)
-    _write_labels(settings.directory, [], origin)
+    _write_samples(settings.directory, [], origin)
 
 
-def _write_labels(directory: str, entries: Sequence[Entry], origin: Origin) -> None:
-    table = GenerationRecord.table([record_of(entry) for entry in entries])
-    tables.write_table(RunDirectory(directory).generations.path, table, GenerationRecord)
+def _write_samples(directory: str, samples: Sequence[EvalSample], origin: Origin) -> None:
+    table = EvalSample.table(list(samples))
+    tables.write_table(RunDirectory(directory).generations.path, table, EvalSample)
     origin.write(directory)
-
-
-def record_of(entry: Entry) -> GenerationRecord:
-    """The entry as runs keep it."""
-    given = entry.given
-    prompts = [given.prompt] if given.prompt else [shot.caption for shot in given.shots]
-    return GenerationRecord(
-        sample_id=entry.sample_id,
-        task=GIVEN,
-        clip_id=entry.group,
-        memory_clip_id=None,
-        method=entry.model,
-        model_id=entry.model,
-        checkpoint_sha256="",
-        seed=entry.seed,
-        rate=None,
-        prompts=prompts,
-        video_uri=given.video,
-        reference_uri=given.reference,
-        history_uri=given.history,
-        fps=given.fps,
-        verdict=KEPT,
-    )
 
 
 def default_out(manifest: str | Path) -> str:
@@ -254,19 +224,16 @@ def _sample_ids(where: TableLocation[Record]) -> set[str]:
     return set(table["sample_id"].to_pylist())
 
 
-def _of_shard(entries: Sequence[Entry], shard: tuple[int, int] | None) -> tuple[Entry, ...]:
+def _of_shard(
+    samples: Sequence[EvalSample], shard: tuple[int, int] | None
+) -> tuple[EvalSample, ...]:
     """The shard's own samples: which one a sample is in depends on its id alone."""
     if shard is None:
-        return tuple(entries)
+        return tuple(samples)
     index, count = shard
-    return tuple(entry for entry in entries if _place_in(entry.sample_id, count) == index - 1)
+    return tuple(sample for sample in samples if _place_in(sample.sample_id, count) == index - 1)
 
 
 def _place_in(sample_id: str, num_shards: int) -> int:
     digest = hashlib.sha256(sample_id.encode()).digest()
     return int.from_bytes(digest[:8]) % num_shards
-
-
-def subject_of(entry: Entry) -> Subject:
-    """The entry as it is scored."""
-    return Subject(sample_id=entry.sample_id, given=entry.given)

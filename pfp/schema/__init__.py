@@ -3,7 +3,8 @@
 from pfp.schema.checkpoint import CheckpointRecord as CheckpointRecord
 from pfp.schema.clip import ClipRecord as ClipRecord
 from pfp.schema.condition import ConditionRecord as ConditionRecord
-from pfp.schema.generation import GenerationRecord as GenerationRecord
+from pfp.schema.eval_sample import EvalSample as EvalSample
+from pfp.schema.eval_sample import Shot as Shot
 from pfp.schema.latent import LatentRecord as LatentRecord
 from pfp.schema.measured import MeasuredRecord as MeasuredRecord
 from pfp.schema.record import Record as Record

@@ -9,7 +9,7 @@
     conditions_pooled          ConditionRecord     latents: by HunyuanVideo's second encoder
     checkpoints/_index         CheckpointRecord    train: pretrained
     checkpoints/_finetuned     CheckpointRecord    train: finetuned
-    generations                GenerationRecord    eval: samples, made or given
+    generations                EvalSample          eval: samples, made or given
     scores                     ScoreRecord         eval
     shards/<i>-of-<n>          generations and scores of a part of a manifest
 
@@ -25,7 +25,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from pfp.schema.checkpoint import CheckpointRecord
 from pfp.schema.clip import ClipRecord
 from pfp.schema.condition import ConditionRecord
-from pfp.schema.generation import GenerationRecord
+from pfp.schema.eval_sample import EvalSample
 from pfp.schema.latent import LatentRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.record import Record
@@ -66,7 +66,7 @@ class RunDirectory:
         self.conditions_pooled: Final = self._known("conditions_pooled", ConditionRecord)
         self.pretrained: Final = self._known("checkpoints/_index", CheckpointRecord)
         self.finetuned: Final = self._known("checkpoints/_finetuned", CheckpointRecord)
-        self.generations: Final = self._known("generations", GenerationRecord)
+        self.generations: Final = self._known("generations", EvalSample)
         self.scores: Final = self._known("scores", ScoreRecord)
 
     def _known(self, name: str, record: type[_R]) -> TableLocation[_R]:

@@ -14,7 +14,7 @@ class ScoreRecord(Record):
     """``value`` is null exactly if ``unscored_reason`` says why; ``metric`` is ``name@version``.
 
     A row holds what was measured and what it was measured from. Labels (model, prompt, group, seed)
-    may be corrected afterwards, so they are those of the GenerationRecord of ``sample_id``. The
+    may be corrected afterwards, so they are those of the EvalSample of ``sample_id``. The
     digests of videos are null for what was not looked at or did not lie on the machine.
 
     ``environment`` is what the machine that looked at the video had: ``device``, if networks ran,

@@ -26,6 +26,7 @@ from pfp.io.run_tables import has_table
 from pfp.io.tables import read_records, read_table
 from pfp.io.unchanged import FILE_COLUMNS
 from pfp.schema import CheckpointRecord
+from pfp.schema.eval_sample import CONTINUE, RETRIEVE
 from pfp.schema.run_directory import RunDirectory
 from pipelines.eval.config import REFERENCE_VARIANT, GenerateConfig
 
@@ -58,7 +59,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
             **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
             "memory_clip_id": clip["clip_id"],
             "memory_latent_key": clip["latent_key"],
-            "task": "retrieve",
+            "task": RETRIEVE,
             "omega": omega,
             "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
             "seed": config.seed,
@@ -73,7 +74,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
                 shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
                 rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
         if number < config.num_continued:
-            story = {"task": "continue", "omega": [], **_ahead(prompts, clip, config)}
+            story = {"task": CONTINUE, "omega": [], **_ahead(prompts, clip, config)}
             pretrained = [each for each in checkpoints if each.variant == REFERENCE_VARIANT]
             rows.extend(
                 {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
@@ -81,8 +82,8 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         without = {
             "method": VAE_RECONSTRUCTION,
             "rate": None,
-            "checkpoint_sha256": "",
-            "checkpoint_uri": "",
+            "checkpoint_sha256": None,
+            "checkpoint_uri": None,
         }
         rows.append({**row, **without})
     if config.base_folder is not None:  # a large base is loaded once a method, not once a clip

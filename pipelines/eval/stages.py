@@ -13,7 +13,7 @@ from pfp.io.tables import read_table
 from pfp.models.vae import vae_digest
 from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
 from pfp.runtime.run import Engine
-from pfp.schema import GenerationRecord
+from pfp.schema import EvalSample
 from pfp.schema.run_directory import RunDirectory
 from pipelines.eval.config import EvalConfig, GenerateConfig
 from pipelines.eval.samples import generation_inputs
@@ -51,7 +51,7 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
     settings = {k: v for k, v in asdict(config).items() if k not in _IRRELEVANT}
     return Stage(
         name="generate",
-        record=GenerationRecord,
+        record=EvalSample,
         worker=GenerateSamples,
         worker_args={"config": config, "run_directory": run_directory},
         input_key="sample_id",

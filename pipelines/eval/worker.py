@@ -6,9 +6,10 @@ Axes: F video frames, H rows, W columns, C channels, T latent frames.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ from pfp.models.rates import Rate
 from pfp.models.text_conditions import text_conditions
 from pfp.models.vae import load_vae
 from pfp.runtime import map_rows
-from pfp.schema import KEPT, Dropped, Failed, GenerationRecord
+from pfp.schema import KEPT, Dropped, EvalSample, Failed, Shot
+from pfp.schema.eval_sample import CONTINUE, RETRIEVE
 from pfp.schema.latent import LatentSpan
 from pfp.schema.run_directory import VIDEOS_NAME, RunDirectory
 from pfp.schema.windows import latent_frames, num_frames_of, num_lr_latents_of
@@ -81,14 +83,14 @@ class GenerateSamples:
         self._reader = lru_cache(self._open)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One ``GenerationRecord`` row per sample."""
+        """One ``EvalSample`` row per sample."""
         with Guard(timeout_seconds=DECODE_SECONDS, memory_bytes=DECODE_BYTES) as guard:
             self._guard = guard
             return map_rows(batch, self._generate, failed_generation)
 
-    def _generate(self, row: Mapping[str, Any]) -> GenerationRecord:
+    def _generate(self, row: Mapping[str, Any]) -> EvalSample:
         if row["memory_clip_id"] is None:
-            return _record(
+            return _sample(
                 row,
                 verdict=Dropped(
                     reason="no_other_clip",
@@ -97,7 +99,7 @@ class GenerateSamples:
             )
         if row["lost_shot"] is not None:
             verdict = Dropped(reason="shot_without_section", detail=row["lost_shot"])
-            return _record(row, verdict=verdict)
+            return _sample(row, verdict=verdict)
         history_FHWC = self._history(row)
         folder = f"{VIDEOS_NAME}/{row['clip_id']}"
         fps = self._latents.load(row["clip_id"]).record.fps or 0.0
@@ -105,15 +107,17 @@ class GenerateSamples:
         seen = [row["video_sha256"], row["latent_key"], self._config.history_frames]
         made = f"{_slug(row['method'])}-{row['result_key'][:DIGITS]}.mp4"
         history_uri = self._write(f"{folder}/history-{_digits(seen)}.mp4", history_FHWC, fps)
-        if row["task"] == "continue":
+        if row["task"] == CONTINUE:
             frames_FHWC = self._continue(row, history_FHWC)
             name = f"{folder}/continued-{made}"
             num_tokens = None
             reference_uri = None
+            shots = _shots(row["prompts"], len(history_FHWC), len(frames_FHWC), fps)
             # The history leads, so that a person sees what the continuation goes on from.
             uri = self._write(name, np.concatenate([history_FHWC, frames_FHWC]), fps)
         else:
             frames_FHWC, num_tokens = self._retrieve(row)
+            shots = []
             true_FHWC = history_FHWC[_frames_of(row["omega"])]
             if frames_FHWC.shape != true_FHWC.shape:
                 raise PermanentError(
@@ -123,13 +127,14 @@ class GenerateSamples:
             target = f"{folder}/target-{_digits([*seen, row['omega']])}.mp4"
             reference_uri = self._write(target, true_FHWC, fps, lossless=True)
             uri = self._write(f"{folder}/{made}", frames_FHWC, fps, lossless=True)
-        return _record(
+        return _sample(
             row,
             num_memory_tokens=num_tokens,
             num_steps=None if row["method"] == VAE_RECONSTRUCTION else self._config.num_steps,
             video_uri=uri,
             reference_uri=reference_uri,
             history_uri=history_uri,
+            shots=tuple(shots),
             fps=fps,
             num_frames=len(frames_FHWC),
             verdict=KEPT,
@@ -271,29 +276,32 @@ class GenerateSamples:
         return uri
 
 
-def failed_generation(row: Mapping[str, Any], verdict: Failed) -> GenerationRecord:
+def failed_generation(row: Mapping[str, Any], verdict: Failed) -> EvalSample:
     """The record of a sample that broke."""
-    return _record(row, verdict=verdict)
+    return _sample(row, verdict=verdict)
 
 
-def _record(row: Mapping[str, Any], **made: Any) -> GenerationRecord:
-    shared = (
-        "sample_id",
-        "task",
-        "clip_id",
-        "memory_clip_id",
-        "method",
-        "checkpoint_sha256",
-        "seed",
-    )
-    return GenerationRecord(
+def _sample(row: Mapping[str, Any], **made: Any) -> EvalSample:
+    """The sample of a row of ``generation_inputs``, and what came of it."""
+    shared = ("sample_id", "task", "clip_id", "memory_clip_id", "method", "seed", "rate")
+    return EvalSample(
         **{name: row[name] for name in shared},
+        group=row["clip_id"],
         model_id=row["base"],
-        rate=row["rate"],
-        omega=row["omega"],
-        prompts=row["prompts"],
+        checkpoint_sha256=row["checkpoint_sha256"],
+        omega=tuple(row["omega"]),
+        prompt=row["prompts"][0] if row["task"] == RETRIEVE else None,
         **made,
     )
+
+
+def _shots(prompts: Sequence[str], num_history: int, num_frames: int, fps: float) -> list[Shot]:
+    """The sections of a continuation, one prompt each, after the history that leads the video."""
+    edges = [(num_history + num_frames * k / len(prompts)) / fps for k in range(len(prompts) + 1)]
+    return [
+        Shot(start_seconds=start, end_seconds=end, caption=prompt)
+        for prompt, (start, end) in zip(prompts, pairwise(edges), strict=True)
+    ]
 
 
 def _frames_of(omega: list[int]) -> list[int]:

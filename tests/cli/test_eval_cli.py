@@ -12,7 +12,7 @@ import pytest
 from pfp.cli.eval import build_parser, main
 from pfp.cli.main import main as pfp_main
 from pfp.io import tables
-from pfp.schema import KEPT, GenerationRecord, ScoreRecord
+from pfp.schema import KEPT, EvalSample, ScoreRecord
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +27,10 @@ def run_directory(tmp_path: Path) -> Path:
     made, scores = [], []
     for clip in range(3):
         for method, psnr in (("proposed", 20.0 + clip), ("no_memory", 10.0)):
-            record = GenerationRecord(
+            record = EvalSample(
                 sample_id=f"{clip}/{method}",
                 task="retrieve",
+                group=f"clip{clip}",
                 clip_id=f"clip{clip}",
                 memory_clip_id=f"clip{clip}",
                 method=method,
@@ -56,7 +57,7 @@ def run_directory(tmp_path: Path) -> Path:
                 )
             )
     folder = tmp_path / "run"
-    tables.write_table(folder / "generations", GenerationRecord.table(made), GenerationRecord)
+    tables.write_table(folder / "generations", EvalSample.table(made), EvalSample)
     tables.write_table(folder / "scores", ScoreRecord.table(scores), ScoreRecord)
     return folder
 
@@ -107,11 +108,9 @@ def test_compare_lists_the_methods_it_knows(
 
 def test_score_says_what_it_did(run_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``score`` of a run whose videos are gone counts the rows that failed, and exits 0."""
-    records = tables.read_records(run_directory / "generations", GenerationRecord)
+    records = tables.read_records(run_directory / "generations", EvalSample)
     named = [replace(r, video_uri="a.mp4", reference_uri="b.mp4") for r in records]
-    tables.write_table(
-        run_directory / "generations", GenerationRecord.table(named), GenerationRecord
-    )
+    tables.write_table(run_directory / "generations", EvalSample.table(named), EvalSample)
 
     assert main(["score", str(run_directory), "--metrics", "psnr"]) == 0
     assert "score: 6 rows: 0 kept, 0 dropped, 6 failed" in capsys.readouterr().err

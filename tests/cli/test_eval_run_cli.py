@@ -258,12 +258,11 @@ def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> Non
     from pfp.eval.measure.score_rows import rows_of
     from pfp.eval.run import RunSettings, prepare
     from pfp.io import tables
-    from pfp.schema import KEPT, GenerationRecord, ScoreRecord
+    from pfp.schema import KEPT, EvalSample, ScoreRecord
 
     prepared = prepare(RunSettings(manifest=str(manifest), out="o", suite="table3"))
-    from pfp.eval.run import record_of
 
-    made = [record_of(entry) for entry in prepared.entries]
+    made = list(prepared.samples)
     values = {"clarity@1": 70.0, "aesthetic@1": 0.6, "dynamics@1": 1.0}
     scores = [
         ScoreRecord(
@@ -276,9 +275,9 @@ def test_export_writes_what_vbench_writes(tmp_path: Path, manifest: Path) -> Non
             decoder="pyav 1",
             verdict=KEPT,
         )
-        for row in rows_of(prepared.subjects, prepared.specs)
+        for row in rows_of(prepared.samples, prepared.specs)
     ]
-    tables.write_table(tmp_path / "run/generations", GenerationRecord.table(made), GenerationRecord)
+    tables.write_table(tmp_path / "run/generations", EvalSample.table(made), EvalSample)
     tables.write_table(tmp_path / "run/scores", ScoreRecord.table(scores), ScoreRecord)
 
     out = tmp_path / "results.json"

@@ -21,7 +21,7 @@ from pfp.schema import (
     KEPT,
     ClipRecord,
     ConditionRecord,
-    GenerationRecord,
+    EvalSample,
     LatentRecord,
     ScoreRecord,
     StoryboardRecord,
@@ -228,22 +228,21 @@ def test_what_makes_a_report_fail_is_a_problem(
         assert sentence == output.splitlines()[-1]
 
 
-def write_run(directory: Path, made: list[GenerationRecord], scores: list[ScoreRecord]) -> None:
+def write_run(directory: Path, made: list[EvalSample], scores: list[ScoreRecord]) -> None:
     """Both tables of an evaluation."""
-    tables.write_table(directory / "generations", GenerationRecord.table(made), GenerationRecord)
+    tables.write_table(directory / "generations", EvalSample.table(made), EvalSample)
     tables.write_table(directory / "scores", ScoreRecord.table(scores), ScoreRecord)
 
 
-def made_by(name: str) -> GenerationRecord:
+def made_by(name: str) -> EvalSample:
     """A given video."""
-    return GenerationRecord(
+    return EvalSample(
         sample_id=name,
         task="given",
-        clip_id=name,
-        memory_clip_id=None,
+        group=name,
         method="ours",
         model_id="ours",
-        checkpoint_sha256="",
+        checkpoint_sha256=None,
         seed=0,
         rate=None,
         video_uri=f"file:///{name}.mp4",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pfp.io import media, tables
-from pfp.schema import KEPT, Dropped, GenerationRecord
+from pfp.schema import KEPT, Dropped, EvalSample, Shot
 
 HEIGHT, WIDTH = 48, 80
 # Standard deviation of the noise that each method adds to the true frames, in levels.
@@ -29,7 +29,7 @@ class Run:
     """Where the run lies and what its generations table holds."""
 
     directory: Path
-    generations: list[GenerationRecord]
+    generations: list[EvalSample]
 
 
 def true_frames(clip: int, num_frames: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -49,7 +49,7 @@ def spoilt(frames: np.ndarray, noise: float, seed: int) -> np.ndarray:
 
 def retrieval(
     directory: Path, clip: int, method: str, *, num_frames: int, made: np.ndarray, true: np.ndarray
-) -> GenerationRecord:
+) -> EvalSample:
     """One sample of the task ``retrieve`` with its two lossless videos written."""
     clip_id = f"{clip:02d}" + "c" * 14
     name = f"{clip_id}-{method.replace(' ', '_')}"
@@ -57,9 +57,10 @@ def retrieval(
     folder.mkdir(parents=True, exist_ok=True)
     media.write_video(folder / f"{name}.mp4", made, 12, lossless=True)
     media.write_video(folder / f"{clip_id}-true.mp4", true, 12, lossless=True)
-    return GenerationRecord(
+    return EvalSample(
         sample_id=f"retrieve/{clip_id}/{method}/0",
         task="retrieve",
+        group=clip_id,
         clip_id=clip_id,
         memory_clip_id=clip_id if method != "shuffled memory" else "another",
         method=method,
@@ -69,7 +70,7 @@ def retrieval(
         rate="4x4x2",
         num_memory_tokens=96,
         num_steps=8,
-        omega=[1, 5],
+        omega=(1, 5),
         video_uri=f"generations/videos/{name}.mp4",
         reference_uri=f"generations/videos/{clip_id}-true.mp4",
         history_uri=f"generations/videos/{clip_id}-history.mp4",
@@ -80,14 +81,15 @@ def retrieval(
     )
 
 
-def continuation(directory: Path, clip: int) -> GenerationRecord:
+def continuation(directory: Path, clip: int) -> EvalSample:
     """One sample of the task ``continue`` with two prompts and a playable video."""
     clip_id = f"{clip:02d}" + "c" * 14
     path = directory / "generations" / "videos" / f"{clip_id}-next.mp4"
     media.write_video(path, true_frames(clip + 100, 24), 12)
-    return GenerationRecord(
+    return EvalSample(
         sample_id=f"continue/{clip_id}/0",
         task="continue",
+        group=clip_id,
         clip_id=clip_id,
         memory_clip_id=clip_id,
         method="proposed 4x4x2",
@@ -95,7 +97,10 @@ def continuation(directory: Path, clip: int) -> GenerationRecord:
         checkpoint_sha256="ab" * 32,
         seed=0,
         rate="4x4x2",
-        prompts=["The waves drift <to> the left.", "They turn & come back."],
+        shots=(
+            Shot(start_seconds=0.0, end_seconds=1.0, caption="The waves drift <to> the left."),
+            Shot(start_seconds=1.0, end_seconds=2.0, caption="They turn & come back."),
+        ),
         video_uri=f"generations/videos/{clip_id}-next.mp4",
         history_uri=f"generations/videos/{clip_id}-history.mp4",
         fps=12.0,
@@ -105,12 +110,13 @@ def continuation(directory: Path, clip: int) -> GenerationRecord:
     )
 
 
-def not_made(clip: int) -> GenerationRecord:
+def not_made(clip: int) -> EvalSample:
     """A sample that was dropped before anything was generated."""
     clip_id = f"{clip:02d}" + "c" * 14
-    return GenerationRecord(
+    return EvalSample(
         sample_id=f"retrieve/{clip_id}/shuffled memory/0",
         task="retrieve",
+        group=clip_id,
         clip_id=clip_id,
         memory_clip_id=None,
         method="shuffled memory",
@@ -146,9 +152,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
             history = directory / "generations" / "videos" / f"{clip:02d}{'c' * 14}-history.mp4"
             media.write_video(history, true_frames(clip, 16), 12)
             records.append(continuation(directory, clip))
-        tables.write_table(
-            directory / "generations", GenerationRecord.table(records), GenerationRecord
-        )
+        tables.write_table(directory / "generations", EvalSample.table(records), EvalSample)
         return Run(directory=directory, generations=records)
 
     return make

@@ -18,8 +18,8 @@ from pfp.eval.measure.engine import measure_all
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.score import device_of
 from pfp.eval.measure.score_rows import missing_weights, weights_cure
-from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import MetricCard, MetricValue, resolve
+from pfp.schema import EvalSample
 
 VIDEO = "PFP_GOLDEN_VIDEO"
 PROMPT = "PFP_GOLDEN_PROMPT"
@@ -71,7 +71,7 @@ def test_real_weights_give_the_golden_score(name: str, parity: Callable[..., Non
     reason = lacking(kind.card, os.environ)
     if reason is not None:
         pytest.skip(reason)
-    given = Given(video=os.environ[VIDEO], prompt=os.environ.get(PROMPT))
+    given = EvalSample.of_video(os.environ[VIDEO], prompt=os.environ.get(PROMPT))
     protocol = Protocol(name="vbench", decoder="decord")
 
     found = measure_all(given, {name: kind(device=device_of("auto"))}, protocol)[name]

@@ -49,24 +49,23 @@ def test_all_fields_are_read(folder: Path) -> None:
         "group": "g",
         "reference_faces": ["face.png"],
     }
-    entry = read_manifest(write(folder, line))[0]
+    sample = read_manifest(write(folder, line)).samples[0]
 
-    assert (entry.sample_id, entry.model, entry.seed, entry.group) == ("one", "ours", 3, "g")
-    given = entry.given
-    places = (given.video, given.reference, given.history, *given.reference_faces)
+    assert (sample.sample_id, sample.method, sample.seed, sample.group) == ("one", "ours", 3, "g")
+    places = (sample.video, sample.reference_uri, sample.history_uri, *sample.reference_faces)
     assert [uri_to_path(str(place)) for place in places] == [
         str(folder / name) for name in ("sub/c.mp4", "a.mp4", "b.webm", "face.png")
     ]
-    assert given.prompt == "A kite."
-    assert given.shots == (Shot(start_seconds=0.0, end_seconds=1.5, caption="A kite rises."),)
+    assert sample.prompt == "A kite."
+    assert sample.shots == (Shot(start_seconds=0.0, end_seconds=1.5, caption="A kite rises."),)
 
 
 def test_only_a_video_is_needed(folder: Path) -> None:
     """Without an id the path is one, and without a prompt the path without suffix is the group."""
-    entry = read_manifest(write(folder, {"video": "sub/c.mp4"}))[0]
+    sample = read_manifest(write(folder, {"video": "sub/c.mp4"})).samples[0]
 
-    assert (entry.sample_id, entry.model, entry.group) == ("sub/c.mp4", "model", "sub/c")
-    assert entry.given.prompt is None
+    assert (sample.sample_id, sample.method, sample.group) == ("sub/c.mp4", "model", "sub/c")
+    assert sample.prompt is None
 
 
 def test_samples_of_one_prompt_are_one_group(folder: Path) -> None:
@@ -76,7 +75,7 @@ def test_samples_of_one_prompt_are_one_group(folder: Path) -> None:
         {"video": "b.webm", "prompt": "A kite.", "model": "y"},
         {"video": "sub/c.mp4", "prompt": "A dog.", "model": "y"},
     ]
-    groups = [entry.group for entry in read_manifest(write(folder, *lines))]
+    groups = [sample.group for sample in read_manifest(write(folder, *lines)).samples]
 
     assert groups[0] == groups[1] != groups[2]
 
@@ -87,26 +86,28 @@ def test_storyboards_are_inline_or_in_a_file(folder: Path, form: str) -> None:
     board = {"schema_version": 1, "global_caption": "All.", "shots": [SHOT]}
     (folder / "board.json").write_text(json.dumps(board))
     storyboard = {"list": [SHOT], "object": board, "file": "board.json"}[form]
-    given = read_manifest(write(folder, {"video": "a.mp4", "storyboard": storyboard}))[0].given
+    sample = read_manifest(write(folder, {"video": "a.mp4", "storyboard": storyboard})).samples[0]
 
-    assert [shot.caption for shot in given.shots] == ["A kite rises."]
-    assert given.prompt == (None if form == "list" else "All.")
+    assert [shot.caption for shot in sample.shots] == ["A kite rises."]
+    assert sample.prompt == (None if form == "list" else "All.")
 
 
 def test_a_folder_is_a_manifest(folder: Path) -> None:
     """Every video in it, subfolders too, in the order of names; other files do not count."""
-    entries = read_manifest(folder)
+    samples = read_manifest(folder).samples
 
-    assert [entry.sample_id for entry in entries] == ["a.mp4", "b.webm", "sub/c.mp4"]
-    assert [entry.group for entry in entries] == ["a", "b", "sub/c"]
-    assert {entry.model for entry in entries} == {folder.name}
+    assert [sample.sample_id for sample in samples] == ["a.mp4", "b.webm", "sub/c.mp4"]
+    assert [sample.group for sample in samples] == ["a", "b", "sub/c"]
+    assert {sample.method for sample in samples} == {folder.name}
 
 
 def test_a_link_that_was_not_fetched_is_told(folder: Path) -> None:
     """In a folder it is a video whose rows will say so; in a manifest it is a fault at once."""
     (folder / "sub" / "d.mp4").symlink_to("../.git/annex/objects/x")
 
-    assert ["c.mp4", "d.mp4"] == [entry.sample_id for entry in read_manifest(folder / "sub")]
+    assert ["c.mp4", "d.mp4"] == [
+        sample.sample_id for sample in read_manifest(folder / "sub").samples
+    ]
     with pytest.raises(InputError, match=r"is a link whose target is not here .*git annex get it"):
         read_manifest(write(folder, {"video": "sub/d.mp4"}))
 
@@ -118,16 +119,16 @@ def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
     path = os.path.join(os.fsencode(folder / "sub"), name)  # noqa: PTH118 - bytes
     Path(os.fsdecode(path)).write_bytes(b"x")
     if kind == "folder":
-        entry = read_manifest(folder / "sub")[1]
+        sample = read_manifest(folder / "sub").samples[1]
     else:
         line = b'{"video": "sub/caf\xe9.mp4"}' if kind == "raw bytes" else None
         manifest = folder / "m.jsonl"
         manifest.write_bytes(line or json.dumps({"video": "sub/" + os.fsdecode(name)}).encode())
-        entry = read_manifest(manifest)[0]
+        sample = read_manifest(manifest).samples[0]
 
-    assert os.fsencode(uri_to_path(entry.given.video)) == path
-    assert entry.sample_id.endswith("caf\\xe9.mp4")
-    assert entry.sample_id.encode() + entry.group.encode()
+    assert os.fsencode(uri_to_path(sample.video)) == path
+    assert sample.sample_id.endswith("caf\\xe9.mp4")
+    assert sample.sample_id.encode() + sample.group.encode()
 
 
 @pytest.mark.parametrize(
@@ -194,34 +195,37 @@ def test_a_folder_of_pictures_is_a_video(folder: Path) -> None:
         {"video": "one.png", "fps": 12.5},
         {"video": "a.mp4", "history": "past", "fps": 12},
     ]
-    entries = read_manifest(write(folder, *lines))
+    samples = read_manifest(write(folder, *lines)).samples
 
-    given = entries[0].given
-    places = [uri_to_path(str(place)) for place in (given.video, given.reference, given.history)]
+    sample = samples[0]
+    places = [
+        uri_to_path(str(place))
+        for place in (sample.video, sample.reference_uri, sample.history_uri)
+    ]
     assert places == [str(folder / name) for name in ("v1.5", "true", "past")]
-    assert [entry.given.fps for entry in entries] == [12.0, None, 12.5, 12.0]
-    assert [entry.group for entry in entries[1:3]] == ["v1.5", "one"]
+    assert [sample.fps for sample in samples] == [12.0, None, 12.5, 12.0]
+    assert [sample.group for sample in samples[1:3]] == ["v1.5", "one"]
 
 
 def test_subfolders_of_pictures_are_videos_of_a_folder(folder: Path) -> None:
     """Pictures beside videos and in hidden folders are no video, and animations are."""
     pictures(folder, "v.1/1.png", "v.1/2.jpg", "deep/er/1.webp", "sub/poster.png", "move.gif")
     pictures(folder, ".cache/1.png", "v.1/.ipynb_checkpoints/1.png", "deep/.old/er/1.webp")
-    entries = read_manifest(folder)
+    samples = read_manifest(folder).samples
 
     expected = ["a.mp4", "b.webm", "deep/er", "move.gif", "sub/c.mp4", "v.1"]
-    assert [entry.sample_id for entry in entries] == expected
-    assert [entry.group for entry in entries][2:] == ["deep/er", "move", "sub/c", "v.1"]
-    assert {entry.model for entry in entries} == {folder.name}
+    assert [sample.sample_id for sample in samples] == expected
+    assert [sample.group for sample in samples][2:] == ["deep/er", "move", "sub/c", "v.1"]
+    assert {sample.method for sample in samples} == {folder.name}
 
 
 def test_a_folder_of_nothing_but_pictures_is_one_video(tmp_path: Path) -> None:
     """It is called as the folder is."""
     pictures(tmp_path, "kite/1.png", "kite/2.png")
-    (entry,) = read_manifest(tmp_path / "kite")
+    (sample,) = read_manifest(tmp_path / "kite").samples
 
-    assert (entry.sample_id, entry.group, entry.model) == ("kite", "kite", "kite")
-    assert uri_to_path(entry.given.video) == str(tmp_path / "kite")
+    assert (sample.sample_id, sample.group, sample.method) == ("kite", "kite", "kite")
+    assert uri_to_path(sample.video) == str(tmp_path / "kite")
 
 
 def test_many_faults_are_counted(folder: Path) -> None:

@@ -20,14 +20,13 @@ from PIL import Image
 from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.score import ScoreSamples
-from pfp.eval.measure.score_rows import CONTENT_COLUMNS, MetricSpec, Subject, row_of, rows_of
-from pfp.eval.measure.streams import Given
+from pfp.eval.measure.score_rows import CONTENT_COLUMNS, MetricSpec, row_of, rows_of
 from pfp.eval.report import load_run, write_report
 from pfp.eval.run import EmptyShard, RunSettings, prepare, run
 from pfp.eval.scores.runs import read_run, read_runs
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
-from pfp.schema import Dropped, Failed, ScoreRecord
+from pfp.schema import Dropped, EvalSample, Failed, ScoreRecord
 from tests.hostile_files import HostileFile
 
 HEIGHT, WIDTH = 48, 80
@@ -194,7 +193,7 @@ def test_missing_faces_are_a_reason_with_a_cure(tmp_path: Path, faces: list[str]
     prepared = prepare(settings)
     specs = [replace(spec, unscored=None) for spec in prepared.specs]  # with weights
 
-    (row,) = rows_of(prepared.subjects, specs)
+    (row,) = rows_of(prepared.samples, specs)
 
     found = (row["unscored_reason"], row["unscored_detail"])
     cure = "no reference faces, add `reference_faces` to the manifest"
@@ -341,7 +340,7 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
 
     assert joined.methods == ["far (one)", "far (two)", "near (one)", "near (two)"]
     board = write_report(tmp_path / "one", tmp_path / "two")
-    assert board.clip_ids == ("g0", "g1")
+    assert board.groups == ("g0", "g1")
 
 
 def test_protocols_do_not_share_a_column(tmp_path: Path) -> None:
@@ -428,7 +427,7 @@ def test_an_empty_shard_says_so(tmp_path: Path) -> None:
     sizes = []
     for each in settings:
         with contextlib.suppress(EmptyShard):
-            sizes.append(len(prepare(each).entries))
+            sizes.append(len(prepare(each).samples))
 
     assert sizes == [1]
     with pytest.raises(EmptyShard, match="use fewer shards"):
@@ -554,11 +553,13 @@ def write_pictures(folder: Path, num_frames: int) -> None:
 
 def test_videos_elsewhere_count_by_their_own_addresses() -> None:
     """Another reference or history is another row, if nobody can look into either."""
-    given = Given(video="s3://b/v.mp4", reference="s3://b/r.mp4", history="s3://b/h.mp4")
+    given = EvalSample.of_video(
+        "s3://b/v.mp4", reference_uri="s3://b/r.mp4", history_uri="s3://b/h.mp4"
+    )
     spec = MetricSpec.resolve("magbench.matched.psnr", Protocol())
 
-    def contents(given: Given) -> list[Any]:
-        row = row_of(Subject(sample_id="a", given=given), spec)
+    def contents(given: EvalSample) -> list[Any]:
+        row = row_of(replace(given, sample_id="a"), spec)
         return [row[name] for name in CONTENT_COLUMNS]
 
     known = [contents(given)]

@@ -8,19 +8,20 @@ from pfp import __version__
 from pfp.ingest.why import why
 from pfp.io.tables import write_table
 from pfp.runtime.stage_config import StageConfig
-from pfp.schema import KEPT, ClipRecord, GenerationRecord, ScoreRecord
+from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord
 
 
-def made_from(clip: str) -> GenerationRecord:
+def made_from(clip: str) -> EvalSample:
     """A sample of a clip."""
-    return GenerationRecord(
+    return EvalSample(
         sample_id=f"sample-of-{clip}",
         task="retrieve",
+        group=clip,
         clip_id=clip,
         memory_clip_id=clip,
         method="proposed",
         model_id="tiny",
-        checkpoint_sha256="",
+        checkpoint_sha256=None,
         seed=0,
         rate=None,
         verdict=KEPT,
@@ -52,8 +53,8 @@ def test_scores_are_told_by_their_samples(tmp_path: Path) -> None:
         for name in ("aa", "bb", "cc")
     ]
     write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
-    made = GenerationRecord.table([made_from("aa"), made_from("bb")])
-    write_table(tmp_path / "generations", made, GenerationRecord)
+    made = EvalSample.table([made_from("aa"), made_from("bb")])
+    write_table(tmp_path / "generations", made, EvalSample)
     scores = ScoreRecord.table([psnr_of("aa", 31.5), psnr_of("bb", 17.25)])
     write_table(tmp_path / "scores", scores, ScoreRecord)
 

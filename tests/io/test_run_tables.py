@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pfp.io.run_tables import has_table, shards_of, tables_of
 from pfp.io.tables import write_table
-from pfp.schema import GenerationRecord, LatentRecord
+from pfp.schema import EvalSample, LatentRecord
 from pfp.schema.run_directory import RunDirectory
 
 
@@ -39,7 +39,7 @@ def test_copies_for_further_rates_and_shards_are_found(tmp_path: Path) -> None:
         name for name in found if name not in run.tables()
     ][:3]
     assert (f"{tmp_path}/latents_lr_2x2x8", LatentRecord) == found["latents_lr_2x2x8"]
-    assert (f"{tmp_path}/shards/2-of-3/generations", GenerationRecord) == (
+    assert (f"{tmp_path}/shards/2-of-3/generations", EvalSample) == (
         found["shards/2-of-3/generations"]
     )
     assert [run.shard(2, 3).uri] == [shard.uri for shard in shards_of(run)]

@@ -14,7 +14,7 @@ import torch
 from pfp.io.tables import read_records
 from pfp.models.backbones import loading
 from pfp.models.backbones.loading import architecture
-from pfp.schema import KEPT, Failed, GenerationRecord, ScoreRecord
+from pfp.schema import KEPT, EvalSample, Failed, ScoreRecord
 from pipelines.eval.run import main as evaluate
 from pipelines.latents.run import main as encode
 from pipelines.train.run import main as train
@@ -126,7 +126,7 @@ def test_a_checkpoint_of_a_large_base_is_evaluated(
     assert "give --set generate.base_folder=FOLDER" in capsys.readouterr().err
     assert 0 == evaluate([*shared, *told(*SAMPLES, *of_eval)])
 
-    made = read_records(captioned_run / "generations", GenerationRecord)
+    made = read_records(captioned_run / "generations", EvalSample)
     scores = read_records(captioned_run / "scores", ScoreRecord)
     assert [] == [record.verdict for record in made if isinstance(record.verdict, Failed)]
     assert {"retrieve", "continue"} == {record.task for record in made}

@@ -15,7 +15,7 @@ from pfp.io.media import path_to_uri
 from pfp.io.tables import write_table
 from pfp.io.unchanged import FileChangedError, file_state
 from pfp.models._folders import weights_sha256
-from pfp.schema import KEPT, ConditionRecord, Failed, GenerationRecord, Verdict
+from pfp.schema import KEPT, ConditionRecord, EvalSample, Failed, Verdict
 from pfp.schema.run_directory import VIDEOS_NAME
 from pipelines.eval.config import GenerateConfig
 from pipelines.eval.samples import _condition_keys
@@ -77,20 +77,21 @@ def test_videos_that_no_row_names_are_removed(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    made = GenerationRecord(
+    made = EvalSample(
         sample_id="a",
         task="retrieve",
+        group="a",
         clip_id="a",
         memory_clip_id="a",
         method="proposed",
         model_id="tiny",
-        checkpoint_sha256="",
+        checkpoint_sha256=None,
         seed=0,
         rate=None,
         video_uri=names[0],
         verdict=KEPT,
     )
-    write_table(tmp_path / "generations", GenerationRecord.table([made]), GenerationRecord)
+    write_table(tmp_path / "generations", EvalSample.table([made]), EvalSample)
 
     remove_strays(tmp_path)
 

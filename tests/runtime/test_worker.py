@@ -13,7 +13,7 @@ from pfp.io.filesystems import Folder
 from pfp.runtime.keys import PRIOR_ATTEMPTS, RESULT_KEY
 from pfp.runtime.staged import StagedFiles, staged_name
 from pfp.runtime.worker import CommittingWorker
-from pfp.schema import GenerationRecord, LatentRecord, StoryboardRecord
+from pfp.schema import EvalSample, LatentRecord, StoryboardRecord
 from tests.runtime.numbers_stage import begun, make_inputs, make_stage
 
 
@@ -137,7 +137,7 @@ def test_a_row_given_up_takes_what_the_input_has(staged: StagedFiles, log: Path)
 
 def test_a_row_that_cannot_be_made_up_asks_for_on_error(staged: StagedFiles, log: Path) -> None:
     """Numbers and names that must not be null are not invented."""
-    stage = make_stage(log, worker=Deadly, record=GenerationRecord, on_error=None)
+    stage = make_stage(log, worker=Deadly, record=EvalSample, on_error=None)
     with pytest.raises(SchemaError, match=r"without \['sample_id', .*'seed'.*\]; give .* on_error"):
         compute(stage, staged, batch_of(1, die=[0]))
 

@@ -20,7 +20,7 @@ NAMES = {
     "conditions_pooled": schema.ConditionRecord,
     "checkpoints/_index": schema.CheckpointRecord,
     "checkpoints/_finetuned": schema.CheckpointRecord,
-    "generations": schema.GenerationRecord,
+    "generations": schema.EvalSample,
     "scores": schema.ScoreRecord,
 }
 # A table's path put together by hand: f"{run}/clips", run / "clips", "latents_lr_...".

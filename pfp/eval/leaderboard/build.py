@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -32,10 +32,9 @@ from pfp.eval.stats.significance import (
     compact_letters_of,
     one_against_all,
 )
-from pfp.schema import Dropped, Failed, GenerationRecord, ScoreRecord
+from pfp.schema import Dropped, EvalSample, Failed, ScoreRecord
+from pfp.schema.eval_sample import GIVEN, RETRIEVE
 
-RETRIEVE = "retrieve"
-GIVEN = "given"  # by a manifest: somebody's own videos
 SCORED = (RETRIEVE, GIVEN)
 MAX_METHODS = 1000  # every one costs bootstraps, and nobody reads a longer table
 
@@ -48,7 +47,7 @@ Videos: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[str, float]]]]
 class _Run:
     """What the rows of the table are computed from."""
 
-    made_by: Mapping[str, Sequence[GenerationRecord]]  # by method
+    made_by: Mapping[str, Sequence[EvalSample]]  # by method
     num_clips: int
     score_of: Mapping[tuple[str, str], ScoreRecord]  # by sample and metric
     cards: tuple[MetricCard, ...]
@@ -58,7 +57,7 @@ class _Run:
 
 
 def build_leaderboard(
-    generations: Sequence[GenerationRecord],
+    generations: Sequence[EvalSample],
     scores: Sequence[ScoreRecord],
     *,
     bootstrap: Bootstrap | None = None,
@@ -74,10 +73,10 @@ def build_leaderboard(
     """
     made, scores = _scored(generations, scores)
     videos = _videos_of(made, scores)
-    clip_ids = tuple(sorted({record.clip_id for record in made}))
+    groups = tuple(sorted({record.group for record in made}))
     run = _Run(
         made_by=_by_method(made),
-        num_clips=len(clip_ids),
+        num_clips=len(groups),
         score_of={(score.sample_id, score.metric): score for score in scores},
         cards=_cards_of(scores),
         videos=videos,
@@ -97,7 +96,7 @@ def build_leaderboard(
         methods=tuple(methods),
         comparisons=tuple(_comparisons(run, focus, names, pairs)),
         focus=focus,
-        clip_ids=clip_ids,
+        groups=groups,
         values=run.values,
         num_videos=_num_videos_of(videos),
         pairs=pairs,
@@ -113,7 +112,7 @@ def build_leaderboard(
     )
 
 
-def check_columns(generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> None:
+def check_columns(generations: Sequence[EvalSample], scores: Sequence[ScoreRecord]) -> None:
     """Raise what ``build_leaderboard`` raises for these, without computing one."""
     _, scores = _scored(generations, scores)
     _cards_of(scores)
@@ -122,8 +121,8 @@ def check_columns(generations: Sequence[GenerationRecord], scores: Sequence[Scor
 
 
 def _scored(
-    generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
-) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+    generations: Sequence[EvalSample], scores: Sequence[ScoreRecord]
+) -> tuple[list[EvalSample], list[ScoreRecord]]:
     """What can be scored, and its scores; NothingUsable where there is neither."""
     made = [record for record in generations if record.task in SCORED]
     samples = {record.sample_id for record in made}
@@ -156,13 +155,13 @@ def _environment(scores: Sequence[ScoreRecord]) -> dict[str, str]:
     return {name: " and ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
-def _names(made: Sequence[GenerationRecord]) -> list[str]:
+def _names(made: Sequence[EvalSample]) -> list[str]:
     return sorted({record.method for record in made})
 
 
-def _by_method(made: Sequence[GenerationRecord]) -> dict[str, list[GenerationRecord]]:
+def _by_method(made: Sequence[EvalSample]) -> dict[str, list[EvalSample]]:
     """The samples of each method, the methods in order of their names."""
-    found: dict[str, list[GenerationRecord]] = {name: [] for name in _names(made)}
+    found: dict[str, list[EvalSample]] = {name: [] for name in _names(made)}
     if len(found) > MAX_METHODS:
         raise InputError(
             f"the run has {len(found)} models, more than the {MAX_METHODS} that a table can "
@@ -227,9 +226,9 @@ def _cards_of(scores: Sequence[ScoreRecord]) -> tuple[MetricCard, ...]:
     return tuple(card for metric_id, card in cards.items() if metric_id in present)
 
 
-def _videos_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) -> Videos:
+def _videos_of(made: Sequence[EvalSample], scores: Sequence[ScoreRecord]) -> Videos:
     """Each video's value, for every metric and every method, also for methods without any."""
-    labels = {record.sample_id: (record.method, record.clip_id) for record in made}
+    labels = {record.sample_id: (record.method, record.group) for record in made}
     methods = _names(made)
     pairs: dict[str, dict[str, list[tuple[str, float]]]] = {
         metric: {method: [] for method in methods}
@@ -237,8 +236,8 @@ def _videos_of(made: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]) 
     }
     for score in scores:
         if score.value is not None:
-            method, clip_id = labels[score.sample_id]
-            pairs[score.metric][method].append((clip_id, score.value))
+            method, group = labels[score.sample_id]
+            pairs[score.metric][method].append((group, score.value))
     return pairs
 
 
@@ -275,9 +274,9 @@ def _method_of(run: _Run, name: str) -> Method:
     return Method(
         name=name,
         role=role_of(name),
-        model_ids=tuple(sorted({record.model_id for record in mine})),
-        checkpoints=tuple(sorted({record.checkpoint_sha256 for record in mine} - {""})),
-        rates=tuple(sorted({record.rate for record in mine if record.rate})),
+        model_ids=_names_in(record.model_id for record in mine),
+        checkpoints=_names_in(record.checkpoint_sha256 for record in mine),
+        rates=_names_in(record.rate for record in mine),
         num_memory_tokens=_single([record.num_memory_tokens for record in mine]),
         num_steps=_single([record.num_steps for record in mine]),
         cells=cells,
@@ -319,12 +318,17 @@ def _within(summary: Summary, card: MetricCard) -> Summary:
     return replace(summary, low=least, high=most)
 
 
+def _names_in(values: Iterable[str | None]) -> tuple[str, ...]:
+    """Those that there are, sorted."""
+    return tuple(sorted({value for value in values if value is not None}))
+
+
 def _single(values: Sequence[int | None]) -> int | None:
     """The value that all samples share, or None."""
     return values[0] if len(set(values)) == 1 else None
 
 
-def _unscored(run: _Run, metric_id: str, mine: Sequence[GenerationRecord]) -> dict[str, int]:
+def _unscored(run: _Run, metric_id: str, mine: Sequence[EvalSample]) -> dict[str, int]:
     """Samples of a method without a value: not made, not scored yet, or scored in vain."""
     reasons: Counter[str] = Counter()
     for record in mine:
@@ -337,7 +341,7 @@ def _unscored(run: _Run, metric_id: str, mine: Sequence[GenerationRecord]) -> di
     return dict(sorted(reasons.items()))
 
 
-def _why_not_made(record: GenerationRecord) -> str | None:
+def _why_not_made(record: EvalSample) -> str | None:
     match record.verdict:
         case Dropped(reason=reason):
             return f"not generated: {reason}"
@@ -347,7 +351,7 @@ def _why_not_made(record: GenerationRecord) -> str | None:
             return None
 
 
-def _not_made(generations: Sequence[GenerationRecord]) -> dict[str, int]:
+def _not_made(generations: Sequence[EvalSample]) -> dict[str, int]:
     """How many samples of any task were not made, by a line that says which and why."""
     lines: Counter[str] = Counter()
     for record in generations:

@@ -74,7 +74,7 @@ class Leaderboard:
     methods: tuple[Method, ...]
     comparisons: tuple[Comparison, ...]
     focus: str | None
-    clip_ids: tuple[str, ...]
+    groups: tuple[str, ...]
     values: Values
     num_videos: Mapping[str, Mapping[str, Mapping[str, int]]]  # behind a value, if several
     pairs: Mapping[str, Pairs]  # of methods, by metric id; of many there are none
@@ -170,7 +170,7 @@ class Leaderboard:
             "methods": [_method_json(method) for method in self.methods],
             "focus": self.focus,
             "comparisons": [_comparison_json(item) for item in self.comparisons],
-            "clip_ids": list(self.clip_ids),
+            "groups": list(self.groups),
             "values": self.values,
             "num_videos": self.num_videos,
             "pairs": [

@@ -19,16 +19,17 @@ from pfp.errors import InvariantError, PermanentError
 from pfp.eval.measure.pairing import Pairs, frame_by_frame
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.shots import ShotsByTime, detected_shots, shots_within, storyboard_shots
-from pfp.eval.measure.streams import Given, History, Picture, Reference, extent_of, frames_of
+from pfp.eval.measure.streams import History, Picture, Reference, extent_of, frames_of
 from pfp.eval.metrics.base import (
     Frame,
     Measurement,
     Metric,
     MetricValue,
-    Sample,
+    OpenedSample,
     inputs_used,
 )
 from pfp.io.media import Extent
+from pfp.schema import EvalSample
 
 Outcome: TypeAlias = MetricValue | Exception
 
@@ -42,7 +43,7 @@ class _Recount(PermanentError):  # noqa: N818 - a second try, and a fault only a
 
 
 def measure_all(
-    given: Given, metrics: Mapping[str, Metric], protocol: Protocol
+    sample: EvalSample, metrics: Mapping[str, Metric], protocol: Protocol
 ) -> dict[str, Outcome]:
     """The value of each metric, or the exception that tells why it has none.
 
@@ -51,15 +52,15 @@ def measure_all(
     where the number of frames turns out to be another than the container told.
     """
     try:
-        extent, detected = extent_of(given.video, given, protocol), None
+        extent, detected = extent_of(sample.video, sample, protocol), None
         if protocol.cuts == "detected":
-            detected = detected_shots(given.video, protocol)
+            detected = detected_shots(sample.video, protocol)
             extent = replace(extent, num_frames=detected[-1].stop, is_agreed=True)
         try:
-            return _Pass(given, metrics, protocol, extent, detected).run()
+            return _Pass(sample, metrics, protocol, extent, detected).run()
         except _Recount as recount:
             exact = replace(extent, num_frames=recount.num_frames, is_agreed=True)
-            return _Pass(given, metrics, protocol, exact, detected).run()
+            return _Pass(sample, metrics, protocol, exact, detected).run()
     except InvariantError:
         raise
     except Exception as error:  # noqa: BLE001 - it becomes the verdict of the sample's rows
@@ -99,21 +100,20 @@ class _Pass:
 
     def __init__(
         self,
-        given: Given,
+        sample: EvalSample,
         metrics: Mapping[str, Metric],
         protocol: Protocol,
         extent: Extent,
         detected: Sequence[range] | None,
     ) -> None:
-        self._given, self._metrics, self._protocol = given, metrics, protocol
+        self._sample, self._metrics, self._protocol = sample, metrics, protocol
         self._extent, self._detected = extent, detected
         self._looks_at = {
-            name: inputs_used(metric.card, lambda need: getattr(given, need))
-            for name, metric in metrics.items()
+            name: inputs_used(metric.card, sample) for name, metric in metrics.items()
         }
-        self._shots = ShotsByTime(given.shots)
-        self._reference = Reference(given, protocol, extent)
-        self._history = History(given, protocol, extent)
+        self._shots = ShotsByTime(sample.shots)
+        self._reference = Reference(sample, protocol, extent)
+        self._history = History(sample, protocol, extent)
         self._alone = frame_by_frame(extent.num_frames, extent.fps)
         jobs = [job for name in metrics for job in self._jobs_of(name)]
         self._jobs = sorted(jobs, key=lambda job: (job.first_frame, job.clip.start, job.clip.stop))
@@ -141,7 +141,7 @@ class _Pass:
     def _clips_of(self, pairs: Pairs) -> list[range]:
         shots: Sequence[range] = ()
         if self._protocol.cuts == "storyboard":
-            shots = storyboard_shots(self._given.shots, len(pairs), pairs.fps)
+            shots = storyboard_shots(self._sample.shots, len(pairs), pairs.fps)
         elif self._detected is not None:
             shots = [found for shot in self._detected if (found := pairs.within(shot))]
         return self._protocol.clips(len(pairs), pairs.fps, shots)
@@ -168,7 +168,7 @@ class _Pass:
 
     def _watch(self) -> None:
         num_seen = 0
-        with closing(frames_of(self._given.video, self._protocol)) as frames:
+        with closing(frames_of(self._sample.video, self._protocol)) as frames:
             for picture in frames:
                 if num_seen == self._extent.num_frames:
                     num_seen += 1 + sum(1 for _ in frames)
@@ -208,7 +208,7 @@ class _Pass:
 
     def _start(self, job: _Job) -> None:
         metric = self._metrics[job.name]
-        sample = self._sample(job)
+        sample = self._opened(job)
         asked = metric.frames_of(sample)
         job.asked = _last_first(
             job.name, range(len(job.clip)) if asked is None else asked, job.clip
@@ -218,23 +218,24 @@ class _Pass:
             job.remembered = _last_first(job.name, wanted, range(sample.num_history_frames))
         job.measurement = metric.begin(sample)
 
-    def _sample(self, job: _Job) -> Sample:
-        given, extent, clip = self._given, self._extent, job.clip
+    def _opened(self, job: _Job) -> OpenedSample:
+        """What the metric of a job is told of the clip that it will see."""
+        sample, extent, clip = self._sample, self._extent, job.clip
         history = self._history.extent() if "history" in self._looks_at[job.name] else None
-        shots = given.shots
+        shots = sample.shots
         if len(clip) < extent.num_frames:
             has_cuts = self._protocol.cuts != "none"
             rate = job.pairs.fps
             near = self._shots.near(clip.start / rate, clip.stop / rate)
             shots = shots_within(near, clip, rate, only_with_frames=has_cuts)
-        return Sample(
+        return OpenedSample(
             num_frames=len(clip),
             fps=job.pairs.fps,
             height=extent.height,
             width=extent.width,
-            prompt=given.prompt,
+            prompt=sample.prompt,
             shots=shots,
-            reference_faces=given.reference_faces,
+            reference_faces=sample.reference_faces,
             num_history_frames=None if history is None else history.num_frames,
             history_fps=None if history is None else history.fps,
         )

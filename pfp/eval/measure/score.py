@@ -31,16 +31,13 @@ from pfp.eval.measure.score_rows import (
     CONTENT_COLUMNS,
     INPUT_SCHEMA,
     MetricSpec,
-    Subject,
     changed_part,
     family_of,
-    given_of,
     missing_weights,
     rows_of,
     takes_judge,
 )
 from pfp.eval.measure.stored_scores import still_true
-from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.metrics.judge_prompts import from_json
 from pfp.io import tables
@@ -48,11 +45,11 @@ from pfp.io.digests import sha256_json
 from pfp.io.media import shown_name
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine
-from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, Kept, ScoreRecord
+from pfp.schema import KEPT, Dropped, EvalSample, Failed, Kept, ScoreRecord
+from pfp.schema.eval_sample import RETRIEVE
 from pfp.schema.run_directory import RunDirectory
 
 PROTOCOL: Final = "recon-v1"  # what scores of retrieved frames are filed under: protocol `whole`
-TASK: Final = "retrieve"  # the one task whose samples have a true video to compare with
 STAGE: Final = "score"
 ROWS_PER_BATCH: Final = 24
 _SENTENCES: Final = frozenset(  # whose messages say all
@@ -93,37 +90,36 @@ def run_score(
     """
     run = run_directory.rstrip("/")
     made = RunDirectory(run).generations
-    generations = tables.read_records(*made)
-    subjects = retrieved(run, generations)
-    if not subjects:
+    samples = retrieved(run, tables.read_records(*made))
+    if not samples:
         raise NothingUsable(f"{made.path} has no usable retrieval sample; generate some first")
     specs = [
         MetricSpec.resolve(name, Protocol(), filed_under=settings.protocol, judge=settings.judge)
         for name in settings.metrics
     ]
-    return score_subjects(
-        subjects, specs, RunDirectory(run).scores.path, settings, engine=engine, progress=progress
+    return score_samples(
+        samples, specs, RunDirectory(run).scores.path, settings, engine=engine, progress=progress
     )
 
 
-def score_subjects(
-    subjects: Sequence[Subject],
+def score_samples(
+    samples: Sequence[EvalSample],
     specs: Sequence[MetricSpec],
     directory: str,
     settings: ScoreSettings,
     *,
-    known: Sequence[Subject] | None = None,
+    known: Sequence[EvalSample] | None = None,
     engine: Engine,
     progress: Progress | None = None,
 ) -> StageReport:
     """Bring a table of scores up to date with the samples.
 
-    Scores by other metrics, and of samples in ``known`` (None: ``subjects``), stay in it if they
+    Scores by other metrics, and of samples in ``known`` (None: ``samples``), stay in it if they
     are still true.
     """
     stage = score_stage(settings, num_metrics=len(specs))
-    wanted = pa.Table.from_pylist(rows_of(subjects, specs), schema=INPUT_SCHEMA)
-    known = subjects if known is None else known
+    wanted = pa.Table.from_pylist(rows_of(samples, specs), schema=INPUT_SCHEMA)
+    known = samples if known is None else known
     inputs = pa.concat_tables([wanted, still_true(stage, directory, known, wanted)])
     return run_stage(stage, inputs, directory, engine=engine, progress=progress)
 
@@ -152,27 +148,31 @@ def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
 
 
 def score_inputs(
-    run_directory: str, generations: Sequence[GenerationRecord], metrics: Sequence[str]
+    run_directory: str, samples: Sequence[EvalSample], metrics: Sequence[str]
 ) -> pa.Table:
     """One row per generated retrieval sample and metric, the rows of a sample side by side."""
     specs = [MetricSpec.resolve(name, Protocol(), filed_under=PROTOCOL) for name in metrics]
-    rows = rows_of(retrieved(run_directory, generations), specs)
+    rows = rows_of(retrieved(run_directory, samples), specs)
     return pa.Table.from_pylist(rows, schema=INPUT_SCHEMA)
 
 
-def retrieved(run_directory: str, generations: Sequence[GenerationRecord]) -> list[Subject]:
-    """The samples of a run directory that have a true video to be compared with."""
+def retrieved(run_directory: str, samples: Sequence[EvalSample]) -> list[EvalSample]:
+    """The samples of a run directory that have a true video to be compared with, and only that.
+
+    Retrieved frames should be the true ones: no text and no history says more, and their videos
+    have a rate of their own.
+    """
     return [
-        Subject(
-            sample_id=record.sample_id,
-            given=Given(
-                video=locate(run_directory, record.video_uri or ""),
-                reference=locate(run_directory, record.reference_uri or ""),
-            ),
-            stand_in=record.result_key,
+        replace(
+            sample,
+            video_uri=locate(run_directory, sample.video),
+            reference_uri=locate(run_directory, sample.reference_uri or ""),
+            history_uri=None,
+            prompt=None,
+            fps=None,
         )
-        for record in generations
-        if record.task == TASK and isinstance(record.verdict, Kept)
+        for sample in samples
+        if sample.task == RETRIEVE and isinstance(sample.verdict, Kept)
     ]
 
 
@@ -238,13 +238,9 @@ class ScoreSamples:
             align=first["align"],
             cuts=first["cuts"],
         )
-        given = replace(
-            given_of(first),
-            reference=next((row["reference"] for row in rows if row["reference"]), None),
-            history=next((row["history"] for row in rows if row["history"]), None),
-        )
+        sample = EvalSample.from_row(first["sample"])
         chosen = {row["name"]: metrics[row["name"]] for row in rows}
-        outcomes = measure_all(given, chosen, protocol)
+        outcomes = measure_all(sample, chosen, protocol)
         rows = self._still_there(rows)
         # Rows of the sample's other protocols may stand between these, their outcomes yet unread.
         self._outcomes |= {row["score_id"]: outcomes[row["name"]] for row in rows}
@@ -363,9 +359,9 @@ def scored(row: dict[str, Any], found: MetricValue) -> ScoreRecord:
 def _with_numbered_faces(row: dict[str, Any], evidence: dict[str, Any]) -> dict[str, Any]:
     """The evidence with reference faces by their number in the manifest: files change names."""
     likeness = evidence.get("reference")
-    if "conditions" not in row or not isinstance(likeness, dict) or "pictures" not in likeness:
+    if "sample" not in row or not isinstance(likeness, dict) or "pictures" not in likeness:
         return evidence
-    places = json.loads(row["conditions"])["reference_faces"]
+    places = row["sample"]["reference_faces"]
     numbers = [places.index(place) for place in likeness["pictures"]]
     return {**evidence, "reference": {**likeness, "pictures": numbers}}
 

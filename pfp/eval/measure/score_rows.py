@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,29 +22,32 @@ from pfp.eval.locate import local_path
 from pfp.eval.measure.contents import Contents, digest_of
 from pfp.eval.measure.environment import DECODER_PACKAGES
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.measure.streams import Given
-from pfp.eval.metrics import Metric, MetricCard, Shot, resolve
-from pfp.eval.metrics.base import inputs_used, missing_input
+from pfp.eval.metrics import Metric, MetricCard, resolve
+from pfp.eval.metrics.base import has_input, inputs_used, missing_input
 from pfp.eval.metrics.judge_prompts import GivenPrompts, digest_of_prompts
 from pfp.io import weights
 from pfp.io.digests import sha256_json
 from pfp.io.media.decode import READER_VERSION
+from pfp.schema import EvalSample
 
 _TEXTS: Final = (
     *("score_id", "sample_id", "name", "metric", "params"),
     *("protocol", "protocol_name", "align", "cuts", "decoder", "decoder_name"),
-    *("video", "states", "conditions"),
+    "video",
 )
 _MAYBE: Final = (
     *("weights_sha256", "video_sha256", "reference_sha256", "history_sha256", "conditions_sha256"),
     *("stand_ins", "reference", "history", "unscored_reason", "unscored_detail"),
 )
+PARTS: Final = ("video", "reference", "history")
 GIVEN_PROMPT: Final = "prompt_sha256"  # of words that a user gave; pfp's own have a version
 INPUT_SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, pa.string(), nullable=False) for name in _TEXTS),
         *(pa.field(name, pa.string()) for name in _MAYBE),
-        pa.field("fps", pa.float64()),  # of pictures, which have no rate of their own
+        pa.field("fps", pa.float64()),  # of images, which have no rate of their own
+        pa.field("states", pa.struct([(part, pa.string()) for part in PARTS]), nullable=False),
+        pa.field("sample", pa.struct(list(EvalSample.SCHEMA)), nullable=False),
     ]
 )
 CONTENT_COLUMNS: Final = (
@@ -60,19 +63,6 @@ MISSING_INPUTS: Final = {
     "shots": "no storyboard, add `storyboard` to the manifest",
     "reference_faces": "no reference faces, add `reference_faces` to the manifest",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """One sample, without its labels: no score depends on them.
-
-    ``stand_in`` is the key of what made videos that are not on this machine; None where nobody
-    knows, and their URIs must do.
-    """
-
-    sample_id: str
-    given: Given
-    stand_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,51 +126,51 @@ def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
     return protocol if compares(card) else protocol.without_reference
 
 
-def rows_of(subjects: Sequence[Subject], specs: Sequence[MetricSpec]) -> list[dict[str, Any]]:
+def rows_of(samples: Sequence[EvalSample], specs: Sequence[MetricSpec]) -> list[dict[str, Any]]:
     """Rows of ``INPUT_SCHEMA``, those of a sample side by side."""
     contents = Contents()
-    return [row_of(subject, spec, contents) for subject in subjects for spec in specs]
+    return [row_of(sample, spec, contents) for sample in samples for spec in specs]
 
 
-def row_of(subject: Subject, spec: MetricSpec, contents: Contents | None = None) -> dict[str, Any]:
-    """The row of one sample under one metric."""
+def row_of(
+    sample: EvalSample, spec: MetricSpec, contents: Contents | None = None
+) -> dict[str, Any]:
+    """The row of one sample under one metric; its videos are those that the metric looks at."""
     contents = contents or Contents()
-    card, given = spec.card, subject.given
-
-    def has(need: str) -> Any:
-        return getattr(given, need)
-
-    looks_at = inputs_used(card, has)
-    places = {
-        "video": given.video,
-        "reference": given.reference if "reference" in looks_at else None,
-        "history": given.history if "history" in looks_at else None,
-    }
-    reason, detail = spec.unscored or _lacking(card, spec.protocol, has)
+    card, protocol = spec.card, spec.protocol
+    places = _places(sample, card)
+    reason, detail = spec.unscored or _missing(card, protocol, sample)
     return {
-        "score_id": f"{subject.sample_id}/{card.metric_id}",
-        "sample_id": subject.sample_id,
+        "score_id": f"{sample.sample_id}/{card.metric_id}",
+        "sample_id": sample.sample_id,
         "name": card.name,
         "metric": card.metric_id,
         "params": spec.params,
         "weights_sha256": spec.weights_sha256,
         "protocol": spec.protocol_name,
-        "protocol_name": spec.protocol.name,
-        "align": spec.protocol.align,
-        "cuts": spec.protocol.cuts,
-        "decoder": decoder(spec.protocol),
-        "decoder_name": spec.protocol.decoder,
+        "protocol_name": protocol.name,
+        "align": protocol.align,
+        "cuts": protocol.cuts,
+        "decoder": decoder(protocol),
+        "decoder_name": protocol.decoder,
         **places,
         **{f"{part}_sha256": place and contents.digest_of(place) for part, place in places.items()},
-        "states": json.dumps(
-            {part: place and contents.state_of(place) for part, place in places.items()}
-        ),
-        "stand_ins": _stand_ins(places, subject.stand_in),
-        "fps": given.fps,
-        "conditions": json.dumps(_conditions(given)),
-        "conditions_sha256": _conditions_sha256(card, spec.protocol, given),
+        "states": {part: place and contents.state_of(place) for part, place in places.items()},
+        "stand_ins": _stand_ins(places, sample.result_key or None),
+        "fps": sample.fps,
+        "conditions_sha256": _conditions_sha256(card, protocol, sample),
+        "sample": sample.to_row(),
         "unscored_reason": reason,
         "unscored_detail": detail,
+    }
+
+
+def _places(sample: EvalSample, card: MetricCard) -> dict[str, str | None]:
+    used = inputs_used(card, sample)
+    return {
+        "video": sample.video,
+        "reference": sample.reference_uri if "reference" in used else None,
+        "history": sample.history_uri if "history" in used else None,
     }
 
 
@@ -194,43 +184,29 @@ def _stand_ins(places: Mapping[str, str | None], made_by: str | None) -> str | N
     return json.dumps(away, sort_keys=True) if away else None
 
 
-def _lacking(
-    card: MetricCard, protocol: Protocol, has: Callable[[str], Any]
+def _missing(
+    card: MetricCard, protocol: Protocol, sample: EvalSample
 ) -> tuple[str | None, str | None]:
     """The reason for which a sample cannot be measured, and its cure; or neither."""
-    lacking = missing_input(card, has)
-    if lacking is None and protocol.cuts == "storyboard" and not has("shots"):
-        lacking = "shots"
-    if lacking is None:
+    missing = missing_input(card, sample)
+    if missing is None and protocol.cuts == "storyboard" and not has_input(sample, "shots"):
+        missing = "shots"
+    if missing is None:
         return None, None
-    if lacking not in card.requires_any:
-        return f"no_{lacking}", MISSING_INPUTS[lacking]
-    names = " or ".join(f"`{need}`" for need in card.requires_any)
-    return f"no_{lacking}", f"nothing to compare with, add {names} to the manifest"
+    if missing not in card.requires_any:
+        return f"no_{missing}", MISSING_INPUTS[missing]
+    names = " or ".join(f"`{name}`" for name in card.requires_any)
+    return f"no_{missing}", f"nothing to compare with, add {names} to the manifest"
 
 
 def changed_part(row: dict[str, Any], now: Contents) -> str | None:
     """Which video of a row no longer holds what the row was planned for; None: none of them."""
-    for part, state in json.loads(row["states"]).items():
+    for part, state in row["states"].items():
         place, sha256 = row[part], row[f"{part}_sha256"]
         # Another machine has other times for the same bytes.
         if sha256 and now.state_of(place) != state and now.digest_of(place) != sha256:
             return str(place)
     return None
-
-
-def given_of(row: dict[str, Any]) -> Given:
-    """The sample that rows of one sample describe together: call with each and join the videos."""
-    conditions = json.loads(row["conditions"])
-    return Given(
-        video=row["video"],
-        reference=row["reference"],
-        history=row["history"],
-        prompt=conditions["prompt"],
-        shots=tuple(Shot(**shot) for shot in conditions["shots"]),
-        reference_faces=tuple(conditions["reference_faces"]),
-        fps=row["fps"],
-    )
 
 
 def decoder(protocol: Protocol | None = None) -> str:
@@ -345,23 +321,18 @@ def _weights_of(card: MetricCard) -> tuple[str | None, tuple[str, str] | None]:
     return next(iter(digests.values()), None), None
 
 
-def _conditions(given: Given) -> dict[str, Any]:
-    return {
-        "prompt": given.prompt,
-        "shots": [asdict(shot) for shot in given.shots],
-        "reference_faces": list(given.reference_faces),
-    }
-
-
-def _conditions_sha256(card: MetricCard, protocol: Protocol, given: Given) -> str | None:
+def _conditions_sha256(card: MetricCard, protocol: Protocol, sample: EvalSample) -> str | None:
     """The digest of texts and faces; None for metrics that only compare with another video.
 
     Those look at the spans of shots where each shot is measured by itself.
     """
     needs = {*card.required_inputs, *card.requires_any}
     if needs and needs <= {"reference", "history"}:
-        spans = [(shot.start_seconds, shot.end_seconds) for shot in given.shots]
+        spans = [(shot.start_seconds, shot.end_seconds) for shot in sample.shots]
         return sha256_json({"spans": spans}) if protocol.cuts == "storyboard" else None
-    faces = [digest_of(face) for face in given.reference_faces]
-    found = {**_conditions(given), "reference_faces": faces}
+    found = {
+        "prompt": sample.prompt,
+        "shots": [asdict(shot) for shot in sample.shots],
+        "reference_faces": [digest_of(face) for face in sample.reference_faces],
+    }
     return sha256_json(found) if any(found.values()) else None

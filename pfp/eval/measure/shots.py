@@ -13,8 +13,8 @@ from operator import itemgetter
 from pfp.errors import Unmeasurable
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.streams import frames_of
-from pfp.eval.metrics.base import Shot
 from pfp.measures.cuts import Step, find_cuts, layout_of, step_between
+from pfp.schema import Shot
 
 
 def storyboard_shots(shots: Sequence[Shot], num_frames: int, fps: float) -> list[range]:

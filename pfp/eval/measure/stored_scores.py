@@ -14,14 +14,14 @@ import pyarrow as pa
 from pfp.errors import ConfigError, SchemaError
 from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.protocol import ALIGNS, CUTS, DECODERS, PROTOCOLS, Protocol
-from pfp.eval.measure.score_rows import INPUT_SCHEMA, MetricSpec, Subject, judge_of, row_of
+from pfp.eval.measure.score_rows import INPUT_SCHEMA, MetricSpec, judge_of, row_of
 from pfp.eval.metrics import resolve
 from pfp.io import tables
 from pfp.io.filesystems import Folder
 from pfp.runtime import Stage
 from pfp.runtime.keys import result_keys
 from pfp.runtime.staged import StagedFiles
-from pfp.schema import ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
 _COLUMNS: Final = (
     *("score_id", "sample_id", "metric", "params", "weights_sha256", "protocol", "decoder"),
@@ -30,14 +30,14 @@ _COLUMNS: Final = (
 
 
 def still_true(
-    stage: Stage, directory: str, subjects: Sequence[Subject], wanted: pa.Table
+    stage: Stage, directory: str, samples: Sequence[EvalSample], wanted: pa.Table
 ) -> pa.Table:
     """Input rows of scores that a table or a killed run holds and ``wanted`` does not.
 
     Only those of these samples whose key would come out the same today. What failed for the moment
     would be tried again, so it is left out if this run does not ask the judge that it needs.
     """
-    by_id = {subject.sample_id: subject for subject in subjects}
+    by_id = {sample.sample_id: sample for sample in samples}
     asked = set(wanted["score_id"].to_pylist())
     contents = Contents()
     keys: dict[str, str] = {}
@@ -46,13 +46,13 @@ def still_true(
     momentary = any(_is_momentary(stored) for stored in known)
     judge = judge_of(stage.worker_args["judge"])[0] if momentary else None
     for stored in known:
-        subject = by_id.get(stored["sample_id"])
+        sample = by_id.get(stored["sample_id"])
         spec = _spec_of(stored)
-        if subject is None or spec is None or stored["score_id"] in asked:
+        if sample is None or spec is None or stored["score_id"] in asked:
             continue
         if _is_momentary(stored) and json.loads(stored["params"]).get("judge", judge) != judge:
             continue
-        rows[stored["score_id"]] = row_of(subject, spec, contents)
+        rows[stored["score_id"]] = row_of(sample, spec, contents)
         keys[stored["score_id"]] = stored["result_key"]
     table = pa.Table.from_pylist(list(rows.values()), schema=INPUT_SCHEMA)
     now = result_keys(stage, table)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -17,34 +17,18 @@ from PIL import Image
 from pfp.errors import PermanentError, Unmeasurable
 from pfp.eval.measure.pairing import Pairs, by_time, frame_by_frame, rates_differ
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.metrics.base import Shot, check_lengths
+from pfp.eval.metrics.base import check_lengths
 from pfp.io import media
 from pfp.io.media import Extent
+from pfp.schema import EvalSample
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 RESAMPLING: Final = Image.Resampling.BICUBIC  # as fingerprints say; it averages where it shrinks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a sample consists of; paths or URIs of its videos, folders of pictures among them.
-
-    ``history`` is what a model remembered when it made the video, ``reference`` what the video
-    should be. ``fps`` is the rate of those that have none of their own; None is 24.
-    """
-
-    video: str
-    reference: str | None = None
-    history: str | None = None
-    prompt: str | None = None
-    shots: tuple[Shot, ...] = ()
-    reference_faces: tuple[str, ...] = ()
-    fps: float | None = None
-
-
-def extent_of(source: str, given: Given, protocol: Protocol) -> Extent:
+def extent_of(source: str, sample: EvalSample, protocol: Protocol) -> Extent:
     """The extent of one of a sample's videos as the protocol looks at it."""
-    return media.extent_of(source, reading=protocol.reading, picture_fps=given.fps)
+    return media.extent_of(source, reading=protocol.reading, picture_fps=sample.fps)
 
 
 def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:
@@ -59,9 +43,9 @@ def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]
 class Reference:
     """The true video, whose frames keep step with the video's."""
 
-    def __init__(self, given: Given, protocol: Protocol, video: Extent) -> None:
+    def __init__(self, sample: EvalSample, protocol: Protocol, video: Extent) -> None:
         """Opens nothing yet."""
-        self._given, self._protocol, self._video = given, protocol, video
+        self._sample, self._protocol, self._video = sample, protocol, video
         self._frames: Generator[Picture, None, None] | None = None
         self._pairs: Pairs | None = None
         self._extent: Extent | None = None
@@ -92,9 +76,12 @@ class Reference:
         return self._extent.fps
 
     def _open(self) -> Pairs:
-        if self._given.reference is None:
+        if self._sample.reference_uri is None:
             raise PermanentError("there is no reference video; give one in the manifest")
-        video, told = self._video, extent_of(self._given.reference, self._given, self._protocol)
+        video, told = (
+            self._video,
+            extent_of(self._sample.reference_uri, self._sample, self._protocol),
+        )
         pairs = self._paired_by_time(told) if self._protocol.align == "time" else None
         if pairs is None:
             num_frames = self._num_frames(told)
@@ -102,20 +89,20 @@ class Reference:
                 _check_lengths(video, replace(told, num_frames=num_frames))
             pairs = frame_by_frame(min(video.num_frames, num_frames), video.fps)
         self._extent = told
-        self._frames = frames_of(self._given.reference, self._protocol)
+        self._frames = frames_of(self._sample.reference_uri, self._protocol)
         return pairs
 
     def _num_frames(self, told: Extent) -> int:
-        assert self._given.reference is not None
+        assert self._sample.reference_uri is not None
         if told.num_frames == self._video.num_frames or told.is_agreed:
             return told.num_frames
-        return sum(1 for _ in frames_of(self._given.reference, self._protocol))
+        return sum(1 for _ in frames_of(self._sample.reference_uri, self._protocol))
 
     def _paired_by_time(self, told: Extent) -> Pairs:
-        assert self._given.reference is not None
+        assert self._sample.reference_uri is not None
         return by_time(
-            media.frame_times(self._given.video, self._video),
-            media.frame_times(self._given.reference, told),
+            media.frame_times(self._sample.video, self._video),
+            media.frame_times(self._sample.reference_uri, told),
         )
 
     def at(self, index: int) -> Picture:
@@ -150,9 +137,9 @@ class Reference:
 class History:
     """What came before the video, where it has a file of its own."""
 
-    def __init__(self, given: Given, protocol: Protocol, video: Extent) -> None:
+    def __init__(self, sample: EvalSample, protocol: Protocol, video: Extent) -> None:
         """Opens nothing yet."""
-        self._given, self._protocol, self._video = given, protocol, video
+        self._sample, self._protocol, self._video = sample, protocol, video
         self._extent: Extent | None = None
         self._fault: Exception | None = None
 
@@ -173,8 +160,8 @@ class History:
         return self._extent
 
     def _measured(self) -> Extent:
-        assert self._given.history is not None
-        told = extent_of(self._given.history, self._given, self._protocol)
+        assert self._sample.history_uri is not None
+        told = extent_of(self._sample.history_uri, self._sample, self._protocol)
         is_same = (told.width, told.height) == (self._video.width, self._video.height)
         if not is_same and self._protocol.align != "resize":
             raise Unmeasurable(
@@ -188,8 +175,8 @@ class History:
 
     def frames(self) -> Generator[Picture, None, None]:
         """All its frames, in order."""
-        assert self._given.history is not None
-        with closing(frames_of(self._given.history, self._protocol)) as frames:
+        assert self._sample.history_uri is not None
+        with closing(frames_of(self._sample.history_uri, self._protocol)) as frames:
             for picture in frames:
                 yield _fitted(picture, self._video, self._protocol)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, final
 
 from pfp.errors import ConfigError
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample, SecondsPer
+from pfp.eval.metrics.base import Measurement, Metric, MetricCard, OpenedSample, SecondsPer
 from pfp.eval.metrics.frame_scores import FrameScores
 from pfp.io import weights
 
@@ -49,7 +49,7 @@ class Aesthetic(Metric):
 
     _networks: Any = None
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames may not be over 64 times as long as thin (``PermanentError``)."""
         if self._networks is None:
             tower, head = (weights.find(name, lock=self._lock) for name in self.card.weights)
@@ -93,7 +93,7 @@ class AestheticV2(Metric):
 
     _networks: Any = None
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames may not be over 64 times as long as thin (``PermanentError``)."""
         if self._networks is None:
             tower, head = (weights.find(name, lock=self._lock) for name in self.card.weights)

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from pfp.errors import InvariantError, PermanentError, Unmeasurable
 from pfp.io.weights import Lock
+from pfp.schema.eval_sample import EvalSample, Shot
 
 Made = TypeVar("Made")
-InputName = Literal["reference", "history", "prompt", "shots", "reference_faces"]
+InputName = Literal["prompt", "shots", "reference", "history", "reference_faces"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +115,8 @@ class MetricValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
-    """A caption of the span ``[start_seconds, end_seconds)`` of the video."""
-
-    start_seconds: float
-    end_seconds: float
-    caption: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """What is known of a video before its frames are seen; lengths are those of its clip.
+class OpenedSample:
+    """A sample's video, or a clip of it, before its frames are seen; times are the clip's.
 
     A history is a video of what came before, as large as the video; then no part of the video is.
     ``num_frames`` is how many frames will come if all are asked for, ``fps`` their rate.
@@ -217,18 +209,18 @@ class Metric(ABC):
         self._device = device
         self._lock = lock
 
-    def frames_of(self, sample: Sample) -> Sequence[int] | None:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int] | None:
         """Numbers of the frames to be seen, in order, one of them twice if need be; None is all."""
         del sample
         return None
 
-    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+    def history_frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Numbers of the frames of the sample's own history to be seen, as in ``frames_of``."""
         del sample
         return ()
 
     @abstractmethod
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Start on a video.
 
         Raises:
@@ -270,7 +262,7 @@ class Metric(ABC):
             check_video(reference_THWC, "its reference")
             check_lengths(len(frames_THWC), len(reference_THWC))
         num_frames, height, width = frames_THWC.shape[:3]
-        sample = Sample(
+        sample = OpenedSample(
             num_frames=num_frames,
             fps=fps,
             height=height,
@@ -293,20 +285,25 @@ class Metric(ABC):
         return measurement.finish()
 
 
-def inputs_used(card: MetricCard, has: Callable[[InputName], Any]) -> tuple[InputName, ...]:
-    """What a metric looks at of a sample, beside its video.
-
-    has: whether the sample has something, as ``bool`` reads its answer.
-    """
-    first = next((need for need in card.requires_any if has(need)), None)
-    taken = (need for need in card.optional_inputs if has(need))
-    return (*card.required_inputs, *(() if first is None else (first,)), *taken)
+def has_input(sample: EvalSample, name: InputName) -> bool:
+    """Whether a sample has something beside its video."""
+    field = f"{name}_uri" if name in {"reference", "history"} else name
+    return bool(getattr(sample, field))
 
 
-def missing_input(card: MetricCard, has: Callable[[InputName], Any]) -> InputName | None:
-    """The first thing that a metric needs and a sample lacks; of alternatives the last."""
-    missing = next((need for need in card.required_inputs if not has(need)), None)
-    if missing is None and card.requires_any and not any(map(has, card.requires_any)):
+def inputs_used(card: MetricCard, sample: EvalSample) -> tuple[InputName, ...]:
+    """What a metric looks at of a sample, beside its video."""
+    first = next((name for name in card.requires_any if has_input(sample, name)), None)
+    optional = (name for name in card.optional_inputs if has_input(sample, name))
+    return (*card.required_inputs, *(() if first is None else (first,)), *optional)
+
+
+def missing_input(card: MetricCard, sample: EvalSample) -> InputName | None:
+    """The first thing that a metric requires and a sample lacks; of alternatives the last."""
+    lacking = (name for name in card.required_inputs if not has_input(sample, name))
+    missing = next(lacking, None)
+    has_any = any(has_input(sample, name) for name in card.requires_any)
+    if missing is None and card.requires_any and not has_any:
         return card.requires_any[-1]
     return missing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, final
 
 from pfp.errors import ConfigError
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, Sample, SecondsPer
+from pfp.eval.metrics.base import Measurement, Metric, MetricCard, OpenedSample, SecondsPer
 from pfp.eval.metrics.frame_scores import FrameScores
 from pfp.io import weights
 
@@ -46,7 +46,7 @@ class Clarity(Metric):
 
     _network: Any = None
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames may not be over 400 times as long as thin (``PermanentError``)."""
         path = weights.find(WEIGHTS, lock=self._lock) if self._network is None else None
         try:

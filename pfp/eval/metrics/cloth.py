@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from pfp.eval.judge import Judgement
-from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.judging import (
     JudgedMetric,
     Reader,
@@ -81,11 +81,11 @@ class ClothVBench2(JudgedMetric):
     prompt_family: ClassVar = "cloth"
     rule_params: ClassVar = frozenset({"parser"})
 
-    def shown(self, sample: Sample) -> Sequence[int]:
+    def shown(self, sample: OpenedSample) -> Sequence[int]:
         """64 evenly spread frames, some of them more than once in a video of fewer."""
         return spread_frames(sample.num_frames)
 
-    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
+    def measurement(self, sample: OpenedSample, transcript: Transcript) -> Measurement:
         """Any video."""
         return _OnePerson(sample, transcript, is_yes)
 
@@ -114,11 +114,11 @@ class ClothVBench2Compat(JudgedMetric):
     prompt_family: ClassVar = "cloth"
     rule_params: ClassVar = frozenset({"parser"})
 
-    def shown(self, sample: Sample) -> Sequence[int]:
+    def shown(self, sample: OpenedSample) -> Sequence[int]:
         """64 evenly spread frames, some of them more than once in a video of fewer."""
         return spread_frames(sample.num_frames)
 
-    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
+    def measurement(self, sample: OpenedSample, transcript: Transcript) -> Measurement:
         """Any video."""
         return _OnePerson(sample, transcript, contains_yes)
 
@@ -147,7 +147,7 @@ def contains_yes(judgement: Judgement) -> bool | None:
 class _OnePerson(Measurement):
     """Three questions about the same frames; the first decides whether the others are asked."""
 
-    def __init__(self, sample: Sample, transcript: Transcript, read: Reader) -> None:
+    def __init__(self, sample: OpenedSample, transcript: Transcript, read: Reader) -> None:
         self._sample, self._transcript, self._read = sample, transcript, read
         self._frames_HWC: list[FrameImage] = []
         self._times: list[float] = []

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 
 from pfp.eval.judge import Judgement
-from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample, Shot
+from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.judging import (
     JudgedMetric,
     StoredTranscript,
@@ -24,6 +24,7 @@ from pfp.eval.metrics.judging import (
     unscored,
     unsettled,
 )
+from pfp.schema import Shot
 from pfp.vlm import Frames
 from pfp.vlm.frames import MAX_PIXELS, FrameImage, limited
 
@@ -69,11 +70,11 @@ class ClothStoryboard(JudgedMetric):
     prompt_id: ClassVar = PROMPT
     rule_params: ClassVar = frozenset({"parser"})
 
-    def shown(self, sample: Sample) -> Sequence[int]:
+    def shown(self, sample: OpenedSample) -> Sequence[int]:
         """Eight evenly spread frames of each shot that is compared."""
         return sorted({index for indices in frames_by_shot(sample).values() for index in indices})
 
-    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
+    def measurement(self, sample: OpenedSample, transcript: Transcript) -> Measurement:
         """Any video; without two shots it stays unscored."""
         return _Pairs(sample, transcript)
 
@@ -90,7 +91,7 @@ class ClothStoryboard(JudgedMetric):
         return decide(find, [shot["shot"] for shot in shots], shots, stored.evidence, num_frames)
 
 
-def frames_by_shot(sample: Sample) -> dict[int, list[int]]:
+def frames_by_shot(sample: OpenedSample) -> dict[int, list[int]]:
     """Numbers of the frames that are shown of each shot (by its number, from 0), in order.
 
     Shots without a frame of the video are left out.
@@ -103,7 +104,7 @@ def frames_by_shot(sample: Sample) -> dict[int, list[int]]:
     return {number: _spread(spans[number]) for number in shots}
 
 
-def _frames_within(shot: Shot, sample: Sample) -> range:
+def _frames_within(shot: Shot, sample: OpenedSample) -> range:
     first, last = (
         math.ceil((seconds - EPSILON_SECONDS) * sample.fps)
         for seconds in (shot.start_seconds, shot.end_seconds)
@@ -119,7 +120,7 @@ def _spread(span: range) -> list[int]:
 class _Pairs(Measurement):
     """Keeps the frames of each shot and asks about them in the end."""
 
-    def __init__(self, sample: Sample, transcript: Transcript) -> None:
+    def __init__(self, sample: OpenedSample, transcript: Transcript) -> None:
         self._sample, self._transcript = sample, transcript
         self._plan = frames_by_shot(sample)
         self._frames_HWC: dict[int, FrameImage] = {}

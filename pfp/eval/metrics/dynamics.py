@@ -15,7 +15,14 @@ import numpy as np
 
 from pfp.errors import Unmeasurable
 from pfp.eval.metrics import dynamic_degree
-from pfp.eval.metrics.base import Measurement, Metric, MetricCard, MetricValue, Sample, SecondsPer
+from pfp.eval.metrics.base import (
+    Measurement,
+    Metric,
+    MetricCard,
+    MetricValue,
+    OpenedSample,
+    SecondsPer,
+)
 from pfp.eval.metrics.motion import (
     WEIGHTS,
     Motions,
@@ -92,11 +99,11 @@ class Dynamics(Metric):
 
     _network: Any = None
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """VBench's samples, about eight a second."""
         return sampled_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 128 pixels on each side (``Unmeasurable``)."""
         if min(sample.height, sample.width) < MIN_SIDE:
             raise Unmeasurable(
@@ -124,11 +131,11 @@ class DynamicsFixed(Metric):
 
     _network: Any = None
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """VBench's samples, about eight a second."""
         return sampled_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Needs a known frame rate and frames of 20 pixels (``Unmeasurable``)."""
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
@@ -167,11 +174,11 @@ class DynamicsWithinShots(Metric):
 
     _network: Any = None
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """VBench's samples, about eight a second."""
         return sampled_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Needs a known frame rate and frames of 20 pixels (``Unmeasurable``)."""
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
@@ -213,11 +220,11 @@ class DynamicsMagnitude(Metric):
 
     _network: Any = None
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """VBench's samples, about eight a second."""
         return sampled_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Needs a known frame rate and frames of 20 pixels (``Unmeasurable``)."""
         check_measurable(sample)
         self._network = self._network or load_network(self._lock, self._device)
@@ -307,7 +314,7 @@ def seen_of(evidence: Mapping[str, Any]) -> Seen:
     width, height = evidence["size_px"]
     num_frames = len(px_N) + 1
     return Seen(
-        sample=Sample(num_frames=num_frames, fps=evidence["fps"], height=height, width=width),
+        sample=OpenedSample(num_frames=num_frames, fps=evidence["fps"], height=height, width=width),
         num_frames=num_frames,
         padded_px_N=px_N,
         px_N=px_N,

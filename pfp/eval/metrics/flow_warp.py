@@ -18,7 +18,7 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricCard,
     MetricValue,
-    Sample,
+    OpenedSample,
     SecondsPer,
 )
 from pfp.eval.metrics.motion import WEIGHTS, load_network
@@ -71,7 +71,7 @@ class FlowWarp(Metric):
 
     _network: Any = None
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any size: frames under 128 pixels a side are padded for RAFT, and only for it."""
         self._network = self._network or load_network(self._lock, self._device)
         return _Errors(self._network, sample)
@@ -80,7 +80,7 @@ class FlowWarp(Metric):
 class _Errors(Measurement):
     """The mean over pairs within shots, in [0, 1]; keeps the frames of one pass."""
 
-    def __init__(self, network: Any, sample: Sample) -> None:
+    def __init__(self, network: Any, sample: OpenedSample) -> None:
         from pfp.measures import flow
 
         self._network = network

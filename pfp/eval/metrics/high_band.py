@@ -10,7 +10,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.psnr import CAP_DB, psnr_of
 from pfp.eval.metrics.ssim import MIN_SIDE, RADIUS, SIGMA, WINDOW, blur, need_side
 from pfp.eval.metrics.windows import in_strips
@@ -43,7 +43,7 @@ class HighBandPsnr(Metric):
         },
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 11 pixels on each side (``Unmeasurable``)."""
         need_side(sample, MIN_SIDE)
         return _HighBand()

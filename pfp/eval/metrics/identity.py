@@ -24,7 +24,7 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricCard,
     MetricValue,
-    Sample,
+    OpenedSample,
     SecondsPer,
 )
 from pfp.io import weights
@@ -83,11 +83,11 @@ class Identity(Metric):
         params={**PARAMS, "tracks": "greedy by time, cosine to the track's mean"},
     )
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Two frames a second, the first one included; all frames of a slower video."""
         return sampled_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any video; reference pictures are only for the evidence, and may be bad."""
         return _Sightings(_find(self._lock, self._device), sample, against_reference=False)
 
@@ -116,23 +116,23 @@ class ReferenceIdentity(Metric):
         params={**PARAMS, "pairs": "one to one in a frame, largest sum of cosines"},
     )
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """As ``Identity``; none where there is no reference picture to compare with."""
         return sampled_frames(sample) if sample.reference_faces else ()
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any video. A reference picture without a face is a ``PermanentError``."""
         return _Sightings(_find(self._lock, self._device), sample, against_reference=True)
 
 
-def sampled_frames(sample: Sample) -> list[int]:
+def sampled_frames(sample: OpenedSample) -> list[int]:
     """Numbers of the frames at 0, 1/2, 1, ... seconds."""
     step = frames_per_sample(sample)
     numbers = (int(i * step) for i in range(math.ceil(sample.num_frames / step)))
     return [number for number in numbers if number < sample.num_frames]
 
 
-def frames_per_sample(sample: Sample) -> float:
+def frames_per_sample(sample: OpenedSample) -> float:
     """How many frames a sampled one stands for, >= 1."""
     return max(sample.fps / SAMPLES_PER_SECOND, 1.0)
 
@@ -153,7 +153,9 @@ def _open(detector: Path, recogniser: Path, device: str) -> FaceFinder:
 class _Sightings(Measurement):
     """The faces of the sampled frames."""
 
-    def __init__(self, finder: FaceFinder, sample: Sample, *, against_reference: bool) -> None:
+    def __init__(
+        self, finder: FaceFinder, sample: OpenedSample, *, against_reference: bool
+    ) -> None:
         self._finder = finder
         self._fps = sample.fps
         self._seconds = frames_per_sample(sample) / sample.fps

@@ -33,7 +33,7 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricCard,
     MetricValue,
-    Sample,
+    OpenedSample,
     SecondsPer,
 )
 from pfp.io import weights
@@ -101,7 +101,7 @@ class IdentityVbench2(Metric):
 
     _networks: Networks | None = None
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any video; one of fewer than 21 frames gets no score."""
         del sample
         if self._networks is None:
@@ -142,7 +142,7 @@ class IdentityVbench2Fixed(Metric):
 
     _networks: Networks | None = None
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any video; one of fewer than 21 frames gets no score."""
         del sample
         if self._networks is None:

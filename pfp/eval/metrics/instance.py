@@ -21,7 +21,7 @@ import numpy as np
 
 from pfp.errors import RowError, Unmeasurable
 from pfp.eval.judge import Judgement
-from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.judging import (
     JudgedMetric,
     NotAskedError,
@@ -104,7 +104,7 @@ class _Rule:
         return self.stop_at_bad and self.read(judgement) is True
 
 
-def windows_of(sample: Sample) -> list[Window]:
+def windows_of(sample: OpenedSample) -> list[Window]:
     """The windows of a video: one less than its whole seconds.
 
     Shown are all frames of a window, evenly spread ones of more than 50, and an even number, which
@@ -116,7 +116,7 @@ def windows_of(sample: Sample) -> list[Window]:
     return [_window(start * STRIDE_SECONDS, sample) for start in range(num_windows)]
 
 
-def _window(start_seconds: int, sample: Sample) -> Window:
+def _window(start_seconds: int, sample: OpenedSample) -> Window:
     first, end = (
         math.ceil(seconds * sample.fps - EPSILON)
         for seconds in (start_seconds, start_seconds + WINDOW_SECONDS)
@@ -174,11 +174,11 @@ class _OfWindows(JudgedMetric):
     rule_params: ClassVar = RULE_PARAMS
     rule: ClassVar[_Rule]
 
-    def shown(self, sample: Sample) -> Sequence[int]:
+    def shown(self, sample: OpenedSample) -> Sequence[int]:
         """The frames of all windows."""
         return sorted({index for window in windows_of(sample) for index in window.indices})
 
-    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
+    def measurement(self, sample: OpenedSample, transcript: Transcript) -> Measurement:
         """Any video with a frame in every window (``Unmeasurable``)."""
         return _Windows(sample, windows_of(sample), transcript, self.rule)
 
@@ -248,7 +248,7 @@ class _Windows(Measurement):
     """Asks about each window when its last frame has come; holds the frames of two at most."""
 
     def __init__(
-        self, sample: Sample, windows: Sequence[Window], transcript: Transcript, rule: _Rule
+        self, sample: OpenedSample, windows: Sequence[Window], transcript: Transcript, rule: _Rule
     ) -> None:
         self._sample, self._transcript, self._rule = sample, transcript, rule
         self._num_windows = len(windows)

@@ -14,7 +14,7 @@ import yaml
 from pfp.eval.judge import FramesQuestion, Judge, Judgement, Verdict
 from pfp.eval.judge.judgement import judgement_of
 from pfp.eval.judge.votes import agreement, by_majority, majority
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricValue, OpenedSample
 from pfp.io.weights import Lock
 from pfp.vlm import Answer, Finish, Frames
 
@@ -182,12 +182,12 @@ class JudgedMetric(Metric):
         self._judge, self._prompts = judge, prompts
 
     @final
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Numbers of the frames that the judge is shown."""
         return () if self._judge is None else self.shown(sample)
 
     @final
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Start on a video; ConfigError when the judge is not ready to be asked."""
         if self._judge is None:
             return _NoJudge()
@@ -199,11 +199,11 @@ class JudgedMetric(Metric):
         return self.measurement(sample, transcript)
 
     @abstractmethod
-    def shown(self, sample: Sample) -> Sequence[int]:
+    def shown(self, sample: OpenedSample) -> Sequence[int]:
         """What ``frames_of`` says when there is a judge."""
 
     @abstractmethod
-    def measurement(self, sample: Sample, transcript: Transcript) -> Measurement:
+    def measurement(self, sample: OpenedSample, transcript: Transcript) -> Measurement:
         """What ``begin`` returns when there is a judge."""
 
     @final

@@ -17,7 +17,7 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricCard,
     MetricValue,
-    Sample,
+    OpenedSample,
     SecondsPer,
 )
 from pfp.io import weights
@@ -64,7 +64,7 @@ class LpipsAlex(Metric):
         params={"net": "alex", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 31 pixels on each side (``Unmeasurable``)."""
         need_side(sample, "alex")
         return _Distances(network_of("alex", self._device, self._lock), self._device)
@@ -93,13 +93,13 @@ class LpipsVgg(Metric):
         params={"net": "vgg", "lpips_version": "0.1", "spatial": False, "resize": None},
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 16 pixels on each side (``Unmeasurable``)."""
         need_side(sample, "vgg")
         return _Distances(network_of("vgg", self._device, self._lock), self._device)
 
 
-def need_side(sample: Sample, net: str) -> None:
+def need_side(sample: OpenedSample, net: str) -> None:
     """Raise ``Unmeasurable`` if the trunk cannot see frames so small."""
     side = MIN_SIDES[net]
     if min(sample.height, sample.width) < side:

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import Unmeasurable
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.lpips import LpipsAlex, need_side, network_of
 from pfp.eval.metrics.psnr import CAP_DB, Psnr, psnr_of, squared_error
 from pfp.eval.metrics.ssim import Ssim, ssim_map
@@ -66,7 +66,7 @@ class Window:
     stop: int
 
 
-def window_of(sample: Sample) -> Window:
+def window_of(sample: OpenedSample) -> Window:
     """The whole video after a history of its own, else what follows the switch.
 
     Raises:
@@ -106,18 +106,18 @@ def frames_at_16_fps(start: int, stop: int, num_frames: int, fps: float) -> list
     return [min(index, num_frames - 1) for index in shown]
 
 
-def generated_frames(sample: Sample) -> list[int]:
+def generated_frames(sample: OpenedSample) -> list[int]:
     """The frames after the switch; all if the history is a video of its own."""
     window = window_of(sample)
     return frames_at_16_fps(window.switch, window.stop, sample.num_frames, sample.fps)
 
 
-def all_frames(sample: Sample) -> list[int]:
+def all_frames(sample: OpenedSample) -> list[int]:
     """The frames of the history, if that is part of the video, then those after the switch."""
     return frames_at_16_fps(0, window_of(sample).stop, sample.num_frames, sample.fps)
 
 
-def history_frames(sample: Sample) -> list[int]:
+def history_frames(sample: OpenedSample) -> list[int]:
     """The frames of a history of its own; none without one."""
     if sample.num_history_frames is None:
         return []
@@ -239,7 +239,7 @@ class _Nearest(Measurement):
         self,
         form: Literal["matched", "matched.compat", "history"],
         quantity: Quantity,
-        sample: Sample,
+        sample: OpenedSample,
         *,
         device: str,
         lock: Lock | None,
@@ -326,7 +326,7 @@ class _Nearest(Measurement):
                 return distance
 
 
-def _need_room(sample: Sample, num_kept: int) -> None:
+def _need_room(sample: OpenedSample, num_kept: int) -> None:
     """Raise ``Unmeasurable`` if the frames that must be kept do not fit."""
     size_bytes = num_kept * sample.height * sample.width * 3
     if size_bytes > MAX_FRAME_BYTES:
@@ -344,11 +344,11 @@ class MatchedPsnr(Metric):
 
     card: ClassVar = _card("matched", "psnr")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "psnr", sample, device=self._device, lock=self._lock)
 
@@ -359,11 +359,11 @@ class MatchedSsim(Metric):
 
     card: ClassVar = _card("matched", "ssim")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "ssim", sample, device=self._device, lock=self._lock)
 
@@ -374,11 +374,11 @@ class MatchedLpips(Metric):
 
     card: ClassVar = _card("matched", "lpips")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched", "lpips", sample, device=self._device, lock=self._lock)
 
@@ -389,11 +389,11 @@ class MatchedPsnrCompat(Metric):
 
     card: ClassVar = _card("matched.compat", "psnr")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched.compat", "psnr", sample, device=self._device, lock=self._lock)
 
@@ -404,11 +404,11 @@ class MatchedSsimCompat(Metric):
 
     card: ClassVar = _card("matched.compat", "ssim")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched.compat", "ssim", sample, device=self._device, lock=self._lock)
 
@@ -419,11 +419,11 @@ class MatchedLpipsCompat(Metric):
 
     card: ClassVar = _card("matched.compat", "lpips")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("matched.compat", "lpips", sample, device=self._device, lock=self._lock)
 
@@ -434,15 +434,15 @@ class HistoryPsnr(Metric):
 
     card: ClassVar = _card("history", "psnr")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Every frame at 16 fps, the history first."""
         return all_frames(sample)
 
-    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+    def history_frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Every frame of a history of its own, at 16 fps."""
         return history_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("history", "psnr", sample, device=self._device, lock=self._lock)
 
@@ -453,15 +453,15 @@ class HistorySsim(Metric):
 
     card: ClassVar = _card("history", "ssim")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Every frame at 16 fps, the history first."""
         return all_frames(sample)
 
-    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+    def history_frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Every frame of a history of its own, at 16 fps."""
         return history_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("history", "ssim", sample, device=self._device, lock=self._lock)
 
@@ -472,15 +472,15 @@ class HistoryLpips(Metric):
 
     card: ClassVar = _card("history", "lpips")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Every frame at 16 fps, the history first."""
         return all_frames(sample)
 
-    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+    def history_frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """Every frame of a history of its own, at 16 fps."""
         return history_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Some 6 s of frames of 31 pixels a side or more, within 4 GiB (``Unmeasurable``)."""
         return _Nearest("history", "lpips", sample, device=self._device, lock=self._lock)
 
@@ -491,11 +491,11 @@ class AlignedPsnr(Metric):
 
     card: ClassVar = _card("aligned", "psnr")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """As ``Psnr``, on some 6 s or more (``Unmeasurable``)."""
         window_of(sample)
         return Psnr(device=self._device, lock=self._lock).begin(sample)
@@ -507,11 +507,11 @@ class AlignedSsim(Metric):
 
     card: ClassVar = _card("aligned", "ssim")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """As ``Ssim``, on some 6 s or more (``Unmeasurable``)."""
         window_of(sample)
         return Ssim(device=self._device, lock=self._lock).begin(sample)
@@ -523,11 +523,11 @@ class AlignedLpips(Metric):
 
     card: ClassVar = _card("aligned", "lpips")
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The frames after the switch, at 16 fps."""
         return generated_frames(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """As ``LpipsAlex``, on some 6 s or more (``Unmeasurable``)."""
         window_of(sample)
         return LpipsAlex(device=self._device, lock=self._lock).begin(sample)

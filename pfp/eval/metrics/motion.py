@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pfp.errors import ConfigError, Unmeasurable
 from pfp.eval.metrics import dynamic_degree
-from pfp.eval.metrics.base import Frame, Measurement, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, MetricValue, OpenedSample
 from pfp.io import weights
 from pfp.io.weights import Lock
 from pfp.measures import cuts
@@ -49,7 +49,7 @@ class _PairKey:
 class Seen:
     """All that was seen of a video: magnitudes in px per sampling interval, and where cuts lie."""
 
-    sample: Sample
+    sample: OpenedSample
     num_frames: int
     padded_px_N: list[float]
     px_N: list[float]
@@ -77,7 +77,9 @@ class Motions(Measurement):
     Keeps the frames of one pass and six numbers per pair.
     """
 
-    def __init__(self, network: Any, sample: Sample, judge: Callable[[Seen], MetricValue]) -> None:
+    def __init__(
+        self, network: Any, sample: OpenedSample, judge: Callable[[Seen], MetricValue]
+    ) -> None:
         from pfp.measures import flow
 
         self._network, self._sample, self._judge = network, sample, judge
@@ -126,12 +128,12 @@ class Motions(Measurement):
         self._waiting = self._waiting[-1:]
 
 
-def sampled_frames(sample: Sample) -> range:
+def sampled_frames(sample: OpenedSample) -> range:
     """The frames that VBench takes: every ``max(1, round(fps / 8))``-th."""
     return range(0, sample.num_frames, dynamic_degree.sampling_interval(sample.fps))
 
 
-def check_measurable(sample: Sample) -> None:
+def check_measurable(sample: OpenedSample) -> None:
     """Raise ``Unmeasurable`` unless the frame rate is known and 5 % of a frame are a pixel."""
     if sample.height * sample.width * dynamic_degree.TOP_SHARE < 1:
         raise Unmeasurable(

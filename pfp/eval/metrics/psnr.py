@@ -12,7 +12,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample
 
 CAP_DB = 100.0  # an identical frame has an infinite PSNR; in the mean it counts as this
 
@@ -37,7 +37,7 @@ class Psnr(Metric):
         params={"data_range": 255, "cap_db": CAP_DB, "channels": "rgb", "over": "frames"},
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any size and any number of frames from one on."""
         del sample
         return _Errors()
@@ -88,7 +88,7 @@ class PsnrGlobal(Metric):
         params={"data_range": 255, "cap_db": CAP_DB, "channels": "rgb", "over": "clip"},
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any size and any number of frames from one on."""
         del sample
         return _GlobalError()

@@ -22,12 +22,12 @@ from pfp.eval.metrics.base import (
     Metric,
     MetricCard,
     MetricValue,
-    Sample,
+    OpenedSample,
     SecondsPer,
-    Shot,
 )
 from pfp.io import weights
 from pfp.io.weights import Lock
+from pfp.schema import Shot
 
 WEIGHTS = "viclip-internvid-10m-flt"
 NUM_FRAMES = 8
@@ -68,11 +68,11 @@ class Semantic(Metric):
 
     _network: Any = None
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The middles of eight equal parts."""
         return middle_frames(sample.num_frames)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Needs a prompt with at least one word (``Unmeasurable``)."""
         clip_pixels, clip_text = _measures()
         clip_pixels.check_size(sample.height, sample.width)
@@ -128,11 +128,11 @@ class SemanticStoryboard(Metric):
 
     _network: Any = None
 
-    def frames_of(self, sample: Sample) -> Sequence[int]:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """The middles of eight equal parts of each shot, in order of time."""
         return [index for index, _ in _plan(_frames_of_shots(sample))]
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Needs shots, each with a caption of at least one word (``PermanentError``)."""
         clip_pixels, clip_text = _measures()
         clip_pixels.check_size(sample.height, sample.width)
@@ -264,14 +264,14 @@ def middle_frames(num_frames: int, *, count: int = NUM_FRAMES) -> list[int]:
     return middles + middles[-1:] * (count - parts)
 
 
-def frames_of_shot(shot: Shot, sample: Sample) -> range:
+def frames_of_shot(shot: Shot, sample: OpenedSample) -> range:
     """The video's frames that begin within the shot; empty if the video ends before it."""
     first = max(0, math.ceil(shot.start_seconds * sample.fps - 1e-6))
     stop = math.ceil(shot.end_seconds * sample.fps - 1e-6)
     return range(first, max(first, min(stop, sample.num_frames)))
 
 
-def _frames_of_shots(sample: Sample) -> list[list[int]]:
+def _frames_of_shots(sample: OpenedSample) -> list[list[int]]:
     ranges = [frames_of_shot(shot, sample) for shot in sample.shots]
     return [[frames[i] for i in middle_frames(len(frames))] if frames else [] for frames in ranges]
 

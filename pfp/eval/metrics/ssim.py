@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import Unmeasurable
-from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.windows import Image, in_strips, weighted_means
 
 SIGMA = 1.5
@@ -56,13 +56,13 @@ class Ssim(Metric):
         },
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 11 pixels on each side (``Unmeasurable``)."""
         need_side(sample, MIN_SIDE)
         return Similarities(ssim_map)
 
 
-def need_side(sample: Sample, side: int) -> None:
+def need_side(sample: OpenedSample, side: int) -> None:
     """Raise ``Unmeasurable`` if a window of this many pixels a side fits nowhere."""
     if min(sample.height, sample.width) < side:
         raise Unmeasurable(

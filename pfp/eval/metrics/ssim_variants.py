@@ -12,7 +12,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.eval.metrics.base import Measurement, Metric, Sample
+from pfp.eval.metrics.base import Measurement, Metric, OpenedSample
 from pfp.eval.metrics.ssim import (
     K1,
     K2,
@@ -54,7 +54,7 @@ class SsimSkimage7(Metric):
         },
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 7 pixels on each side (``Unmeasurable``)."""
         need_side(sample, UNIFORM_SIDE)
         return Similarities(uniform_map)
@@ -73,7 +73,7 @@ class SsimZeropad(Metric):
         params={**Ssim.card.params, "border": "zeros"},
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Any size: beyond the border there are zeros."""
         del sample
         return Similarities(zero_padded_map)
@@ -93,7 +93,7 @@ class SsimY(Metric):
         params={**Ssim.card.params, "channels": "y of yiq, rounded", "negative_contrast": 0},
     )
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Frames need 11 pixels on each side (``Unmeasurable``)."""
         need_side(sample, MIN_SIDE)
         return Similarities(luma_map)

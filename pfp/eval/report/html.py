@@ -77,7 +77,7 @@ def _embedded(board: Leaderboard) -> str:
 
 
 def _masthead(board: Leaderboard) -> Markup:
-    num_clips = len(board.clip_ids)
+    num_clips = len(board.groups)
     judges = sorted(set(board.judges.values()))
     facts = [
         ("clips" if board.is_retrieval else "prompts", str(num_clips)),
@@ -113,11 +113,11 @@ def _lede(board: Leaderboard) -> str:
     if board.is_retrieval:
         return (
             "Each method compresses the history of a clip into a short memory and is then asked "
-            f"for frames of it. Measured on {text.count(len(board.clip_ids), 'clip')}, by "
+            f"for frames of it. Measured on {text.count(len(board.groups), 'clip')}, by "
             "comparing every frame that came back with the true one."
         )
     return (
-        f"Videos for {text.count(len(board.clip_ids), 'prompt')}, looked at by "
+        f"Videos for {text.count(len(board.groups), 'prompt')}, looked at by "
         f"{_measured_of(board)}. What could not be measured has no number "
         "and is listed with its cure."
     )

@@ -13,7 +13,7 @@ from pfp.eval.report.chart import nice_ticks
 from pfp.eval.report.markup import Markup, tag
 from pfp.eval.stats.aggregate import Bootstrap
 from pfp.eval.stats.drift import Bin, Drift, Track, drift
-from pfp.schema import GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
 Curves: TypeAlias = Mapping[str, Mapping[str, Drift]]
 
@@ -26,7 +26,7 @@ DASHES: Final = ("", "7 4", "2 4", "9 3 2 3")  # methods beside the focus share 
 
 
 def drift_curves(
-    board: Leaderboard, generations: Sequence[GenerationRecord], scores: Sequence[ScoreRecord]
+    board: Leaderboard, generations: Sequence[EvalSample], scores: Sequence[ScoreRecord]
 ) -> Curves:
     """Curves by metric and method, of long videos that were measured frame by frame or in clips."""
     methods = {method.name for method in board.methods_of("ranked")}
@@ -37,7 +37,7 @@ def drift_curves(
         if score.sample_id not in made or score.evidence is None:
             continue
         label = made[score.sample_id]
-        track = _track(label.clip_id, json.loads(score.evidence), cap.get(score.metric))
+        track = _track(label.group, json.loads(score.evidence), cap.get(score.metric))
         if track is not None:
             tracks.setdefault(score.metric, {}).setdefault(label.method, []).append(track)
     found = {}

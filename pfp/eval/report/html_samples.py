@@ -31,7 +31,7 @@ FRAMES_OF_VIDEOS = (
 
 def retrievals_section(retrievals: Sequence[Retrieval], board: Leaderboard) -> Markup:
     """One card per clip, the first ones open."""
-    is_retrieval, num_clips = board.is_retrieval, len(board.clip_ids)
+    is_retrieval, num_clips = board.is_retrieval, len(board.groups)
     cards = [_retrieval(item, board) for item in retrievals]
     rest = num_clips - len(cards)
     hidden = (
@@ -59,7 +59,7 @@ def _fold(cards: Sequence[Markup], noun: str) -> Markup | None:
 
 
 def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
-    short = item.clip_id[:SHORT_ID]
+    short = item.group[:SHORT_ID]
     asked = " asked for" if board.is_retrieval else ""
     note = f"frame {item.frame_index + 1} of {item.num_frames}{asked}"
     cards = {card.metric_id: card for card in board.metrics}
@@ -92,14 +92,14 @@ def _seen(item: Retrieval) -> list[bool]:
 
 def _heading(item: Retrieval | Continuation, note: str) -> Markup:
     """The video's file name where it is known; the clip's id, as `pfp why` takes it."""
-    short = tag("code", item.clip_id[:SHORT_ID], title=item.clip_id)
+    short = tag("code", item.group[:SHORT_ID], title=item.group)
     name = [item.file_name, " "] if item.file_name else ["Clip "]
     return tag("h3", name, short, tag("small", note))
 
 
 def _given_heading(item: Retrieval, note: str) -> Markup:
     """The prompt, or what the samples have in common; groups that pfp named are named by it."""
-    title = tag("q", item.prompts[0]) if _is_named_by_prompt(item) else item.clip_id
+    title = tag("q", item.prompts[0]) if _is_named_by_prompt(item) else item.group
     return tag("h3", title, tag("small", note))
 
 
@@ -109,7 +109,7 @@ def _prompts_below(item: Retrieval) -> Sequence[str]:
 
 
 def _is_named_by_prompt(item: Retrieval) -> bool:
-    return bool(item.prompts) and item.clip_id.startswith(PROMPT_GROUP)
+    return bool(item.prompts) and item.group.startswith(PROMPT_GROUP)
 
 
 def _class_of(frames: Sequence[Frame | None]) -> str:
@@ -164,7 +164,7 @@ def continuations_section(continuations: Sequence[Continuation], link: Linker) -
 
 
 def _continuation(item: Continuation, link: Linker) -> Markup:
-    short = item.clip_id[:SHORT_ID]
+    short = item.group[:SHORT_ID]
     strips = [
         _history(item.history, short),
         tag("p", item.problem, class_="notes") if item.problem else None,
@@ -216,6 +216,6 @@ def _player(item: Continuation, link: Linker) -> Markup | None:
             loop=True,
             muted=True,
             preload="none",
-            aria_label=f"generated continuation of clip {item.clip_id[:SHORT_ID]}",
+            aria_label=f"generated continuation of clip {item.group[:SHORT_ID]}",
         )
     return tag("p", player, tag("a", "open the video", href=address), class_="player")

@@ -22,7 +22,7 @@ from pfp.errors import PfpError
 from pfp.eval.locate import locate
 from pfp.eval.scores.evidence import Findings, SeenFace, findings
 from pfp.io import media
-from pfp.schema import GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
@@ -57,7 +57,7 @@ class SampleVideo:
     def __init__(
         self,
         run_directory: str | Path,
-        record: GenerationRecord,
+        record: EvalSample,
         scores: Sequence[ScoreRecord] = (),
         *,
         more_frames: Sequence[int] = (),

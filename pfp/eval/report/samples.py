@@ -17,12 +17,13 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pfp.errors import PfpError, SchemaError
-from pfp.eval.leaderboard.build import GIVEN, SCORED
+from pfp.eval.leaderboard.build import SCORED
 from pfp.eval.locate import locate
 from pfp.eval.measure.contents import digest_of
 from pfp.eval.report.sample_detail import SampleDetail, SampleVideo, frames_at, shrunk
 from pfp.io import media, tables
-from pfp.schema import GenerationRecord, Kept, ScoreRecord
+from pfp.schema import EvalSample, Kept, ScoreRecord
+from pfp.schema.eval_sample import GIVEN
 from pfp.schema.run_directory import RunDirectory
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
@@ -50,7 +51,7 @@ class Shown:
 class Retrieval:
     """One clip: what was remembered, what was asked for, what came back."""
 
-    clip_id: str
+    group: str
     file_name: str | None
     prompts: tuple[str, ...]
     history: list[Frame]
@@ -74,7 +75,7 @@ class Segment:
 class Continuation:
     """One generated continuation. ``problem`` says why it has no pictures."""
 
-    clip_id: str
+    group: str
     file_name: str | None
     method: str
     seed: int
@@ -101,7 +102,7 @@ def file_names(run_directory: str | Path, clip_ids: Sequence[str]) -> dict[str, 
 
 def retrievals(
     run_directory: str | Path,
-    generations: Sequence[GenerationRecord],
+    generations: Sequence[EvalSample],
     scores: Sequence[ScoreRecord],
     *,
     methods: Sequence[str],
@@ -114,14 +115,14 @@ def retrievals(
     """
     made = sorted(
         (record for record in generations if record.task in SCORED),
-        key=lambda record: (record.clip_id, record.seed, record.sample_id),
+        key=lambda record: (record.group, record.seed, record.sample_id),
     )
     by_sample: dict[str, list[ScoreRecord]] = {}
     for score in scores:
         by_sample.setdefault(score.sample_id, []).append(score)
-    chosen: dict[str, dict[str, GenerationRecord]] = {}
+    chosen: dict[str, dict[str, EvalSample]] = {}
     for record in made:
-        chosen.setdefault(record.clip_id, {}).setdefault(record.method, record)
+        chosen.setdefault(record.group, {}).setdefault(record.method, record)
     clips = list(chosen.items())[:max_clips]
     return [
         replace(
@@ -134,8 +135,8 @@ def retrievals(
 
 def _retrieval(
     run_directory: str | Path,
-    clip_id: str,
-    by_method: Mapping[str, GenerationRecord],
+    group: str,
+    by_method: Mapping[str, EvalSample],
     by_sample: Mapping[str, Sequence[ScoreRecord]],
     methods: Sequence[str],
 ) -> Retrieval:
@@ -154,9 +155,9 @@ def _retrieval(
     true_frames = _frames_at(run_directory, uri, [index])
     histories = [_history(run_directory, uri) for uri in places("history")[:1]]
     return Retrieval(
-        clip_id=clip_id,
+        group=group,
         file_name=None,
-        prompts=next((tuple(record.prompts) for record in records if record.task == GIVEN), ()),
+        prompts=next((tuple(r.captions) for r in records if r.task == GIVEN), ()),
         history=histories[0] if histories else [],
         true_frame=true_frames[0] if true_frames else None,
         frame_index=index,
@@ -169,7 +170,7 @@ def _retrieval(
 
 
 def _as_measured(
-    run_directory: str | Path, record: GenerationRecord, scores: Sequence[ScoreRecord], part: Part
+    run_directory: str | Path, record: EvalSample, scores: Sequence[ScoreRecord], part: Part
 ) -> str | None:
     """Where a sample's video is, unless it holds something else than what was measured."""
     uri: str | None = getattr(record, f"{part}_uri")
@@ -218,7 +219,7 @@ def _video(run_directory: str | Path, uri: str | None) -> Frame | None:
 
 
 def _shown(
-    run_directory: str | Path, record: GenerationRecord, index: int, scores: Sequence[ScoreRecord]
+    run_directory: str | Path, record: EvalSample, index: int, scores: Sequence[ScoreRecord]
 ) -> Shown:
     if not isinstance(record.verdict, Kept):
         return Shown(method=record.method, frame=None, note="not generated")
@@ -266,7 +267,7 @@ def even_steps(length: int, count: int) -> list[int]:
 
 def continuations(
     run_directory: str | Path,
-    generations: Sequence[GenerationRecord],
+    generations: Sequence[EvalSample],
     *,
     max_clips: int,
     file_names: Mapping[str, str] | None = None,
@@ -274,20 +275,20 @@ def continuations(
     """The continuations of the first ``max_clips`` clips, by clip, method and seed."""
     records = sorted(
         (record for record in generations if record.task not in SCORED),
-        key=lambda record: (record.clip_id, record.method, record.seed, record.sample_id),
+        key=lambda record: (record.group, record.method, record.seed, record.sample_id),
     )
-    clips = list(dict.fromkeys(record.clip_id for record in records))[:max_clips]
+    clips = list(dict.fromkeys(record.group for record in records))[:max_clips]
     return [
         replace(
             _continuation(run_directory, record),
-            file_name=(file_names or {}).get(record.clip_id),
+            file_name=(file_names or {}).get(record.group),
         )
         for record in records
-        if record.clip_id in clips
+        if record.group in clips
     ]
 
 
-def _continuation(run_directory: str | Path, record: GenerationRecord) -> Continuation:
+def _continuation(run_directory: str | Path, record: EvalSample) -> Continuation:
     video_THWC = _video(run_directory, record.video_uri)
     problem = None
     if not isinstance(record.verdict, Kept):
@@ -295,7 +296,7 @@ def _continuation(run_directory: str | Path, record: GenerationRecord) -> Contin
     elif video_THWC is None:
         problem = "its video cannot be read"
     return Continuation(
-        clip_id=record.clip_id,
+        group=record.group,
         file_name=None,
         method=record.method,
         seed=record.seed,
@@ -307,14 +308,14 @@ def _continuation(run_directory: str | Path, record: GenerationRecord) -> Contin
     )
 
 
-def _new_frames(video_THWC: Frame, record: GenerationRecord) -> Frame:
+def _new_frames(video_THWC: Frame, record: EvalSample) -> Frame:
     """What was generated: the video's last ``num_frames``, since the history may lead it."""
     return video_THWC[-record.num_frames :] if record.num_frames else video_THWC
 
 
-def segments(frames_THWC: Frame, record: GenerationRecord) -> tuple[Segment, ...]:
+def segments(frames_THWC: Frame, record: EvalSample) -> tuple[Segment, ...]:
     """The generated frames cut into as many equal spans as there are prompts; times from 0."""
-    prompts, fps = record.prompts or [""], record.fps
+    prompts, fps = record.captions or [""], record.fps
     edges = np.linspace(0, len(frames_THWC), len(prompts) + 1).round().astype(int)
     spans = zip(prompts, edges[:-1], edges[1:], strict=True)
     return tuple(

@@ -112,9 +112,9 @@ def headline(board: Leaderboard) -> str:
     models = ", ".join(board.model_ids)
     methods = count(sum(method.role == "ranked" for method in board.methods), "method")
     if board.is_retrieval:
-        clips = count(len(board.clip_ids), "clip")
+        clips = count(len(board.groups), "clip")
         return f"Frame retrieval from compressed memory: {clips}, {methods}, model {models}"
-    return f"Scores of videos: {count(len(board.clip_ids), 'prompt')}, {methods}"
+    return f"Scores of videos: {count(len(board.groups), 'prompt')}, {methods}"
 
 
 def protocol_names(board: Leaderboard) -> str:
@@ -213,7 +213,7 @@ def how_to_read(board: Leaderboard) -> list[str]:
             f"number are of different times: {board.num_other_rates} of the samples; measure them "
             "with `--align time`."
         )
-    if len(board.clip_ids) < MIN_CLUSTERS:
+    if len(board.groups) < MIN_CLUSTERS:
         sentences.append(f"Fewer than {MIN_CLUSTERS} {over} have no interval and decide nothing.")
     return sentences
 

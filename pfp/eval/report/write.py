@@ -22,7 +22,7 @@ from pfp.eval.report.samples import Continuation, continuations, file_names, ret
 from pfp.eval.scores.runs import read_runs
 from pfp.eval.stats.aggregate import Bootstrap
 from pfp.io.filesystems import Folder, explain_write_errors
-from pfp.schema import GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
 MAX_PAGE_BYTES = 4 << 20
 NUM_CLIPS_SHOWN = 24
@@ -50,7 +50,7 @@ class ReportFiles:
 
 def load_run(
     *run_directories: str | Path, bootstrap: Bootstrap | None = None
-) -> tuple[Leaderboard, list[GenerationRecord], list[ScoreRecord]]:
+) -> tuple[Leaderboard, list[EvalSample], list[ScoreRecord]]:
     """The leaderboard of one or more runs, and the records that it was built from."""
     stored = read_runs(run_directories)
     board = build_leaderboard(stored.generations, stored.scores, bootstrap=bootstrap)
@@ -83,8 +83,8 @@ def write_report(
         _write(files.latex, render_latex(board))
     if files.html:
         methods = [method.name for method in board.methods]
-        names = file_names(run_directory, board.clip_ids)
-        num_clips = min(num_clips_shown, len(board.clip_ids))
+        names = file_names(run_directory, board.groups)
+        num_clips = min(num_clips_shown, len(board.groups))
         clips = retrievals(
             run_directory,
             generations,
@@ -111,8 +111,8 @@ def write_report(
 
 
 def _of_first_clips(sequels: Sequence[Continuation], num_clips: int) -> list[Continuation]:
-    clips = list(dict.fromkeys(item.clip_id for item in sequels))[:num_clips]
-    return [item for item in sequels if item.clip_id in clips]
+    clips = list(dict.fromkeys(item.group for item in sequels))[:num_clips]
+    return [item for item in sequels if item.group in clips]
 
 
 def _within_limit(page: Callable[[int], str], num_clips: int) -> str:

@@ -7,14 +7,12 @@ was edited since from those of the manifest of now.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from pfp.errors import SchemaError
-from pfp.eval.manifest import Entry
-from pfp.io.digests import sha256_json
+from pfp.eval.manifest import Manifest
 from pfp.io.filesystems import Folder
 
 NAME: Final = "run.json"
@@ -30,10 +28,10 @@ class Origin:
     shard: tuple[int, int] | None
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], shard: tuple[int, int] | None) -> Origin:
-        """The origin of a run over all entries of a manifest; their order does not count."""
-        written = sorted(entry.written_sha256 for entry in entries)
-        return cls(manifest_sha256=sha256_json(written), num_samples=len(entries), shard=shard)
+    def of(cls, manifest: Manifest, shard: tuple[int, int] | None) -> Origin:
+        """The origin of a run over a manifest or a shard of it."""
+        num_samples = len(manifest.samples)
+        return cls(manifest_sha256=manifest.sha256, num_samples=num_samples, shard=shard)
 
     def write(self, directory: str | Path) -> None:
         """Put it beside the tables, in one step."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from pfp.errors import InputError
-from pfp.eval.leaderboard.build import GIVEN
 from pfp.eval.locate import locate
 from pfp.eval.scores.origin import read_origin
 from pfp.io import tables
 from pfp.io.run_tables import has_table, shards_of
-from pfp.schema import GenerationRecord, Kept, ScoreRecord
+from pfp.schema import EvalSample, Kept, ScoreRecord
+from pfp.schema.eval_sample import GIVEN
 from pfp.schema.run_directory import SHARDS_NAME, RunDirectory
 
 _CONTENTS: Final = ("video_sha256", "reference_sha256", "history_sha256")
@@ -30,7 +30,7 @@ class Stored:
     """
 
     directory: str
-    generations: list[GenerationRecord]
+    generations: list[EvalSample]
     scores: list[ScoreRecord]
 
     @property
@@ -59,11 +59,11 @@ def read_run(directory: str | Path) -> Stored:
     return Stored(directory=run, generations=_with_lengths(generations, found), scores=found)
 
 
-def read_generations(directory: str | Path) -> list[GenerationRecord]:
+def read_generations(directory: str | Path) -> list[EvalSample]:
     """What a run has to score, scored or not; raises as ``read_run`` does."""
     parts = parts_of(str(directory).rstrip("/"))
     _check_one_manifest(parts)
-    generations: dict[str, GenerationRecord] = {}
+    generations: dict[str, EvalSample] = {}
     for part in parts:
         for made in tables.read_records(*RunDirectory(part).generations):
             generations.setdefault(made.sample_id, made)
@@ -114,7 +114,7 @@ def _read_together(shards: Sequence[str]) -> Stored:
     first, *others = [read_run(shard) for shard in shards]
     if not others:
         return first
-    generations: dict[str, GenerationRecord] = {}
+    generations: dict[str, EvalSample] = {}
     scores: dict[str, ScoreRecord] = {}
     for run in (first, *others):
         for made in run.generations:
@@ -249,7 +249,7 @@ def _names_of(runs: Sequence[Sequence[str]]) -> list[str]:
     return short if len(set(short)) == len(short) else whole
 
 
-def _found_from_anywhere(run: Stored, made: GenerationRecord) -> GenerationRecord:
+def _found_from_anywhere(run: Stored, made: EvalSample) -> EvalSample:
     """The record with places that do not count from its run directory."""
     return replace(
         made,
@@ -266,9 +266,7 @@ def _absolute(run: Stored, uri: str | None) -> str | None:
     return place if "://" in place else str(Path(place).absolute())
 
 
-def _with_lengths(
-    generations: list[GenerationRecord], scores: Sequence[ScoreRecord]
-) -> list[GenerationRecord]:
+def _with_lengths(generations: list[EvalSample], scores: Sequence[ScoreRecord]) -> list[EvalSample]:
     """Nobody told how long given videos are; their scores know how many frames were looked at."""
     seen: dict[str, int] = {}
     for score in scores:

@@ -12,7 +12,6 @@ from typing import Final
 
 from pfp.errors import ConfigError, InputError
 from pfp.eval.elo.votes import Winner
-from pfp.eval.manifest import Entry
 from pfp.eval.study.cells import Cells, choose_cells
 from pfp.eval.study.design import Design, make_design
 from pfp.eval.study.page import render_page
@@ -30,6 +29,7 @@ from pfp.eval.study.plan import (
 from pfp.eval.study.videos import Served, VideoFolder, differing
 from pfp.io.filesystems import explain_write_errors
 from pfp.io.media import Guard
+from pfp.schema import EvalSample
 
 DEFAULT_QUESTION: Final = "Which video is better?"
 
@@ -78,7 +78,7 @@ class Built:
 
 
 def build_study(
-    entries: Sequence[Entry], folder: str | Path, settings: StudySettings | None = None
+    samples: Sequence[EvalSample], folder: str | Path, settings: StudySettings | None = None
 ) -> Built:
     """Write a study folder; it appears whole or not at all.
 
@@ -92,7 +92,7 @@ def build_study(
         raise ConfigError("the question is empty; write one")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is there already; give another folder, votes may lie in it")
-    chosen = choose_cells(entries, models=settings.models, excluded=settings.excluded)
+    chosen = choose_cells(samples, models=settings.models, excluded=settings.excluded)
     design = make_design(
         num_models=len(chosen.models),
         num_prompts=len(chosen.cells),
@@ -124,7 +124,7 @@ def _fill(folder: Path, chosen: Cells, design: Design, settings: StudySettings) 
         question=settings.question,
         answers=settings.answers,
         prompts=tuple(
-            Prompt(text=cell.entries[0].given.prompt, shots=cell.entries[0].given.shots)
+            Prompt(text=cell.samples[0].prompt, shots=cell.samples[0].shots)
             for cell in chosen.cells
         ),
         videos=tuple(names),
@@ -156,9 +156,9 @@ def _fill(folder: Path, chosen: Cells, design: Design, settings: StudySettings) 
             if differing(tuple(one.probe for one in row))
         ),
         telling=tuple(
-            entry.sample_id
+            sample.sample_id
             for cell, row in zip(chosen.cells, served, strict=True)
-            for entry, one in zip(cell.entries, row, strict=True)
+            for sample, one in zip(cell.samples, row, strict=True)
             if one.tells_model
         ),
     )
@@ -170,8 +170,8 @@ def _serve_videos(videos: Path, chosen: Cells, settings: StudySettings) -> list[
     with Guard() as guard:
         return [
             [
-                box.add(entry.given.video, f"{entry.sample_id} of {entry.model}", guard)
-                for entry in cell.entries
+                box.add(sample.video, f"{sample.sample_id} of {sample.method}", guard)
+                for sample in cell.samples
             ]
             for cell in chosen.cells
         ]
@@ -179,9 +179,9 @@ def _serve_videos(videos: Path, chosen: Cells, settings: StudySettings) -> list[
 
 def _key(plan: Plan, chosen: Cells, served: list[list[Served]], settings: StudySettings) -> Key:
     sources = {
-        one.name: Source(model=entry.model, sample_id=entry.sample_id, sha256=one.sha256)
+        one.name: Source(model=sample.method, sample_id=sample.sample_id, sha256=one.sha256)
         for cell, row in zip(chosen.cells, served, strict=True)
-        for entry, one in zip(cell.entries, row, strict=True)
+        for sample, one in zip(cell.samples, row, strict=True)
     }
     return Key(
         study=plan.study,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pfp.errors import ConfigError, InputError
-from pfp.eval.manifest import Entry
+from pfp.schema import EvalSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,7 @@ class Cell:
     """A prompt with one video of each model, in the order of the study's models."""
 
     group: str
-    entries: tuple[Entry, ...]
+    samples: tuple[EvalSample, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Cells:
 
 
 def choose_cells(
-    entries: Sequence[Entry],
+    samples: Sequence[EvalSample],
     *,
     models: Sequence[str] | None = None,
     excluded: Mapping[str, str] | None = None,
@@ -39,7 +39,7 @@ def choose_cells(
     second ones another, as far as all models have one.
 
     Args:
-        entries: the samples.
+        samples: those of a manifest.
         models: which take part; default all that are not excluded.
         excluded: reasons by model, of models that are not shown.
 
@@ -48,24 +48,24 @@ def choose_cells(
         InputError: fewer than two models are left, no group has videos of all of them, or a model
             has two samples of one id, as of a manifest that is given twice.
     """
-    counts = Counter((entry.model, entry.sample_id) for entry in entries)
+    counts = Counter((sample.method, sample.sample_id) for sample in samples)
     (model, sample_id), count = counts.most_common(1)[0] if counts else (("", ""), 0)
     if count > 1:
         raise InputError(
             f"sample {sample_id!r} of model {model!r} is given {count} times; give each manifest "
             "once, and folders other names"
         )
-    known = sorted({entry.model for entry in entries})
+    known = sorted({sample.method for sample in samples})
     chosen = _chosen(known, models, excluded or {})
-    by_group: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in entries:
-        if entry.model in chosen:
-            by_group[entry.group][entry.model].append(entry)
+    by_group: dict[str, dict[str, list[EvalSample]]] = defaultdict(lambda: defaultdict(list))
+    for sample in samples:
+        if sample.method in chosen:
+            by_group[sample.group][sample.method].append(sample)
     cells, incomplete = [], []
     for group, found in by_group.items():
-        ordered = [sorted(found[model], key=lambda entry: entry.seed) for model in chosen]
+        ordered = [sorted(found[model], key=lambda sample: sample.seed) for model in chosen]
         rows = list(zip(*ordered, strict=False))
-        cells += [Cell(group=group, entries=row) for row in rows]
+        cells += [Cell(group=group, samples=row) for row in rows]
         if not rows:
             incomplete.append(group)
     if not cells:

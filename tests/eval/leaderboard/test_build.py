@@ -15,22 +15,23 @@ from pfp.eval.leaderboard.gate import Gate, broken
 from pfp.eval.report import render_comparison, render_text, text
 from pfp.eval.report.latex import render_latex
 from pfp.eval.stats.aggregate import Bootstrap, wilson
-from pfp.schema import KEPT, Dropped, Failed, GenerationRecord, ScoreRecord
+from pfp.schema import KEPT, Dropped, EvalSample, Failed, ScoreRecord
 
 PSNR = {"proposed 4x4x2": 20.0, "only_lr 4x4x2": 18.0, "no_memory": 9.0}
 CONTROLS = {"shuffled memory": 8.0, "VAE reconstruction (upper bound)": 30.0}
 
 
-def generation(method: str, clip: str, **changes: object) -> GenerationRecord:
+def generation(method: str, clip: str, **changes: object) -> EvalSample:
     """One retrieval sample."""
-    record = GenerationRecord(
+    record = EvalSample(
         sample_id=f"{clip}/{method}",
         task="retrieve",
+        group=clip,
         clip_id=clip,
         memory_clip_id=clip,
         method=method,
         model_id="tiny",
-        checkpoint_sha256="" if method == "VAE reconstruction (upper bound)" else method,
+        checkpoint_sha256=None if method == "VAE reconstruction (upper bound)" else method,
         seed=0,
         rate="4x4x2",
         num_frames=8,
@@ -39,7 +40,7 @@ def generation(method: str, clip: str, **changes: object) -> GenerationRecord:
     return replace(record, **changes)
 
 
-def scored(made: GenerationRecord, value: float | None, metric: str = "psnr@1") -> ScoreRecord:
+def scored(made: EvalSample, value: float | None, metric: str = "psnr@1") -> ScoreRecord:
     """One score of a sample; without a value its weights are missing."""
     return ScoreRecord(
         score_id=f"{made.sample_id}/{metric}",
@@ -55,13 +56,13 @@ def scored(made: GenerationRecord, value: float | None, metric: str = "psnr@1") 
     )
 
 
-def run(num_clips: int = 4) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+def run(num_clips: int = 4) -> tuple[list[EvalSample], list[ScoreRecord]]:
     """All methods on all clips; clip i is i dB easier for every method."""
     made = [
         generation(method, f"clip{i}") for i in range(num_clips) for method in (*CONTROLS, *PSNR)
     ]
     base = PSNR | CONTROLS
-    return made, [scored(r, base[r.method] + int(r.clip_id[4:])) for r in made]
+    return made, [scored(r, base[r.method] + int(r.group[4:])) for r in made]
 
 
 def test_methods_come_first_and_best_first() -> None:
@@ -201,7 +202,7 @@ def test_each_video_weighs_the_same_and_prompts_are_drawn_whole() -> None:
     more = [
         (replace(record, sample_id=f"{record.sample_id}/{seed}", seed=seed), score)
         for record, score in zip(made, scores, strict=True)
-        if record.clip_id == "clip1"
+        if record.group == "clip1"
         for seed in (1, 2)
     ]
     made = [*made, *(record for record, _ in more)]
@@ -266,14 +267,14 @@ def test_versions_are_those_that_measured() -> None:
 
 def of_models(
     values: dict[str, dict[str, float]], metric: str = "psnr@1"
-) -> tuple[list[GenerationRecord], list[ScoreRecord]]:
+) -> tuple[list[EvalSample], list[ScoreRecord]]:
     """Videos of models by clip, with these values."""
     made = [
         generation(method, clip, task="given", memory_clip_id=None)
         for method, of_method in values.items()
         for clip in of_method
     ]
-    return made, [scored(r, values[r.method][r.clip_id], metric) for r in made]
+    return made, [scored(r, values[r.method][r.group], metric) for r in made]
 
 
 def random_models(seed: int, num_clips: int, num_models: int) -> dict[str, dict[str, float]]:

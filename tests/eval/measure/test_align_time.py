@@ -17,13 +17,13 @@ from pfp.cli.eval import main
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.pairing import by_time, frame_by_frame, rates_differ
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.measure.streams import Given
 from pfp.eval.metrics import MetricValue, Shot
 from pfp.eval.metrics.magbench import AlignedPsnr
 from pfp.eval.metrics.psnr import Psnr, psnr_of, squared_error
 from pfp.eval.scores.runs import read_run
 from pfp.io import media
 from pfp.io.media import Times
+from pfp.schema import EvalSample
 
 Frames = npt.NDArray[np.uint8]
 BY_TIME = Protocol(align="time")
@@ -72,7 +72,7 @@ def timed(path: Path, frames: Frames, ticks: list[int]) -> str:
 def psnr(video: str, reference: str, protocol: Protocol = BY_TIME, **given: Any) -> Outcome:
     """The metric of one pair."""
     return measure_all(
-        Given(video=video, reference=reference, **given), {"psnr": Psnr()}, protocol
+        EvalSample.of_video(video, reference_uri=reference, **given), {"psnr": Psnr()}, protocol
     )["psnr"]
 
 
@@ -199,7 +199,7 @@ def test_metrics_that_resample_still_do(tmp_path: Path) -> None:
     true = written(tmp_path / "b.mp4", moving(32 * 8, 32), 32)
     metrics = {"aligned": AlignedPsnr()}
 
-    found = measure_all(Given(video=video, reference=true), metrics, BY_TIME)["aligned"]
+    found = measure_all(EvalSample.of_video(video, reference_uri=true), metrics, BY_TIME)["aligned"]
     same = AlignedPsnr().measure(moving(16 * 8, 16, noise=6.0), moving(32 * 8, 32)[::2], fps=16.0)
 
     assert (same.value, same.num_frames) == (

@@ -17,13 +17,12 @@ from pfp.errors import ConfigError
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.protocol import ALIGNS, CUTS, PROTOCOLS, Protocol
 from pfp.eval.measure.stored_scores import _protocol_of
-from pfp.eval.measure.streams import Given
-from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, Sample, Shot
+from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, OpenedSample, Shot
 from pfp.eval.metrics.psnr import Psnr, psnr_of, squared_error
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.scores.runs import read_run
 from pfp.io import media
-from pfp.schema import ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
 HEIGHT, WIDTH, FPS = 48, 80, 8
 CUT, NUM_FRAMES = 20, 30
@@ -58,9 +57,9 @@ class Spans(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.samples: list[Sample] = []
+        self.samples: list[OpenedSample] = []
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Remembers the sample."""
         self.samples.append(sample)
         return _Counting()
@@ -141,7 +140,7 @@ def test_detected_shots_are_measured_each_by_itself(
 
     monkeypatch.setattr("pfp.io.media.iter_stored", counting)
     spans = Spans()
-    video = Given(video=two_shots(tmp_path / "a.mp4"))
+    video = EvalSample.of_video(two_shots(tmp_path / "a.mp4"))
     found = measure_all(video, {"spans": spans}, Protocol(cuts="detected"))["spans"]
 
     assert clips_of(found) == [(0, CUT), (CUT, NUM_FRAMES)]
@@ -152,7 +151,7 @@ def test_detected_shots_are_measured_each_by_itself(
 def test_a_video_without_cuts_is_one_clip(tmp_path: Path) -> None:
     """Then all that differs is the name of the protocol."""
     media.write_video(tmp_path / "a.mp4", scene(1, 12), FPS, lossless=True)
-    given = Given(video=str(tmp_path / "a.mp4"))
+    given = EvalSample.of_video(str(tmp_path / "a.mp4"))
 
     outcomes = [
         measure_all(given, {"spans": Spans()}, Protocol(cuts=cuts))["spans"]
@@ -163,7 +162,7 @@ def test_a_video_without_cuts_is_one_clip(tmp_path: Path) -> None:
 
 def test_long_clips_lie_within_shots(tmp_path: Path) -> None:
     """First shots, then 2 s within them, the last reaching back; a shorter shot stays whole."""
-    given = Given(video=two_shots(tmp_path / "a.mp4"))
+    given = EvalSample.of_video(two_shots(tmp_path / "a.mp4"))
     protocol = Protocol(name="vbench-long", cuts="detected")
     found = measure_all(given, {"spans": Spans()}, protocol)["spans"]
 
@@ -182,7 +181,7 @@ def test_shots_of_the_storyboard_are_measured_each_by_itself(tmp_path: Path) -> 
     """A clip holds the frames that begin within its shot, and knows of that shot alone."""
     spans = Spans()
     shots = board((0, 1.03), (1.03, 2.5), (3, 9))  # a gap, and an end after the video's
-    given = Given(video=two_shots(tmp_path / "a.mp4"), shots=shots)
+    given = EvalSample.of_video(two_shots(tmp_path / "a.mp4"), shots=shots)
     found = measure_all(given, {"spans": spans}, Protocol(cuts="storyboard"))["spans"]
 
     assert clips_of(found) == [(0, 9), (9, 20), (24, 30)]
@@ -196,7 +195,7 @@ def test_shots_of_the_storyboard_are_measured_each_by_itself(tmp_path: Path) -> 
 
 def test_a_shot_alone_that_begins_late_says_where(tmp_path: Path) -> None:
     """One clip that is not the whole video is still told as a clip."""
-    given = Given(video=two_shots(tmp_path / "a.mp4"), shots=board((1, 2)))
+    given = EvalSample.of_video(two_shots(tmp_path / "a.mp4"), shots=board((1, 2)))
     found = measure_all(given, {"spans": Spans()}, Protocol(cuts="storyboard"))["spans"]
 
     assert clips_of(found) == [(8, 16)]
@@ -213,7 +212,7 @@ def test_without_its_shots_there_is_no_number(
     tmp_path: Path, shots: tuple[Shot, ...], expected: str
 ) -> None:
     """The reason names the shot that the video does not show."""
-    given = Given(video=two_shots(tmp_path / "a.mp4"), shots=shots)
+    given = EvalSample.of_video(two_shots(tmp_path / "a.mp4"), shots=shots)
     found = measure_all(given, {"spans": Spans()}, Protocol(cuts="storyboard"))["spans"]
 
     assert expected in str(found)
@@ -226,7 +225,7 @@ def test_truncate_looks_at_as_many_frames_as_both_have(
     """Whichever is shorter; metrics that compare with nothing see the whole video."""
     for name, length in zip(("a.mp4", "b.mp4"), lengths, strict=True):
         media.write_video(tmp_path / name, scene(3, length) + np.uint8(name == "b.mp4"), FPS)
-    given = Given(video=str(tmp_path / "a.mp4"), reference=str(tmp_path / "b.mp4"))
+    given = EvalSample.of_video(str(tmp_path / "a.mp4"), reference_uri=str(tmp_path / "b.mp4"))
     metrics: dict[str, Metric] = {"psnr": Psnr(), "spans": Spans()}
 
     truncated = measure_all(given, metrics, Protocol(align="truncate"))
@@ -246,9 +245,11 @@ def test_truncate_ends_shots_where_the_comparison_ends(tmp_path: Path) -> None:
         media.write_video(tmp_path / name, frames, FPS, lossless=True)
     protocol = Protocol(align="truncate", cuts="detected")
     found = [
-        measure_all(Given(video=video, reference=str(tmp_path / name)), {"psnr": Psnr()}, protocol)[
-            "psnr"
-        ]
+        measure_all(
+            EvalSample.of_video(video, reference_uri=str(tmp_path / name)),
+            {"psnr": Psnr()},
+            protocol,
+        )["psnr"]
         for name in ("b.mp4", "c.mp4")
     ]
 
@@ -261,7 +262,7 @@ def test_resize_makes_the_reference_as_large_as_the_video(tmp_path: Path) -> Non
     made, true = scene(4, 3), scene(5, 3, height=96, width=120)
     media.write_video(tmp_path / "a.mp4", made, FPS, lossless=True)
     media.write_video(tmp_path / "b.mp4", true, FPS, lossless=True)
-    given = Given(video=str(tmp_path / "a.mp4"), reference=str(tmp_path / "b.mp4"))
+    given = EvalSample.of_video(str(tmp_path / "a.mp4"), reference_uri=str(tmp_path / "b.mp4"))
     expected = [
         float(
             psnr_of(

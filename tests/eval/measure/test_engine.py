@@ -14,10 +14,10 @@ import pytest
 from pfp.errors import ConfigError, InputError, InvariantError, PermanentError
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.protocol import DecoderName, Protocol
-from pfp.eval.measure.streams import Given
-from pfp.eval.metrics import Frame, Measurement, Metric, MetricCard, MetricValue, Sample, Shot
+from pfp.eval.metrics import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample, Shot
 from pfp.eval.metrics.psnr import Psnr
 from pfp.io import media
+from pfp.schema import EvalSample
 from tests.hostile_files import HostileFile
 
 HEIGHT, WIDTH = 32, 48
@@ -49,20 +49,20 @@ class Watcher(Metric):
 
     def __init__(
         self,
-        asks: Callable[[Sample], Sequence[int] | None] = lambda _: None,
+        asks: Callable[[OpenedSample], Sequence[int] | None] = lambda _: None,
         breaks_at: int | None = None,
         value: float | None = None,
     ) -> None:
         super().__init__()
         self.asks, self.breaks_at, self.value = asks, breaks_at, value
-        self.samples: list[Sample] = []
+        self.samples: list[OpenedSample] = []
         self.levels: list[list[int]] = []
 
-    def frames_of(self, sample: Sample) -> Sequence[int] | None:
+    def frames_of(self, sample: OpenedSample) -> Sequence[int] | None:
         """What the test asks."""
         return self.asks(sample)
 
-    def begin(self, sample: Sample) -> Measurement:
+    def begin(self, sample: OpenedSample) -> Measurement:
         """Remembers the sample."""
         self.samples.append(sample)
         self.levels.append([])
@@ -121,7 +121,7 @@ def test_each_metric_sees_the_frames_that_it_asked_for(
         "twice": Watcher(lambda _: [0, 3, 3]),
         "none": Watcher(lambda _: []),
     }
-    found = measure_all(Given(video=ramp(tmp_path / "a.mp4", 6)), metrics, Protocol())
+    found = measure_all(EvalSample.of_video(ramp(tmp_path / "a.mp4", 6)), metrics, Protocol())
 
     assert {name: value_of(outcome).evidence["numbers"] for name, outcome in found.items()} == {
         "all": [0, 1, 2, 3, 4, 5],
@@ -137,11 +137,11 @@ def test_the_sample_is_known_before_its_frames(tmp_path: Path) -> None:
     """Length, rate and size come from the container, the rest from the manifest."""
     watcher = Watcher()
     shots = (Shot(start_seconds=0, end_seconds=1, caption="a"),)
-    given = Given(video=ramp(tmp_path / "a.mp4", 9), prompt="p", shots=shots)
+    given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 9), prompt="p", shots=shots)
     measure_all(given, {"watcher": watcher}, Protocol())
 
     assert watcher.samples == [
-        Sample(num_frames=9, fps=8.0, height=HEIGHT, width=WIDTH, prompt="p", shots=shots)
+        OpenedSample(num_frames=9, fps=8.0, height=HEIGHT, width=WIDTH, prompt="p", shots=shots)
     ]
 
 
@@ -176,7 +176,7 @@ def test_long_clips_are_measured_alone_and_averaged(tmp_path: Path) -> None:
         Shot(start_seconds=0.0, end_seconds=2.5, caption="a"),
         Shot(start_seconds=2.5, end_seconds=5.0, caption="b"),
     )
-    given = Given(video=ramp(tmp_path / "a.mp4", 40), shots=shots)
+    given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 40), shots=shots)
     found = value_of(measure_all(given, {"watcher": watcher}, LONG)["watcher"])
 
     assert watcher.levels == [[8, 68], [72, 132], [104, 164]]
@@ -194,7 +194,7 @@ def test_the_reference_keeps_step_with_sparse_metrics(tmp_path: Path) -> None:
     class Sparse(Watcher):
         card: ClassVar = card("sparse", "reference")
 
-        def begin(self, sample: Sample) -> Measurement:
+        def begin(self, sample: OpenedSample) -> Measurement:
             watching = super().begin(sample)
             see = watching.see
             watching.see = lambda frame: (  # type: ignore[method-assign]
@@ -205,7 +205,7 @@ def test_the_reference_keeps_step_with_sparse_metrics(tmp_path: Path) -> None:
 
     differences: list[int] = []
     video = ramp(tmp_path / "a.mp4", 40, offset=2)
-    given = Given(video=video, reference=ramp(tmp_path / "b.mp4", 40))
+    given = EvalSample.of_video(video, reference_uri=ramp(tmp_path / "b.mp4", 40))
     measure_all(given, {"sparse": Sparse(lambda _: [1]), "all": Watcher()}, LONG)
 
     assert differences == [2, 2, 2]
@@ -216,11 +216,11 @@ class Remembering(Watcher):
 
     card: ClassVar = replace(card("remembering"), optional_inputs=("history",))
 
-    def __init__(self, wants: Callable[[Sample], Sequence[int]]) -> None:
+    def __init__(self, wants: Callable[[OpenedSample], Sequence[int]]) -> None:
         super().__init__(lambda _: [1])
         self.wants = wants
 
-    def history_frames_of(self, sample: Sample) -> Sequence[int]:
+    def history_frames_of(self, sample: OpenedSample) -> Sequence[int]:
         """What the test wants."""
         return self.wants(sample) if sample.num_history_frames is not None else ()
 
@@ -238,8 +238,8 @@ def test_a_history_comes_before_the_video_in_one_pass(
         return iter_stored(source, **options)
 
     monkeypatch.setattr("pfp.io.media.iter_stored", counting)
-    given = Given(
-        video=ramp(tmp_path / "a.mp4", 6, offset=100), history=ramp(tmp_path / "h.mp4", 9, fps=4)
+    given = EvalSample.of_video(
+        ramp(tmp_path / "a.mp4", 6, offset=100), history_uri=ramp(tmp_path / "h.mp4", 9, fps=4)
     )
     metrics = {
         "two": Remembering(lambda _: [2, 2]),
@@ -278,7 +278,7 @@ def test_a_bad_history_costs_only_what_looks_at_it(
     for position in range(len(content) // 2, len(content) // 2 + 4000):
         content[position] ^= 0x5A
     (tmp_path / "cut.mp4").write_bytes(content)
-    given = Given(video=ramp(tmp_path / "a.mp4", 3), history=str(tmp_path / history))
+    given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 3), history_uri=str(tmp_path / history))
     remembering = Remembering(lambda sample: range(sample.num_history_frames or 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Watching, "see_history", _Watching.see, raising=False)
@@ -291,7 +291,7 @@ def test_a_bad_history_costs_only_what_looks_at_it(
 def test_a_metric_that_breaks_breaks_alone(tmp_path: Path) -> None:
     """One metric's error is its own outcome; the others see every frame."""
     found = measure_all(
-        Given(video=ramp(tmp_path / "a.mp4", 5)),
+        EvalSample.of_video(ramp(tmp_path / "a.mp4", 5)),
         {"bad": Watcher(breaks_at=2), "good": Watcher(), "nan": Watcher(value=float("nan"))},
         Protocol(),
     )
@@ -303,7 +303,7 @@ def test_a_metric_that_breaks_breaks_alone(tmp_path: Path) -> None:
 
 def test_a_metric_that_asks_for_frames_that_are_not_there_is_a_fault_of_pfp(tmp_path: Path) -> None:
     """A wrong frame number is never passed over."""
-    given = Given(video=ramp(tmp_path / "a.mp4", 5))
+    given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 5))
 
     with pytest.raises(InvariantError, match="asked for the frames"):
         measure_all(given, {"watcher": Watcher(lambda _: [5])}, Protocol())
@@ -317,7 +317,7 @@ def test_without_its_reference_only_a_comparison_fails(tmp_path: Path, missing: 
         "gone": str(tmp_path / "gone.mp4"),
         "none": None,
     }[missing]
-    given = Given(video=ramp(tmp_path / "a.mp4", 5), reference=reference)
+    given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 5), reference_uri=reference)
     found = measure_all(given, {"psnr": Psnr(), "all": Watcher()}, Protocol())
 
     expected = {
@@ -342,7 +342,9 @@ def test_what_is_wrong_with_a_true_video_is_found_out_once(
 
     monkeypatch.setattr("pfp.io.media.extent_of", counting)
     (tmp_path / "b.mp4").write_bytes(b"no video")
-    given = Given(video=ramp(tmp_path / "a.mp4", 40), **{part: str(tmp_path / "b.mp4")})
+    given = EvalSample.of_video(
+        ramp(tmp_path / "a.mp4", 40), **{f"{part}_uri": str(tmp_path / "b.mp4")}
+    )
     metrics = (
         {"psnr": Psnr(), "again": Psnr()}
         if part == "reference"
@@ -366,7 +368,7 @@ def test_a_wrong_packet_count_is_made_good(
 
     monkeypatch.setattr("pfp.io.media.extent_of", lying)
     watcher = Watcher(lambda sample: [sample.num_frames - 1])
-    given = Given(video=ramp(tmp_path / "a.mp4", 5))
+    given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 5))
     found = measure_all(given, {"watcher": watcher}, Protocol())
 
     assert value_of(found["watcher"]).evidence["numbers"] == [4]
@@ -386,7 +388,9 @@ def test_a_history_whose_length_is_not_sure_is_counted(
 
     monkeypatch.setattr("pfp.io.media.extent_of", lying)
     monkeypatch.setattr(_Watching, "see_history", _Watching.see, raising=False)
-    given = Given(video=ramp(tmp_path / "a.mp4", 3), history=ramp(tmp_path / "h.mp4", 5))
+    given = EvalSample.of_video(
+        ramp(tmp_path / "a.mp4", 3), history_uri=ramp(tmp_path / "h.mp4", 5)
+    )
     remembering = Remembering(lambda sample: range(sample.num_history_frames or 0))
     measure_all(given, {"all": remembering}, Protocol())
 
@@ -404,8 +408,8 @@ def test_damage_after_the_last_frame_asked_for_does_not_matter(tmp_path: Path) -
     path.write_bytes(content)
     early, late = Watcher(lambda _: [0, 1]), Watcher()
 
-    alone = measure_all(Given(video=str(path)), {"early": early}, Protocol())
-    beside = measure_all(Given(video=str(path)), {"early": early, "late": late}, Protocol())
+    alone = measure_all(EvalSample.of_video(str(path)), {"early": early}, Protocol())
+    beside = measure_all(EvalSample.of_video(str(path)), {"early": early, "late": late}, Protocol())
 
     assert alone["early"] == beside["early"]
     assert isinstance(beside["late"], PermanentError)
@@ -413,7 +417,7 @@ def test_damage_after_the_last_frame_asked_for_does_not_matter(tmp_path: Path) -
 
 def test_a_video_that_is_not_there_fails_all_its_metrics(tmp_path: Path) -> None:
     """One clear error for each row of the sample."""
-    found = measure_all(Given(video=str(tmp_path / "x.mp4")), {"a": Watcher()}, Protocol())
+    found = measure_all(EvalSample.of_video(str(tmp_path / "x.mp4")), {"a": Watcher()}, Protocol())
 
     assert isinstance(found["a"], InputError)
 
@@ -423,10 +427,10 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     frame_1HWC = np.zeros((1, 640, 512, 3), np.uint8)  # 1 MB
     path = tmp_path / "a.mp4"
     media.write_video(path, np.broadcast_to(frame_1HWC, (20, 640, 512, 3)), 30)
-    measure_all(Given(video=str(path)), {"all": Watcher()}, Protocol())
+    measure_all(EvalSample.of_video(str(path)), {"all": Watcher()}, Protocol())
     media.write_video(path, np.broadcast_to(frame_1HWC, (150, 640, 512, 3)), 30)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = measure_all(Given(video=str(path)), {"all": Watcher(), "b": Watcher()}, LONG)
+    found = measure_all(EvalSample.of_video(str(path)), {"all": Watcher(), "b": Watcher()}, LONG)
 
     assert value_of(found["all"]).num_frames == 180
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
@@ -447,7 +451,7 @@ def test_decord_gives_the_frames_that_it_is_named_for(tmp_path: Path) -> None:
     frames = np.broadcast_to(levels_T[:, None, None, None], (6, HEIGHT, 80, 3))
     media.write_video(tmp_path / "a.mp4", frames, 8)
     protocol = Protocol(name="vbench", decoder="decord")
-    measure_all(Given(video=str(tmp_path / "a.mp4")), {"watcher": watcher}, protocol)
+    measure_all(EvalSample.of_video(str(tmp_path / "a.mp4")), {"watcher": watcher}, protocol)
 
     assert np.allclose(watcher.levels[0], levels_T, atol=3)
 
@@ -456,7 +460,9 @@ def test_what_decord_reads_wrongly_is_refused(tmp_path: Path) -> None:
     """At some widths decord mixes padding into the picture, which must not be scored."""
     pytest.importorskip("decord")
     protocol = Protocol(name="vbench", decoder="decord")
-    found = measure_all(Given(video=ramp(tmp_path / "a.mp4", 3)), {"a": Watcher()}, protocol)
+    found = measure_all(
+        EvalSample.of_video(ramp(tmp_path / "a.mp4", 3)), {"a": Watcher()}, protocol
+    )
 
     assert "48 pixels wide, which decord reads wrongly" in str(found["a"])
 
@@ -493,7 +499,8 @@ def test_hostile_videos(hostile_file: HostileFile, name: str, expected: str | in
     """Each gives its frames, counted right before they come, or one clear reason."""
     watcher = Watcher()
     path = hostile_file(name)
-    outcome = measure_all(Given(video=str(path)), {"watcher": watcher}, Protocol())["watcher"]
+    sample = EvalSample.of_video(str(path))
+    outcome = measure_all(sample, {"watcher": watcher}, Protocol())["watcher"]
 
     if isinstance(expected, str):
         assert expected in str(outcome)
@@ -506,7 +513,7 @@ def test_a_rotated_video_is_turned_for_vbench_too(
     hostile_file: HostileFile, decoder: DecoderName
 ) -> None:
     """Its readers, decord and OpenCV, obey the display matrix as players do."""
-    given = Given(video=str(hostile_file("turned.mp4")))
+    given = EvalSample.of_video(str(hostile_file("turned.mp4")))
     sizes = []
     for protocol in (Protocol(), Protocol(name="vbench", decoder=decoder)):
         watcher = Watcher()

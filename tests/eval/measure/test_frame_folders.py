@@ -167,6 +167,6 @@ def test_a_folder_of_a_gif_and_of_frames_is_a_manifest(tmp_path: Path) -> None:
     prepared = prepare(settings)
     plan = plan_run(prepared)
 
-    assert [entry.sample_id for entry in prepared.entries] == ["a.gif", "kite"]
+    assert [sample.sample_id for sample in prepared.samples] == ["a.gif", "kite"]
     assert (plan.num_videos, plan.num_frames) == (2, 16)
     assert plan.seconds_of_video == pytest.approx(4 / 10 + 12 / 24)

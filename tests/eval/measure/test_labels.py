@@ -22,7 +22,7 @@ from pfp.eval.report import load_run
 from pfp.eval.report.samples import retrievals
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.io import tables
-from pfp.schema import GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
 HEIGHT, WIDTH, NUM_FRAMES = 24, 40, 16
 METRICS = (
@@ -95,7 +95,7 @@ def contents(directory: Path) -> tuple[list[Any], list[Any], Any]:
 
     Whether a judge's answer was remembered from before is a fact about a run, not about a sample.
     """
-    made = tables.read_records(directory / "generations", GenerationRecord)
+    made = tables.read_records(directory / "generations", EvalSample)
     scores = tables.read_records(directory / "scores", ScoreRecord)
     new = [
         replace(score, evidence=score.evidence and score.evidence.replace(REMEMBERED, NEW))
@@ -426,8 +426,8 @@ def test_rows_call_faces_by_their_numbers(tmp_path: Path) -> None:
     manifest.write_text(json.dumps(line))
     settings = RunSettings(manifest=str(manifest), out="o", metrics=("identity.arcface",))
     prepared = prepare(settings)
-    (row,) = rows_of(prepared.subjects, prepared.specs)
-    likeness = {"pictures": [prepared.entries[0].given.reference_faces[1]], "mean_cosine": 1.0}
+    (row,) = rows_of(prepared.samples, prepared.specs)
+    likeness = {"pictures": [prepared.samples[0].reference_faces[1]], "mean_cosine": 1.0}
     found = MetricValue(value=1.0, num_frames=1, evidence={"reference": likeness})
 
     evidence = json.loads(scored(row, found).evidence or "")

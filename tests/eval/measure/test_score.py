@@ -16,7 +16,7 @@ from pfp.eval.judge import load_judge
 from pfp.eval.measure import score_rows
 from pfp.eval.measure.score import ScoreSamples, ScoreSettings, run_score, score_inputs
 from pfp.io import media, tables
-from pfp.schema import Dropped, Failed, GenerationRecord, Kept, ScoreRecord
+from pfp.schema import Dropped, EvalSample, Failed, Kept, ScoreRecord
 
 MakeRun = Callable[..., Any]
 PIXELS = ScoreSettings(metrics=("psnr", "ssim"))
@@ -34,10 +34,10 @@ def scores_of(run: Any) -> dict[str, ScoreRecord]:
     return {record.score_id: record for record in found}
 
 
-def rewrite(run: Any, records: list[GenerationRecord]) -> None:
+def rewrite(run: Any, records: list[EvalSample]) -> None:
     """Replace the run's generations."""
-    table = GenerationRecord.table(records)
-    tables.write_table(run.directory / "generations", table, GenerationRecord)
+    table = EvalSample.table(records)
+    tables.write_table(run.directory / "generations", table, EvalSample)
 
 
 def test_scores_are_those_of_the_videos(make_run: MakeRun) -> None:

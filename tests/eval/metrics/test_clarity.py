@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pfp.errors import PermanentError, WeightsError
 from pfp.eval.metrics import resolve
-from pfp.eval.metrics.base import Sample
+from pfp.eval.metrics.base import OpenedSample
 from pfp.eval.metrics.clarity import FRAMES_PER_PASS, Clarity
 from pfp.io.digests import sha256_file
 from pfp.io.weights import Lock, Weights
@@ -130,7 +130,7 @@ def test_without_weights_it_says_how_to_get_them(
 def test_a_strip_is_refused() -> None:
     """A frame too thin for MUSIQ is refused before any is seen."""
     with pytest.raises(PermanentError, match="one of 1000x1 pixels has no breadth"):
-        measured_by(Brightness()).begin(Sample(num_frames=1, fps=24.0, height=1, width=1000))
+        measured_by(Brightness()).begin(OpenedSample(num_frames=1, fps=24.0, height=1, width=1000))
 
 
 def test_what_is_not_a_number_is_no_score() -> None:

@@ -14,7 +14,7 @@ import pytest
 from pfp.errors import PermanentError, RetryableError
 from pfp.eval.judge import FramesQuestion, Judgement, ModelJudge, load_judge
 from pfp.eval.judge.judge import read_answer
-from pfp.eval.metrics import Frame, MetricValue, Sample, Shot, resolve
+from pfp.eval.metrics import Frame, MetricValue, OpenedSample, Shot, resolve
 from pfp.eval.metrics.cloth import ClothVBench2, ClothVBench2Compat, spread_frames
 from pfp.eval.metrics.cloth_storyboard import ClothStoryboard, frames_by_shot
 from pfp.eval.metrics.judging import JudgedMetric
@@ -144,7 +144,7 @@ class TestFrames:
         """No frame above the limit is held or sent."""
         judge = _scripted(["yes", "yes", "yes"])
 
-        sample = Sample(num_frames=1, fps=24.0, height=900, width=1200)
+        sample = OpenedSample(num_frames=1, fps=24.0, height=900, width=1200)
         measurement = ClothVBench2(judge=judge).begin(sample)
         measurement.see(Frame(0, np.zeros((900, 1200, 3), np.uint8)))
         measurement.finish()
@@ -327,7 +327,7 @@ class TestCompat:
 def test_without_a_judge_nothing_is_decoded_or_said(name: str) -> None:
     """The reason comes with its cure, and no frame is asked for."""
     metric = resolve(name)()
-    sample = Sample(num_frames=100, fps=24.0, height=8, width=12, shots=_shots(50, 50))
+    sample = OpenedSample(num_frames=100, fps=24.0, height=8, width=12, shots=_shots(50, 50))
 
     value = metric.measure(VIDEO, shots=_shots(50, 50))
 
@@ -453,7 +453,7 @@ class TestStoryboard:
 
     def test_frames_are_spread_over_each_shot(self) -> None:
         """Eight of a long shot from first to last, all of a short one, none of another shot."""
-        sample = Sample(num_frames=104, fps=10.0, height=8, width=8, shots=_shots(99, 5))
+        sample = OpenedSample(num_frames=104, fps=10.0, height=8, width=8, shots=_shots(99, 5))
 
         assert {0: [0, 14, 28, 42, 56, 70, 84, 98], 1: [99, 100, 101, 102, 103]} == frames_by_shot(
             sample
@@ -461,7 +461,7 @@ class TestStoryboard:
 
     def test_long_storyboard_is_thinned(self) -> None:
         """Of 40 shots 12 are compared, first and last among them."""
-        sample = Sample(num_frames=400, fps=10.0, height=8, width=8, shots=_shots(*[10] * 40))
+        sample = OpenedSample(num_frames=400, fps=10.0, height=8, width=8, shots=_shots(*[10] * 40))
 
         shots = list(frames_by_shot(sample))
 
@@ -474,7 +474,7 @@ class TestStoryboard:
             Shot(start_seconds=0.0, end_seconds=1.0, caption=""),
             Shot(start_seconds=0.5, end_seconds=1.0, caption=""),
         )
-        sample = Sample(num_frames=10, fps=10.0, height=4, width=4, shots=shots)
+        sample = OpenedSample(num_frames=10, fps=10.0, height=4, width=4, shots=shots)
         metric = ClothStoryboard(judge=ScriptedJudge(_see))
 
         asked = list(metric.frames_of(sample))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pfp.errors import PermanentError, WeightsError
-from pfp.eval.metrics import Frame, Metric, MetricValue, Sample, dynamic_degree, resolve
+from pfp.eval.metrics import Frame, Metric, MetricValue, OpenedSample, dynamic_degree, resolve
 from pfp.eval.metrics.dynamics import (
     MIN_SIDE,
     Dynamics,
@@ -42,7 +42,7 @@ def greys(*levels: int, height: int = 128, width: int = 136, repeat: int = 1) ->
 def together(metrics: Sequence[Metric], video: np.ndarray, fps: float) -> list[MetricValue]:
     """What several metrics say when they see the same frames, as in a run."""
     num_frames, height, width = video.shape[:3]
-    sample = Sample(num_frames=num_frames, fps=fps, height=height, width=width)
+    sample = OpenedSample(num_frames=num_frames, fps=fps, height=height, width=width)
     measurements = [metric.begin(sample) for metric in metrics]
     for index in metrics[0].frames_of(sample) or ():
         frame = Frame(index, video[index])

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pfp.errors import PermanentError, WeightsError
-from pfp.eval.metrics.base import Frame, Metric, MetricValue, Sample
+from pfp.eval.metrics.base import Frame, Metric, MetricValue, OpenedSample
 from pfp.eval.metrics.identity import (
     Identity,
     ReferenceIdentity,
@@ -44,9 +44,9 @@ def lock(weights_folder: tuple[Path, Lock], monkeypatch: pytest.MonkeyPatch) -> 
     return weights_folder[1]
 
 
-def two_fps(num_frames: int, references: Sequence[Path] = ()) -> Sample:
+def two_fps(num_frames: int, references: Sequence[Path] = ()) -> OpenedSample:
     """A sample of which every frame is looked at."""
-    return Sample(
+    return OpenedSample(
         num_frames=num_frames,
         fps=2.0,
         height=640,
@@ -60,7 +60,7 @@ def people(*colours: Colour) -> np.ndarray:
     return draw(640, *((*at, colour) for at, colour in zip((LEFT, RIGHT), colours, strict=False)))
 
 
-def measure(metric: Metric, frames: Sequence[np.ndarray], sample: Sample) -> MetricValue:
+def measure(metric: Metric, frames: Sequence[np.ndarray], sample: OpenedSample) -> MetricValue:
     """As the engine does it: the frames that are asked for, in order."""
     measurement = metric.begin(sample)
     asked = metric.frames_of(sample)
@@ -85,7 +85,7 @@ def test_two_frames_a_second_are_looked_at(
     fps: float, num_frames: int, expected: list[int]
 ) -> None:
     """Those at 0, 1/2, 1, ... seconds; all of a video that has fewer."""
-    sample = Sample(num_frames=num_frames, fps=fps, height=1, width=1)
+    sample = OpenedSample(num_frames=num_frames, fps=fps, height=1, width=1)
 
     assert expected == sampled_frames(sample)
 

@@ -16,7 +16,7 @@ import pytest
 from pfp.errors import PermanentError, RetryableError
 from pfp.eval.judge import FramesQuestion, Judgement, load_judge
 from pfp.eval.judge.judge import read_answer
-from pfp.eval.metrics import Frame, MetricValue, Sample
+from pfp.eval.metrics import Frame, MetricValue, OpenedSample
 from pfp.eval.metrics.instance import (
     InstanceFraction,
     InstanceVBench2,
@@ -92,7 +92,7 @@ class TestWindows:
                 _frames_of_window(start, num_frames, fps)
                 for start in range(int(num_frames / fps) - 1)
             ]
-            sample = Sample(num_frames=num_frames, fps=float(fps), height=2, width=2)
+            sample = OpenedSample(num_frames=num_frames, fps=float(fps), height=2, width=2)
             windows = windows_of(sample)
             num_different += expected != [list(window.indices) for window in windows]
 
@@ -101,7 +101,9 @@ class TestWindows:
     def test_at_most_fifty_frames_are_shown_and_an_even_number(self) -> None:
         """What the reference lets its judge see of a window."""
         lengths = {
-            fps: len(windows_of(Sample(num_frames=300, fps=fps, height=2, width=2))[0].indices)
+            fps: len(
+                windows_of(OpenedSample(num_frames=300, fps=fps, height=2, width=2))[0].indices
+            )
             for fps in (7.5, 12.5, 24.0, 25.0, 30.0, 60.0)
         }
 
@@ -124,7 +126,7 @@ class TestWindows:
         """A long video needs no more memory than a short one."""
         metric = InstanceFraction(judge=ScriptedJudge(["no"] * 29))
         video = _video(30)
-        sample = Sample(num_frames=len(video), fps=FPS, height=2, width=2)
+        sample = OpenedSample(num_frames=len(video), fps=FPS, height=2, width=2)
         measurement = metric.begin(sample)
 
         held = []
@@ -137,7 +139,7 @@ class TestWindows:
 
     def test_rate_that_leaves_a_window_empty_is_an_error(self) -> None:
         """There would be nothing to show."""
-        sample = Sample(num_frames=10, fps=0.4, height=2, width=2)
+        sample = OpenedSample(num_frames=10, fps=0.4, height=2, width=2)
 
         with pytest.raises(PermanentError, match=r"at 0.4 frames a second there is none in \[3, 5"):
             InstanceVBench2(judge=ScriptedJudge([])).begin(sample)
@@ -233,7 +235,7 @@ class TestScore:
         """Other metrics are fed from the same frames; nothing more is asked of a broken server."""
         judge = ScriptedJudge(["no", RetryableError("it is down"), "no", "no"])
         video = _video(5)
-        sample = Sample(num_frames=len(video), fps=FPS, height=2, width=2)
+        sample = OpenedSample(num_frames=len(video), fps=FPS, height=2, width=2)
         measurement = metric(judge=judge).begin(sample)
 
         for index, frame_HWC in enumerate(video):

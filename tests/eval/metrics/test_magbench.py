@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pfp.errors import PermanentError
-from pfp.eval.metrics import METRICS, Frame, Metric, Sample, resolve
+from pfp.eval.metrics import METRICS, Frame, Metric, OpenedSample, resolve
 from pfp.eval.metrics.lpips import network_of
 from pfp.eval.metrics.magbench import (
     all_frames,
@@ -151,8 +151,8 @@ def test_a_short_video_is_refused(num_frames: int, lock: Lock) -> None:
 
 def test_other_rates_are_read_at_sixteen_frames_per_second() -> None:
     """At 24 fps the frame shown at each sixteenth of a second is taken, at 16 fps each."""
-    at_24 = Sample(num_frames=240, fps=24.0, height=SIDE, width=SIDE)
-    at_16 = Sample(num_frames=160, fps=16.0, height=SIDE, width=SIDE)
+    at_24 = OpenedSample(num_frames=240, fps=24.0, height=SIDE, width=SIDE)
+    at_16 = OpenedSample(num_frames=160, fps=16.0, height=SIDE, width=SIDE)
 
     assert generated_frames(at_24)[:5] == [193, 195, 196, 198, 199]  # 129 / 16 s is frame 193.5
     assert generated_frames(at_16) == list(range(129, 153))
@@ -270,21 +270,23 @@ def test_after_a_history_of_its_own_every_frame_is_aligned(
 
 def test_a_history_is_read_at_sixteen_frames_per_second_of_its_own() -> None:
     """Whatever the video's rate; a picture that lasts shorter than a sixteenth counts once."""
-    sample = Sample(
+    sample = OpenedSample(
         num_frames=12, fps=24.0, height=SIDE, width=SIDE, num_history_frames=6, history_fps=8.0
     )
     assert history_frames(sample) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert generated_frames(sample) == [0, 1, 3, 4, 6, 7, 9, 10]
-    one = Sample(num_frames=1, fps=24.0, height=1, width=1, num_history_frames=1, history_fps=24.0)
+    one = OpenedSample(
+        num_frames=1, fps=24.0, height=1, width=1, num_history_frames=1, history_fps=24.0
+    )
     assert (history_frames(one), generated_frames(one)) == ([0], [0])
-    none = Sample(num_frames=160, fps=16.0, height=SIDE, width=SIDE)
+    none = OpenedSample(num_frames=160, fps=16.0, height=SIDE, width=SIDE)
     assert history_frames(none) == []
 
 
 def test_a_history_too_long_to_keep_is_refused_before_it_is_decoded(lock: Lock) -> None:
     """Ten minutes of 1080p are refused with their size, a few seconds of them are not."""
     short = {"num_frames": 33, "fps": 16.0, "height": 1080, "width": 1920, "history_fps": 16.0}
-    long = Sample(**short, num_history_frames=9600)  # type: ignore[arg-type]
+    long = OpenedSample(**short, num_history_frames=9600)  # type: ignore[arg-type]
 
     with pytest.raises(PermanentError, match=r"matching keeps 9633 frames .* limit of 4 GiB"):
         metric("history.lpips", lock).begin(long)
@@ -312,7 +314,7 @@ def test_the_three_quantities_share_one_search(
     seen = []
     trunk = network.net.forward
     monkeypatch.setattr(network.net, "forward", lambda x: (seen.append(len(x)), trunk(x))[1])
-    sample = Sample(num_frames=NUM_FRAMES, fps=16.0, height=SIDE, width=SIDE)
+    sample = OpenedSample(num_frames=NUM_FRAMES, fps=16.0, height=SIDE, width=SIDE)
     asked = [set(metric(name, lock).frames_of(sample) or ()) for name in names]
     running = [metric(name, lock).begin(sample) for name in names]
     for index, (made, true) in enumerate(zip(*videos, strict=True)):
@@ -341,7 +343,7 @@ def test_an_identical_frame_is_capped_and_null_in_the_evidence(
 
 def test_a_video_too_large_to_match_is_refused_before_it_is_decoded(lock: Lock) -> None:
     """Matching keeps frames, so ten minutes of 1080p end with the size and the way out."""
-    long = Sample(num_frames=9600, fps=16.0, height=1080, width=1920)
+    long = OpenedSample(num_frames=9600, fps=16.0, height=1080, width=1920)
 
     with pytest.raises(
         PermanentError, match=r"27\.\d GiB, over the limit of 4 GiB.*magbench.aligned"

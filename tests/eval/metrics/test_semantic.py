@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody reads
 from torch import Tensor
 
 from pfp.errors import PermanentError, WeightsError
-from pfp.eval.metrics import Sample, Shot, semantic
+from pfp.eval.metrics import OpenedSample, Shot, semantic
 from pfp.eval.metrics.base import Frame
 from pfp.eval.metrics.semantic import Semantic, SemanticStoryboard, frames_of_shot, middle_frames
 from pfp.eval.networks import clip_text
@@ -130,7 +130,7 @@ def text_vector(network: Viclip, tokens: list[int]) -> Tensor:
 def test_the_middle_frames_are_those_of_the_table(num_frames: int, expected: list[int]) -> None:
     """Eight frames, one from each part; a short video's last frame fills up."""
     assert expected == middle_frames(num_frames)
-    sample = Sample(num_frames=num_frames, fps=24.0, height=60, width=90)
+    sample = OpenedSample(num_frames=num_frames, fps=24.0, height=60, width=90)
     assert expected == Semantic().frames_of(sample)
 
 
@@ -155,7 +155,7 @@ def test_the_middle_frames_of_any_length_agree_with_whole_numbers() -> None:
 )
 def test_a_shot_has_the_frames_that_begin_in_it(start: float, end: float, expected: range) -> None:
     """The span is half-open, ends with the video, and may hold no frame."""
-    sample = Sample(num_frames=50, fps=24.0, height=60, width=90)
+    sample = OpenedSample(num_frames=50, fps=24.0, height=60, width=90)
     shot = Shot(start_seconds=start, end_seconds=end, caption="x")
 
     assert expected == frames_of_shot(shot, sample)
@@ -204,7 +204,7 @@ def test_without_a_prompt_there_is_no_value(lock: Lock, prompt: str | None) -> N
 
 def test_a_video_that_ends_early_is_refused(lock: Lock) -> None:
     """Frames that never come make no value of those that came."""
-    sample = Sample(num_frames=16, fps=24.0, height=60, width=90, prompt=PROMPT)
+    sample = OpenedSample(num_frames=16, fps=24.0, height=60, width=90, prompt=PROMPT)
     measurement = Semantic(lock=lock).begin(sample)
     for index, frame_HWC in enumerate(noise(5)):
         measurement.see(Frame(2 * index, frame_HWC))
@@ -287,7 +287,7 @@ def test_a_video_without_any_of_its_shots_has_no_value(lock: Lock) -> None:
 def test_frames_are_asked_for_in_order_of_time() -> None:
     """Shots out of order, and overlapping ones, ask for frames that only a forward read gives."""
     shots = shots_of((1.0, 2.0, "x"), (0.0, 1.5, "y"))
-    sample = Sample(num_frames=48, fps=24.0, height=60, width=90, shots=shots)
+    sample = OpenedSample(num_frames=48, fps=24.0, height=60, width=90, shots=shots)
 
     first = [24 + 3 * i + 1 for i in range(8)]
     second = [1, 6, 10, 15, 19, 24, 28, 33]

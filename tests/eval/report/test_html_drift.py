@@ -15,9 +15,9 @@ from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.measure.score import ScoreSettings, run_score
 from pfp.eval.report import load_run
 from pfp.eval.report.html_drift import drift_curves, drift_section
-from pfp.schema import GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 
-Loaded = tuple[Leaderboard, list[GenerationRecord], list[ScoreRecord]]
+Loaded = tuple[Leaderboard, list[EvalSample], list[ScoreRecord]]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from pfp.eval.report.markup import Markup, coded, tag, text
 from pfp.eval.report.samples import file_names, segments, spaced
 from pfp.eval.stats.aggregate import Difference
 from pfp.io import tables
-from pfp.schema import KEPT, ClipRecord, GenerationRecord
+from pfp.schema import KEPT, ClipRecord, EvalSample, Shot
 
 PSNR, LPIPS = resolve("psnr").card, resolve("lpips_alex").card
 
@@ -82,19 +82,23 @@ def test_spaced_frames_hold_the_first_and_the_last() -> None:
     assert len(spaced(frames[:2], 6)) == 2
 
 
-def continuation(**changes: object) -> GenerationRecord:
+def continuation(**changes: object) -> EvalSample:
     """A continuation of 10 frames from two prompts at 5 fps."""
-    record = GenerationRecord(
+    record = EvalSample(
         sample_id="s",
         task="continue",
+        group="c",
         clip_id="c",
         memory_clip_id="c",
         method="proposed",
         model_id="tiny",
-        checkpoint_sha256="",
+        checkpoint_sha256=None,
         seed=0,
         rate=None,
-        prompts=["one", "two"],
+        shots=(
+            Shot(start_seconds=0.0, end_seconds=1.0, caption="one"),
+            Shot(start_seconds=1.0, end_seconds=2.0, caption="two"),
+        ),
         fps=5.0,
         num_frames=10,
         verdict=KEPT,
@@ -112,7 +116,7 @@ def test_segments_share_the_frames_between_the_prompts() -> None:
 
 def test_a_video_without_prompts_is_one_segment() -> None:
     """Frames are shown even when no prompt was kept; an unknown rate gives no times."""
-    found = segments(np.zeros((10, 2, 2, 3), np.uint8), continuation(prompts=[], fps=None))
+    found = segments(np.zeros((10, 2, 2, 3), np.uint8), continuation(shots=(), fps=None))
 
     assert [(s.prompt, s.start_seconds) for s in found] == [("", None)]
 

@@ -21,7 +21,7 @@ from pfp.eval.report import (
     write_report,
 )
 from pfp.io import tables
-from pfp.schema import GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord
 from tests.eval.report.page_reader import Page
 
 MakeRun = Callable[..., Any]
@@ -201,7 +201,7 @@ def test_embedded_json_cannot_end_its_script(run_directory: Path) -> None:
     renamed = [
         replace(r, method=evil if r.method == "no_memory" else r.method) for r in generations
     ]
-    tables.write_table(folder / "generations", GenerationRecord.table(renamed), GenerationRecord)
+    tables.write_table(folder / "generations", EvalSample.table(renamed), EvalSample)
     tables.write_table(folder / "scores", ScoreRecord.table(scores), ScoreRecord)
     html = render_html(load_run(folder)[0])
 

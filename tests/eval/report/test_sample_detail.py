@@ -27,7 +27,7 @@ from pfp.eval.report.samples import retrievals
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.scores.evidence import SeenFace
 from pfp.io import media
-from pfp.schema import Failed, GenerationRecord, ScoreRecord
+from pfp.schema import EvalSample, Failed, ScoreRecord
 from tests.eval.report.page_reader import Page
 from tests.hostile_files import HostileFile
 
@@ -68,7 +68,7 @@ def page(run_directory: Path) -> Page:
 
 
 @pytest.fixture
-def records(run_directory: Path) -> tuple[GenerationRecord, list[ScoreRecord]]:
+def records(run_directory: Path) -> tuple[EvalSample, list[ScoreRecord]]:
     """One of its videos, and the scores of that."""
     _, generations, scores = load_run(run_directory)
     record = next(record for record in generations if record.method == "near")
@@ -76,7 +76,7 @@ def records(run_directory: Path) -> tuple[GenerationRecord, list[ScoreRecord]]:
 
 
 def test_the_strip_shows_the_middles_of_equal_parts(
-    run_directory: Path, records: tuple[GenerationRecord, list[ScoreRecord]]
+    run_directory: Path, records: tuple[EvalSample, list[ScoreRecord]]
 ) -> None:
     """Eight frames of 24 are numbers 1, 4, 7, ...; each knows its second."""
     record, scores = records
@@ -92,7 +92,7 @@ def test_the_strip_shows_the_middles_of_equal_parts(
 
 def test_one_pass_gets_all_frames(
     run_directory: Path,
-    records: tuple[GenerationRecord, list[ScoreRecord]],
+    records: tuple[EvalSample, list[ScoreRecord]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The strip, the faces and the frame beside them are of one decode."""
@@ -121,7 +121,7 @@ def test_one_pass_gets_all_frames(
 
 def test_faces_are_cut_from_the_frames_that_their_metric_saw(
     run_directory: Path,
-    records: tuple[GenerationRecord, list[ScoreRecord]],
+    records: tuple[EvalSample, list[ScoreRecord]],
     hostile_file: HostileFile,
 ) -> None:
     """VBench's protocols do not make pixels square by their sample aspect."""
@@ -153,7 +153,7 @@ def crop_shape(width: int, height: int) -> tuple[int, ...]:
 
 
 def test_a_video_that_is_gone_has_no_detail(
-    run_directory: Path, records: tuple[GenerationRecord, list[ScoreRecord]]
+    run_directory: Path, records: tuple[EvalSample, list[ScoreRecord]]
 ) -> None:
     """Scores outlive their videos; the page shows what it can."""
     record, scores = records

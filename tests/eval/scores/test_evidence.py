@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pfp.eval.judge import load_judge
-from pfp.eval.metrics.base import Frame, MetricValue, Sample, Shot
+from pfp.eval.metrics.base import Frame, MetricValue, OpenedSample, Shot
 from pfp.eval.metrics.cloth_storyboard import ClothStoryboard
 from pfp.eval.metrics.instance import InstanceFraction
 from pfp.eval.metrics.psnr import Psnr
@@ -81,7 +81,7 @@ def test_a_shot_whose_clothes_changed_is_bad() -> None:
         Shot(start_seconds=start, end_seconds=start + 1, caption="x") for start in (0.0, 1.0)
     )
     metric = ClothStoryboard(judge=load_judge("fake:always-yes"))
-    sample = Sample(num_frames=16, fps=8.0, height=16, width=16, shots=shots)
+    sample = OpenedSample(num_frames=16, fps=8.0, height=16, width=16, shots=shots)
     measurement = metric.begin(sample)
     for index in metric.frames_of(sample):
         measurement.see(Frame(index, np.zeros((16, 16, 3), np.uint8)))

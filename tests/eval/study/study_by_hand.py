@@ -50,7 +50,7 @@ def write_manifest(
 
 def build(manifest: Path, folder: Path, settings: StudySettings | None = None) -> Built:
     """A study of a manifest."""
-    return build_study(read_manifest(manifest), folder, settings)
+    return build_study(read_manifest(manifest).samples, folder, settings)
 
 
 def ballot(

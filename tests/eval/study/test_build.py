@@ -173,7 +173,7 @@ def test_prompts_need_all_models(manifest: Path, tmp_path: Path) -> None:
 def test_folders_are_manifests(manifest: Path, tmp_path: Path) -> None:
     """One folder per model with equal file names is enough."""
     folders = [manifest.parent / model for model in MODELS]
-    entries = [entry for folder in folders for entry in read_manifest(folder)]
+    entries = [sample for folder in folders for sample in read_manifest(folder).samples]
     built = build_study(entries, tmp_path / "study")
 
     assert built.models == tuple(sorted(MODELS))
@@ -281,7 +281,7 @@ def test_raters_get_slots() -> None:
 
 def test_a_manifest_given_twice_is_refused(manifest: Path, tmp_path: Path) -> None:
     """Its comparisons would be shown twice, and nobody would notice."""
-    entries = read_manifest(manifest)
+    entries = read_manifest(manifest).samples
 
     with pytest.raises(InputError, match="is given 2 times; give each manifest once"):
         build_study([*entries, *entries], tmp_path / "study")
