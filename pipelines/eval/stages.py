@@ -1,4 +1,4 @@
-"""The steps of the eval stage: each brings one thing in the run directory up to date."""
+"""What generates samples: the stage with its worker, and what else lies beside its table."""
 
 from __future__ import annotations
 
@@ -6,41 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from pfp.eval.measure.score import run_score
-from pfp.eval.report import ReportFiles, write_report
 from pfp.io.digests import sha256_json
 from pfp.io.tables import read_table
 from pfp.models.vae import vae_digest
-from pfp.runtime import Progress, Resources, Stage, StageReport, run_stage
-from pfp.runtime.run import Engine
+from pfp.runtime import Resources, Stage
 from pfp.schema import EvalSample
 from pfp.schema.run_directory import RunDirectory
-from pipelines.eval.config import EvalConfig, GenerateConfig
-from pipelines.eval.samples import generation_inputs
+from pipelines.eval.config import GenerateConfig
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
 # Where weights lie, how many work and how many other samples there are changes nothing in a sample.
 _IRRELEVANT: Final = frozenset(
     {"num_continued", "base_folder", "vae", "offload", "num_workers", "num_gpus"}
 )
-
-
-def generate(
-    config: EvalConfig, run_directory: str, *, engine: Engine, progress: Progress | None
-) -> StageReport:
-    """Checkpoints and held-out clips to ``generations/``.
-
-    Raises NothingUsable when no clip was held out from training.
-    """
-    report = run_stage(
-        generate_stage(config.generate, run_directory),
-        generation_inputs(config.generate, run_directory),
-        RunDirectory(run_directory).generations.path,
-        engine=engine,
-        progress=progress,
-    )
-    remove_strays(Path(run_directory))
-    return report
 
 
 def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
@@ -56,16 +34,9 @@ def generate_stage(config: GenerateConfig, run_directory: str) -> Stage:
         worker_args={"config": config, "run_directory": run_directory},
         input_key="sample_id",
         content_columns=(
-            *(
-                "task",
-                "method",
-                "clip_id",
-                "memory_clip_id",
-                "checkpoint_sha256",
-                "omega",
-                "prompts",
-            ),
-            *("seed", "video_sha256", "latent_key", "memory_latent_key", "condition_keys"),
+            *("task", "method", "clip_id", "memory_clip_id", "checkpoint_sha256"),
+            *("omega", "prompts", "seed", "video_sha256", "latent_key", "memory_latent_key"),
+            "condition_keys",
         ),
         fingerprint=sha256_json({"version": VERSION, "vae": vae_digest(config.vae), **settings}),
         resources=Resources(batch_size=8, num_workers=config.num_workers, num_gpus=config.num_gpus),
@@ -83,20 +54,3 @@ def remove_strays(run_directory: Path) -> None:
     for path in Path(run.videos_path).rglob("*.mp4"):
         if path.relative_to(run_directory).as_posix() not in named:
             path.unlink()
-
-
-def score(
-    config: EvalConfig, run_directory: str, *, engine: Engine, progress: Progress | None
-) -> StageReport:
-    """``generations/`` to ``scores/``."""
-    return run_score(run_directory, config.score, engine=engine, progress=progress)
-
-
-def report(config: EvalConfig, run_directory: str) -> None:
-    """``scores/`` to ``leaderboard.{html,md,txt,json}``."""
-    write_report(
-        run_directory,
-        files=ReportFiles.in_run(run_directory),
-        bootstrap=config.bootstrap,
-        num_clips_shown=config.num_clips_shown,
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pfp.errors import Unmeasurable
-from pfp.eval.measure.shots import Shot, ShotsByTime, shots_within, storyboard_shots
+from pfp.eval.measure.shots import ShotsByTime, shots_within, storyboard_shots
+from pfp.schema import Shot
 
 
 def shot(start_seconds: float, end_seconds: float) -> Shot:
