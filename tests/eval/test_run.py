@@ -564,7 +564,7 @@ def test_videos_elsewhere_count_by_their_own_addresses() -> None:
 
     known = [contents(given)]
     for part in ("video", "reference", "history"):
-        known.append(contents(replace(given, **{part: "s3://b/other.mp4"})))
+        known.append(contents(replace(given, **{f"{part}_uri": "s3://b/other.mp4"})))
         assert known[-1] not in known[:-1]
 
 
