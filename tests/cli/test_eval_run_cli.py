@@ -327,7 +327,7 @@ def test_ls_suites_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
         ("--shard", "3/2", "give i/n, i from 1 to n"),
         ("--device", "tpu", "is none of auto, cpu, cuda, cuda:N"),
         ("--metrics", "pnsr", "did you mean 'psnr'?"),
-        ("--judge", "nobody:x", "is of no known kind"),
+        ("--judge", "nobody:x", "names no known kind"),
         ("--decoder", "decord", "use it with --protocol vbench"),
     ],
 )
