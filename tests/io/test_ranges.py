@@ -282,20 +282,39 @@ def test_a_fork_leaves_its_parents_descriptors_alone(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The child opens its own, and closing them closes none of the parent's."""
-    reader, asked = LocalRanges(folder), one("file 2")
-    reader.read([one("file 2")])
+    reader, unused, asked = LocalRanges(folder), LocalRanges(folder), one("file 2")
+    for each in (reader, unused):
+        each.read([one("file 2")])
+    parents = [*reader._open.values(), *unused._open.values()]
     before = num_open()
 
     with monkeypatch.context() as child:
         child.setattr(os, "getpid", lambda: -1)
-        reader.close()
-        assert before == num_open()
         reader.read([asked])
         assert before + 1 == num_open()
-        reader.close()
+        for each in (reader, unused):
+            each.close()
 
     assert before == num_open()
     assert CONTENT["file 2"][:10] == bytes(asked.into)
+    for descriptor in parents:
+        os.close(descriptor)
+
+
+def test_closing_ends_the_threads_and_reading_starts_them_again() -> None:
+    """A loader that is let go leaves nothing running."""
+    reader, asked = remote(fine), one("file 5", 3)
+    reader.read(wanted()[0])
+    pool = reader._pool
+
+    reader.close()
+
+    assert pool is not None
+    for thread in pool._threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    reader.read([asked])
+    assert CONTENT["file 5"][3:13] == bytes(asked.into)
 
 
 def test_a_remote_file_is_opened_once() -> None:
