@@ -146,12 +146,12 @@ class GenerateSamples:
         if row["method"] == VAE_RECONSTRUCTION:
             own = self._latents.load(row["clip_id"]).hr_TCHW[omega].astype(np.float32)
             return decode_alone(self._vae, own, omega), None
-        remembered = self._latents.load(row["memory_clip_id"])
+        of_memory = self._latents.load(row["memory_clip_id"])
         method = self._method(row["checkpoint_uri"], row["checkpoint_sha256"])
         model = method.model
         latents_TCHW = retrieve_latents(
             model,
-            hr_TCHW=remembered.hr_TCHW[:history],
+            hr_TCHW=of_memory.hr_TCHW[:history],
             lrs_TCHW=self._lrs(model, row["memory_clip_id"], history),
             omega=omega,
             text=self._text(row["prompts"][0], method),
@@ -159,7 +159,7 @@ class GenerateSamples:
             settings=self._config.sampler,
             seed=row["seed"],
         )
-        size = remembered.hr_TCHW.shape[2:]
+        size = of_memory.hr_TCHW.shape[2:]
         num_tokens = model.config.num_tokens((history, *size)) or None
         return decode_alone(self._vae, latents_TCHW, omega), num_tokens
 

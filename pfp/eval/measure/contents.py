@@ -58,7 +58,7 @@ def _state(status: os.stat_result) -> str:
 
 @lru_cache(maxsize=1 << 16)  # a reference serves many samples
 def _digest_once(path: Path, state: str) -> str:
-    """The file's digest; the state is only part of the key under which it is remembered."""
+    """The file's digest; the state is only part of the key under which it is cached."""
     del state
     return sha256_file(path)
 

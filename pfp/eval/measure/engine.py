@@ -71,7 +71,7 @@ def measure_all(
 class _Job:
     """One metric on one clip. ``asked`` are the clip's frames still to be seen, the next last.
 
-    ``remembered`` are those of the history, which come before them. ``clip`` counts ``pairs``,
+    ``history_asked`` are those of the history, which come before them. ``clip`` counts ``pairs``,
     which for a metric that does not ``compare`` are the video's frames, each alone.
     """
 
@@ -80,7 +80,7 @@ class _Job:
     pairs: Pairs
     compares: bool
     measurement: Measurement | None = None
-    remembered: list[int] = field(default_factory=list)
+    history_asked: list[int] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     outcome: Outcome | None = None
 
@@ -92,7 +92,7 @@ class _Job:
     def fail(self, error: Exception) -> None:
         """Give up; what was measured so far is not a value."""
         self.outcome, self.measurement = error, None
-        self.remembered, self.asked = [], []
+        self.history_asked, self.asked = [], []
 
 
 class _Pass:
@@ -190,8 +190,8 @@ class _Pass:
         while self._waiting and self._waiting[-1].first_frame == index:
             begun.append(self._waiting.pop())
             self._do(begun[-1], self._start)
-        if any(job.remembered for job in begun):
-            self._remember([job for job in begun if job.remembered])
+        if any(job.history_asked for job in begun):
+            self._show_history([job for job in begun if job.history_asked])
         for job in begun:
             if job.measurement is not None and not job.asked:
                 self._do(job, self._end)
@@ -215,7 +215,7 @@ class _Pass:
         )
         if sample.num_history_frames is not None:
             wanted = metric.history_frames_of(sample)
-            job.remembered = _last_first(job.name, wanted, range(sample.num_history_frames))
+            job.history_asked = _last_first(job.name, wanted, range(sample.num_history_frames))
         job.measurement = metric.begin(sample)
 
     def _opened(self, job: _Job) -> OpenedSample:
@@ -240,7 +240,7 @@ class _Pass:
             history_fps=None if history is None else history.fps,
         )
 
-    def _remember(self, jobs: Sequence[_Job]) -> None:
+    def _show_history(self, jobs: Sequence[_Job]) -> None:
         """Show the history to the jobs that asked for frames of it, in one pass."""
         try:
             self._replay(list(jobs))
@@ -248,7 +248,7 @@ class _Pass:
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the verdict of the rows that need it
             for job in jobs:
-                if job.remembered:
+                if job.history_asked:
                     job.fail(error)
 
     def _replay(self, jobs: list[_Job]) -> None:
@@ -256,8 +256,8 @@ class _Pass:
             for index, picture in enumerate(frames):
                 frame = Frame(index, picture)
                 for job in jobs:
-                    self._do(job, partial(_recall, frame=frame))
-                jobs = [job for job in jobs if job.remembered]
+                    self._do(job, partial(_see_history, frame=frame))
+                jobs = [job for job in jobs if job.history_asked]
                 if not jobs:
                     return
         raise PermanentError("the history ends before its last frame; remux it")
@@ -349,11 +349,11 @@ def _last_first(name: str, asked: Sequence[int], there: range) -> list[int]:
     return numbers[::-1]
 
 
-def _recall(job: _Job, frame: Frame) -> None:
+def _see_history(job: _Job, frame: Frame) -> None:
     """Let a job see a frame of the history as often as it asked for it."""
     assert job.measurement is not None
-    while job.remembered and job.remembered[-1] == frame.index:
-        job.remembered.pop()
+    while job.history_asked and job.history_asked[-1] == frame.index:
+        job.history_asked.pop()
         job.measurement.see_history(frame)
 
 

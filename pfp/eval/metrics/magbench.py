@@ -4,7 +4,7 @@ A MAG-Bench video leaves a scene and returns. The model is given its first three
 history, and generates the rest; both the video that is scored and its reference are whole, history
 included, frame for frame. Written from the description of MAG (Zhu et al., arXiv 2512.18741).
 
-A sample with a history of its own is a memory model's: the history is what it remembered, all of
+A sample with a history of its own is a memory model's: the history is what it encoded, all of
 the video was generated after that, and the reference is the true continuation. There is no switch
 then, nothing is cut off to whole blocks, and any length will do.
 

@@ -1,4 +1,4 @@
-"""The film strips: remembered, true and retrieved frames, and the continuations."""
+"""The film strips: frames of the history, true and retrieved ones, and the continuations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUM_OPEN = 8  # further clips are folded away
 SHORT_ID = 12
 
 FRAMES_GIVEN_BACK = (
-    "Top: frames of the history that was remembered. Below: the true frame asked for, then what "
+    "Top: frames of the history that was encoded. Below: the true frame asked for, then what "
     "each method gave back, with that frame's PSNR. Always the middle frame of those asked for, "
     "and clips in the order of their ids, which are digests: nothing is picked by its looks."
 )
@@ -122,10 +122,10 @@ def _history(frames: Sequence[Frame], short: str) -> Markup | None:
     if not frames:
         return None
     pictures = [
-        picture(frame, f"remembered history of clip {short}, {i + 1} of {len(frames)}")
+        picture(frame, f"history of clip {short}, {i + 1} of {len(frames)}")
         for i, frame in enumerate(frames)
     ]
-    return tag("div", tag("span", "remembered history"), tag("div", pictures), class_="film")
+    return tag("div", tag("span", "history"), tag("div", pictures), class_="film")
 
 
 def _shown(shown: Shown, short: str, board: Leaderboard) -> Markup:
@@ -153,7 +153,7 @@ def continuations_section(continuations: Sequence[Continuation], link: Linker) -
         tag("h2", "Continuations", id="continuations"),
         tag(
             "p",
-            "Segments generated one after the other from the storyboard, each remembering all "
+            "Segments generated one after the other from the storyboard, each given all "
             "before it. No true continuation exists, so nothing is measured here: look.",
             class_="lede",
         ),

@@ -168,7 +168,7 @@ def _name(board: Leaderboard, method: Method) -> list[Markup | None]:
 
 
 def _against_control(board: Leaderboard) -> Markup | None:
-    """What the focus gains over the shuffled memory: the part that comes from remembering."""
+    """What the focus gains over the shuffled memory: the part that comes from its own memory."""
     lines = []
     for card in board.metrics:
         for item in board.compared(card.metric_id):

@@ -49,7 +49,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """One clip: what was remembered, what was asked for, what came back."""
+    """One clip: what the history was, what was asked for, what came back."""
 
     group: str
     file_name: str | None

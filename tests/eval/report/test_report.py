@@ -136,7 +136,7 @@ def test_each_clip_shows_history_truth_and_methods(page: Page) -> None:
     """A clip has six frames of history, the true frame, and one of each method that made one."""
     alts = [str(image["alt"]) for image in page.all("img")]
 
-    assert sum("remembered history of clip 00cccccccccc" in alt for alt in alts) == 12
+    assert sum("history of clip 00cccccccccc" in alt for alt in alts) == 12
     assert sum(alt.startswith("true frame 2 of clip 00") for alt in alts) == 1
     assert sum(alt.startswith("frame of clip 00cccccccccc given back by") for alt in alts) == 6
     assert sum(alt.startswith("frame of clip 02cccccccccc given back by") for alt in alts) == 5
