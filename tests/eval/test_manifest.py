@@ -12,8 +12,8 @@ from PIL import Image
 
 from pfp.errors import InputError
 from pfp.eval.manifest import check_manifest, read_manifest
-from pfp.eval.metrics import Shot
 from pfp.io.media import uri_to_path
+from pfp.schema import Shot
 
 SHOT = {"start_seconds": 0, "end_seconds": 1.5, "caption": "A kite rises."}
 

@@ -13,7 +13,6 @@ from pfp.eval.metrics.base import Metric as Metric
 from pfp.eval.metrics.base import MetricCard as MetricCard
 from pfp.eval.metrics.base import MetricValue as MetricValue
 from pfp.eval.metrics.base import OpenedSample as OpenedSample
-from pfp.schema.eval_sample import Shot as Shot
 
 METRICS: Final = {  # resolved on use; a test resolves all
     "psnr": "pfp.eval.metrics.psnr:Psnr",

@@ -8,14 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import InvariantError, PermanentError, Unmeasurable
 from pfp.io.weights import Lock
-from pfp.schema.eval_sample import EvalSample, Shot
+
+if TYPE_CHECKING:  # records bring Arrow, and lists of metrics are to be quick
+    from pfp.schema.eval_sample import EvalSample, Shot
 
 Made = TypeVar("Made")
 InputName = Literal["prompt", "shots", "reference", "history", "reference_faces"]

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 import numpy as np
 
@@ -24,9 +24,11 @@ from pfp.eval.metrics.judging import (
     unscored,
     unsettled,
 )
-from pfp.schema import Shot
 from pfp.vlm import Frames
 from pfp.vlm.frames import MAX_PIXELS, FrameImage, limited
+
+if TYPE_CHECKING:
+    from pfp.schema import Shot
 
 PROMPT: Final = "cloth_storyboard@1"
 FRAMES_PER_SHOT: Final = 8

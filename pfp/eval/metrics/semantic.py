@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from pfp.eval.metrics.base import (
 )
 from pfp.io import weights
 from pfp.io.weights import Lock
-from pfp.schema import Shot
+
+if TYPE_CHECKING:
+    from pfp.schema import Shot
 
 WEIGHTS = "viclip-internvid-10m-flt"
 NUM_FRAMES = 8

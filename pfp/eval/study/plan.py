@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from pfp.errors import InputError
 from pfp.eval.elo.votes import WINNERS, Winner
-from pfp.eval.metrics import Shot
 from pfp.eval.study.design import Showing
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
 from pfp.limits import MAX_LINES_BYTES
+from pfp.schema import Shot
 
 SCHEMA_VERSION: Final = 1
 PUBLIC: Final = "public"

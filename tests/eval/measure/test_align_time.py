@@ -17,13 +17,13 @@ from pfp.cli.eval import main
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.pairing import by_time, frame_by_frame, rates_differ
 from pfp.eval.measure.protocol import Protocol
-from pfp.eval.metrics import MetricValue, Shot
+from pfp.eval.metrics import MetricValue
 from pfp.eval.metrics.magbench import AlignedPsnr
 from pfp.eval.metrics.psnr import Psnr, psnr_of, squared_error
 from pfp.eval.scores.runs import read_run
 from pfp.io import media
 from pfp.io.media import Times
-from pfp.schema import EvalSample
+from pfp.schema import EvalSample, Shot
 
 Frames = npt.NDArray[np.uint8]
 BY_TIME = Protocol(align="time")

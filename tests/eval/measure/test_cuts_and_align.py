@@ -17,12 +17,12 @@ from pfp.errors import ConfigError
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.protocol import ALIGNS, CUTS, PROTOCOLS, Protocol
 from pfp.eval.measure.stored_scores import _protocol_of
-from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, OpenedSample, Shot
+from pfp.eval.metrics import Frame, Measurement, Metric, MetricValue, OpenedSample
 from pfp.eval.metrics.psnr import Psnr, psnr_of, squared_error
 from pfp.eval.run import RunSettings, prepare, run
 from pfp.eval.scores.runs import read_run
 from pfp.io import media
-from pfp.schema import EvalSample, ScoreRecord
+from pfp.schema import EvalSample, ScoreRecord, Shot
 
 HEIGHT, WIDTH, FPS = 48, 80, 8
 CUT, NUM_FRAMES = 20, 30

@@ -14,10 +14,10 @@ import pytest
 from pfp.errors import ConfigError, InputError, InvariantError, PermanentError
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.protocol import DecoderName, Protocol
-from pfp.eval.metrics import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample, Shot
+from pfp.eval.metrics import Frame, Measurement, Metric, MetricCard, MetricValue, OpenedSample
 from pfp.eval.metrics.psnr import Psnr
 from pfp.io import media
-from pfp.schema import EvalSample
+from pfp.schema import EvalSample, Shot
 from tests.hostile_files import HostileFile
 
 HEIGHT, WIDTH = 32, 48

@@ -14,10 +14,11 @@ import pytest
 from pfp.errors import PermanentError, RetryableError
 from pfp.eval.judge import FramesQuestion, Judgement, ModelJudge, load_judge
 from pfp.eval.judge.judge import read_answer
-from pfp.eval.metrics import Frame, MetricValue, OpenedSample, Shot, resolve
+from pfp.eval.metrics import Frame, MetricValue, OpenedSample, resolve
 from pfp.eval.metrics.cloth import ClothVBench2, ClothVBench2Compat, spread_frames
 from pfp.eval.metrics.cloth_storyboard import ClothStoryboard, frames_by_shot
 from pfp.eval.metrics.judging import JudgedMetric
+from pfp.schema import Shot
 from pfp.vlm import Answer, Finish, Request
 from pfp.vlm.frames import MAX_PIXELS
 from tests.vlm.scripted import ScriptedClient

@@ -12,13 +12,14 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody reads
 from torch import Tensor
 
 from pfp.errors import PermanentError, WeightsError
-from pfp.eval.metrics import OpenedSample, Shot, semantic
+from pfp.eval.metrics import OpenedSample, semantic
 from pfp.eval.metrics.base import Frame
 from pfp.eval.metrics.semantic import Semantic, SemanticStoryboard, frames_of_shot, middle_frames
 from pfp.eval.networks import clip_text
 from pfp.eval.networks.viclip import Viclip, ViclipConfig, load_viclip
 from pfp.io.digests import sha256_file
 from pfp.io.weights import Lock, Weights
+from pfp.schema import Shot
 
 NARROW = ViclipConfig(
     vision_width=64, num_vision_layers=1, text_width=64, num_text_layers=1, embedding_size=32

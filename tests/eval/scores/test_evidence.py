@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from pfp.eval.judge import load_judge
-from pfp.eval.metrics.base import Frame, MetricValue, OpenedSample, Shot
+from pfp.eval.metrics.base import Frame, MetricValue, OpenedSample
 from pfp.eval.metrics.cloth_storyboard import ClothStoryboard
 from pfp.eval.metrics.instance import InstanceFraction
 from pfp.eval.metrics.psnr import Psnr
 from pfp.eval.scores.evidence import Findings, SeenFace, Stretch, findings
+from pfp.schema import Shot
 
 
 def found_of(value: MetricValue, fps: float) -> Findings:
