@@ -55,7 +55,6 @@ def _only(annotation: object) -> pa.Field:
         (Annotated[int, Stored(type=pa.uint8())], pa.uint8()),
         (Verdict, VERDICT_TYPE),
     ],
-    ids=str,
 )
 def test_an_annotation_is_a_type_that_may_be_null_if_it_says_so(
     annotation: Any, expected: pa.DataType
