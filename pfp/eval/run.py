@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
 from pfp.runtime.run import Engine
+from pfp.runtime.stage_config import StageConfig
 from pfp.schema import EvalSample, ScoreRecord
 from pfp.schema.record import Record
 from pfp.schema.run_directory import RunDirectory, TableLocation
@@ -95,6 +96,7 @@ class Prepared:
     known: tuple[EvalSample, ...]  # all of the manifest or the shard, whatever the limit
     specs: tuple[MetricSpec, ...]
     settings: ScoreSettings
+    asked: RunSettings  # what the rest follows from
     directory: str
 
     def backlog(self) -> Backlog:
@@ -142,6 +144,7 @@ def prepare(settings: RunSettings) -> Prepared:
             prompts=None if given is None else given.to_json(),
             resources=Resources(num_gpus=int(settings.device.startswith("cuda"))),
         ),
+        asked=settings,
         directory=settings.directory,
     )
 
@@ -192,7 +195,7 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
     )
     present = earlier | _sample_ids(run.scores)
     kept = [sample for sample in prepared.known if sample.sample_id in present]
-    _write_samples(directory, kept, prepared.origin)
+    _write_samples(prepared.asked, kept, prepared.origin)
     summary.merge_stage(directory, report)
     return report
 
@@ -201,13 +204,17 @@ def leave_empty(settings: RunSettings, origin: Origin) -> None:
     """Let readers see that a shard was here and had nothing to do."""
     none = ScoreRecord.table([])
     tables.write_table(RunDirectory(settings.directory).scores.path, none, ScoreRecord)
-    _write_samples(settings.directory, [], origin)
+    _write_samples(settings, [], origin)
 
 
-def _write_samples(directory: str, samples: Sequence[EvalSample], origin: Origin) -> None:
+def _write_samples(settings: RunSettings, samples: Sequence[EvalSample], origin: Origin) -> None:
     table = EvalSample.table(list(samples))
-    tables.write_table(RunDirectory(directory).generations.path, table, EvalSample)
-    origin.write(directory)
+    generations = RunDirectory(settings.directory).generations
+    tables.write_table(generations.path, table, EvalSample)
+    origin.write(settings.directory)
+    # But for the place: equal settings make equal files.
+    options = {name: value for name, value in asdict(settings).items() if name != "out"}
+    StageConfig.of("pfp-eval run", options).write(generations.path)
 
 
 def default_out(manifest: str | Path) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from pfp.eval.run import EmptyShard, RunSettings, prepare, run
 from pfp.eval.scores.runs import read_run, read_runs
 from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
+from pfp.runtime.stage_config import read_config
 from pfp.schema import Dropped, EvalSample, Failed, ScoreRecord
+from pfp.schema.run_directory import RunDirectory
 from tests.hostile_files import HostileFile
 
 HEIGHT, WIDTH = 48, 80
@@ -179,6 +181,21 @@ def test_a_judge_that_cannot_be_asked_is_a_reason(tmp_path: Path) -> None:
     assert reason is not None
     assert "the judge cannot be asked" in reason
     assert "GEMINI_API_KEY" in reason
+
+
+def test_the_whole_configuration_lies_beside_the_labels(tmp_path: Path) -> None:
+    """Every option but the place; that of the scores has what they were measured with."""
+    manifest = write(tmp_path, [{"video": "a.mp4"}])
+    (tmp_path / "a.mp4").touch()
+    score(manifest, tmp_path / "run", limit=3)
+
+    config = read_config(RunDirectory(tmp_path / "run").generations.path)
+    assert config is not None
+    assert "pfp-eval run" == config.stage
+    options = {item.name for item in fields(RunSettings)} - {"out"}
+    assert options == config.config.keys()
+    assert (3, list(CHEAP)) == (config.config["limit"], config.config["metrics"])
+    assert read_config(RunDirectory(tmp_path / "run").scores.path) is not None
 
 
 @pytest.mark.parametrize("faces", [[], ["face.png"]])
