@@ -196,7 +196,14 @@ def test_import_rules_know_every_package(skeleton: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "more"), [("ingest", ()), ("latents", ()), ("train", ("distributed.py",))]
+    ("stage", "more"),
+    [
+        ("ingest", ()),
+        ("caption", ()),
+        ("latents", ()),
+        ("train", ("distributed.py",)),
+        ("eval", ()),
+    ],
 )
 def test_a_stage_has_the_files_of_every_stage(stage: str, more: tuple[str, ...]) -> None:
     """Who knows one stage, knows where to look in the others."""

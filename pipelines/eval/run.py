@@ -12,8 +12,7 @@ from pfp.runtime import Progress, StageReport, combined, connect, run_stage, sum
 from pfp.runtime.run import Engine
 from pfp.schema.run_directory import RunDirectory
 from pipelines.eval.config import PRESETS, EvalConfig
-from pipelines.eval.samples import generation_inputs
-from pipelines.eval.stages import generate_stage, remove_strays
+from pipelines.eval.stages import generate_stage, generation_inputs, remove_strays
 
 
 def main(argv: list[str] | None = None) -> int:

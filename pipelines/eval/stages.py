@@ -1,23 +1,47 @@
-"""What generates samples: the stage with its worker, and what else lies beside its table."""
+"""Which samples are generated of a run's held-out clips, and the stage that generates them.
+
+Every held-out clip gives one sample a method (retrieve some of its latent frames from its own
+compressed history), one sample with another clip's memory, one that only went through the VAE, and
+some clips a continuation from their storyboard: one row each, with all it depends on.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pfp.errors import ConfigError, NothingUsable
+from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION
+from pfp.generate.families import family_of
+from pfp.generate.plan import find_lost_shot
 from pfp.io.digests import sha256_json
-from pfp.io.tables import read_table
+from pfp.io.prompts import Prompts, prompt_sha256
+from pfp.io.run_tables import has_table
+from pfp.io.tables import read_records, read_table
+from pfp.io.unchanged import FILE_COLUMNS
 from pfp.models.vae import vae_digest
 from pfp.runtime import Resources, Stage
-from pfp.schema import EvalSample
+from pfp.schema import CheckpointRecord, EvalSample
+from pfp.schema.eval_sample import CONTINUE, RETRIEVE
 from pfp.schema.run_directory import RunDirectory
-from pipelines.eval.config import GenerateConfig
+from pipelines.eval.config import REFERENCE_VARIANT, GenerateConfig
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
 # Where weights lie, how many work and how many other samples there are changes nothing in a sample.
 _IRRELEVANT: Final = frozenset(
     {"num_continued", "base_folder", "vae", "offload", "num_workers", "num_gpus"}
+)
+_LATENT_COLUMNS: Final = (
+    *("clip_id", "hr_shape", "start_seconds", "fps", "temporal_stride", "result_key"),
 )
 
 
@@ -54,3 +78,209 @@ def remove_strays(run_directory: Path) -> None:
     for path in Path(run.videos_path).rglob("*.mp4"):
         if path.relative_to(run_directory).as_posix() not in named:
             path.unlink()
+
+
+def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
+    """One row a sample: everything that it depends on."""
+    run = RunDirectory(run_directory)
+    checkpoints = read_records(*run.pretrained, verdict="kept")
+    if not checkpoints:
+        message = f"{run.checkpoints_path} holds no checkpoint; run pipelines/train first"
+        raise NothingUsable(message)
+    continuing = _finetuned(run_directory)
+    _check_base(config, {each.base for each in (*checkpoints, *continuing)})
+    trained_on = {clip for each in (*checkpoints, *continuing) for clip in each.clip_ids}
+    clips = _held_out(config, run_directory, trained_on)
+    others = _another_clip(clips)
+    prompts = Prompts(run_directory)
+    rows: list[dict[str, Any]] = []
+    for number, clip in enumerate(clips.values()):
+        omega = frame_set(clip["clip_id"], config)
+        row = {
+            **{
+                name: clip[name]
+                for name in ("clip_id", "video_uri", *FILE_COLUMNS, "start_seconds")
+            },
+            **{name: clip[name] for name in ("end_seconds", "width", "height", "latent_key")},
+            "memory_clip_id": clip["clip_id"],
+            "memory_latent_key": clip["latent_key"],
+            "task": RETRIEVE,
+            "omega": omega,
+            "prompts": [prompts.at(clip["clip_id"], clip["seconds_of"](omega[0]))],
+            "seed": config.seed,
+            "base": checkpoints[0].base,
+            "lost_shot": None,
+        }
+        for checkpoint in checkpoints:
+            rows.append({**row, **_of_checkpoint(checkpoint)})
+            if checkpoint.variant == REFERENCE_VARIANT:
+                other = others[clip["clip_id"]]
+                shuffled = {"method": SHUFFLED_MEMORY, "memory_clip_id": other}
+                shuffled["memory_latent_key"] = clips[other]["latent_key"] if other else None
+                rows.append({**row, **_of_checkpoint(checkpoint), **shuffled})
+        if number < config.num_continued:
+            story = {"task": CONTINUE, "omega": [], **_ahead(prompts, clip, config)}
+            pretrained = [each for each in checkpoints if each.variant == REFERENCE_VARIANT]
+            rows.extend(
+                {**row, **_of_checkpoint(each), **story} for each in continuing or pretrained
+            )
+        without = {
+            "method": VAE_RECONSTRUCTION,
+            "rate": None,
+            "checkpoint_sha256": None,
+            "checkpoint_uri": None,
+        }
+        rows.append({**row, **without})
+    if config.base_folder is not None:  # a large base is loaded once a method, not once a clip
+        rows.sort(key=lambda row: str(row["method"]))
+    conditions = _condition_keys(run_directory)
+    for row in rows:
+        row["sample_id"] = f"{row['clip_id']}/{row['task']}/{row['method']}"
+        row["condition_keys"] = [conditions.get(prompt_sha256(text)) for text in row["prompts"]]
+    return pa.Table.from_pylist(rows)
+
+
+def _check_base(config: GenerateConfig, bases: set[str]) -> None:
+    """Raise ConfigError for checkpoints of a base whose own weights nobody has named."""
+    missing = sorted(bases - {"tiny"})
+    if missing and config.base_folder is None:
+        vae = family_of(missing[0]).vae
+        raise ConfigError(
+            f"the weights of {missing[0]} are not part of its checkpoints; give --set "
+            f"generate.base_folder=FOLDER (a pipeline's transformer) and --set "
+            f"generate.vae={vae}:FOLDER"
+        )
+
+
+def _ahead(prompts: Prompts, clip: Mapping[str, Any], config: GenerateConfig) -> dict[str, Any]:
+    """The prompts of a continuation's sections, or which shot of the storyboard none is made from.
+
+    A row without prompts says so instead of being generated.
+    """
+    clip_id, rate = clip["clip_id"], clip["latents_per_second"]
+    start = config.history_frames
+    stop = start + config.num_sections * config.section_latents
+    firsts = range(start, stop, config.section_latents)
+    ahead = [prompts.at(clip_id, clip["seconds_of"](first)) for first in firsts]
+    origin = clip["seconds_of"](0)
+    shots = [
+        {
+            "start_seconds": shot["start_seconds"] - origin,
+            "end_seconds": shot["end_seconds"] - origin,
+        }
+        for shot in prompts.shots(clip_id)
+        if shot["end_seconds"] - origin > start / rate
+    ]
+    number = find_lost_shot(shots, firsts, num_frames=stop, fps=rate, is_cut=True)
+    if number is None:
+        return {"prompts": ahead, "lost_shot": None}
+    lost = (
+        f"the storyboard's shot from {shots[number]['start_seconds'] + origin:g} to "
+        f"{shots[number]['end_seconds'] + origin:g} s has no section of {config.section_latents} "
+        f"latent frames ({config.section_latents / rate:.3g} s) of its own, so its prompt would "
+        "not be used; make it longer, or give smaller section_latents"
+    )
+    return {"prompts": [], "lost_shot": lost}
+
+
+def _condition_keys(run_directory: str) -> dict[str, str]:
+    """The keys of embedded prompts, by the prompts' digests: another text encoder, other samples.
+
+    A prompt that is embedded later has a key then, so that what failed for want of it is made.
+    """
+    columns = ["prompt_sha256", "result_key"]
+    kept = pc.field("verdict", "kind") == "kept"
+    table = read_table(*RunDirectory(run_directory).conditions, columns=columns, filter=kept)
+    return dict(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+
+def _finetuned(run_directory: str) -> list[CheckpointRecord]:
+    """The checkpoints that were trained to continue, where the run has some."""
+    table = RunDirectory(run_directory).finetuned
+    return read_records(*table, verdict="kept") if has_table(table) else []
+
+
+def frame_set(clip_id: str, config: GenerateConfig) -> list[int]:
+    """Omega of a clip: random latent frames but the first, which is a single video frame.
+
+    A function of the clip and the seed, so that all methods are asked for the same frames.
+    """
+    digest = hashlib.sha256(json.dumps([clip_id, config.seed]).encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    chosen = rng.choice(np.arange(1, config.history_frames), config.num_targets, replace=False)
+    return sorted(int(index) for index in chosen)
+
+
+def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
+    return {
+        "method": checkpoint.checkpoint_id,
+        "base": checkpoint.base,
+        "rate": None if checkpoint.variant == "no_memory" else checkpoint.rate,
+        "checkpoint_sha256": checkpoint.sha256,
+        "checkpoint_uri": checkpoint.uri,
+    }
+
+
+def _held_out(
+    config: GenerateConfig, run_directory: str, trained_on: set[str]
+) -> dict[str, dict[str, Any]]:
+    """Clips that no method was trained on and that are long enough, with what the worker needs."""
+    columns = [
+        "clip_id",
+        "video_uri",
+        *FILE_COLUMNS,
+        "start_seconds",
+        "end_seconds",
+        "width",
+        "height",
+    ]
+    run = RunDirectory(run_directory)
+    clips = read_table(*run.clips, columns=[*columns, "verdict"]).to_pylist()
+    latents = {
+        row["clip_id"]: row
+        for row in read_table(
+            *run.latents,
+            columns=[*_LATENT_COLUMNS, "verdict"],
+        ).to_pylist()
+        if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames
+    }
+    held_out = {
+        clip["clip_id"]: {
+            **{name: clip[name] for name in columns},
+            "latent_key": latents[clip["clip_id"]]["result_key"],
+            "size": tuple(latents[clip["clip_id"]]["hr_shape"][1:]),
+            "seconds_of": partial(_latent_seconds, latents[clip["clip_id"]]),
+            "latents_per_second": _latents_per_second(latents[clip["clip_id"]]),
+        }
+        for clip in sorted(clips, key=lambda clip: str(clip["clip_id"]))
+        if clip["verdict"]["kind"] == "kept"
+        and clip["clip_id"] in latents
+        and clip["clip_id"] not in trained_on
+    }
+    if not held_out:
+        message = (
+            f"no clip of {run_directory} is both held out from training and "
+            f"{config.history_frames} latent frames long; give more videos"
+        )
+        raise NothingUsable(message)
+    return held_out
+
+
+def _latent_seconds(latents: dict[str, Any], index: int) -> float:
+    return float(latents["start_seconds"] + index * latents["temporal_stride"] / latents["fps"])
+
+
+def _latents_per_second(latents: dict[str, Any]) -> float:
+    return float(latents["fps"] / latents["temporal_stride"])
+
+
+def _another_clip(clips: dict[str, dict[str, Any]]) -> dict[str, str | None]:
+    """For each clip the next one of its size, in a circle; None for a clip that is alone."""
+    by_size: dict[tuple[int, ...], list[str]] = {}
+    for clip_id, clip in clips.items():
+        by_size.setdefault(clip["size"], []).append(clip_id)
+    others: dict[str, str | None] = {}
+    for group in by_size.values():
+        for clip_id, other in zip(group, [*group[1:], group[0]], strict=True):
+            others[clip_id] = other if other != clip_id else None
+    return others

@@ -12,7 +12,7 @@ import pytest
 from pfp.io.prompts import caption_at
 from pfp.schema import Dropped
 from pipelines.eval.config import GenerateConfig
-from pipelines.eval.samples import _ahead
+from pipelines.eval.stages import _ahead
 from pipelines.eval.worker import GenerateSamples
 
 # 24 frames a second, four to a latent: a latent lasts 1/6 s. The history's 11 latents end at

@@ -18,8 +18,7 @@ from pfp.models._folders import weights_sha256
 from pfp.schema import KEPT, ConditionRecord, EvalSample, Failed, Verdict
 from pfp.schema.run_directory import VIDEOS_NAME
 from pipelines.eval.config import GenerateConfig
-from pipelines.eval.samples import _condition_keys
-from pipelines.eval.stages import generate_stage, remove_strays
+from pipelines.eval.stages import _condition_keys, generate_stage, remove_strays
 from pipelines.eval.worker import GenerateSamples
 
 
