@@ -155,11 +155,11 @@ def npy(path: Path) -> None:
 
 
 def jpeg(path: Path) -> None:
-    """One picture."""
+    """One frame."""
     Image.fromarray(scene(path, 1)[0]).save(path, "JPEG")
 
 
-# -- files without pictures, or with few -----------------------------------------------------------
+# -- files without frames, or with few -----------------------------------------------------------
 
 
 def only_sound(path: Path) -> None:
@@ -169,7 +169,7 @@ def only_sound(path: Path) -> None:
 
 
 def sound_with_cover(path: Path) -> None:
-    """An AAC track, and a picture that is its cover."""
+    """An AAC track, and an image that is its cover."""
     cover = io.BytesIO()
     Image.fromarray(scene(path, 1)[0]).save(cover, "JPEG")
     with av.open(str(path), "w", format="mp4") as to:
@@ -184,7 +184,7 @@ def sound_with_cover(path: Path) -> None:
 
 
 def no_samples(path: Path) -> None:
-    """A track of which not one picture was written."""
+    """A track of which not one frame was written."""
     index_first = {"movflags": "empty_moov"}
     with av.open(str(path), "w", format="mp4", container_options=index_first) as to:
         stream = to.add_stream("libx264", rate=RATE)
@@ -198,7 +198,7 @@ INDEX_FIRST: Final = {"movflags": "faststart"}
 
 
 def flipped(path: Path, num: int, *, begin: float, end: float) -> None:
-    """Change bytes of a part of a file's pictures, given by fractions of their length."""
+    """Change bytes of a part of a file's video stream, given by fractions of their length."""
     content = bytearray(path.read_bytes())
     start = content.find(b"mdat") + 4 if b"mdat" in content else 0
     length, rng = len(content) - start, np.random.default_rng(0)
@@ -220,7 +220,7 @@ def grey_key_frame(path: Path) -> None:
 
 
 def broken_tail(path: Path) -> None:
-    """A bare MPEG-1 stream whose last pictures are damaged."""
+    """A bare MPEG-1 stream whose last frames are damaged."""
     write(path, scene(path), container="mpeg1video", codec="mpeg1video")
     flipped(path, 40, begin=0.8, end=0.99)
 
@@ -232,7 +232,7 @@ def without_index(path: Path) -> None:
 
 
 def index_first(path: Path) -> None:
-    """The index promises more pictures than there are."""
+    """The index promises more frames than there are."""
     write(path, scene(path), container_options=INDEX_FIRST)
     cut(path, 0.55)
 
@@ -268,7 +268,7 @@ def two_streams(path: Path) -> None:
 
 
 def with_subtitle(path: Path) -> None:
-    """Five seconds of pictures, and a line of text that is shown until second nine."""
+    """Five seconds of video, and a line of text that is shown until second nine."""
     with av.open(str(path), "w", format="matroska") as to:
         packets = video_packets(to, scene(path, 5 * RATE))
         text = io.BytesIO(b"1\n00:00:04,000 --> 00:00:09,000\nThe end\n")
@@ -366,7 +366,7 @@ def dropped_frames(path: Path) -> None:
 
 
 def edit_list(path: Path) -> None:
-    """An edit list leaves out the first five pictures, from which the others are predicted."""
+    """An edit list leaves out the first five frames, from which the others are predicted."""
     write(path, scene(path, NUM + 5), options={"bf": "2"})
     content = bytearray(path.read_bytes())
     at = content.index(b"elst") + 12
@@ -388,7 +388,7 @@ def repeated(path: Path) -> Frames:
 
 
 def slide(path: Path) -> Frames:
-    """One picture for half a minute."""
+    """One frame for half a minute."""
     return scene(path, 1).repeat(30, axis=0)
 
 
@@ -430,7 +430,7 @@ def aspect_changes(path: Path) -> None:
     whole.unlink()
 
 
-# -- shapes and defects of pictures ----------------------------------------------------------------
+# -- shapes and defects of frames ----------------------------------------------------------------
 
 
 def turned(path: Path) -> None:
@@ -457,13 +457,13 @@ def black(path: Path) -> Frames:
 
 
 def frozen(path: Path) -> Frames:
-    """One second, and then its last picture for four."""
+    """One second, and then its last frame for four."""
     moving = scene(path, RATE)
     return np.concatenate([moving, moving[-1:].repeat(4 * RATE, axis=0)])
 
 
 def letterboxed(path: Path) -> Frames:
-    """A wide picture in an upright one, black above and below."""
+    """A wide video in an upright one, black above and below."""
     frames = np.zeros((NUM, 224, 128, 3), np.uint8)
     frames[:, 76:148] = scene(path, NUM, 72, 128)
     return frames
@@ -477,7 +477,7 @@ def letterboxed_first(path: Path) -> Frames:
 
 
 def blurred_pillars(path: Path) -> Frames:
-    """An upright picture over a blurred copy of itself."""
+    """An upright video over a blurred copy of itself."""
     made = []
     for frame_HWC in scene(path, NUM, 180, 100):
         upright = Image.fromarray(frame_HWC)
@@ -495,7 +495,7 @@ def side_by_side(path: Path) -> None:
     write(path, frames, options={"x264-params": "frame-packing=3"})
 
 
-def pictures(draw: Callable[[Path], Frames], **options: Any) -> Maker:
+def drawn(draw: Callable[[Path], Frames], **options: Any) -> Maker:
     """What is drawn, as a file."""
     return lambda path: write(path, draw(path), **options)
 
@@ -556,10 +556,10 @@ OUTLASTED: Final = {"seconds": 5.0, "num_frames": 120}
 KINDS: Final[dict[str, Kind]] = {
     # Plain ones, and their doubles.
     "first.mp4": Kind(
-        make=pictures(first), seconds=4.0, num_frames=96, size=(240, 144), num_shots=(1, 1)
+        make=drawn(first), seconds=4.0, num_frames=96, size=(240, 144), num_shots=(1, 1)
     ),
-    "first_copied.mp4": dropped(pictures(first), "exact_duplicate"),
-    "first_recoded.mp4": dropped(pictures(first_again, options={"crf": "30"}), "near_duplicate"),
+    "first_copied.mp4": dropped(drawn(first), "exact_duplicate"),
+    "first_recoded.mp4": dropped(drawn(first_again, options={"crf": "30"}), "near_duplicate"),
     # No video.
     "empty.mp4": dropped(holding(b""), "empty_file"),
     "error_page.mp4": dropped(holding(PAGE), "not_a_video"),
@@ -572,7 +572,7 @@ KINDS: Final[dict[str, Kind]] = {
     "embedding.npy": dropped(npy, "not_a_video"),
     "accents.txt": dropped(holding("Un caf\u00e9, une for\u00eat.\n"), "not_a_video"),
     "chinese.txt": dropped(holding("\u4e00\u53ea\u72d7\u3002\n"), "not_a_video"),
-    # No pictures, or few.
+    # No frames, or few.
     "only_sound.mp4": dropped(only_sound, "no_video_stream"),
     "sound_with_cover.mp4": dropped(sound_with_cover, "no_video_stream"),
     "no_samples.mp4": dropped(no_samples, "no_frames"),
@@ -662,17 +662,15 @@ KINDS: Final[dict[str, Kind]] = {
     "tiny.mp4": dropped(sized(14, 24), "side_below_min"),
     "strip.mp4": dropped(sized(96, 960), "aspect_above_max"),
     "huge.mp4": dropped(huge, "pixels_above_max"),
-    # Defects of pictures.
-    "black.mp4": dropped(pictures(black), "black"),
-    "frozen.mp4": dropped(pictures(frozen), "frozen"),
-    "letterboxed.mp4": dropped(pictures(letterboxed), "black_bars"),
-    "letterboxed_first.mp4": dropped(
-        pictures(letterboxed_first, options={"crf": "12"}), "black_bars"
-    ),
-    "blurred_pillars.mp4": dropped(pictures(blurred_pillars), "blurred_backdrop", "black_bars"),
+    # Defects of frames.
+    "black.mp4": dropped(drawn(black), "black"),
+    "frozen.mp4": dropped(drawn(frozen), "frozen"),
+    "letterboxed.mp4": dropped(drawn(letterboxed), "black_bars"),
+    "letterboxed_first.mp4": dropped(drawn(letterboxed_first, options={"crf": "12"}), "black_bars"),
+    "blurred_pillars.mp4": dropped(drawn(blurred_pillars), "blurred_backdrop", "black_bars"),
     "side_by_side.mp4": dropped(side_by_side, "stereo"),
     "interlaced_top.mp4": dropped(
-        pictures(woven, options={"x264-params": "interlaced=1:tff=1"}), "interlaced"
+        drawn(woven, options={"x264-params": "interlaced=1:tff=1"}), "interlaced"
     ),
     "interlaced_bottom.mpg": dropped(
         lambda path: write(
@@ -684,15 +682,15 @@ KINDS: Final[dict[str, Kind]] = {
         ),
         "interlaced",
     ),
-    "combed.mp4": dropped(pictures(woven), "interlaced"),
+    "combed.mp4": dropped(drawn(woven), "interlaced"),
     "whole_but_flagged.mp4": Kind(make=coded(options={"x264-params": "interlaced=1:tff=1"})),
     # Shots.
-    "dissolve.mp4": Kind(make=pictures(dissolve), num_shots=(2, 2)),
-    "fade_in.mp4": Kind(make=pictures(fade_in), num_shots=(1, 1)),
+    "dissolve.mp4": Kind(make=drawn(dissolve), num_shots=(2, 2)),
+    "fade_in.mp4": Kind(make=drawn(fade_in), num_shots=(1, 1)),
     "montage.mp4": Kind(
-        make=pictures(montage), outcomes=frozenset({"kept", "frozen"}), num_shots=(20, 25)
+        make=drawn(montage), outcomes=frozenset({"kept", "frozen"}), num_shots=(20, 25)
     ),
-    "wipe.mp4": Kind(make=pictures(wipe), num_shots=(2, 2)),
+    "wipe.mp4": Kind(make=drawn(wipe), num_shots=(2, 2)),
 }
 
 

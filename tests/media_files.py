@@ -1,4 +1,4 @@
-"""Videos drawn for tests: pictures that carry their number, with sound or subtitles, or recoloured.
+"""Videos drawn for tests: frames that carry their number, with sound or subtitles, or recoloured.
 
 Axes: T time, H height, W width, C colour.
 """
@@ -27,20 +27,20 @@ _SOUND_RATE: Final = 48_000
 
 
 def numbered(number: int) -> Frames:
-    """A picture ``(HEIGHT, WIDTH, 3)`` with its number in twelve squares, the lowest bit first."""
+    """A frame ``(HEIGHT, WIDTH, 3)`` with its number in twelve squares, the lowest bit first."""
     bits = [(number >> place & 1) * 200 + 20 for place in range(_BITS)]
     squares_HW = np.array(bits, np.uint8).reshape(3, 4).repeat(HEIGHT // 3, 0).repeat(WIDTH // 4, 1)
     return np.repeat(squares_HW[:, :, None], 3, axis=2)
 
 
 def number_in(frame_HWC: Frames) -> int:
-    """The number that a picture carries."""
+    """The number that a frame carries."""
     middles = frame_HWC[HEIGHT // 6 :: HEIGHT // 3, WIDTH // 8 :: WIDTH // 4].mean(axis=2)
     return sum(int(level > 128) << place for place, level in enumerate(middles.ravel()[:_BITS]))
 
 
 def patches(height: int = HEIGHT, width: int = WIDTH) -> Frames:
-    """A picture of four upright patches, ``PATCHES`` from left to right."""
+    """A frame of four upright patches, ``PATCHES`` from left to right."""
     row_WC = np.array(PATCHES, np.uint8).repeat(width // 4, axis=0)
     return np.broadcast_to(row_WC, (height, width, 3)).copy()
 
@@ -69,9 +69,9 @@ def video_packets(
     rate: frames a second. pts: in seconds / rate. matrix: how RGB becomes YUV, by swscale's
     numbers. context: of the codec.
     """
-    pictures = list(frames)
+    drawn = list(frames)
     stream = container.add_stream(codec, rate=rate)
-    stream.height, stream.width = pictures[0].shape[:2]
+    stream.height, stream.width = drawn[0].shape[:2]
     stream.pix_fmt = pixel_format
     stream.time_base = stream.codec_context.time_base = Fraction(1, rate)
     stream.codec_context.options = {**_QUIET.get(codec, {}), **(options or {})}
@@ -79,7 +79,7 @@ def video_packets(
         setattr(stream.codec_context, name, value)
     packets: list[av.Packet[Any]] = []
     with usual_scheduling():
-        for index, frame_HWC in enumerate(pictures):
+        for index, frame_HWC in enumerate(drawn):
             frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24").reformat(
                 format=pixel_format, dst_colorspace=matrix, dst_color_range=2 if full_range else 1
             )

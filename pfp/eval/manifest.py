@@ -34,7 +34,7 @@ from pfp.io.digests import sha256_json
 from pfp.io.files import read_file, read_lines
 from pfp.io.filesystems import check_uri
 from pfp.io.json_text import RepeatedKey, parse_json
-from pfp.io.media import DEFAULT_PICTURE_FPS, has_rate, path_to_uri, pictures_in
+from pfp.io.media import DEFAULT_IMAGE_FPS, has_rate, images_in, path_to_uri
 from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
 from pfp.io.media.links import missing_target
 from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES, MAX_SHOTS
@@ -204,7 +204,7 @@ def _of_folder(folder: Path) -> Manifest:
 def _has_pictures(folder: Path) -> bool:
     """Whether a folder is a video; one whose names are doubtful is, and its rows will say so."""
     try:
-        return bool(pictures_in(folder))
+        return bool(images_in(folder))
     except InputError:
         return True
 
@@ -302,7 +302,7 @@ def _fps(value: object, video_uri: str, history_uri: str | None) -> float | None
                 f"fps is {quoted(value)}, but {shown_path(video_uri)} has a rate of its own; "
                 "leave fps to folders of pictures and to pictures"
             )
-    return None if fps == DEFAULT_PICTURE_FPS else fps
+    return None if fps == DEFAULT_IMAGE_FPS else fps
 
 
 def _optional_video(item: Mapping[str, Any], name: str, folder: Path) -> str | None:
@@ -316,7 +316,7 @@ def _video(name: str, value: str, folder: Path) -> str:
         path = folder / value
         if "://" in value or not path.is_dir():
             return _place(name, value, folder)
-        if not pictures_in(path):
+        if not images_in(path):
             raise _Problem(
                 f"{name} {quoted(shown_path(value))} is a folder without pictures "
                 f"({' '.join(PICTURE_SUFFIXES)}); give a file, or such a folder"

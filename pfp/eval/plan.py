@@ -99,7 +99,7 @@ def _open(samples: Sequence[EvalSample]) -> tuple[dict[str, OpenedSample], dict[
     num_silent = 0
     for sample in samples:
         try:
-            extent = media.extent_of(sample.video, picture_fps=sample.fps)
+            extent = media.extent_of(sample.video, image_fps=sample.fps)
         except PfpError as error:
             unreadable[sample.sample_id] = error
             num_silent += isinstance(error, RetryableError)

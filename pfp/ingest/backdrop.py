@@ -1,11 +1,11 @@
-"""A picture over an enlarged, blurred copy of itself, as upright videos are put into wide ones.
+"""A video over an enlarged, blurred copy of itself, as upright videos are put into wide ones.
 
-The sides are filler, though no bar of one colour. Such a picture has two straight seams at the same
+The sides are filler, though no bar of one colour. Such a frame has two straight seams at the same
 distance from both edges, sides without detail, and sides that look like the middle enlarged. A
 subject in front of a background out of focus has no seams, and its sides are another part of the
 scene.
 
-Axes: H height, W width, C colour, S columns of the sides. Pictures are square, SIDE cells a side.
+Axes: H height, W width, C colour, S columns of the sides. Frames are square, SIDE cells a side.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SHARE_OF_TIME: Final = 1 / 3  # as long must the same backdrop be seen to count
 
 MIN_EDGE_CELLS: Final = 4  # of each side
 MAX_EDGE_SHARE: Final = 0.44
-MAX_WIDTHS: Final = 4  # that are tried in one picture
-# Levels across a seam, over those across nine in ten of the columns of the sides.
+MAX_WIDTHS: Final = 4  # that are tried in one frame
+# Luma change across a seam, over that across nine in ten of the columns of the sides.
 MIN_SEAM: Final = 1.5
-MAX_DETAIL: Final = 0.6  # levels between columns of the sides, over those in the middle
+MAX_DETAIL: Final = 0.6  # change between columns of the sides, over that in the middle
 # Correlation of the sides with what the middle gives enlarged: of all, and of what is left when
 # each row's mean is taken out, since a sky above a ground is alike everywhere.
 MIN_ALIKE: Final = 0.88
@@ -44,7 +44,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 
 class BackdropGauge:
-    """Takes small pictures in order of time; holds one small number a sample."""
+    """Takes small frames in order of time; holds one small number a sample."""
 
     def __init__(self) -> None:
         self._num = 0
@@ -52,15 +52,15 @@ class BackdropGauge:
         self._found: Counter[tuple[str, int]] = Counter()
         self._side = 1
 
-    def push(self, seconds: float, picture_HWC: npt.NDArray[np.uint8]) -> None:
-        """Add the picture shown from ``seconds`` on."""
+    def push(self, seconds: float, frame_HWC: npt.NDArray[np.uint8]) -> None:
+        """Add the frame shown from ``seconds`` on."""
         if seconds - self._last_seconds < SAMPLE_SECONDS - 1e-3:
             return
         self._last_seconds = seconds
         self._num += 1
-        self._side = len(picture_HWC)
-        picture = picture_HWC.astype(np.float32)
-        for axis, turned in (("columns", picture), ("rows", picture.swapaxes(0, 1))):
+        self._side = len(frame_HWC)
+        frame = frame_HWC.astype(np.float32)
+        for axis, turned in (("columns", frame), ("rows", frame.swapaxes(0, 1))):
             cells = backdrop_cells(turned)
             if cells:
                 self._found[axis, cells] += 1
@@ -75,17 +75,17 @@ class BackdropGauge:
         return 0.0
 
 
-def backdrop_cells(picture_HWC: Floats) -> int:
+def backdrop_cells(frame_HWC: Floats) -> int:
     """How many columns at each side are a backdrop of what lies between them; 0 for none."""
-    steps_W = np.abs(np.diff(picture_HWC, axis=1)).mean(axis=(0, 2))
+    steps_W = np.abs(np.diff(frame_HWC, axis=1)).mean(axis=(0, 2))
     for cells, seam in _seams(steps_W):
-        if _is_backdrop(picture_HWC, steps_W, cells, seam):
+        if _is_backdrop(frame_HWC, steps_W, cells, seam):
             return cells
     return 0
 
 
 def _is_backdrop(
-    picture_HWC: Floats, steps_W: npt.NDArray[np.floating], cells: int, seam: float
+    frame_HWC: Floats, steps_W: npt.NDArray[np.floating], cells: int, seam: float
 ) -> bool:
     sides_W = np.concatenate([steps_W[: cells - 2], steps_W[len(steps_W) - cells + 2 :]])
     detail = float(sides_W.mean() / (steps_W[cells + 1 : len(steps_W) - cells - 1].mean() + 1e-3))
@@ -93,7 +93,7 @@ def _is_backdrop(
         return False
     is_plain = seam > MIN_PLAIN_SEAM and detail < MAX_PLAIN_DETAIL
     for stretches in (False, True):
-        alike, alike_in_rows = _likeness(picture_HWC, cells, stretches=stretches)
+        alike, alike_in_rows = _likeness(frame_HWC, cells, stretches=stretches)
         if (alike > MIN_ALIKE and alike_in_rows > MIN_ALIKE_IN_ROWS) or (
             is_plain and alike > MIN_PLAIN_ALIKE
         ):
@@ -117,19 +117,19 @@ def _seams(steps_W: npt.NDArray[np.floating]) -> list[tuple[int, float]]:
     return [(int(widths[one]), float(stands_out[one])) for one in best]
 
 
-def _likeness(picture_HWC: Floats, cells: int, *, stretches: bool) -> tuple[float, float]:
+def _likeness(frame_HWC: Floats, cells: int, *, stretches: bool) -> tuple[float, float]:
     """How the sides correlate with the enlarged middle: in all, and within rows.
 
     stretches: the copy was made wider only; else it kept its shape and lost top and bottom.
     """
-    side = len(picture_HWC)
-    middle = picture_HWC[:, cells : side - cells]
+    side = len(frame_HWC)
+    middle = frame_HWC[:, cells : side - cells]
     rows = _enlarging(side, 0 if stretches else cells)
     enlarged = np.tensordot(rows, middle if stretches else middle[cells : side - cells], 1)
     copy_HWC = np.tensordot(enlarged, _enlarging(side, cells), (1, 1)).swapaxes(1, 2)
     # Without the columns at the seams, into which the middle leaks.
     sides = np.concatenate([np.arange(cells - 1), np.arange(side - cells + 1, side)])
-    found, expected = _blocks(picture_HWC[:, sides]), _blocks(copy_HWC[:, sides])
+    found, expected = _blocks(frame_HWC[:, sides]), _blocks(copy_HWC[:, sides])
     return (
         _correlation(found - found.mean((0, 1)), expected - expected.mean((0, 1))),
         _correlation(

@@ -1,4 +1,4 @@
-"""How much of a picture is no picture but bars of one colour at its edges.
+"""How much of a frame is no content but bars of one colour at its edges.
 
 Bars are looked for in windows of a second, so that those that come and go are seen. A dark sky or a
 white wall is no bar: a bar ends along a straight line over the whole length of its edge, and bars
@@ -19,16 +19,17 @@ import numpy.typing as npt
 WINDOW_SECONDS: Final = 1.0
 SHARE_OF_TIME: Final = 1 / 3  # bars must stand for as long as that to count
 
-FLAT_LEVELS: Final = 4.0  # cells of a bar differ by no more, over a window and along the bar
-FLAT_LEVELS_OF_ALL: Final = 8.0  # over the whole video, in which noise adds up
+# Differences and values are 8-bit code values.
+FLAT_RANGE: Final = 4.0  # cells of a bar differ by no more, over a window and along the bar
+FLAT_RANGE_OF_ALL: Final = 8.0  # over the whole video, in which noise adds up
 FLAT_CELLS: Final = 0.9  # of a line of cells: the others may hold a logo or noise
-BLACK_LEVELS: Final = 20.0  # black bars may stand on one side only
-EDGE_LEVELS: Final = 10.0  # what follows a bar differs from it by more
+BLACK_MAX: Final = 20.0  # black bars may stand on one side only
+EDGE_DIFFERENCE: Final = 10.0  # what follows a bar differs from it by more
 EDGE_CELLS: Final = 0.7  # in so much of the line that follows, on both sides
 LONE_EDGE_CELLS: Final = 0.9  # of a bar on one side
 MAX_UNEVEN: Final = 2  # cells between the widths of two coloured bars
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
+Frame: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 
@@ -42,7 +43,7 @@ class _Edge:
 
 
 class BarGauge:
-    """Takes small pictures in order of time; holds one number a window."""
+    """Takes small frames in order of time; holds one number a window."""
 
     def __init__(self) -> None:
         self._since = 0.0
@@ -50,16 +51,16 @@ class BarGauge:
         self._all: _Range | None = None
         self._shares: list[float] = []
 
-    def push(self, seconds: float, picture_HWC: Picture) -> None:
-        """Add the picture shown from ``seconds`` on."""
+    def push(self, seconds: float, frame_HWC: Frame) -> None:
+        """Add the frame shown from ``seconds`` on."""
         if self._all is None or self._window is None:
-            self._since, self._window, self._all = seconds, _Range(picture_HWC), _Range(picture_HWC)
+            self._since, self._window, self._all = seconds, _Range(frame_HWC), _Range(frame_HWC)
         elif seconds - self._since >= WINDOW_SECONDS:
             self._close(self._window)
-            self._since, self._window = seconds, _Range(picture_HWC)
+            self._since, self._window = seconds, _Range(frame_HWC)
         else:
-            self._window.add(picture_HWC)
-        self._all.add(picture_HWC)
+            self._window.add(frame_HWC)
+        self._all.add(frame_HWC)
 
     def result(self) -> float:
         """The share of the area under bars for at least ``SHARE_OF_TIME``, or for all of it.
@@ -69,7 +70,7 @@ class BarGauge:
         if self._all is None or self._window is None:
             return 0.0
         self._close(self._window)
-        always = bar_share(self._all.low, self._all.high, FLAT_LEVELS_OF_ALL) or 0.0
+        always = bar_share(self._all.low, self._all.high, FLAT_RANGE_OF_ALL) or 0.0
         if not self._shares:
             return always
         wanted = math.ceil(len(self._shares) * SHARE_OF_TIME)
@@ -84,45 +85,43 @@ class BarGauge:
 class _Range:
     """The darkest and the brightest of each cell's colours."""
 
-    def __init__(self, picture_HWC: Picture) -> None:
-        self.low, self.high = picture_HWC.copy(), picture_HWC.copy()
+    def __init__(self, frame_HWC: Frame) -> None:
+        self.low, self.high = frame_HWC.copy(), frame_HWC.copy()
 
-    def add(self, picture_HWC: Picture) -> None:
-        np.minimum(self.low, picture_HWC, out=self.low)
-        np.maximum(self.high, picture_HWC, out=self.high)
+    def add(self, frame_HWC: Frame) -> None:
+        np.minimum(self.low, frame_HWC, out=self.low)
+        np.maximum(self.high, frame_HWC, out=self.high)
 
 
-def bar_share(
-    low_HWC: Picture, high_HWC: Picture, flat_levels: float = FLAT_LEVELS
-) -> float | None:
+def bar_share(low_HWC: Frame, high_HWC: Frame, flat_range: float = FLAT_RANGE) -> float | None:
     """The share of the area under bars, from the darkest and the brightest of each cell's colours.
 
     None for what is one colour all over: nothing can be told.
     """
     low, high = low_HWC.astype(np.float32), high_HWC.astype(np.float32)
-    rows = _pair(low, high, flat_levels)
+    rows = _pair(low, high, flat_range)
     if rows is None:
         return None
     # Bars on the other sides must not hide where these end.
-    columns = _pair(_turned(low[rows]), _turned(high[rows]), flat_levels)
+    columns = _pair(_turned(low[rows]), _turned(high[rows]), flat_range)
     if columns is None:
         return None
-    rows = _pair(low[:, columns], high[:, columns], flat_levels) or rows
+    rows = _pair(low[:, columns], high[:, columns], flat_range) or rows
     height, width = low.shape[:2]
     return float(1 - (rows.stop - rows.start) / height * (columns.stop - columns.start) / width)
 
 
-def _turned(picture_HWC: Floats) -> Floats:
-    return picture_HWC.swapaxes(0, 1)
+def _turned(frame_HWC: Floats) -> Floats:
+    return frame_HWC.swapaxes(0, 1)
 
 
-def _pair(low: Floats, high: Floats, flat_levels: float) -> slice | None:
+def _pair(low: Floats, high: Floats, flat_range: float) -> slice | None:
     """The lines (first axis) between bars at both ends; None where all are of one colour."""
-    first, last = _edge(low, high, flat_levels), _edge(low[::-1], high[::-1], flat_levels)
+    first, last = _edge(low, high, flat_range), _edge(low[::-1], high[::-1], flat_range)
     if first.cells == len(low):
         return None
     both = min(first.cells, last.cells) > 0 and min(first.sharp, last.sharp) >= EDGE_CELLS
-    alike = both and bool(np.abs(first.colour_C - last.colour_C).max() <= FLAT_LEVELS)
+    alike = both and bool(np.abs(first.colour_C - last.colour_C).max() <= FLAT_RANGE)
     is_pair = alike and abs(first.cells - last.cells) <= MAX_UNEVEN
     before, after = (
         edge.cells if is_pair or _may_stand_alone(edge) else 0 for edge in (first, last)
@@ -131,22 +130,22 @@ def _pair(low: Floats, high: Floats, flat_levels: float) -> slice | None:
 
 
 def _may_stand_alone(edge: _Edge) -> bool:
-    return bool(edge.colour_C.max() <= BLACK_LEVELS and edge.sharp >= LONE_EDGE_CELLS)
+    return bool(edge.colour_C.max() <= BLACK_MAX and edge.sharp >= LONE_EDGE_CELLS)
 
 
-def _edge(low: Floats, high: Floats, flat_levels: float) -> _Edge:
+def _edge(low: Floats, high: Floats, flat_range: float) -> _Edge:
     """The bar before the first line that is not of the outermost line's colour."""
     colour_C = np.median((low[0] + high[0]) / 2, axis=0)
     outermost = np.maximum(high[0] - colour_C, colour_C - low[0]).max(axis=1)
-    if (outermost <= flat_levels).mean() < FLAT_CELLS:
-        return _Edge(cells=0, colour_C=colour_C, sharp=0.0)  # as most pictures are
+    if (outermost <= flat_range).mean() < FLAT_CELLS:
+        return _Edge(cells=0, colour_C=colour_C, sharp=0.0)  # as most frames are
     differs = np.maximum(high - colour_C, colour_C - low).max(axis=2)
-    is_bar = (differs <= flat_levels).mean(axis=1) >= FLAT_CELLS
+    is_bar = (differs <= flat_range).mean(axis=1) >= FLAT_CELLS
     cells = len(low) if is_bar.all() else int(is_bar.argmin())
     # The line that follows may lie half on the bar: the one after it counts, too.
     after = differs[cells : cells + 2]
     sharp = (
-        float((after > EDGE_LEVELS + flat_levels - FLAT_LEVELS).any(axis=0).mean())
+        float((after > EDGE_DIFFERENCE + flat_range - FLAT_RANGE).any(axis=0).mean())
         if len(after)
         else 0.0
     )

@@ -1,4 +1,4 @@
-"""Frames woven from two fields of different moments, told from the pictures themselves.
+"""Frames woven from two fields of different moments, told from the pixels themselves.
 
 Each line of a frame is compared with the lines above and below it, and so are the lines of the
 frame before and of the frame after in its place (the idea of FFmpeg's idet filter). In a whole
@@ -24,7 +24,7 @@ EVERY_FRAMES: Final = 11  # one triple of frames in so many; prime to the 5 of t
 NUM_BANDS: Final = 32  # of two lines each, one of either parity, and the lines around them
 MAX_COLUMNS: Final = 320
 
-MOVING_LEVELS: Final = 12.0  # a pixel moves that differs by more from the frame before or after
+MOVING_DIFFERENCE: Final = 12.0  # a pixel moves that differs by more from the frame before or after
 MIN_MOVING: Final = 0.004  # of the pixels: with fewer, nothing can be told
 MIN_MOVING_PIXELS: Final = 64
 # One way of weaving against the other: whole frames of real clips reach 1.2, woven ones begin
@@ -36,7 +36,7 @@ MIN_MISFIT: Final = 0.4
 # parity, two lines apart: whole frames reach 0.9, and 1.73 where they are nothing but noise.
 MIN_FAST_MISFIT: Final = 0.7
 MIN_OVER_PARITY: Final = 2.0
-MIN_COMBED: Final = 2  # pictures: one alone may be a cut
+MIN_COMBED: Final = 2  # frames: one alone may be a cut
 
 
 class CombGauge:
@@ -65,7 +65,7 @@ class CombGauge:
             self._num_combed += bool(combed)
 
     def result(self) -> float:
-        """The share of the moving pictures that are combed; 0 where nothing moves."""
+        """The share of the moving frames that are combed; 0 where nothing moves."""
         if self._num_combed < MIN_COMBED:
             return 0.0
         return self._num_combed / self._num_moving
@@ -106,7 +106,7 @@ def is_combed(
     before, now, after = (
         lines.reshape(-1, 4, lines.shape[1]) for lines in (before_RW, lines_RW, after_RW)
     )
-    moves = np.maximum(np.abs(now - before), np.abs(now - after)) > MOVING_LEVELS
+    moves = np.maximum(np.abs(now - before), np.abs(now - after)) > MOVING_DIFFERENCE
     moving = moves[:, 1:3] | moves[:, :2] | moves[:, 2:]
     num_moving = int(moving.sum())
     if num_moving < max(MIN_MOVING_PIXELS, MIN_MOVING * moving.size):

@@ -13,15 +13,15 @@ import av
 
 from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
 from pfp.ingest.combing import CombGauge
-from pfp.ingest.pictures import SIDE, PictureGauge
+from pfp.ingest.frame_measures import SIDE, FrameGauge
 from pfp.ingest.shots import ShotDetector
 from pfp.io.media import Guard, RejectedVideo
 from pfp.io.media.clock import Clock
 from pfp.io.media.colour import transfer_name
 from pfp.io.media.container import OpenVideo, open_video
+from pfp.io.media.convert import Converter, Orientation, orientation_of
 from pfp.io.media.decode import decode_frames
 from pfp.io.media.length import Reach
-from pfp.io.media.picture import Converter, Orientation, orientation_of
 from pfp.io.media.probe import describe
 from pfp.io.media.source import missing_link, shown_name
 from pfp.io.media.views import projection_of, stereo_layout_of
@@ -141,7 +141,7 @@ class _Walk:
         self.clock, self.reach = Clock(video), Reach(video.stream)
         self._video = video
         self._transfer = "sdr"  # of the first frame that is anything else
-        self._gauge, self._shots, self._combs = PictureGauge(), ShotDetector(), CombGauge()
+        self._gauge, self._shots, self._combs = FrameGauge(), ShotDetector(), CombGauge()
         self._converter: Converter | None = None
         self._shape: Shape = (0, 0, Fraction(1), Orientation())
         self._stereo_layout, self._projection = "mono", "flat"
@@ -187,7 +187,7 @@ class _Walk:
         assert self.first is not None
         header = describe(self._video, self.first, self.reach)
         duration = float(self._end)
-        pictures = self._gauge.result(duration) if self._transfer == "sdr" else None
+        measures = self._gauge.result(duration) if self._transfer == "sdr" else None
         return {
             "container": header.container,
             "codec": header.codec,
@@ -211,8 +211,8 @@ class _Walk:
             "stereo_layout": self._stereo_layout,
             "projection": self._projection,
             "transfer": self._transfer,
-            "shots": self._shots.shots(duration) if pictures is not None else [],
-            **(asdict(pictures) if pictures is not None else {}),
+            "shots": self._shots.shots(duration) if measures is not None else [],
+            **(asdict(measures) if measures is not None else {}),
         }
 
     def _begin(self, frame: av.VideoFrame) -> None:
@@ -224,10 +224,10 @@ class _Walk:
     def _look(self, frame: av.VideoFrame, seconds: float) -> None:
         if self._converter is None or self._transfer != "sdr":
             return
-        picture_HWC = self._converter.scale(frame, SIDE, SIDE)
-        self._shots.push(seconds, picture_HWC)
+        frame_HWC = self._converter.scale(frame, SIDE, SIDE)
+        self._shots.push(seconds, frame_HWC)
         if self._gauge.wants(seconds):
-            self._gauge.push(seconds, picture_HWC)
+            self._gauge.push(seconds, frame_HWC)
 
 
 def _shape_of(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Shape:

@@ -9,17 +9,17 @@ import numpy.typing as npt
 from scipy.fft import dctn
 
 HASH_SIDE: Final = 8
-PICTURE_SIDE: Final = 32
+IMAGE_SIDE: Final = 32
 
 
 def phash(luma_HW: npt.NDArray[np.uint8]) -> str:
-    """The hash of a 32 x 32 luma picture, 16 hex digits (Zauner 2010, section 3.2.1, DCT hash).
+    """The hash of a 32 x 32 luma image, 16 hex digits (Zauner 2010, section 3.2.1, DCT hash).
 
     A bit says whether one of the 8 x 8 lowest frequencies of the DCT, the mean excluded, lies above
     their median.
     """
-    if luma_HW.shape != (PICTURE_SIDE, PICTURE_SIDE):
-        message = f"the picture is {luma_HW.shape}; give {PICTURE_SIDE} x {PICTURE_SIDE}"
+    if luma_HW.shape != (IMAGE_SIDE, IMAGE_SIDE):
+        message = f"the image is {luma_HW.shape}; give {IMAGE_SIDE} x {IMAGE_SIDE}"
         raise ValueError(message)
     frequencies = dctn(luma_HW.astype(np.float64), norm="ortho")
     low = frequencies[1 : HASH_SIDE + 1, 1 : HASH_SIDE + 1].ravel()

@@ -1,8 +1,8 @@
-"""Shot boundaries, hard and gradual, from a stream of small pictures.
+"""Shot boundaries, hard and gradual, from a stream of small frames.
 
-Hard cuts: one step between two pictures that stands out from the steps beside it (the adaptive
+Hard cuts: one step between two frames that stands out from the steps beside it (the adaptive
 threshold that PySceneDetect's AdaptiveDetector uses) and that leaves little of the layout.
-Gradual transitions: over a window the pictures lie on the straight line from the first to the last,
+Gradual transitions: over a window the frames lie on the straight line from the first to the last,
 ``f = (1 - a) A + a B``, as a dissolve or a fade mixes them and nothing else does (Lienhart 1999,
 "Comparison of automatic shot boundary detection algorithms", section 4); moving cameras and
 objects leave that line. Wipes: ``pfp.ingest.wipes``.
@@ -10,7 +10,7 @@ objects leave that line. Wipes: ``pfp.ingest.wipes``.
 No boundaries are flashes, after which the scene comes back, and the fades with which a video begins
 and ends: before the one and after the other there is no shot.
 
-Axes: H height, W width, C colour, N numbers of one picture, T time.
+Axes: H height, W width, C colour, N numbers of one frame, T time.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from pfp.measures.cuts import GRID, MIN_DIFFERENCE, is_change, stands_out
 from pfp.schema.clip import Shot
 
 # Differences are means over the cells of absolute differences of 8-bit code values, [0, 255].
-REPEAT_DIFFERENCE: Final = 0.3  # below: the same picture shown again, not a step
+REPEAT_DIFFERENCE: Final = 0.3  # below: the same frame shown again, not a step
 # Beyond the rule of pfp.measures.cuts, which holds for neighbours within CUT_BESIDE_SECONDS:
 CUT_OVER_MEDIAN: Final = 2.9  # times the median of the steps around it, plus one code value
 CUT_MEDIAN_STEPS: Final = 8  # on each side
 CUT_MEDIAN_SECONDS: Final = 0.5  # on each side, at most
 CUT_BESIDE_SECONDS: Final = 0.125  # a step farther away than a frame at 8 fps is not beside
-# Between pictures that stand still there is no typical step: a slide show of short slides.
+# Between frames that stand still there is no typical step: a slide show of short slides.
 SLIDE_DIFFERENCE: Final = 15.0
 SLIDE_MAX_CORRELATION: Final = 0.5
-SLIDE_REPEATS: Final = 2  # of each slide, so that slow videos of few pictures are none
+SLIDE_REPEATS: Final = 2  # of each slide, so that slow videos of few frames are none
 
 FLASH_DIFFERENCE: Final = 15.0  # of mean brightness, up or down
 FLASH_SECONDS: Final = 0.5  # after which the scene is back
 FLASH_MAX_REST: Final = 0.25  # of the flash's brightness that may be left then
 FLASH_MIN_CORRELATION: Final = 0.6  # of the scene before and after, which may move
-FLASH_MIN_STILL_CORRELATION: Final = 0.95  # where pictures stand still
+FLASH_MIN_STILL_CORRELATION: Final = 0.95  # where frames stand still
 FLASH_SETTLES_SECONDS: Final = 0.4  # in which what looks like a fade is the flash
 
 GRADUAL_SAMPLE_SECONDS: Final = 0.08
@@ -53,9 +53,9 @@ GRADUAL_SAMPLE_SECONDS: Final = 0.08
 GRADUAL_WINDOWS: Final = ((2, 1), (3, 1), (5, 1), (7, 1), (12, 1), (9, 2), (12, 2), (10, 3))
 WIPE_WINDOWS: Final = ((13, 1), (25, 1), (23, 2))  # samples in all, and every which one
 WIPE_EVERY_SAMPLES: Final = 4
-GRADUAL_DIFFERENCE: Final = 32.0  # from picture to picture
+GRADUAL_DIFFERENCE: Final = 32.0  # from frame to frame
 FADE_DIFFERENCE: Final = 12.0  # from or to black or white: dark scenes fade too
-# Mean distance from the line as a share of its length, on the way and in the still pictures around.
+# Mean distance from the line as a share of its length, on the way and in the still frames around.
 GRADUAL_MAX_RESIDUAL: Final = 0.19
 GRADUAL_MAX_REST: Final = 0.12
 GRADUAL_MIN_SAMPLES: Final = 2  # on the way; 1 in a fade
@@ -70,13 +70,13 @@ MOVING_MAX_BEND: Final = 0.08
 MOVING_MAX_DIP: Final = 0.85  # of the ends' contrast, at least once
 MOVING_MAX_MISMATCH: Final = 0.1  # mean, of the contrast that a mixture would have
 GRADUAL_MAX_STEP: Final = 0.6  # of the way in one sample: more is a cut
-GRADUAL_MAX_CORRELATION: Final = 0.8  # more is the same picture getting brighter or darker
+GRADUAL_MAX_CORRELATION: Final = 0.8  # more is the same frame getting brighter or darker
 # Mean over root mean square of the change, from 1 (the same in every cell) to 0 (in one cell). Less
 # is an object that comes or goes, more is exposure that adapts.
 GRADUAL_MIN_SPREAD: Final = 0.55
 GRADUAL_MAX_SPREAD: Final = 0.92
 FADED_CONTRAST: Final = 0.25  # of the other end's: a fade that the window shows from its middle on
-FLAT_CONTRAST: Final = 4.0  # a picture with a smaller deviation is the black or white of a fade
+FLAT_CONTRAST: Final = 4.0  # a frame with a smaller deviation is the black or white of a fade
 
 FADE_PAIR_SECONDS: Final = 1.5  # from the middle of a fade out to that of the fade in after it
 
@@ -85,7 +85,7 @@ MAX_FADE_SECONDS: Final = 0.6  # in which a fade at the edge may be seen in part
 MAX_EMPTY_SECONDS: Final = 2.0  # of one colour before the first shot and after the last
 
 
-# Of a step between two pictures: the second one's time, their difference, their correlation,
+# Of a step between two frames: the second one's time, their difference, their correlation,
 # and how often the first one was repeated before it.
 Step: TypeAlias = tuple[float, float, float, int]
 
@@ -105,14 +105,14 @@ class Boundary:
 
 
 class ShotDetector:
-    """Takes pictures in order of time; memory holds five seconds of them and a few numbers each."""
+    """Takes frames in order of time; memory holds five seconds of them and a few numbers each."""
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
         self._last_N: npt.NDArray[np.float32] | None = None
         self._num_repeats = 0
         size = max(2 * half * stride + 1 for half, stride in GRADUAL_WINDOWS)
-        # Time, picture, and whether it is flat.
+        # Time, frame, and whether it is flat.
         self._window: deque[tuple[float, npt.NDArray[np.float32], bool]] = deque(maxlen=size)
         self._num_samples = 0
         self._gradual: list[Boundary] = []
@@ -122,17 +122,17 @@ class ShotDetector:
         self._last_lit = 0.0
         self._last_seconds = 0.0
 
-    def push(self, seconds: float, picture_HWC: npt.NDArray[np.uint8]) -> None:
-        """Add the picture shown from ``seconds`` on: uint8 RGB, H and W multiples of ``GRID``."""
-        picture_N = _cells(picture_HWC)
+    def push(self, seconds: float, frame_HWC: npt.NDArray[np.uint8]) -> None:
+        """Add the frame shown from ``seconds`` on: uint8 RGB, H and W multiples of ``GRID``."""
+        frame_N = _cells(frame_HWC)
         self._last_seconds = seconds
         if self._last_N is None:
-            self._last_N = picture_N
+            self._last_N = frame_N
         else:
-            self._step(seconds, self._last_N, picture_N)
+            self._step(seconds, self._last_N, frame_N)
         if not self._window or seconds - self._window[-1][0] >= GRADUAL_SAMPLE_SECONDS - 1e-3:
-            is_flat = float(picture_N.std()) < FLAT_CONTRAST
-            self._window.append((seconds, picture_N, is_flat))
+            is_flat = float(frame_N.std()) < FLAT_CONTRAST
+            self._window.append((seconds, frame_N, is_flat))
             self._num_samples += 1
             if not is_flat:
                 self._first_lit = seconds if self._first_lit is None else self._first_lit
@@ -176,25 +176,25 @@ class ShotDetector:
         ]
 
     def _step(
-        self, seconds: float, last_N: npt.NDArray[np.float32], picture_N: npt.NDArray[np.float32]
+        self, seconds: float, last_N: npt.NDArray[np.float32], frame_N: npt.NDArray[np.float32]
     ) -> None:
-        """Note how a picture differs from the last one that was new."""
-        difference = float(np.abs(picture_N - last_N).mean())
-        self._flashes.see(seconds, picture_N)
+        """Note how a frame differs from the last one that was new."""
+        difference = float(np.abs(frame_N - last_N).mean())
+        self._flashes.see(seconds, frame_N)
         if difference < REPEAT_DIFFERENCE:
             self._num_repeats += 1
             return
         # How alike they are only matters where the step may be a cut.
         is_large = difference >= MIN_DIFFERENCE
-        alike = correlation(last_N, picture_N) if is_large else 1.0
+        alike = correlation(last_N, frame_N) if is_large else 1.0
         self._steps.append((seconds, difference, alike, self._num_repeats))
         self._num_repeats = 0
         if is_large:
-            self._flashes.watch(seconds, last_N, picture_N)
-        self._last_N = picture_N
+            self._flashes.watch(seconds, last_N, frame_N)
+        self._last_N = frame_N
 
     def _is_inside(self, boundary: Boundary) -> bool:
-        """Whether there are pictures on both sides of a boundary.
+        """Whether there are frames on both sides of a boundary.
 
         At the edges of a video a fade, or a cut from or to a short time of black, parts nothing.
         """
@@ -210,7 +210,7 @@ class ShotDetector:
     def _samples(
         self, num: int, stride: int
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]] | None:
-        """Times and pictures of the newest so many samples, every ``stride``-th of them.
+        """Times and frames of the newest so many samples, every ``stride``-th of them.
 
         None where there are not as many, or too few a second to tell a mixture from a jump.
         """
@@ -256,12 +256,12 @@ class ShotDetector:
             samples = self._samples(num, stride)
             middle = None if samples is None else find_wipe(*samples)
             if samples is not None and middle is not None:
-                seconds_T, pictures_TN = samples
+                seconds_T, frames_TN = samples
                 self._wipes.append(
                     Boundary(
                         seconds=middle,
                         kind="wipe",
-                        strength=float(np.abs(pictures_TN[-1] - pictures_TN[0]).mean()),
+                        strength=float(np.abs(frames_TN[-1] - frames_TN[0]).mean()),
                         half_seconds=float(seconds_T[-1] - seconds_T[0]) / 2,
                     )
                 )
@@ -285,15 +285,15 @@ class _Flashes:
         if brightness >= FLASH_DIFFERENCE:
             self._open.append((seconds, brightness, before_N))
 
-    def see(self, seconds: float, picture_N: npt.NDArray[np.float32]) -> None:
-        """Compare the next picture with the scenes that are waited for."""
+    def see(self, seconds: float, frame_N: npt.NDArray[np.float32]) -> None:
+        """Compare the next frame with the scenes that are waited for."""
         while self._open and seconds - self._open[0][0] > FLASH_SECONDS:
             self._open.popleft()
         for since, brightness, before_N in self._open:
-            rest = abs(float(picture_N.mean()) - float(before_N.mean()))
+            rest = abs(float(frame_N.mean()) - float(before_N.mean()))
             if rest > max(FLASH_DIFFERENCE, FLASH_MAX_REST * brightness):
                 continue
-            alike = correlation(before_N, picture_N)
+            alike = correlation(before_N, frame_N)
             if alike >= FLASH_MIN_CORRELATION:
                 self._spans.append((since, seconds, alike))
                 self._open.clear()
@@ -323,7 +323,7 @@ class _Flashes:
 
 
 def find_cuts(steps: list[Step]) -> list[Boundary]:
-    """The hard cuts among the steps between successive pictures."""
+    """The hard cuts among the steps between successive frames."""
     cuts = []
     for index, (seconds, difference, alike, _) in enumerate(steps):
         if not is_change(difference, alike):
@@ -333,7 +333,7 @@ def find_cuts(steps: list[Step]) -> list[Boundary]:
             continue
         beside = max(_around(steps, index, 1, CUT_BESIDE_SECONDS), default=0.0)
         around = _around(steps, index, CUT_MEDIAN_STEPS, CUT_MEDIAN_SECONDS)
-        # Among fewer than three steps there is no typical one: the pictures stand still.
+        # Among fewer than three steps there is no typical one: the frames stand still.
         typical = median(around) if len(around) >= 3 else 0.0
         if not stands_out(difference, beside) or difference < CUT_OVER_MEDIAN * (typical + 1):
             continue
@@ -350,7 +350,7 @@ def _around(steps: list[Step], index: int, num: int, reach_seconds: float) -> li
 
 
 def _is_slide(steps: list[Step], index: int) -> bool:
-    """Whether a step lies between two pictures that stand still."""
+    """Whether a step lies between two frames that stand still."""
     _, difference, alike, num_repeats = steps[index]
     repeats_after = steps[index + 1][3] if index + 1 < len(steps) else SLIDE_REPEATS
     return (
@@ -362,12 +362,12 @@ def _is_slide(steps: list[Step], index: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Path:
-    """How far the pictures of a window are from the line between its ends, as shares of it."""
+    """How far the frames of a window are from the line between its ends, as shares of it."""
 
     residual: float  # on the way
     rest: float  # before and after
     bend: float  # of their pace
-    num: int  # pictures on the way
+    num: int  # frames on the way
 
     @property
     def is_straight(self) -> bool:
@@ -390,21 +390,21 @@ class _Path:
 
 
 def find_mixture(
-    seconds_T: npt.NDArray[np.float64], pictures_TN: npt.NDArray[np.float32]
+    seconds_T: npt.NDArray[np.float64], frames_TN: npt.NDArray[np.float32]
 ) -> Boundary | None:
-    """The gradual transition from the first picture to the last, if the others are mixtures."""
-    first_N, last_N = pictures_TN[0], pictures_TN[-1]
+    """The gradual transition from the first frame to the last, if the others are mixtures."""
+    first_N, last_N = frames_TN[0], frames_TN[-1]
     if not _may_be_mixed(first_N, last_N):
         return None
     way_N = last_N - first_N
     length = float(np.abs(way_N).mean())
-    offsets_TN = pictures_TN - first_N
+    offsets_TN = frames_TN - first_N
     share_T = offsets_TN @ way_N / float(way_N @ way_N)
     share_steps = np.diff(share_T)
     if share_steps.max() > GRADUAL_MAX_STEP or share_steps.min() < -0.05:
         return None
     on_way_T = (share_T > 0.1) & (share_T < 0.9)
-    contrast_T = pictures_TN.std(axis=1)
+    contrast_T = frames_TN.std(axis=1)
     ends = contrast_T[0], contrast_T[-1]
     if on_way_T.sum() < (1 if min(ends) < FLAT_CONTRAST else GRADUAL_MIN_SAMPLES):
         return None
@@ -414,13 +414,13 @@ def find_mixture(
     residual_T = np.abs(offsets_TN - share_T[:, None] * way_N).mean(axis=1) / length
     path = _Path(
         residual=float(residual_T[on_way_T].mean()),
-        # The first picture always rests: its share and its residual are 0.
+        # The first frame always rests: its share and its residual are 0.
         rest=float(residual_T[~on_way_T].mean()),
         bend=_bend(seconds_T[on_way_T], share_T[on_way_T]),
         num=int(on_way_T.sum()),
     )
     if not path.is_straight and not (
-        path.is_nearly_straight and _dips(pictures_TN, share_T, on_way_T)
+        path.is_nearly_straight and _dips(frames_TN, share_T, on_way_T)
     ):
         return None
     middle = float(np.interp(0.5, np.maximum.accumulate(share_T), seconds_T))
@@ -438,12 +438,12 @@ def find_mixture(
 
 
 def _dips(
-    pictures_TN: npt.NDArray[np.float32],
+    frames_TN: npt.NDArray[np.float32],
     share_T: npt.NDArray[np.float32],
     on_way_T: npt.NDArray[np.bool_],
 ) -> bool:
     """Whether contrast sinks on the way as that of a mixture does; that of a moving scene stays."""
-    first_N, last_N = pictures_TN[0], pictures_TN[-1]
+    first_N, last_N = frames_TN[0], frames_TN[-1]
     share = share_T[on_way_T]
     both = float(((first_N - first_N.mean()) * (last_N - last_N.mean())).mean())
     ends = float(first_N.var()), float(last_N.var())
@@ -452,8 +452,8 @@ def _dips(
     if expected.min() > MOVING_MAX_DIP * (np.sqrt(ends[0]) + np.sqrt(ends[1])) / 2:
         return False
     if expected.min() < 1e-3:
-        return False  # of a uniform picture there is no contrast to compare with
-    contrast = pictures_TN[on_way_T].std(axis=1)
+        return False  # of a uniform frame there is no contrast to compare with
+    contrast = frames_TN[on_way_T].std(axis=1)
     return bool(np.abs(contrast / expected - 1).mean() <= MOVING_MAX_MISMATCH)
 
 
@@ -491,7 +491,7 @@ def _are_far(
     last_N: npt.NDArray[np.float32],
     least_difference: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.bool_]:
-    """Whether pictures differ from the last one by so much, and all over."""
+    """Whether frames differ from the last one by so much, and all over."""
     ways = np.abs(np.stack(firsts) - last_N)
     lengths = ways.mean(axis=1)
     squares = np.einsum("wn,wn->w", ways, ways) / last_N.size
@@ -500,7 +500,7 @@ def _are_far(
 
 
 def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:
-    """Whether two pictures differ as two shots do, or as a shot and black do."""
+    """Whether two frames differ as two shots do, or as a shot and black do."""
     way_N = last_N - first_N
     length = float(np.abs(way_N).mean())
     if length < FADE_DIFFERENCE:
@@ -548,10 +548,10 @@ def _join_fades(found: list[Boundary]) -> list[Boundary]:
     return joined
 
 
-def _cells(picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _cells(frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Means over GRID x GRID cells, flat; as two matrix products, faster than ``mean``."""
-    height, width, num_colours = picture_HWC.shape
-    rows = _averaging(height) @ picture_HWC.reshape(height, -1).astype(np.float32)
+    height, width, num_colours = frame_HWC.shape
+    rows = _averaging(height) @ frame_HWC.reshape(height, -1).astype(np.float32)
     columns = rows.reshape(GRID, width, num_colours).swapaxes(1, 2).reshape(-1, width)
     cells: npt.NDArray[np.float32] = columns @ _averaging(width).T
     return cells.ravel()

@@ -1,10 +1,10 @@
-"""Wipes: the next shot uncovers the last one along an edge that travels over the picture.
+"""Wipes: the next shot uncovers the last one along an edge that travels over the frame.
 
-The picture is parted into strips (columns, rows, diagonals, rings). In a wipe each strip turns from
-the old picture into the new one in a moment, one strip after the other. In a dissolve all strips
-turn together, slowly; behind a thing that passes by, the old picture comes back.
+The frame is parted into strips (columns, rows, diagonals, rings). In a wipe each strip turns from
+the old frame into the new one in a moment, one strip after the other. In a dissolve all strips
+turn together, slowly; behind a thing that passes by, the old frame comes back.
 
-Axes: T time, N numbers of one picture, K cells, G strips.
+Axes: T time, N numbers of one frame, K cells, G strips.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 NUM_COLOURS: Final = 3
 NUM_STRIPS: Final = 12
 
-MIN_DIFFERENCE: Final = 16.0  # from picture to picture, in 8-bit code values
+MIN_DIFFERENCE: Final = 16.0  # from frame to frame, in 8-bit code values
 MAX_CORRELATION: Final = 0.75
 MIN_CHANGED: Final = 0.6  # of the cells, by CHANGED_DIFFERENCE
 CHANGED_DIFFERENCE: Final = 8.0
@@ -35,16 +35,16 @@ MAX_RETURN: Final = 0.3  # of a strip's way, backwards
 Floats = npt.NDArray[np.float32]
 
 
-def find_wipe(seconds_T: npt.NDArray[np.float64], pictures_TN: Floats) -> float | None:
-    """When half of the picture has been wiped, if the first picture is wiped by the last.
+def find_wipe(seconds_T: npt.NDArray[np.float64], frames_TN: Floats) -> float | None:
+    """When half of the frame has been wiped, if the first frame is wiped by the last.
 
     To be asked where ``may_be_wiped`` holds.
 
-    pictures_TN: cells of a square grid, flat: row by row, in each its colours, in each its cells.
+    frames_TN: cells of a square grid, flat: row by row, in each its colours, in each its cells.
     """
-    old_N, new_N = pictures_TN[0], pictures_TN[-1]
+    old_N, new_N = frames_TN[0], frames_TN[-1]
     change_N = new_N - old_N
-    done_TK = _by_cell((pictures_TN - old_N) * change_N)
+    done_TK = _by_cell((frames_TN - old_N) * change_N)
     whole_K = _by_cell(np.square(change_N)[None])[0]
     for strips_KG, place_G in _partitions(round(whole_K.size**0.5)):
         share_TG = (done_TK @ strips_KG) / (whole_K @ strips_KG + 1e-3)
@@ -55,7 +55,7 @@ def find_wipe(seconds_T: npt.NDArray[np.float64], pictures_TN: Floats) -> float 
 
 
 def may_be_wiped(old_N: Floats, new_N: Floats) -> bool:
-    """Whether two pictures differ all over, as two shots do."""
+    """Whether two frames differ all over, as two shots do."""
     change_N = np.abs(new_N - old_N)
     if float(change_N.mean()) < MIN_DIFFERENCE:
         return False

@@ -26,7 +26,7 @@ class ClipRecord(Record):
     """A span ``[start_seconds, end_seconds)`` of a video; times are relative to its first frame.
 
     ``clip_id`` comes from the content digest and the span, never from the path. Sizes are those of
-    the shown picture: rotation and sample aspect ratio applied. What could not be measured is None.
+    the shown frame: rotation and sample aspect ratio applied. What could not be measured is None.
     """
 
     clip_id: str
@@ -36,7 +36,7 @@ class ClipRecord(Record):
     changed_ns: int | None = None  # of the file, in ns since 1970, when its bytes were digested
     start_seconds: float | None = None
     end_seconds: float | None = None
-    width: Int32 | None = None  # of the shown picture, pixels
+    width: Int32 | None = None  # of the shown frame, pixels
     height: Int32 | None = None
     fps: float | None = None  # mean rate of the frames that were decoded
     num_frames: int | None = None  # decoded, not promised by the header
@@ -48,7 +48,7 @@ class ClipRecord(Record):
     shots: list[Shot] = field(default_factory=list)
     luma_mean: float | None = None  # of sampled frames, [0, 255]
     luma_std: float | None = None  # mean within-frame standard deviation, [0, 255]
-    motion: float | None = None  # mean absolute luma change between samples, levels per second
+    motion: float | None = None  # mean absolute luma change, 8-bit code values per second
     frozen_fraction: float | None = None  # share of the span without any change, [0, 1]
     bar_fraction: float | None = None  # share of the area under bars, [0, 1]
     decode_error_count: int | None = None

@@ -52,7 +52,7 @@ class EvalSample(Record):
     num_frames: int | None = None
     prompt: str | None = None
     shots: tuple[Shot, ...] = ()
-    reference_faces: tuple[str, ...] = ()  # places of pictures
+    reference_faces: tuple[str, ...] = ()  # places of images
     clip_id: str | None = None
     memory_clip_id: str | None = None
     model_id: str | None = None

@@ -16,8 +16,8 @@ class MeasuredRecord(Record):
     """One video file. Kept means measured, dropped no video, failed not decodable.
 
     Thresholds play no part here, so a new recipe needs no new decode. What could not be measured
-    is None; the picture measures of HDR videos are, since reading HDR as SDR gives wrong numbers.
-    Fractions are of the decoded duration unless said otherwise.
+    is None; what the frames look like is None for HDR videos, too, since reading HDR as SDR gives
+    wrong numbers. Fractions are of the decoded duration unless said otherwise.
     """
 
     video_uri: str
@@ -28,7 +28,7 @@ class MeasuredRecord(Record):
     codec: str | None = None
     pixel_format: str | None = None
     bit_depth: Int32 | None = None
-    width: Int32 | None = None  # of the shown picture, square pixels
+    width: Int32 | None = None  # of the shown frame, square pixels
     height: Int32 | None = None
     rotation_degrees: Int32 | None = None
     orientation: str | None = None
@@ -42,7 +42,7 @@ class MeasuredRecord(Record):
     num_size_changes: int | None = None  # of the coded size, the pixels' shape, or the turn
     decode_error_count: int | None = None  # packets refused or frames marked as corrupt
     interlaced_fraction: float | None = None  # of the frames, as the stream flags them
-    combed_fraction: float | None = None  # of the moving pictures that were looked at
+    combed_fraction: float | None = None  # of the moving frames that were looked at
     stereo_layout: str | None = None  # mono | side_by_side | top_bottom | ..., as the file says
     projection: str | None = None  # flat | equirectangular | ..., as the file says
     hidden_fraction: float | None = None  # of the coded area, outside the clean aperture
@@ -52,7 +52,7 @@ class MeasuredRecord(Record):
     black_fraction: float | None = None
     uniform_fraction: float | None = None  # one colour all over, black included
     bar_fraction: float | None = None  # of the area, under bars for a third of the time or more
-    backdrop_fraction: float | None = None  # likewise, of a blurred copy behind the picture
+    backdrop_fraction: float | None = None  # likewise, of a blurred copy behind the frame
     motion: float | None = None
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None

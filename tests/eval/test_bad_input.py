@@ -573,8 +573,8 @@ HOSTILE = {
         "data found when processing input); the file is damaged"
     ),
     "no_samples.mp4": ("the video holds no frame that can be decoded"),
-    "only_sound.mp4": ("the video has no video stream; give a file with moving pictures"),
-    "sound_with_cover.mp4": ("the video has no video stream; give a file with moving pictures"),
+    "only_sound.mp4": ("the video has no video stream; give a file that has one"),
+    "sound_with_cover.mp4": ("the video has no video stream; give a file that has one"),
     "huge.mp4": (
         "the video has 8192x8192 pixels per frame, more than the "
         "35389440 that are decoded; scale it down first"

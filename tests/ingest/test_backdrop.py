@@ -1,4 +1,4 @@
-"""Pictures over blurred copies of themselves, against sharp subjects before blurred scenes."""
+"""Videos over blurred copies of themselves, against sharp subjects before blurred scenes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WIDTH, HEIGHT = 640, 360
 CLIPS = ("dog_leash_play.mp4", "tears_of_steel_battle_40s.mp4", "highway_dashcam.mp4")
 
 
-def backdrop_fraction(pictures: list[Image.Image]) -> float:
-    """What the gauge makes of pictures that come once a second."""
+def backdrop_fraction(images: list[Image.Image]) -> float:
+    """What the gauge makes of frames that come once a second."""
     gauge = BackdropGauge()
-    for index, picture in enumerate(pictures):
-        small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+    for index, image in enumerate(images):
+        small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
         gauge.push(index, np.asarray(small.convert("RGB")))
     return gauge.result()
 
@@ -78,16 +78,16 @@ def test_a_blurred_copy_is_filler(
         assert backdrop_fraction(made) == pytest.approx(1 - width / WIDTH, abs=0.04)
 
 
-def test_a_wide_picture_in_an_upright_one_is_told(frames: list[npt.NDArray[np.uint8]]) -> None:
+def test_a_wide_video_in_an_upright_one_is_told(frames: list[npt.NDArray[np.uint8]]) -> None:
     """Above and below it."""
     for clip in frames:
         made = [pasted(one, 200, blur=30, gain=1, stretches=False) for one in clip]
-        turned = [picture.transpose(Image.Transpose.ROTATE_90) for picture in made]
+        turned = [image.transpose(Image.Transpose.ROTATE_90) for image in made]
         assert backdrop_fraction(turned) == pytest.approx(0.69, abs=0.04)
 
 
 def test_a_short_time_does_not_count(frames: list[npt.NDArray[np.uint8]]) -> None:
-    """One such picture of six."""
+    """One such frame of six."""
     made = [Image.fromarray(one) for one in frames[0]]
     made[3] = pasted(frames[0][3], 256, blur=30, gain=1, stretches=False)
 
@@ -127,14 +127,14 @@ def test_bars_of_one_colour_are_no_backdrop(
     """Those are another measure's."""
     made = []
     for one in frames[0]:
-        picture = one.copy()
-        picture[:, :200] = picture[:, 440:] = level
-        made.append(Image.fromarray(picture))
+        frame_HWC = one.copy()
+        frame_HWC[:, :200] = frame_HWC[:, 440:] = level
+        made.append(Image.fromarray(frame_HWC))
 
     assert 0 == backdrop_fraction(made)
 
 
-def test_no_picture_has_no_backdrop() -> None:
+def test_no_frame_has_no_backdrop() -> None:
     """Nothing was seen."""
     assert 0 == BackdropGauge().result()
 

@@ -16,10 +16,10 @@ from pfp.io.media import path_to_uri
 from tests.hostile_files import HostileFile
 
 SIDE, FPS = 64, 12
-Pictures = npt.NDArray[np.uint8]  # (T, SIDE, SIDE, 3)
+Frames = npt.NDArray[np.uint8]  # (T, SIDE, SIDE, 3)
 
 
-def scene(seconds: float = 4, seed: int = 0, *, low: float = 20, high: float = 235) -> Pictures:
+def scene(seconds: float = 4, seed: int = 0, *, low: float = 20, high: float = 235) -> Frames:
     """A coloured texture that moves sideways."""
     num = round(seconds * FPS)
     noise = np.random.default_rng(seed).normal(size=(SIDE, SIDE + num, 3))
@@ -29,26 +29,26 @@ def scene(seconds: float = 4, seed: int = 0, *, low: float = 20, high: float = 2
 
 
 def barred(
-    pictures: Pictures,
+    frames: Frames,
     colour: tuple[int, int, int] = (0, 0, 0),
     *,
     top: int = 0,
     bottom: int = 0,
     left: int = 0,
     right: int = 0,
-) -> Pictures:
-    """The pictures with bars of so many cells laid over them."""
-    made = pictures.copy()
+) -> Frames:
+    """The frames with bars of so many cells laid over them."""
+    made = frames.copy()
     made[:, :top] = made[:, SIDE - bottom :] = colour
     made[:, :, :left] = made[:, :, SIDE - right :] = colour
     return made
 
 
-def bar_fraction(pictures: Pictures) -> float:
+def bar_fraction(frames: Frames) -> float:
     """What the gauge makes of them."""
     gauge = BarGauge()
-    for index, picture in enumerate(pictures):
-        gauge.push(index / FPS, picture)
+    for index, frame in enumerate(frames):
+        gauge.push(index / FPS, frame)
     return gauge.result()
 
 
@@ -112,76 +112,76 @@ def test_bars_that_change_are_each_seen() -> None:
 
 
 def test_noise_and_a_logo_are_no_end_of_a_bar() -> None:
-    """Compression leaves a few levels, a channel leaves its mark in a corner."""
-    pictures = barred(scene(), top=12, bottom=12).astype(int)
-    pictures += np.random.default_rng(0).integers(0, 3, pictures.shape)
-    pictures[:, 2:5, 58:62] = 240
+    """Compression leaves a few code values, a channel leaves its mark in a corner."""
+    frames = barred(scene(), top=12, bottom=12).astype(int)
+    frames += np.random.default_rng(0).integers(0, 3, frames.shape)
+    frames[:, 2:5, 58:62] = 240
 
-    assert 24 / SIDE == bar_fraction(np.clip(pictures, 0, 255).astype(np.uint8))
+    assert 24 / SIDE == bar_fraction(np.clip(frames, 0, 255).astype(np.uint8))
 
 
 def test_bars_around_a_dark_film_are_seen_over_all_of_it() -> None:
     """In no second is the whole edge lit, but in the whole film it is."""
-    pictures = scene(8, high=60, low=0) * 0
+    frames = scene(8, high=60, low=0) * 0
     lit = scene(8)
     for second in range(8):  # a light that travels along
         columns = slice(8 * second, 8 * second + 8)
-        frames = slice(FPS * second, FPS * second + FPS)
-        pictures[frames, :, columns] = lit[frames, :, columns]
+        times = slice(FPS * second, FPS * second + FPS)
+        frames[times, :, columns] = lit[times, :, columns]
 
-    assert 16 / SIDE == bar_fraction(barred(pictures, top=8, bottom=8))
+    assert 16 / SIDE == bar_fraction(barred(frames, top=8, bottom=8))
 
 
-def _sky(pictures: Pictures, level: int) -> Pictures:
+def _sky(frames: Frames, level: int) -> Frames:
     """Plain above a skyline of houses of many heights."""
     heights = np.random.default_rng(1).integers(15, 40, 16).repeat(4)
-    made = pictures.copy()
+    made = frames.copy()
     for column, height in enumerate(heights):
         made[:, :height, column] = level
     return made
 
 
-def _subject(pictures: Pictures, level: int) -> Pictures:
+def _subject(frames: Frames, level: int) -> Frames:
     """A round thing in the middle of a plain studio."""
     rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE / 2
     outside = np.hypot(rows, columns) > 20
-    made = pictures.copy()
+    made = frames.copy()
     made[:, outside] = level
     return made
 
 
-def _horizon(pictures: Pictures, level: int) -> Pictures:
+def _horizon(frames: Frames, level: int) -> Frames:
     """An overexposed sky above the sea."""
-    made = pictures.copy()
+    made = frames.copy()
     made[:, :25] = level
     return made
 
 
-def _person(pictures: Pictures, level: int) -> Pictures:
+def _person(frames: Frames, level: int) -> Frames:
     """Upright, from the floor to the top, in front of a plain wall."""
-    made = np.full_like(pictures, level)
-    made[:, 8:, 26:38] = pictures[:, 8:, 26:38]
-    made[:, 40:, 18:46] = pictures[:, 40:, 18:46]
+    made = np.full_like(frames, level)
+    made[:, 8:, 26:38] = frames[:, 8:, 26:38]
+    made[:, 40:, 18:46] = frames[:, 40:, 18:46]
     return made
 
 
-def _shade(pictures: Pictures, level: int) -> Pictures:
+def _shade(frames: Frames, level: int) -> Frames:
     """A wall with a soft shadow on both sides of a window."""
     shading = np.abs(np.linspace(-1, 1, SIDE)) * 40
     wall = np.clip(level - shading, 0, 255).astype(np.uint8)[None, None, :, None]
-    made = np.broadcast_to(wall, pictures.shape).copy()
-    made[:, :, 20:44] = pictures[:, :, 20:44]
+    made = np.broadcast_to(wall, frames.shape).copy()
+    made[:, :, 20:44] = frames[:, :, 20:44]
     return made
 
 
-def _vignette(pictures: Pictures, level: int) -> Pictures:
+def _vignette(frames: Frames, level: int) -> Frames:
     """Dark corners, lit in the middle."""
     rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE / 2
     gain = np.clip(1.4 - np.hypot(rows, columns) / 28, 0, 1)[None, :, :, None]
-    return (pictures * gain * (level > 0)).astype(np.uint8)
+    return (frames * gain * (level > 0)).astype(np.uint8)
 
 
-PLAIN: dict[str, Callable[[Pictures, int], Pictures]] = {
+PLAIN: dict[str, Callable[[Frames, int], Frames]] = {
     "a skyline": _sky,
     "a studio": _subject,
     "a person": _person,
@@ -198,7 +198,7 @@ def test_plain_surroundings_are_no_bars(kind: str, level: int) -> None:
 @pytest.mark.parametrize("level", [128, 200, 255])
 @pytest.mark.parametrize("kind", [_horizon, _shade])
 def test_straight_edges_in_a_scene_are_no_bars(
-    kind: Callable[[Pictures, int], Pictures], level: int
+    kind: Callable[[Frames, int], Frames], level: int
 ) -> None:
     """A horizon has one side only, a wall is shaded."""
     assert 0 == bar_fraction(kind(scene(), level))
@@ -211,19 +211,19 @@ def test_dark_corners_are_no_bars() -> None:
 
 @pytest.mark.parametrize("level", [0, 16, 255])
 def test_one_colour_all_over_has_no_bars(level: int) -> None:
-    """Where all is plain there is no picture for bars to surround."""
+    """Where all is plain there is nothing for bars to surround."""
     assert 0 == bar_fraction(np.full((FPS, SIDE, SIDE, 3), level, np.uint8))
 
 
 def test_what_is_lit_once_is_no_bar() -> None:
-    """A dark edge that brightens once in a second belongs to the picture."""
-    pictures = barred(scene(), top=16)
-    pictures[4 :: FPS // 2] = 120
+    """A dark edge that brightens once in a second belongs to the video."""
+    frames = barred(scene(), top=16)
+    frames[4 :: FPS // 2] = 120
 
-    assert 0 == bar_fraction(pictures)
+    assert 0 == bar_fraction(frames)
 
 
-def test_no_picture_has_no_bars() -> None:
+def test_no_frame_has_no_bars() -> None:
     """Nothing was seen."""
     assert 0 == BarGauge().result()
 
@@ -236,7 +236,7 @@ def test_bars_of_a_file_are_told(hostile_file: HostileFile) -> None:
 
 
 @pytest.mark.slow
-def test_real_clips_keep_their_pictures(shared_clips: Path) -> None:
+def test_real_clips_keep_their_frames(shared_clips: Path) -> None:
     """Only the trailer has bars, which are those of its film."""
     found = {}
     for path in sorted((shared_clips / "dev").iterdir()):

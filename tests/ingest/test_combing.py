@@ -1,4 +1,4 @@
-"""Woven fields, drawn and real, against whole pictures that look nearly like them."""
+"""Woven fields, drawn and real, against whole frames that look nearly like them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def woven(top: Frames, bottom: Frames) -> Frames:
 
 
 def fields(frames: Frames, *, bottom_first: bool = False) -> Frames:
-    """Two successive pictures in each frame."""
+    """Two successive film frames in each video frame."""
     first, second = frames[::2], frames[1::2]
     return woven(second, first) if bottom_first else woven(first, second)
 
 
 def telecined(frames: Frames) -> Frames:
-    """Four pictures in five frames, two of which are woven (3:2)."""
+    """Four film frames in five video frames, two of which are woven (3:2)."""
     made = [
         five
         for a, b, c, d in zip(*(frames[start::4] for start in range(4)), strict=True)
@@ -68,7 +68,7 @@ def combed(frames_THW: Frames, form: str = "gray") -> float:
 
 
 def as_frame(luma_HW: npt.NDArray[np.uint8], form: str) -> av.VideoFrame:
-    """A grey picture in a pixel format."""
+    """A grey frame in a pixel format."""
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(luma_HW), "gray").reformat(format=form)
 
 
@@ -92,7 +92,7 @@ def test_every_pixel_format_is_looked_at(form: str) -> None:
 @pytest.mark.parametrize(
     "size", [(1080, 1920), (480, 720), (241, 427), (96, 160), (24, 14), (3, 5)]
 )
-def test_whole_pictures_of_any_size_are_not_combed(size: tuple[int, int]) -> None:
+def test_whole_frames_of_any_size_are_not_combed(size: tuple[int, int]) -> None:
     """Nor does a size break anything."""
     assert 0 == combed(moving(36, *size))
 
@@ -110,7 +110,7 @@ def test_telecined_film_is_combed_in_two_of_five() -> None:
 
 
 def test_film_whose_fields_are_one_off_is_combed() -> None:
-    """25 pictures a second that were cut between their fields."""
+    """25 frames a second that were cut between their fields."""
     frames = moving(100)
 
     assert 1 == combed(woven(frames[1:], frames[:-1]))
@@ -159,8 +159,8 @@ NOT_WOVEN: dict[str, Callable[[int], Frames]] = {
     "strobe": _strobe,
     "a cut at every frame": _cuts,
     "text that scrolls": _lines_of_text,
-    "pictures shown twice": lambda num: np.repeat(moving(num // 2), 2, axis=0),
-    "pictures shown thrice": lambda num: np.repeat(moving(num // 3), 3, axis=0),
+    "frames shown twice": lambda num: np.repeat(moving(num // 2), 2, axis=0),
+    "frames shown thrice": lambda num: np.repeat(moving(num // 3), 3, axis=0),
     **{
         f"stripes {period} lines apart that move by {speed}": (
             lambda num, period=period, speed=speed: _scroll(  # type: ignore[misc]
@@ -174,7 +174,7 @@ NOT_WOVEN: dict[str, Callable[[int], Frames]] = {
 
 
 @pytest.mark.parametrize("kind", NOT_WOVEN)
-def test_whole_pictures_are_not_combed(kind: str) -> None:
+def test_whole_frames_are_not_combed(kind: str) -> None:
     """What moves by lines, or not at all, or all at once."""
     assert 0 == combed(NOT_WOVEN[kind](120))
 

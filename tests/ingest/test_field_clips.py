@@ -138,7 +138,7 @@ def clips(field: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cl
 
 
 def number_in(frame_HWC: Frames) -> int:
-    """The number that a picture of 160x96 carries: 12 squares in two rows, the lowest bit first."""
+    """The number that a frame of 160x96 carries: 12 squares in two rows, the lowest bit first."""
     bits = [frame_HWC[28 + 32 * row, 18 + 24 * column].mean() > 128 for row, column in _squares()]
     return sum(bool(bit) << place for place, bit in enumerate(bits))
 
@@ -184,7 +184,7 @@ def test_a_field_clip_ends_as_it_should(
 
 @pytest.mark.parametrize("name", COLOUR)
 def test_patches_have_the_colours_that_were_drawn(field: Path, name: str) -> None:
-    """Four patches fill the lower half; both readers give them within 6 levels."""
+    """Four patches fill the lower half; both readers give them within 6 code values."""
     stored_HWC = next(iter_stored(field / name))
     read_HWC = read_frames(field / name, fps=24, height=112, width=192, num_frames=1)[0]
 
@@ -195,7 +195,7 @@ def test_patches_have_the_colours_that_were_drawn(field: Path, name: str) -> Non
 
 @pytest.mark.parametrize("name", TIMING)
 @pytest.mark.parametrize("start_seconds", [0.0, 0.5, 3.9, 5.0, 7.3, 10.5])
-def test_the_picture_at_t_seconds_carries_the_number_24_t(
+def test_the_frame_at_t_seconds_carries_the_number_24_t(
     field: Path, name: str, start_seconds: float
 ) -> None:
     """Whether it is read from the start or from the middle on, and no frame more than there are."""

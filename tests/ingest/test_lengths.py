@@ -32,7 +32,7 @@ KINDS = [
 
 
 def draw(path: Path, kind: tuple[str, str, str], *, seconds: int, **options: Any) -> Path:
-    """A file of that kind, with noise, so that most of its bytes are pictures."""
+    """A file of that kind, with noise, so that most of its bytes are video."""
     container, codec, sound = kind
     rng = np.random.default_rng(3)
     frames = (rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(24 * seconds))
@@ -54,7 +54,7 @@ def missing(path: Path) -> tuple[float, float]:
 def test_sound_of_another_length_is_no_loss(
     tmp_path: Path, kind: tuple[str, str, str], seconds: int, sound_seconds: int
 ) -> None:
-    """Whether it outlasts the pictures or they outlast it."""
+    """Whether it outlasts the video stream or the video stream outlasts it."""
     video = draw(tmp_path / "v", kind, seconds=seconds, sound_seconds=sound_seconds)
 
     decoded, lost = missing(video)
@@ -65,7 +65,7 @@ def test_sound_of_another_length_is_no_loss(
 
 @pytest.mark.parametrize("kind", KINDS[:7], ids=lambda kind: kind[0])
 def test_a_late_start_is_no_loss(tmp_path: Path, kind: tuple[str, str, str]) -> None:
-    """Pictures that begin two seconds after the sound."""
+    """A video stream that begins two seconds after the sound."""
     late = [48 + index for index in range(72)]
 
     video = draw(tmp_path / "v", kind, seconds=3, sound_seconds=6, pts=late)
@@ -74,7 +74,7 @@ def test_a_late_start_is_no_loss(tmp_path: Path, kind: tuple[str, str, str]) -> 
 
 
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[2], KINDS[8]], ids=lambda kind: kind[0])
-def test_a_late_start_of_pictures_alone_is_no_loss(
+def test_a_late_start_of_the_video_stream_alone_is_no_loss(
     tmp_path: Path, kind: tuple[str, str, str]
 ) -> None:
     """The container counts its length from zero."""
@@ -87,7 +87,7 @@ def test_a_late_start_of_pictures_alone_is_no_loss(
     assert 0.01 > missing(video)[1]
 
 
-def test_without_tags_matroska_tells_nothing_about_pictures(tmp_path: Path) -> None:
+def test_without_tags_matroska_tells_nothing_about_the_video_stream(tmp_path: Path) -> None:
     """Browsers and cameras write no DURATION tag; then what sound there is explains the length."""
     video = draw(tmp_path / "v", KINDS[0], seconds=2, sound_seconds=6)
     change(video, b"DURATION", b"XURATION")
@@ -105,7 +105,7 @@ def test_a_tag_left_over_from_a_longer_file_does_not_count(tmp_path: Path) -> No
 
 
 def test_a_cover_is_no_other_stream(tmp_path: Path) -> None:
-    """Beside the picture of a cover a video is alone: the container's length is its own."""
+    """Beside a cover image a video is alone: the container's length is its own."""
     video = tmp_path / "v"
     with av.open(str(video), "w", format="matroska") as container:
         packets = video_packets(container, (numbered(index) for index in range(48)))
@@ -130,7 +130,7 @@ def test_a_file_that_is_cut_off_misses_frames(
     sound_seconds: int,
     tagged: bool,  # noqa: FBT001
 ) -> None:
-    """With sound as long as the pictures, longer, or without any; with Matroska's tags or not."""
+    """Sound as long as the video stream, longer, or none; with Matroska's tags or without."""
     video = draw(tmp_path / "v", kind, seconds=4, sound_seconds=sound_seconds)
     if not tagged and kind[0] in {"matroska", "webm"}:
         change(video, b"DURATION", b"XURATION")

@@ -36,8 +36,8 @@ def guard() -> Iterator[Guard]:
 def stripes(num_frames: int, height: int = 64, width: int = 96) -> npt.NDArray[np.uint8]:
     """Vertical stripes that step aside by four pixels a frame."""
     x = np.arange(width)[None, :] + 4 * np.arange(num_frames)[:, None]
-    levels = (x // 16 % 2 * 150 + 50).astype(np.uint8)
-    return np.broadcast_to(levels[:, None, :, None], (num_frames, height, width, 3)).copy()
+    values = (x // 16 % 2 * 150 + 50).astype(np.uint8)
+    return np.broadcast_to(values[:, None, :, None], (num_frames, height, width, 3)).copy()
 
 
 def measured(path: Path, guard: Guard) -> MeasuredRecord:
@@ -132,7 +132,7 @@ def test_a_missing_file_is_not_a_verdict(tmp_path: Path, guard: Guard) -> None:
 
 
 def test_a_file_that_is_written_to_meanwhile_is_tried_again(tmp_path: Path, guard: Guard) -> None:
-    """A digest of some bytes and pictures of others would make no clip."""
+    """A digest of some bytes and frames of others would make no clip."""
     path = tmp_path / "v.mp4"
     write_video(path, stripes(8, 64, 64), 24)
 
@@ -192,8 +192,8 @@ def test_a_turned_phone_video_is_portrait(hostile_file: HostileFile) -> None:
     )
 
 
-def test_hdr_pictures_are_not_measured(hostile_file: HostileFile) -> None:
-    """Levels of PQ are not levels of SDR: they stay unknown. Frames are counted all the same."""
+def test_hdr_frames_are_not_measured(hostile_file: HostileFile) -> None:
+    """Code values of PQ are not those of SDR: measures stay unknown. Frames are counted."""
     fields = measure_video(path_to_uri(hostile_file("pq.mp4")))
 
     assert ("pq", 96, []) == (fields["transfer"], fields["num_frames"], fields["shots"])
@@ -216,8 +216,8 @@ def anamorphic(path: Path, aspect: tuple[int, int]) -> None:
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
         stream.codec_context.sample_aspect_ratio = Fraction(2)
-        for picture in stripes(8, 64, 64):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for frame_HWC in stripes(8, 64, 64):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")))
         out.mux(stream.encode(None))
     content = path.read_bytes()
     begin = content.index(b"pasp") + 4
@@ -228,7 +228,7 @@ def anamorphic(path: Path, aspect: tuple[int, int]) -> None:
 def test_pixels_of_a_shape_that_nobody_meant(
     aspect: tuple[int, int], tmp_path: Path, guard: Guard
 ) -> None:
-    """The picture as shown would have up to 137 thousand million pixels in a row."""
+    """The frame as shown would have up to 137 thousand million pixels in a row."""
     anamorphic(tmp_path / "v.mp4", aspect)
 
     record = measured(tmp_path / "v.mp4", guard)
@@ -301,7 +301,7 @@ def test_memory_that_runs_out_says_nothing_about_the_file(
 
 
 def write_mjpeg(path: Path, *, num_frames: int, width: int, height: int) -> None:
-    """A file of one grey picture again and again, each compressed by itself."""
+    """A file of one grey frame again and again, each compressed by itself."""
     with av.open(path, "w") as container:
         stream = container.add_stream("mjpeg", rate=30, options={"qscale": "31"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuvj420p"

@@ -1,4 +1,4 @@
-"""Perceptual hashes: near for the same picture, far for another one."""
+"""Perceptual hashes: near for the same image, far for another one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Luma = npt.NDArray[np.uint8]
 
 
 def scene(seed: int) -> Luma:
-    """A smooth random picture with full contrast."""
+    """A smooth random image with full contrast."""
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(32, 32)), 3)
     scaled = (noise - noise.min()) / np.ptp(noise)
     return (30 + 180 * scaled).astype(np.uint8)
@@ -22,14 +22,14 @@ def scene(seed: int) -> Luma:
 @pytest.mark.parametrize("seed", range(5))
 def test_brightness_contrast_and_noise_change_little(seed: int) -> None:
     """What recoding does moves a few bits of 64."""
-    picture = scene(seed)
-    noise = np.random.default_rng(9).normal(0, 2, picture.shape)
-    recoded = np.clip(picture * 1.05 + 4 + noise, 0, 255).astype(np.uint8)
+    image = scene(seed)
+    noise = np.random.default_rng(9).normal(0, 2, image.shape)
+    recoded = np.clip(image * 1.05 + 4 + noise, 0, 255).astype(np.uint8)
 
-    assert distance(phash(picture), phash(recoded)) <= 8
+    assert distance(phash(image), phash(recoded)) <= 8
 
 
-def test_other_pictures_are_far() -> None:
+def test_other_images_are_far() -> None:
     """Two random scenes differ in about half of the bits."""
     distances = [distance(phash(scene(a)), phash(scene(b))) for a in range(8) for b in range(a)]
 
@@ -37,11 +37,11 @@ def test_other_pictures_are_far() -> None:
 
 
 def test_half_of_the_bits_are_set() -> None:
-    """The median splits them, whatever the picture."""
+    """The median splits them, whatever the image."""
     assert 32 == int(phash(scene(1)), 16).bit_count()
 
 
-def test_a_known_picture_keeps_its_hash() -> None:
+def test_a_known_image_keeps_its_hash() -> None:
     """Hashes that are stored must stay comparable with hashes that are made."""
     x, y = np.indices((32, 32))
 

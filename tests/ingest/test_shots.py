@@ -1,4 +1,4 @@
-"""Shot boundaries in drawn pictures, and their precision and recall on real clips."""
+"""Shot boundaries in drawn frames, and their precision and recall on real clips."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_cut_is_where_the_new_shot_begins() -> None:
     assert [(2.0, "cut")] == boundaries(np.concatenate([scene(1), scene(2)]))
 
 
-def test_cuts_between_pictures_that_stand_still_are_found() -> None:
+def test_cuts_between_frames_that_stand_still_are_found() -> None:
     """A slide show: nothing moves between the cuts, and one cut is not measured by the next."""
     assert [(2.0, "cut"), (4.0, "cut")] == boundaries(
         np.concatenate([scene(1), scene(2), scene(3)])
@@ -115,12 +115,12 @@ def test_a_fade_through_black_is_one_transition() -> None:
 
 @pytest.mark.parametrize("speed", [5, 20, 60])
 def test_a_pan_is_no_boundary(speed: float) -> None:
-    """Slow or fast, as long as successive pictures overlap."""
+    """Slow or fast, as long as successive frames overlap."""
     assert [] == boundaries(scene(7, 2.0, pan=speed))
 
 
 def test_a_pan_that_starts_and_stops_is_no_dissolve() -> None:
-    """Between two pictures at rest it looks like a transition, but nothing is mixed."""
+    """Between two frames at rest it looks like a transition, but nothing is mixed."""
     moving = scene(8, 0.5, pan=60)
     frames = np.concatenate([moving[:1].repeat(24, 0), moving, moving[-1:].repeat(24, 0)])
 
@@ -128,7 +128,7 @@ def test_a_pan_that_starts_and_stops_is_no_dissolve() -> None:
 
 
 def test_a_zoom_is_no_boundary() -> None:
-    """The picture grows to twice its size in two seconds."""
+    """The frame grows to twice its size in two seconds."""
     wide = scene(9, 1 / FPS)[0].astype(np.float32)
     frames = []
     for step in np.linspace(1, 2, 48):
@@ -148,14 +148,14 @@ def test_a_flash_is_no_boundary() -> None:
 
 
 def test_exposure_that_adapts_is_no_dissolve() -> None:
-    """The same picture, half as bright a second later."""
+    """The same frame, half as bright a second later."""
     gain = np.interp(np.arange(96), [30, 60], [1.0, 0.5])[:, None, None, None]
 
     assert [] == boundaries((scene(11, 4.0) * gain).astype(np.uint8))
 
 
 def test_repeated_frames_do_not_hide_or_make_cuts() -> None:
-    """Every picture five times, as a slow video in a fast container: the cut is where it was."""
+    """Every frame five times, as a slow video in a fast container: the cut is where it was."""
     frames = np.concatenate([scene(12, 1.0, pan=10), scene(13, 1.0, pan=10)]).repeat(5, axis=0)
 
     assert [(1.0, "cut")] == boundaries(frames, fps=FPS * 5)
@@ -190,7 +190,7 @@ def test_a_video_of_one_frame_is_one_shot() -> None:
     assert [{"start_seconds": 0.0, "end_seconds": 0.04, "kind": "start"}] == detector.shots(0.04)
 
 
-def test_memory_does_not_grow_with_pictures() -> None:
+def test_memory_does_not_grow_with_frames() -> None:
     """Of a still video nothing is kept but the window."""
     detector = ShotDetector()
     still = scene(1)[0]
@@ -258,14 +258,14 @@ def test_a_thing_that_passes_by_is_no_wipe() -> None:
 
 @pytest.mark.parametrize("num", [4, 5, 6, 8])
 def test_short_slides_are_shots(num: int) -> None:
-    """25 pictures that stand for a fifth of a second or so."""
+    """25 frames that stand for a fifth of a second or so."""
     slides = np.concatenate([scene(seed, 1 / FPS).repeat(num, axis=0) for seed in range(25)])
 
     assert [(round(step * num / FPS, 3), "cut") for step in range(1, 25)] == boundaries(slides)
 
 
 def test_a_slow_video_is_no_row_of_slides() -> None:
-    """Every picture of a pan three times."""
+    """Every frame of a pan three times."""
     assert [] == boundaries(scene(7, 2.0, pan=30).repeat(3, axis=0))
 
 
@@ -294,7 +294,7 @@ def test_a_moment_of_nothing_before_or_after_is_no_shot(level: int) -> None:
 
 
 def test_a_long_time_of_nothing_is_a_shot() -> None:
-    """Three seconds of black before the first picture."""
+    """Three seconds of black before the first frame."""
     empty = np.zeros((3 * FPS, 64, 64, 3), np.uint8)
 
     assert [(3.0, "cut")] == boundaries(np.concatenate([empty, scene(5, 2.0)]))

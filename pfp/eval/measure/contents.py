@@ -9,7 +9,7 @@ from pathlib import Path
 from pfp.errors import InputError
 from pfp.eval.locate import local_path
 from pfp.io.digests import sha256_file, sha256_files, sha256_json
-from pfp.io.media import pictures_in
+from pfp.io.media import images_in
 
 
 class Contents:
@@ -46,7 +46,7 @@ def state_of(place: str) -> str | None:
         if path is None:
             return None
         if path.is_dir():
-            return sha256_json([_state(picture.stat()) for picture in pictures_in(path)])
+            return sha256_json([_state(picture.stat()) for picture in images_in(path)])
         return _state(path.stat())
     except (InputError, OSError):
         return None
@@ -65,7 +65,7 @@ def _digest_once(path: Path, state: str) -> str:
 
 def _digest_of_folder(folder: Path) -> str:
     """The digest of the pictures in a folder."""
-    pictures = tuple(pictures_in(folder))
+    pictures = tuple(images_in(folder))
     state = sha256_json([_state(path.stat()) for path in pictures])
     return _folder_digest_once(pictures, state)
 

@@ -28,7 +28,7 @@ RESAMPLING: Final = Image.Resampling.BICUBIC  # as fingerprints say; it averages
 
 def extent_of(source: str, sample: EvalSample, protocol: Protocol) -> Extent:
     """The extent of one of a sample's videos as the protocol looks at it."""
-    return media.extent_of(source, reading=protocol.reading, picture_fps=sample.fps)
+    return media.extent_of(source, reading=protocol.reading, image_fps=sample.fps)
 
 
 def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:

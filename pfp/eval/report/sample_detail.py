@@ -169,7 +169,7 @@ def shrunk(frame_HWC: Picture, side: int) -> Picture:
 def _extent_of(place: str, picture_fps: float | None) -> media.Extent | None:
     """How long a video is; None where there is none to show."""
     try:
-        extent = media.extent_of(place, picture_fps=picture_fps)
+        extent = media.extent_of(place, image_fps=picture_fps)
     except PfpError:
         return None
     return extent if extent.num_frames and extent.fps > 0 else None

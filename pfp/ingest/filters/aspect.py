@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aspect:
-    """Width over height of the shown picture."""
+    """Width over height of the shown frame."""
 
     min_ratio: float
     max_ratio: float

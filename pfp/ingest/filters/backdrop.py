@@ -1,4 +1,4 @@
-"""A picture over a blurred copy of itself: most of the frame is filler."""
+"""A video over a blurred copy of itself: most of the frame is filler."""
 
 from __future__ import annotations
 

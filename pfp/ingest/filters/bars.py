@@ -1,4 +1,4 @@
-"""A picture inside a larger one of a single colour: its shape is not the file's shape."""
+"""A video inside a larger frame of a single colour: its shape is not the file's shape."""
 
 from __future__ import annotations
 

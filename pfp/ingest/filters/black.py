@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Black:
-    """The share of the duration in which no part of the picture is lit."""
+    """The share of the duration in which no part of the frame is lit."""
 
     max_fraction: float
 
@@ -19,7 +19,7 @@ class Black:
         return (
             Bound(
                 reason="black",
-                what="fraction of black pictures",
+                what="fraction of black frames",
                 value=clip.black_fraction,
                 threshold=self.max_fraction,
             ),

@@ -1,4 +1,4 @@
-"""Files that hide a part of the coded picture, which pfp's readers would show."""
+"""Files that hide a part of the coded frame, which pfp's readers would show."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """The share of the duration in which the picture stands still for half a second or longer."""
+    """The share of the duration in which the video stands still for half a second or longer."""
 
     max_fraction: float
 

@@ -1,6 +1,6 @@
 """High dynamic range (PQ, HLG): read as SDR it looks washed out, and pfp does not tone-map.
 
-The same holds for levels that were never meant to be looked at: linear light, log, cinema's XYZ.
+The same holds for code values that were never meant to be looked at: linear light, log, XYZ.
 """
 
 from __future__ import annotations

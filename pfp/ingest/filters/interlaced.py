@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interlaced:
-    """The share of the moving pictures that are combed, whatever the stream says of itself."""
+    """The share of the moving frames that are combed, whatever the stream says of itself."""
 
     max_fraction: float
 
@@ -19,7 +19,7 @@ class Interlaced:
         return (
             Bound(
                 reason="interlaced",
-                what="fraction of combed pictures",
+                what="fraction of combed frames",
                 value=clip.combed_fraction,
                 threshold=self.max_fraction,
             ),

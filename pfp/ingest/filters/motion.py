@@ -1,4 +1,4 @@
-"""Still pictures that are stored as video."""
+"""Still images that are stored as video."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
-    """Mean absolute luma change between pictures a quarter second apart, in 8-bit levels."""
+    """Mean absolute luma change between frames a quarter second apart, in 8-bit code values."""
 
     min_levels_per_second: float
 
@@ -19,7 +19,7 @@ class Motion:
         return (
             Bound(
                 reason="motion_below_min",
-                what="luma levels of change per second",
+                what="luma code values of change per second",
                 value=clip.motion,
                 threshold=self.min_levels_per_second,
                 is_min=True,

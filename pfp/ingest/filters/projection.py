@@ -1,4 +1,4 @@
-"""Pictures of all around, laid out flat: straight lines are curved, and the edges are one place."""
+"""Videos of all around, laid out flat: straight lines are curved, and the edges are one place."""
 
 from __future__ import annotations
 

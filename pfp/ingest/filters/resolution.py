@@ -1,4 +1,4 @@
-"""Pictures that would have to be enlarged."""
+"""Videos that would have to be enlarged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """The shorter side of the shown picture, in square pixels."""
+    """The shorter side of the shown frame, in square pixels."""
 
     min_side_pixels: float
 

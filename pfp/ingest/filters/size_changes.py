@@ -19,7 +19,7 @@ class SizeChanges:
         return (
             Bound(
                 reason="size_changes",
-                what="changes of the picture's size or shape",
+                what="changes of the frames' size or shape",
                 value=clip.num_size_changes,
                 threshold=self.max_count,
             ),

@@ -1,4 +1,4 @@
-"""Pictures of one colour: test signals, decoders that found nothing to show."""
+"""Frames of one colour: test signals, decoders that found nothing to show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pfp.schema.measured import MeasuredRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uniform:
-    """The share of the duration in which the picture is one colour all over, black included."""
+    """The share of the duration in which the frame is one colour all over, black included."""
 
     max_fraction: float
 
@@ -19,7 +19,7 @@ class Uniform:
         return (
             Bound(
                 reason="uniform",
-                what="fraction of pictures of one colour",
+                what="fraction of frames of one colour",
                 value=clip.uniform_fraction,
                 threshold=self.max_fraction,
             ),

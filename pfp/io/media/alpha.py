@@ -1,6 +1,6 @@
 """Transparency: what lies under transparent parts of a frame was never meant to be seen.
 
-Frames are put over black, as pictures are (``pfp.io.media.still``). Most codecs with transparency
+Frames are put over black, as images are (``pfp.io.media.still``). Most codecs with transparency
 give it to the frame itself: PNG, QuickTime RLE, ProRes 4444, FFV1, UT Video. VP8 and VP9 have none;
 Matroska carries a second stream of alpha beside each frame (tag ``alpha_mode``), which FFmpeg's own
 decoders pass over and libvpx decodes.

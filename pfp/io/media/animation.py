@@ -1,4 +1,4 @@
-"""One picture file as a video: an animated GIF, PNG or WebP, or a single picture of one frame.
+"""One image file as a video: an animated GIF, PNG or WebP, or a still image of one frame.
 
 Axes: H height, W width, C colour (R, G, B), uint8 in [0, 255].
 """
@@ -14,9 +14,9 @@ from PIL import Image
 
 from pfp.io.media.extent import Extent
 from pfp.io.media.source import Source, shown_name
-from pfp.io.media.still import explained, open_picture, shown_size, to_rgb
+from pfp.io.media.still import explained, open_image, shown_size, to_rgb
 
-# Other files of several pictures (a camera's JPEG with its preview) are no animations.
+# Other files of several images (a camera's JPEG with its preview) are no animations.
 _ANIMATED: Final = frozenset({"GIF", "PNG", "WEBP"})
 # Browsers and FFmpeg show a frame that is to last no time, or less than two hundredths of a second,
 # for a tenth of one.
@@ -24,42 +24,42 @@ _MIN_MS: Final = 20
 _SHORT_MS: Final = 100
 
 
-def extent_of_picture(source: Source, *, upright: bool, picture_fps: float) -> Extent:
-    """The extent of a picture file; an animation is decoded once, for its rate stands nowhere.
+def extent_of_image(source: Source, *, upright: bool, image_fps: float) -> Extent:
+    """The extent of an image file; an animation is decoded once, for its rate stands nowhere.
 
-    picture_fps: the rate of a picture that does not move.
+    image_fps: the rate of an image that does not move.
 
     Raises ``PermanentError`` for damaged bytes and ``RejectedVideo`` for frames too large.
     """
     name = shown_name(source)
-    with open_picture(source) as image, explained(name):
+    with open_image(source) as image, explained(name):
         numbers = frame_numbers(image)
         shown_ms = _shown_ms(image, numbers) if len(numbers) > 1 else 0.0
         width, height = shown_size(image, upright=upright)
     return Extent(
         num_frames=len(numbers),
         is_agreed=True,
-        fps=1000 * len(numbers) / shown_ms if shown_ms else picture_fps,
+        fps=1000 * len(numbers) / shown_ms if shown_ms else image_fps,
         height=height,
         width=width,
     )
 
 
 def is_animated(source: Source) -> bool:
-    """Whether a picture file has more than one frame; damage is a ``PermanentError``."""
-    with open_picture(source) as image, explained(shown_name(source)):
+    """Whether an image file has more than one frame; damage is a ``PermanentError``."""
+    with open_image(source) as image, explained(shown_name(source)):
         return len(frame_numbers(image)) > 1
 
 
-def iter_picture(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.uint8], None, None]:
-    """Every frame of a picture file as it is shown, uint8 RGB ``(H, W, 3)``, one at a time.
+def iter_image(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.uint8], None, None]:
+    """Every frame of an image file as it is shown, uint8 RGB ``(H, W, 3)``, one at a time.
 
     A frame of an animation is what stands on the canvas then, not the patch that the file stores.
 
     Raises ``PermanentError`` for damaged bytes.
     """
     name = shown_name(source)
-    with open_picture(source) as image:
+    with open_image(source) as image:
         with explained(name):
             numbers = frame_numbers(image)
         for number in numbers:
@@ -70,7 +70,7 @@ def iter_picture(source: Source, *, upright: bool) -> Generator[npt.NDArray[np.u
 
 
 def frame_numbers(image: Image.Image) -> range:
-    """The numbers of an open picture's frames that are shown; one of a picture that stands."""
+    """The numbers of an open image's frames that are shown; one of an image that stands."""
     if image.format not in _ANIMATED:
         return range(1)
     # What a PNG shows where animations are not known is no frame of one.

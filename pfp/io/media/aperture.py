@@ -1,7 +1,7 @@
-"""How much of a coded picture its container hides: MP4's clean aperture, Matroska's PixelCrop.
+"""How much of a coded frame its container hides: MP4's clean aperture, Matroska's PixelCrop.
 
 FFmpeg reads both as side data of the stream, which PyAV does not hand on, and decodes the whole
-picture. Players disagree: QuickTime hides what lies outside, most others show it.
+frame. Players disagree: QuickTime hides what lies outside, most others show it.
 
 Sources: ISO/IEC 14496-12, 12.1.4 (``clap``); RFC 9559, 5.1.4.1.28 (``PixelCrop...``).
 """

@@ -26,11 +26,11 @@ from pfp.io.media.source import Source, open_binary, shown_name
 MAX_PIXELS: Final = 8192 * 4320
 
 # Anamorphic film stores pixels up to twice as wide as high, old video formats somewhat narrower.
-# Beyond this the picture as shown is one that nobody meant, and no memory may hold it.
+# Beyond this the frame as shown is one that nobody meant, and no memory may hold it.
 MAX_SAMPLE_ASPECT: Final = 16
 
 # What FFmpeg may take a file for. Left out on purpose: playlists (hls, dash, concat), which open
-# other files; text renderers (tty) and picture readers, which make a video out of anything.
+# other files; text renderers (tty) and image readers, which make a video out of anything.
 _FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,m4v,avi,flv,live_flv,asf,ogg,"
     "h264,hevc,vvc,ivf,obu,av1,mxf,nut,dv,rm,wtv,yuv4mpegpipe,vc1,nsv,gxf,h263,h261,cavsvideo,"
@@ -131,7 +131,7 @@ def choose_stream(container: av.container.InputContainer, name: str) -> av.video
         and not stream.disposition & av.stream.Disposition.attached_pic
     ]
     if not streams:
-        message = f"{name} has no video stream; give a file with moving pictures"
+        message = f"{name} has no video stream; give a file that has one"
         raise RejectedVideo("no_video_stream", message)
     chosen = max(streams, key=lambda stream: (stream.width * stream.height, -stream.index))
     if chosen.width * chosen.height > MAX_PIXELS:
@@ -159,9 +159,9 @@ def _unknown_kind(name: str, head: bytes) -> str | None:
 
 
 def _check_shown(stream: av.video.stream.VideoStream, name: str) -> None:
-    """Refuse pixels of a shape, or a picture in square pixels of a size, that is not to be shown.
+    """Refuse pixels of a shape, or a frame in square pixels of a size, that is not to be shown.
 
-    A file of 5 KB can ask for a picture two thousand million times as wide as it is stored.
+    A file of 5 KB can ask for a frame two thousand million times as wide as it is stored.
     """
     aspect = stream.sample_aspect_ratio or 1
     if not 1 <= aspect * MAX_SAMPLE_ASPECT <= MAX_SAMPLE_ASPECT**2:

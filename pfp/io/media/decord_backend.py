@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from pfp.errors import ConfigError, PermanentError
 from pfp.io.media.container import open_video
-from pfp.io.media.picture import cover_size
+from pfp.io.media.convert import cover_size
 from pfp.io.media.probe import Probe, probe
 from pfp.io.media.reference import turned
 from pfp.io.media.source import Source, local_path, open_binary, shown_name
-from pfp.io.media.stored import is_picture
+from pfp.io.media.stored import is_image
 
 # Forgives rounded timestamps: half a tick of Matroska's clock.
 _TOLERANCE_SECONDS: Final = 5e-4
@@ -85,11 +85,11 @@ def iter_stored_decord(source: Source) -> Generator[npt.NDArray[np.uint8], None,
     display matrix of MP4 and MOV; that of Matroska is unknown to it, and is followed here.
 
     Raises ``ConfigError`` when decord is not installed and ``PermanentError`` for HDR, for alpha,
-    for pictures and for what it cannot decode.
+    for images and for what it cannot decode.
     """
     name = shown_name(source)
-    if is_picture(source):
-        message = f"{name} is made of pictures, which decord does not read; use the decoder pyav"
+    if is_image(source):
+        message = f"{name} is made of images, which decord does not read; use the decoder pyav"
         raise PermanentError(message)
     header = probe(source)
     if header.is_hdr:

@@ -1,7 +1,8 @@
 """How long a file says that its video is, which is not how long the file is.
 
-A container's length is that of its longest stream: sound, subtitles and data outlast pictures. What
-the video stream says of itself counts; the container's length only where nothing else explains it.
+A container's length is that of its longest stream: sound, subtitles and data outlast the video
+stream. What the video stream says of itself counts; the container's length only where nothing else
+explains it.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _start_seconds(stream: av.video.stream.VideoStream) -> Fraction:
 
 
 def _is_alone(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
-    """Whether no other stream could be what is longest; pictures of a cover are not."""
+    """Whether no other stream could be what is longest; cover images are not."""
     covers = av.stream.Disposition.attached_pic
     return all(
         other.index == stream.index or bool(other.disposition & covers)

@@ -11,9 +11,9 @@ from pfp.io.media.alpha import has_alpha
 from pfp.io.media.clock import frame_rate
 from pfp.io.media.colour import RANGE_FULL, is_hdr
 from pfp.io.media.container import OpenVideo, RejectedVideo, open_video
+from pfp.io.media.convert import orientation_of, shown_size
 from pfp.io.media.decode import decode_frames
 from pfp.io.media.length import Reach, promised_seconds
-from pfp.io.media.picture import orientation_of, shown_size
 from pfp.io.media.reference import quarter_turns_of
 from pfp.io.media.source import Source
 
@@ -36,7 +36,7 @@ class Probe:
     sample_aspect: Fraction  # width over height of a stored pixel
     rotation_degrees: int  # clockwise turn that shows it upright
     reference_turns: int  # quarter turns, clockwise, that decord and OpenCV give it
-    width: int  # of the shown picture, square pixels
+    width: int  # of the shown frame, square pixels
     height: int
     fps: float | None
     duration_seconds: float | None

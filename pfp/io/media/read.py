@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pfp.errors import PermanentError
 from pfp.io.media.clock import Clock
 from pfp.io.media.container import OpenVideo, open_video
+from pfp.io.media.convert import Converter
 from pfp.io.media.decode import decode_frames
-from pfp.io.media.picture import Converter
 from pfp.io.media.source import Source, shown_name
 from pfp.io.media.stored import SteadyAspect, no_frames, refuse_damage, upright_converter
 
@@ -70,12 +70,12 @@ def iter_frames(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Frames at ``fps``, one after the other, uint8 RGB ``(height, width, 3)``.
 
-    Frame ``i`` is the picture shown at ``start_seconds + i / fps`` after the video's first frame:
+    Frame ``i`` is the frame shown at ``start_seconds + i / fps`` after the video's first frame:
     the last one whose timestamp is not later (by more than a tick of the container's clock).
     The span is ``[start_seconds, end_seconds)``, by default to where the last frame stops being
     shown; with ``num_frames`` exactly that many come.
 
-    Pictures are upright, in square pixels, full-range RGB, scaled to cover the asked size with
+    Frames are upright, in square pixels, full-range RGB, scaled to cover the asked size with
     antialiasing and cropped around the centre. Memory does not grow with the video's length.
 
     Raises ``PermanentError`` for what cannot be decoded, is damaged within the span, is HDR, has
@@ -104,7 +104,7 @@ def iter_frames(
 def _frames_at(
     source: Source, start: Fraction, step: Fraction, *, height: int, width: int
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The picture shown at ``start``, ``start + step``, ... until the video ends."""
+    """The frame shown at ``start``, ``start + step``, ... until the video ends."""
     with open_video(source) as video:
         clock = Clock(video)
         converter: Converter | None = None
@@ -113,12 +113,12 @@ def _frames_at(
         for end, frame in _shown_frames(video, clock, start):
             converter = converter or upright_converter(frame, video.stream)
             aspect.check()
-            picture: npt.NDArray[np.uint8] | None = None
+            frame_HWC: npt.NDArray[np.uint8] | None = None
             while time < end - clock.tolerance:
-                if picture is None:
-                    picture = converter.cover(frame, width, height)
+                if frame_HWC is None:
+                    frame_HWC = converter.cover(frame, width, height)
                 # A copy each time: what the caller does to one frame must not reach the next.
-                yield picture.copy()
+                yield frame_HWC.copy()
                 time += step
 
 
@@ -180,7 +180,7 @@ def _timed(
 def _after_seek(video: OpenVideo, ticks: int) -> Iterator[av.VideoFrame]:
     """Frames from the first keyframe that comes after a jump to ``ticks``.
 
-    Before it come the leading pictures of an open group: they lack references after a seek, are
+    Before it come the leading frames of an open group: they lack references after a seek, are
     shown earlier than the keyframe, and their damage is no fault of the file.
     """
     settled = False

@@ -1,6 +1,6 @@
 """Frames as decord 0.6.0 and OpenCV give them, for protocols whose numbers rest on those readers.
 
-Both turn a picture by the quarter turns of its display matrix, leave mirror images and pixels that
+Both turn a frame by the quarter turns of its display matrix, leave mirror images and pixels that
 are not square as they are, and convert by swscale without accurate rounding: colour is then not
 interpolated and every product is cut off, so that their frames are darker than the standard's own
 arithmetic by 0.8 (red), 1.3 (green) and 0.9 (blue) code values, where ``Converter`` is within 0.02.
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from pfp.io.media.picture import MATRICES, refuse_foreign_colour
+from pfp.io.media.convert import MATRICES, refuse_foreign_colour
 from pfp.io.media.side_data import side_data_of, side_data_piece
 
 _TOLERANCE_DEGREES: Final = 0.5  # further off a quarter turn, neither reader turns at all
@@ -46,21 +46,21 @@ def quarter_turns_of(frame: av.VideoFrame) -> int:
     return turns % 4 if abs(degrees - 90 * turns) < _TOLERANCE_DEGREES else 0
 
 
-def turned(picture_HWC: npt.NDArray[np.uint8], quarter_turns: int) -> npt.NDArray[np.uint8]:
-    """The picture turned clockwise, a view; ``(W, H, C)`` after an odd number of quarter turns."""
-    return np.rot90(picture_HWC, -quarter_turns)
+def turned(frame_HWC: npt.NDArray[np.uint8], quarter_turns: int) -> npt.NDArray[np.uint8]:
+    """The frame turned clockwise, a view; ``(W, H, C)`` after an odd number of quarter turns."""
+    return np.rot90(frame_HWC, -quarter_turns)
 
 
 class ReferenceConverter:
-    """Turns frames of one video into ``rgb24`` pictures as those readers do."""
+    """Turns frames of one video into ``rgb24`` arrays as those readers do."""
 
     def __init__(self, quarter_turns: int) -> None:
         """quarter_turns: those of the first frame, which the readers give to all."""
         self._quarter_turns = quarter_turns
         self._reformatter = VideoReformatter()
 
-    def picture(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-        """The picture in its own size, uint8 RGB ``(H, W, 3)``.
+    def to_rgb(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+        """The frame in its own size, uint8 RGB ``(H, W, 3)``.
 
         Raises ``PermanentError`` for HDR.
         """
@@ -68,10 +68,10 @@ class ReferenceConverter:
         converted = self._reformatter.reformat(
             frame,
             format="rgb24",
-            # Where nobody tells the matrix it is BT.601's for them, however large the picture.
+            # Where nobody tells the matrix it is BT.601's for them, however large the frame.
             src_colorspace=MATRICES.get(frame.colorspace, Colorspace.ITU601),
             interpolation=Interpolation.BICUBIC,
             threads=1,
         )
-        picture_HWC = converted.to_ndarray().astype(np.uint8, copy=False)
-        return turned(picture_HWC, self._quarter_turns)
+        frame_HWC = converted.to_ndarray().astype(np.uint8, copy=False)
+        return turned(frame_HWC, self._quarter_turns)

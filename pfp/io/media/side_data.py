@@ -1,4 +1,4 @@
-"""What a decoder attaches to a frame beside its picture: its turn, its views, its metadata."""
+"""What a decoder attaches to a frame beside its pixels: its turn, its views, its metadata."""
 
 from __future__ import annotations
 

@@ -17,31 +17,31 @@ _LFS: Final = "a Git LFS pointer: run git lfs pull"
 
 # (offset, magic bytes, what it is). FFmpeg would open several of these as a video of one frame.
 _STILL: Final = (
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (0, b"GIF87a", "a GIF picture"),
-    (0, b"GIF89a", "a GIF picture"),
-    (0, b"II*\x00", "a TIFF picture"),
-    (0, b"MM\x00*", "a TIFF picture"),
-    (0, b"II+\x00", "a TIFF picture"),
-    (0, b"MM\x00+", "a TIFF picture"),
-    (8, b"WEBP", "a WebP picture"),
-    (4, b"ftypheic", "a HEIF picture"),
-    (4, b"ftypheix", "a HEIF picture"),
-    (4, b"ftypmif1", "a HEIF picture"),
-    (4, b"ftypavif", "an AVIF picture"),
-    (4, b"ftypcrx ", "a camera's raw picture"),
-    (0, b"8BPS\x00", "a Photoshop picture"),
-    (0, b"\x76\x2f\x31\x01", "an OpenEXR picture"),
-    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
-    (0, b"\xff\x0a", "a JPEG XL picture"),
-    (0, b"#?RADIANCE", "a Radiance picture"),
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (0, b"GIF87a", "a GIF image"),
+    (0, b"GIF89a", "a GIF image"),
+    (0, b"II*\x00", "a TIFF image"),
+    (0, b"MM\x00*", "a TIFF image"),
+    (0, b"II+\x00", "a TIFF image"),
+    (0, b"MM\x00+", "a TIFF image"),
+    (8, b"WEBP", "a WebP image"),
+    (4, b"ftypheic", "a HEIF image"),
+    (4, b"ftypheix", "a HEIF image"),
+    (4, b"ftypmif1", "a HEIF image"),
+    (4, b"ftypavif", "an AVIF image"),
+    (4, b"ftypcrx ", "a camera's raw image"),
+    (0, b"8BPS\x00", "a Photoshop image"),
+    (0, b"\x76\x2f\x31\x01", "an OpenEXR image"),
+    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "a JPEG 2000 image"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"#?RADIANCE", "a Radiance image"),
     (0, b"DDS \x7c\x00\x00\x00", "a DDS texture"),
-    (0, b"qoif", "a QOI picture"),
-    (0, b"SIMPLE  =", "a FITS picture"),
-    (128, b"DICM", "a DICOM picture"),
+    (0, b"qoif", "a QOI image"),
+    (0, b"SIMPLE  =", "a FITS image"),
+    (128, b"DICM", "a DICOM image"),
 )
 
 # (offset, magic bytes, what it is and, after a colon, the cure). Longer names come first.
@@ -185,9 +185,9 @@ def sniff(head: bytes) -> tuple[str, str] | None:
         return "empty_file", "an empty file"
     still = next((what for at, magic, what in _STILL if head.startswith(magic, at)), None)
     if still is None and _BMP.match(head):
-        still = "a BMP picture"
+        still = "a BMP image"
     if still is None and _NETPBM.match(head):
-        still = "a Netpbm picture"
+        still = "a Netpbm image"
     if still is None and _ICON.match(head):
         still = "an icon"
     if still is not None:
@@ -197,7 +197,7 @@ def sniff(head: bytes) -> tuple[str, str] | None:
 
 
 def is_media(head: bytes) -> bool:
-    """Whether these first bytes begin a file of sound or moving pictures, damaged or not."""
+    """Whether these first bytes begin a file of audio or video, damaged or not."""
     return _MEDIA.match(head) is not None
 
 

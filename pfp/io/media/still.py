@@ -1,8 +1,8 @@
-"""One picture file as 8-bit RGB, as players show it.
+"""One image file as 8-bit RGB, as players show it.
 
-- EXIF: the picture is turned upright where that is asked for.
+- EXIF: the image is turned upright where that is asked for.
 - Alpha, transparent colours and palettes: over black, as players show video.
-- 16 bits a sample: the high byte, which gives back 8-bit pictures that were stored with 16.
+- 16 bits a sample: the high byte, which gives back 8-bit images that were stored with 16.
 - Grey and black-and-white: three equal channels. CMYK: converted without its profile.
 - Colour profiles and gamma are not applied: frames of videos have none.
 
@@ -35,14 +35,14 @@ _FORMATS: Final = tuple(name for _, _, name in _MAGIC)
 _LYING: Final = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
 
 
-def picture_format(head: bytes) -> str | None:
-    """The format of a picture that pfp reads, from its first 12 bytes; None for anything else."""
+def image_format(head: bytes) -> str | None:
+    """The format of an image that pfp reads, from its first 12 bytes; None for anything else."""
     return next((name for at, magic, name in _MAGIC if head.startswith(magic, at)), None)
 
 
 @contextmanager
-def open_picture(source: Source) -> Iterator[Image.Image]:
-    """The open picture, its first frame not decoded yet.
+def open_image(source: Source) -> Iterator[Image.Image]:
+    """The open image, its first frame not decoded yet.
 
     Raises ``PermanentError`` for what cannot be read, ``RejectedVideo`` for what is too large, and
     ``InputError`` where there is no file.
@@ -59,13 +59,13 @@ def open_picture(source: Source) -> Iterator[Image.Image]:
 
 
 def shown_size(image: Image.Image, *, upright: bool) -> tuple[int, int]:
-    """``(width, height)`` of the picture, turned by its EXIF orientation if ``upright``."""
+    """``(width, height)`` of the image, turned by its EXIF orientation if ``upright``."""
     lies = upright and image.getexif().get(ExifTags.Base.Orientation) in _LYING
     return (image.height, image.width) if lies else (image.width, image.height)
 
 
 def to_rgb(image: Image.Image, *, upright: bool) -> npt.NDArray[np.uint8]:
-    """The frame at which an open picture stands, uint8 RGB ``(H, W, 3)``."""
+    """The frame at which an open image stands, uint8 RGB ``(H, W, 3)``."""
     image.load()
     turned = ImageOps.exif_transpose(image) if upright else image
     if turned.mode.startswith("I"):  # 16 bits of grey; PIL's own conversion clips them at 255
@@ -90,7 +90,7 @@ def explained(name: str) -> Iterator[None]:
         raise _too_large(name, "far too many") from error
     except Exception as error:
         reason = str(error).partition(" <")[0] or type(error).__name__
-        message = f"{name} cannot be read as a picture ({reason}); the file is damaged"
+        message = f"{name} cannot be read as an image ({reason}); the file is damaged"
         raise PermanentError(message) from error
 
 

@@ -16,69 +16,69 @@ import numpy as np
 import numpy.typing as npt
 
 from pfp.errors import PermanentError
-from pfp.io.media.animation import extent_of_picture, is_animated, iter_picture
+from pfp.io.media.animation import extent_of_image, is_animated, iter_image
 from pfp.io.media.clock import mean_rate
 from pfp.io.media.container import RejectedVideo, open_video
+from pfp.io.media.convert import Converter, orientation_of
 from pfp.io.media.decode import decode_frames
 from pfp.io.media.extent import Extent
 from pfp.io.media.frame_folder import extent_of_folder, is_folder, iter_folder
-from pfp.io.media.picture import Converter, orientation_of
 from pfp.io.media.probe import probe
 from pfp.io.media.reference import ReferenceConverter, quarter_turns_of
 from pfp.io.media.sniff import SNIFF_BYTES
 from pfp.io.media.source import Source, open_binary, shown_name
-from pfp.io.media.still import picture_format
+from pfp.io.media.still import image_format
 
-DEFAULT_PICTURE_FPS: Final = 24.0
+DEFAULT_IMAGE_FPS: Final = 24.0
 _FPS_UNKNOWN: Final = 25.0  # what FFmpeg's raw demuxers assume
-_Kind: TypeAlias = Literal["folder", "picture", "video"]
+_Kind: TypeAlias = Literal["folder", "image", "video"]
 Reading: TypeAlias = Literal["player", "reference"]
 """As players show a video, upright and in square pixels, or as decord and OpenCV read it: turned by
 quarter turns only, pixels as coded, in their rougher arithmetic (``pfp.io.media.reference``)."""
 
 
 def extent_of(
-    source: Source, *, reading: Reading = "player", picture_fps: float | None = None
+    source: Source, *, reading: Reading = "player", image_fps: float | None = None
 ) -> Extent:
     """The extent of a video's stored frames, without decoding more than the first.
 
-    source: a video, a folder of pictures, an animated picture (which is decoded), or one picture.
-    reading: whose size; pictures are turned by their EXIF for players alone.
-    picture_fps: the rate of what has none of its own, folders and single pictures; None is 24.
+    source: a video, a folder of images, an animated image (which is decoded), or a still image.
+    reading: whose size; images are turned by their EXIF for players alone.
+    image_fps: the rate of what has none of its own, folders and still images; None is 24.
 
     Raises ``PermanentError`` for what cannot be decoded, ``RejectedVideo`` for what is no video.
     """
-    rate_of_pictures = DEFAULT_PICTURE_FPS if picture_fps is None else picture_fps
+    rate_of_images = DEFAULT_IMAGE_FPS if image_fps is None else image_fps
     upright = reading == "player"
     match _kind_of(source):
         case "folder":
-            return extent_of_folder(source, upright=upright, picture_fps=rate_of_pictures)
-        case "picture":
-            return extent_of_picture(source, upright=upright, picture_fps=rate_of_pictures)
+            return extent_of_folder(source, upright=upright, image_fps=rate_of_images)
+        case "image":
+            return extent_of_image(source, upright=upright, image_fps=rate_of_images)
         case "video":
             return _extent_of_video(source, reading)
 
 
 def has_rate(source: Source) -> bool:
-    """Whether a source tells its own frame rate: videos and animated pictures do.
+    """Whether a source tells its own frame rate: videos and animated images do.
 
-    Raises ``PermanentError`` for a damaged picture and ``InputError`` where there is no file.
+    Raises ``PermanentError`` for a damaged image and ``InputError`` where there is no file.
     """
     kind = _kind_of(source)
-    return is_animated(source) if kind == "picture" else kind == "video"
+    return is_animated(source) if kind == "image" else kind == "video"
 
 
-def is_picture(source: Source) -> bool:
-    """Whether a source is a folder of pictures or a picture file, moving or not, and no video."""
+def is_image(source: Source) -> bool:
+    """Whether a source is a folder of images or an image file, moving or not, and no video."""
     return _kind_of(source) != "video"
 
 
 def _kind_of(source: Source) -> _Kind:
-    """By the content, as for videos; what is neither folder nor picture is left to FFmpeg."""
+    """By the content, as for videos; what is neither folder nor image is left to FFmpeg."""
     if is_folder(source):
         return "folder"
     with open_binary(source) as file:
-        return "video" if picture_format(file.read(SNIFF_BYTES)) is None else "picture"
+        return "video" if image_format(file.read(SNIFF_BYTES)) is None else "image"
 
 
 def _extent_of_video(source: Source, reading: Reading) -> Extent:
@@ -131,8 +131,8 @@ def iter_stored(
     match _kind_of(source):
         case "folder":
             yield from iter_folder(source, upright=reading == "player")
-        case "picture":
-            yield from iter_picture(source, upright=reading == "player")
+        case "image":
+            yield from iter_image(source, upright=reading == "player")
         case "video":
             yield from _iter_video(source, reading)
 
@@ -148,16 +148,16 @@ def _iter_video(source: Source, reading: Reading) -> Generator[npt.NDArray[np.ui
                 convert = (
                     upright_converter(frame, video.stream).shown
                     if reading == "player"
-                    else ReferenceConverter(quarter_turns_of(frame)).picture
+                    else ReferenceConverter(quarter_turns_of(frame)).to_rgb
                 )
             if reading == "player":
                 aspect.check()
-            picture = convert(frame)
-            if shape is not None and picture.shape != shape:
+            frame_HWC = convert(frame)
+            if shape is not None and frame_HWC.shape != shape:
                 message = f"{name} changes its size on the way; split it where it changes"
                 raise PermanentError(message)
-            shape = picture.shape
-            yield picture
+            shape = frame_HWC.shape
+            yield frame_HWC
     if shape is None:
         raise no_frames(name)
 
@@ -176,7 +176,7 @@ def upright_converter(frame: av.VideoFrame, stream: av.video.stream.VideoStream)
 
 
 class SteadyAspect:
-    """Refuses a stream whose pixels change their shape on the way; pictures are read by one."""
+    """Refuses a stream whose pixels change their shape on the way; frames are converted by one."""
 
     def __init__(self, stream: av.video.stream.VideoStream, name: str) -> None:
         self._stream, self._name = stream, name

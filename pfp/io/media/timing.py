@@ -13,7 +13,7 @@ from pfp.io.media.container import open_video
 from pfp.io.media.decode import decode_frames
 from pfp.io.media.extent import Extent
 from pfp.io.media.source import Source, shown_name
-from pfp.io.media.stored import is_picture, refuse_damage
+from pfp.io.media.stored import is_image, refuse_damage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +35,13 @@ class Times:
 def frame_times(source: Source, extent: Extent) -> Times:
     """The times of a source's stored frames, ``extent.num_frames`` of them where that is sure.
 
-    extent: what ``extent_of`` said of it; pictures have its rate.
+    extent: what ``extent_of`` said of it; images have its rate.
 
     By the packets' timestamps, and by a decode of all frames where those are not as many as frames.
 
     Raises ``PermanentError`` for timestamps that jump back and for what cannot be decoded.
     """
-    if is_picture(source):
+    if is_image(source):
         return _even(extent.num_frames, extent.fps)
     times = _by_packets(source, extent) if extent.is_agreed else None
     return times or _by_frames(source, extent.fps)

@@ -1,4 +1,4 @@
-"""What a frame is a picture of: one view of a scene, two packed into it, or all around it.
+"""What a frame shows: one view of a scene, two packed into it, or all around it.
 
 FFmpeg's side data holds what containers (``st3d``, ``sv3d``, StereoMode) and streams (the frame
 packing arrangement of H.264 and HEVC, MPEG-2's user data) say.
@@ -15,7 +15,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from pfp.io.media.side_data import side_data_piece
 
 # AVStereo3DType. Left out are 0, one view, and 8, which says of spatial phone videos (MV-HEVC)
-# that there is a second view somewhere: what is decoded is the first one, a plain picture.
+# that there is a second view somewhere: what is decoded is the first one, a plain frame.
 _STEREO: Final = {
     1: "side_by_side",
     2: "top_bottom",
@@ -42,7 +42,7 @@ def stereo_layout_of(frame: av.VideoFrame) -> str | None:
 
 
 def projection_of(frame: av.VideoFrame) -> str | None:
-    """How the surroundings are laid out in this frame; None for a plain picture."""
+    """How the surroundings are laid out in this frame; None for a plain frame."""
     return _SPHERICAL.get(_first_int(frame, SideDataType.SPHERICAL))
 
 

@@ -88,7 +88,7 @@ def broken(folder: Path) -> str:
     """Half of a picture is gone."""
     path = folder / "frame9.png"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return "frame9.png cannot be read as a picture"
+    return "frame9.png cannot be read as an image"
 
 
 def other_size(folder: Path) -> str:
@@ -147,7 +147,7 @@ def test_decord_says_that_it_reads_no_pictures(tmp_path: Path) -> None:
 
     verdict = scores_of(tmp_path / "run")["v"].verdict
     assert isinstance(verdict, Failed)
-    assert "made of pictures, which decord does not read; use the decoder pyav" in verdict.message
+    assert "made of images, which decord does not read; use the decoder pyav" in verdict.message
 
 
 def test_a_folder_of_a_gif_and_of_frames_is_a_manifest(tmp_path: Path) -> None:

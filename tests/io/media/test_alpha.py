@@ -35,13 +35,13 @@ CODECS: Final = {
 
 def rgba() -> npt.NDArray[np.uint8]:
     """Opaque left, transparent with noise under it right, half transparent below; (H, W, 4)."""
-    picture = np.empty((HEIGHT, WIDTH, 4), np.uint8)
-    picture[...] = (180, 120, 60, 255)
+    rgba_HWC = np.empty((HEIGHT, WIDTH, 4), np.uint8)
+    rgba_HWC[...] = (180, 120, 60, 255)
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH // 2, 3))
-    picture[:, WIDTH // 2 :, :3] = noise
-    picture[:, WIDTH // 2 :, 3] = 0
-    picture[HEIGHT // 2 :, : WIDTH // 2, 3] = 128
-    return picture
+    rgba_HWC[:, WIDTH // 2 :, :3] = noise
+    rgba_HWC[:, WIDTH // 2 :, 3] = 0
+    rgba_HWC[HEIGHT // 2 :, : WIDTH // 2, 3] = 128
+    return rgba_HWC
 
 
 def encode(path: Path, codec: str, form: str, options: dict[str, str]) -> Path:
@@ -94,7 +94,7 @@ def test_a_part_from_the_middle_on_is_black_too(tmp_path: Path, kind: str) -> No
 
 
 def test_the_measures_see_black(tmp_path: Path) -> None:
-    """Half of the picture is a bar."""
+    """Half of the frame is a bar."""
     path, _ = clip(tmp_path, "png")
 
     assert measure_video(path_to_uri(path))["bar_fraction"] == pytest.approx(0.5, abs=0.02)

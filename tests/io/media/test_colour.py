@@ -62,12 +62,12 @@ def told_by_container(
     return copy(plain, tmp_path / "v", container, **told)
 
 
-def assert_patches(path: Path, levels: int = 6) -> None:
+def assert_patches(path: Path, tolerance: int = 6) -> None:
     """Both readers give the drawn colours."""
     stored = next(iter_stored(path))
     read = read_frames(path, fps=24, height=HEIGHT, width=WIDTH, num_frames=1)[0]
     for frame_HWC in (stored, read):
-        assert levels >= np.abs(shown_patches(frame_HWC) - np.array(PATCHES)).max()
+        assert tolerance >= np.abs(shown_patches(frame_HWC) - np.array(PATCHES)).max()
 
 
 @pytest.mark.parametrize(("codec", "container"), CASES)
@@ -75,7 +75,7 @@ def assert_patches(path: Path, levels: int = 6) -> None:
 def test_the_containers_matrix_counts(
     tmp_path: Path, codec: str, container: str, matrix: int
 ) -> None:
-    """BT.709 and BT.2020 of a small picture, which would be guessed to be BT.601."""
+    """BT.709 and BT.2020 of a small frame, which would be guessed to be BT.601."""
     told = {"colorspace": matrix, "color_primaries": matrix, "color_trc": 1}
 
     assert_patches(told_by_container(tmp_path, codec, container, told, matrix=matrix))
@@ -181,7 +181,7 @@ def test_quicktimes_older_box_counts(tmp_path: Path) -> None:
 
 
 def test_ingest_measures_the_colours_that_are_shown(tmp_path: Path) -> None:
-    """Levels of a full range that only the container tells are those that the bitstream tells."""
+    """A full range that only the container tells measures as one that the bitstream tells."""
     spoken = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 2}
     told = told_by_container(tmp_path, "libx265", "mp4", spoken, matrix=1, full_range=True)
     coded = draw(tmp_path / "coded", codec="libx265", matrix=1, full_range=True, **spoken)
@@ -252,7 +252,7 @@ def test_hdr_metadata_beside_an_sdr_transfer_is_left_over(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("order", [(1, 16), (16, 1), (2, 18)])
 def test_sdr_that_becomes_hdr_is_hdr(tmp_path: Path, order: tuple[int, int]) -> None:
-    """Two recordings in one stream, either way round; it is no frozen picture."""
+    """Two recordings in one stream, either way round; it is no frozen frame."""
     parts = [
         draw(tmp_path / f"{index}", codec="libx265", container="mpegts", color_trc=transfer)
         for index, transfer in enumerate(order)
@@ -278,4 +278,4 @@ def test_frames_keep_what_they_tell(tmp_path: Path) -> None:
         options={"qp": "0"},
     )
 
-    assert_patches(copy(plain, tmp_path / "v", "matroska", colorspace=1), levels=0)
+    assert_patches(copy(plain, tmp_path / "v", "matroska", colorspace=1), tolerance=0)

@@ -45,7 +45,7 @@ def test_decord_gives_the_frames_that_pyav_gives(
 
 
 def assert_same_frames(guard: Guard, path: Path, *, end_seconds: float) -> None:
-    """As many; each nearest to its own counterpart among its neighbours; close in level."""
+    """As many; each nearest to its own counterpart among its neighbours; close in value."""
     span = {"fps": 5.0, "height": 72, "width": 128, "start_seconds": 0.3}
 
     ours = read_frames(path, end_seconds=end_seconds, **span).astype(np.int16)  # type: ignore[arg-type]

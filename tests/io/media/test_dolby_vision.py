@@ -151,7 +151,7 @@ def checksum(content: bytes) -> bytes:
 
 
 def test_a_tag_that_is_no_text_is_no_dolby_vision(tmp_path: Path) -> None:
-    """VC-1 in MPEG-TS is number 0xEA; these pictures are no VC-1, so none comes."""
+    """VC-1 in MPEG-TS is number 0xEA; these frames are no VC-1, so none comes."""
     frames = [numbered(index) for index in range(12)]
     video = write(tmp_path / "v", frames, container="mpegts", codec="mpeg2video")
     content = video.read_bytes()

@@ -1,4 +1,4 @@
-"""What containers and streams say about the shape of pictures, edited into small files."""
+"""What containers and streams say about the shape of frames, edited into small files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def drawn(path: Path) -> Path:
         stream = container.add_stream("mpeg4", rate=12)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for number in range(12):
-            picture = np.zeros((48, 64, 3), np.uint8)
-            picture[:, 4 * number : 4 * number + 8] = 200
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            frame_HWC = np.zeros((48, 64, 3), np.uint8)
+            frame_HWC[:, 4 * number : 4 * number + 8] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_HWC)))
         container.mux(stream.encode(None))
     return path
 
@@ -43,7 +43,7 @@ def clap(width: Fraction | int, height: Fraction | int) -> bytes:
 
 
 def with_box(path: Path, added: bytes) -> Path:
-    """The MP4 with a box in the first track's sample entry; its index lies behind its pictures."""
+    """The MP4 with a box in the first track's sample entry; its index lies behind its frames."""
     content = bytearray(path.read_bytes())
     assert content.index(b"mdat") < content.index(b"moov")
     at, grown = 0, []
@@ -108,7 +108,7 @@ def measured(path: Path, name: str) -> object:
 def test_a_clean_aperture_hides_a_share(
     tmp_path: Path, width: Fraction | int, height: Fraction | int, hidden: float
 ) -> None:
-    """None where it is the whole picture, as editing programs write it."""
+    """None where it is the whole frame, as editing programs write it."""
     path = with_box(drawn(tmp_path / "a.mp4"), clap(width, height))
 
     assert hidden == pytest.approx(measured(path, "hidden_fraction"))
@@ -145,7 +145,7 @@ def test_a_matroska_crop_hides_a_share(tmp_path: Path) -> None:
     [(0, "mono"), (1, "top_bottom"), (2, "side_by_side"), (5, "mono")],
 )
 def test_mp4_tells_its_stereo_layout(tmp_path: Path, mode: int, layout: str) -> None:
-    """The st3d box; what packs nothing into one picture (5) is plain."""
+    """The st3d box; what packs nothing into one frame (5) is plain."""
     path = with_box(drawn(tmp_path / "a.mp4"), box(b"st3d", struct.pack(">IB", 0, mode)))
 
     assert layout == measured(path, "stereo_layout")
@@ -203,8 +203,8 @@ def of_two_aspects(path: Path, first: Fraction, second: Fraction) -> Path:
             stream.width, stream.height, stream.pix_fmt = 352, 288, "yuv420p"
             stream.codec_context.sample_aspect_ratio = aspect
             for index in range(25):
-                picture = np.full((288, 352, 3), 40 + index, np.uint8)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+                frame_HWC = np.full((288, 352, 3), 40 + index, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_HWC)))
             container.mux(stream.encode(None))
         content += part.read_bytes()
     path.write_bytes(content)
@@ -234,7 +234,7 @@ def test_readers_refuse_pixels_that_change_their_shape(hostile_file: HostileFile
             read()
 
 
-def test_the_coded_pictures_of_such_a_stream_can_be_read(
+def test_the_coded_frames_of_such_a_stream_can_be_read(
     hostile_file: HostileFile,
 ) -> None:
     """They have one size; what shape their pixels have is not asked."""

@@ -88,7 +88,7 @@ def numbers_in(frames_THWC: Frames) -> list[int]:
     return [round(float(frame.mean())) for frame in frames_THWC]
 
 
-def picture(height: int = 24, width: int = 40) -> Frames:
+def smooth(height: int = 24, width: int = 40) -> Frames:
     """One frame without any symmetry, three times."""
     rng = np.random.default_rng(5)
     return np.repeat(rng.integers(0, 256, (1, height, width, 3), np.uint8), 3, axis=0)
@@ -175,7 +175,7 @@ def test_sizes_and_rates_must_be_positive(tmp_path: Path) -> None:
 
 def test_frames_come_before_the_file_ends(tmp_path: Path) -> None:
     """Streaming: the first frames of a file whose second half is noise are there to be used."""
-    video = encode(tmp_path / "v.mkv", np.repeat(picture(48, 64), 40, axis=0), container="matroska")
+    video = encode(tmp_path / "v.mkv", np.repeat(smooth(48, 64), 40, axis=0), container="matroska")
     content = bytearray(video.read_bytes())
     content[len(content) // 2 :] = os.urandom(len(content) - len(content) // 2)
     video.write_bytes(content)
@@ -199,7 +199,7 @@ def test_one_frame_held_twice_is_two_arrays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_every_orientation_is_shown_upright(tmp_path: Path, degrees: int, mirrored: bool) -> None:  # noqa: FBT001
     """All eight display matrices: a counter-clockwise turn, then a mirror image."""
-    frames = picture()
+    frames = smooth()
     video = encode(tmp_path / "v.mp4", frames, turn=(degrees, mirrored, False))
 
     shown = np.rot90(frames[0], degrees // 90)
@@ -209,7 +209,7 @@ def test_every_orientation_is_shown_upright(tmp_path: Path, degrees: int, mirror
 
 def test_a_turned_video_is_portrait(tmp_path: Path) -> None:
     """Phones store portrait video as landscape with a turn; the probe tells what is shown."""
-    video = encode(tmp_path / "v.mp4", picture(24, 40), turn=(270, False, False))
+    video = encode(tmp_path / "v.mp4", smooth(24, 40), turn=(270, False, False))
 
     header = probe(video)
 
@@ -224,12 +224,12 @@ def test_a_turned_video_is_portrait(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_motion_jpeg_with_exif_is_read(tmp_path: Path, orientation: int) -> None:
     """Cameras write it; PyAV has no name for what FFmpeg makes of it. Its turn counts."""
-    picture_HWC = np.zeros((48, 64, 3), np.uint8)
-    picture_HWC[:24, :32] = 200  # above left
+    frame_HWC = np.zeros((48, 64, 3), np.uint8)
+    frame_HWC[:24, :32] = 200  # above left
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = orientation, "camera"
     coded = io.BytesIO()
-    Image.fromarray(picture_HWC).save(coded, "JPEG", exif=exif, quality=95)
+    Image.fromarray(frame_HWC).save(coded, "JPEG", exif=exif, quality=95)
     video = tmp_path / "v.avi"
     with av.open(str(video), "w", format="avi") as container:
         stream = container.add_stream("mjpeg", rate=24)
@@ -241,21 +241,21 @@ def test_motion_jpeg_with_exif_is_read(tmp_path: Path, orientation: int) -> None
 
     shown = read_video(video)
 
-    wanted = np.rot90(picture_HWC, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
+    wanted = np.rot90(frame_HWC, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
     assert wanted.shape == shown[0].shape
     assert 10 >= np.abs(shown[0].astype(int) - wanted)[8:-8:8, 8:-8:8].max()
     assert 12 == measure_video(path_to_uri(video))["num_frames"]
 
 
-def test_pixels_that_are_not_square_widen_the_picture(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_widen_the_frame(tmp_path: Path) -> None:
     """A sample aspect of 2:1 shows 40 stored columns as 80."""
-    video = encode(tmp_path / "v.mp4", picture(24, 40), aspect=Fraction(2))
+    video = encode(tmp_path / "v.mp4", smooth(24, 40), aspect=Fraction(2))
 
     assert (3, 24, 80, 3) == read_video(video).shape
 
 
-def test_a_wide_picture_is_cropped_around_its_centre(tmp_path: Path) -> None:
-    """Cover, not squeeze: a square out of a 3:1 picture shows its middle third."""
+def test_a_wide_frame_is_cropped_around_its_centre(tmp_path: Path) -> None:
+    """Cover, not squeeze: a square out of a 3:1 frame shows its middle third."""
     frames = np.zeros((3, 32, 96, 3), np.uint8)
     frames[:, :, 32:64] = 200
     video = encode(tmp_path / "v.mp4", frames)
@@ -301,7 +301,7 @@ def test_matrix_and_range_are_honoured(
 
 def test_hdr_is_refused(tmp_path: Path) -> None:
     """PQ shown as if it were SDR looks washed out, so it is an error with the cure."""
-    video = encode(tmp_path / "v.mp4", picture(), transfer=16)
+    video = encode(tmp_path / "v.mp4", smooth(), transfer=16)
 
     with pytest.raises(PermanentError, match="tone-map"):
         read_frames(video, fps=24, height=24, width=40)

@@ -67,8 +67,8 @@ def npz(file: io.BytesIO) -> None:
     np.savez(file, frames=np.zeros((2, 3)), other=np.ones(2))
 
 
-def picture(form: str, mode: str = "RGB") -> bytes:
-    """A small picture as PIL writes it."""
+def image(form: str, mode: str = "RGB") -> bytes:
+    """A small image as PIL writes it."""
     return saved(lambda file: Image.new(mode, (32, 24)).save(file, form))
 
 
@@ -182,12 +182,12 @@ for number in range(2, 6):
         ("text", "x"),
     ):
         OTHERS[f"pickle {number} of a {kind}"] = (pickle.dumps(value, number), "a Python pickle")
-PICTURES = {
-    **{form: picture(form) for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO")},
-    "PBM": picture("PPM", "1"),
-    "JPEG2000": picture("JPEG2000"),
+IMAGES = {
+    **{form: image(form) for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO")},
+    "PBM": image("PPM", "1"),
+    "JPEG2000": image("JPEG2000"),
     "HEIF": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100),
-    "AVIF": picture("AVIF") if "AVIF" in Image.SAVE else b"\x00\x00\x00\x18ftypavif" + bytes(100),
+    "AVIF": image("AVIF") if "AVIF" in Image.SAVE else b"\x00\x00\x00\x18ftypavif" + bytes(100),
     "PSD": b"8BPS\x00\x01" + bytes(100),
 }
 
@@ -232,11 +232,11 @@ def test_a_database_is_called_by_its_name(tmp_path: Path) -> None:
     assert "an SQLite database: export the videos" in rejection(path)[1]
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_is_a_still_image(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", IMAGES)
+def test_an_image_is_told_from_a_video(tmp_path: Path, kind: str) -> None:
     """Whatever writes it."""
     path = tmp_path / "x.mp4"
-    path.write_bytes(PICTURES[kind])
+    path.write_bytes(IMAGES[kind])
 
     assert "still_image" == rejection(path)[0]
 
@@ -314,7 +314,7 @@ def test_no_real_video_is_taken_for_something_else(shared_clips: Path) -> None:
 
 
 def test_a_bright_raw_video_is_no_text(tmp_path: Path) -> None:
-    """YUV4MPEG2 begins with words, and the bytes of bright pictures are letters."""
+    """YUV4MPEG2 begins with words, and the bytes of bright frames are letters."""
     path = tmp_path / "x.y4m"
     frame = b"FRAME\n" + bytes([200]) * 64 + bytes([100]) * 32
     path.write_bytes(b"YUV4MPEG2 W8 H8 F25:1 C420jpeg\n" + frame * 60)

@@ -1,4 +1,4 @@
-"""The picture at t seconds carries the number floor(24 t), whatever timestamps the file has."""
+"""The frame at t seconds carries the number floor(24 t), whatever timestamps the file has."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ YUVJ = {"mjpeg": "yuvj420p"}
 
 
 def draw(path: Path, container: str, codec: str, options: dict[str, str], **more: Any) -> Path:
-    """Eight seconds of numbered pictures."""
+    """Eight seconds of numbered frames."""
     return write(
         path,
         (numbered(index) for index in range(NUM_FRAMES)),
@@ -68,13 +68,13 @@ def draw(path: Path, container: str, codec: str, options: dict[str, str], **more
 
 
 def read_numbers(path: Path, start_seconds: float = 0.0, fps: float = 24) -> list[int]:
-    """The numbers of the pictures read at a rate, from a time on."""
+    """The numbers of the frames read at a rate, from a time on."""
     frames = read_frames(path, fps=fps, height=HEIGHT, width=WIDTH, start_seconds=start_seconds)
     return [number_in(frame) for frame in frames]
 
 
 def expected(start_seconds: float = 0.0, fps: float = 24, end: int = NUM_FRAMES) -> list[int]:
-    """The numbers of the pictures shown at these times."""
+    """The numbers of the frames shown at these times."""
     start, step = Fraction(str(start_seconds)), 1 / Fraction(str(fps))
     times = [start + count * step for count in range(10_000)]
     return [int(24 * time) for time in times if 24 * time < end]
@@ -88,7 +88,7 @@ def check(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_every_picture_comes_at_its_time(tmp_path: Path, name: str) -> None:
+def test_every_frame_comes_at_its_time(tmp_path: Path, name: str) -> None:
     """From the start, from the middle, and as ingest measures it."""
     video = draw(tmp_path / "v", *STREAMS[name])
 
@@ -109,9 +109,9 @@ def test_every_picture_comes_at_its_time(tmp_path: Path, name: str) -> None:
 def test_times_of_decoding_given_out_for_those_of_showing(
     tmp_path: Path, container: str, still: int
 ) -> None:
-    """Muxers that forget the difference: each picture has another's time, as in AVI.
+    """Muxers that forget the difference: each frame has another's time, as in AVI.
 
-    Also where the first pictures are alike and none of them is reordered.
+    Also where the first frames are alike and none of them is reordered.
     """
     options = {
         "x264-params": "bframes=3:keyint=250:scenecut=0" + (":b-adapt=0" if not still else "")
@@ -134,7 +134,7 @@ def test_times_of_decoding_given_out_for_those_of_showing(
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts", "flv", "nut"])
 def test_a_variable_rate_stays_variable(tmp_path: Path, container: str) -> None:
-    """Pictures stay for one, two and five frames; the stream reorders them."""
+    """Frames last one, two and five times 1/24 s; the stream reorders them."""
     shown = [0, 1, 3, 8, 9, 10, 12, 17, *range(18, 130), *range(130, 192, 3)]
     frames = (numbered(number) for number in shown)
     codec = "mpeg4" if container == "nut" else "libx264"
@@ -164,8 +164,8 @@ def test_timestamps_may_begin_anywhere(tmp_path: Path, container: str, first: in
     check(draw(tmp_path / "v", container, codec, options, pts=range(first, first + NUM_FRAMES)))
 
 
-def test_a_shared_timestamp_shows_the_later_picture(tmp_path: Path) -> None:
-    """Two pictures at one time: the first is shown for none."""
+def test_a_shared_timestamp_shows_the_later_frame(tmp_path: Path) -> None:
+    """Two frames at one time: the first is shown for none."""
     good = draw(tmp_path / "good", "mp4", "mpeg4", {})
     ticks = 512  # of one frame
 
@@ -181,7 +181,7 @@ def test_a_shared_timestamp_shows_the_later_picture(tmp_path: Path) -> None:
 
 
 def forget_stamps(path: Path, every: int) -> None:
-    """Take the timestamps from every n-th picture of an MPEG-TS file, but for the first one."""
+    """Take the timestamps from every n-th frame of an MPEG-TS file, but for the first one."""
     content = bytearray(path.read_bytes())
     count = 0
     for at in range(0, len(content) - 187, 188):
@@ -195,7 +195,7 @@ def forget_stamps(path: Path, every: int) -> None:
 
 @pytest.mark.parametrize("every", [2, 3, 10])
 @pytest.mark.parametrize("name", ["ts h264", "ts mpeg-2"])
-def test_pictures_without_timestamps_follow_those_before(
+def test_frames_without_timestamps_follow_those_before(
     tmp_path: Path, name: str, every: int
 ) -> None:
     """MPEG asks for a timestamp only now and then."""
@@ -205,8 +205,8 @@ def test_pictures_without_timestamps_follow_those_before(
     check(video)
 
 
-def test_repeated_pictures_of_avi_take_time(tmp_path: Path) -> None:
-    """An empty chunk shows the picture before it once more."""
+def test_repeated_frames_of_avi_take_time(tmp_path: Path) -> None:
+    """An empty chunk shows the frame before it once more."""
     shown = [*range(20), 23, 24, 30, *range(31, 192)]
     frames = (numbered(number) for number in shown)
     video = write(tmp_path / "v", frames, container="avi", codec="mpeg4", pts=shown)
@@ -246,7 +246,7 @@ def test_a_real_jump_back_is_told(tmp_path: Path) -> None:
 
 
 def test_numbers_are_read_as_they_are_drawn() -> None:
-    """The test's own writing on pictures."""
+    """The test's own writing on frames."""
     assert [0, 1, 191, 4095] == [number_in(numbered(number)) for number in (0, 1, 191, 4095)]
     assert np.uint8 == numbered(3).dtype
 

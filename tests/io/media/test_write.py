@@ -49,7 +49,7 @@ def test_the_default_is_what_every_player_shows(tmp_path: Path) -> None:
 
 
 def test_the_default_keeps_colours(tmp_path: Path) -> None:
-    """Flat colours come back within three levels: matrix and range fit on both ways."""
+    """Flat colours come back within three code values: matrix and range fit on both ways."""
     colours = np.random.default_rng(3).integers(0, 256, (8, 3), np.uint8)
     frames = np.repeat(np.repeat(colours, 16, axis=0)[None, None], 32, axis=1).repeat(4, axis=0)
     write_video(tmp_path / "v.mp4", frames, 24)
@@ -78,7 +78,7 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_equal_frames_give_equal_bytes_whatever_memory_held_before(tmp_path: Path) -> None:
-    """A picture that drifts is predicted from its neighbours, which noise never is."""
+    """A frame that drifts is predicted from its neighbours, which noise never is."""
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(12, 24, 3)).repeat(8, axis=0).repeat(8, axis=1)
     drifting = np.stack([np.roll(wide, 2 * k, axis=1)[:, :160] for k in range(12)]) * 50 + 128

@@ -49,7 +49,7 @@ _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Inte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orientation:
-    """How a coded picture is turned to be shown: transpose first, then mirror its new axes."""
+    """How a coded frame is turned to be shown: transpose first, then mirror its new axes."""
 
     transpose: bool = False
     flip_x: bool = False
@@ -62,9 +62,9 @@ class Orientation:
             return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
-    def apply(self, picture_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The picture as it is shown, a view; ``(W, H, ...)`` when transposed."""
-        turned = picture_HWC.swapaxes(0, 1) if self.transpose else picture_HWC
+    def apply(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The frame as it is shown, a view; ``(W, H, ...)`` when transposed."""
+        turned = frame_HWC.swapaxes(0, 1) if self.transpose else frame_HWC
         return turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
@@ -96,7 +96,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 def shown_size(
     width: int, height: int, sample_aspect: Fraction | None, orientation: Orientation
 ) -> tuple[int, int]:
-    """``(width, height)`` in square pixels of the upright picture; the coded height is kept."""
+    """``(width, height)`` in square pixels of the upright frame; the coded height is kept."""
     shown_width = max(1, round(width * (sample_aspect or 1)))
     return (height, shown_width) if orientation.transpose else (shown_width, height)
 
@@ -121,7 +121,7 @@ def matrix_of(frame: av.VideoFrame) -> Colorspace:
 
 
 class Converter:
-    """Turns frames of one video into upright ``rgb24`` or ``gray`` pictures of a given size."""
+    """Turns frames of one video into upright ``rgb24`` or ``gray`` arrays of a given size."""
 
     def __init__(
         self,
@@ -138,17 +138,17 @@ class Converter:
         self._reformatter = VideoReformatter()
 
     def shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """``(width, height)`` of the upright picture of this frame, square pixels."""
+        """``(width, height)`` of this frame shown upright, in square pixels."""
         return shown_size(frame.width, frame.height, self._sample_aspect, self._orientation)
 
     def shown(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
-        """The upright picture in its own size, square pixels."""
+        """The upright frame in its own size, square pixels."""
         return self.scale(frame, *self.shown_size(frame))
 
     def scale(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
-        """The upright picture at exactly ``width`` x ``height``: uint8 ``(H, W, 3)`` or ``(H, W)``.
+        """The upright frame at exactly ``width`` x ``height``: uint8 ``(H, W, 3)`` or ``(H, W)``.
 
-        Area averaging where the picture shrinks, bicubic where a side grows. Transparent parts are
+        Area averaging where the frame shrinks, bicubic where a side grows. Transparent parts are
         black.
         """
         refuse_foreign_colour(frame)
@@ -173,7 +173,7 @@ class Converter:
         return self._orientation.apply(converted.to_ndarray().astype(np.uint8, copy=False))
 
     def cover(self, frame: av.VideoFrame, width: int, height: int) -> npt.NDArray[np.uint8]:
-        """The upright picture scaled to cover ``width`` x ``height``, cropped around its centre."""
+        """The upright frame scaled to cover ``width`` x ``height``, cropped around its centre."""
         scaled_width, scaled_height = cover_size(self.shown_size(frame), (width, height))
         scaled = self.scale(frame, scaled_width, scaled_height)
         top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
@@ -188,7 +188,7 @@ def refuse_foreign_colour(frame: av.VideoFrame) -> None:
         )
         raise PermanentError(message)
     if (name := transfer_name(frame.color_trc)) != "sdr":
-        message = f"the video's levels are {name}, which must not be read as SDR"
+        message = f"the video's code values are {name}, which must not be read as SDR"
         raise PermanentError(f"{message}; convert it to BT.709")
     if frame.colorspace in _FOREIGN_MATRICES and not frame.format.is_rgb:
         name = _FOREIGN_MATRICES[frame.colorspace]

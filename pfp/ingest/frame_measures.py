@@ -1,4 +1,4 @@
-"""What the pictures of a video look like, measured from small copies of them as they stream by.
+"""What the frames of a video look like, measured from small copies of them as they stream by.
 
 Axes: T time, H height, W width, C colour.
 """
@@ -13,26 +13,28 @@ import numpy.typing as npt
 
 from pfp.ingest.backdrop import BackdropGauge
 from pfp.ingest.bars import BarGauge
-from pfp.ingest.phash import PICTURE_SIDE, phash
+from pfp.ingest.phash import IMAGE_SIDE, phash
 
-# Pictures are measured at SIDE x SIDE, whatever their shape: a cell is an average over 1/4096 of
-# the picture, so grain and recoding vanish and a small thing that moves still shows.
+# Frames are measured at SIDE x SIDE, whatever their shape: a cell is an average over 1/4096 of
+# the frame, so grain and recoding vanish and a small thing that moves still shows.
 SIDE: Final = 64
 
-SAMPLE_SECONDS: Final = 0.08  # between the pictures that are looked at
-MOTION_SECONDS: Final = 0.25  # between the pictures that motion compares
+SAMPLE_SECONDS: Final = 0.08  # between the frames that are looked at
+MOTION_SECONDS: Final = 0.25  # between the frames that motion compares
 FREEZE_SECONDS: Final = 0.5  # standing still for less is not a freeze
-STILL_LEVELS: Final = 2.0  # no cell changes more: repeated pictures, recoded, stay below
-BLACK_LEVELS: Final = 32.0  # no cell is brighter
-UNIFORM_LEVELS: Final = 4.0  # standard deviation over the cells
+# In 8-bit code values of luma.
+STILL_DIFFERENCE: Final = 2.0  # no cell changes more: repeated frames, recoded, stay below
+BLACK_LUMA: Final = 32.0  # no cell is brighter
+UNIFORM_DEVIATION: Final = 4.0  # standard deviation over the cells
+
 HASH_POSITIONS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the duration
-MAX_HASH_PICTURES: Final = 512
+MAX_HASH_FRAMES: Final = 512
 
 _LUMA_C: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureMeasures:
+class FrameMeasures:
     """See ``MeasuredRecord`` for what each one means."""
 
     luma_mean: float
@@ -47,8 +49,8 @@ class PictureMeasures:
     phashes: list[str]
 
 
-class PictureGauge:
-    """Takes small pictures in order of time. Memory does not grow with their number."""
+class FrameGauge:
+    """Takes small frames in order of time. Memory does not grow with their number."""
 
     def __init__(self) -> None:
         self._num = self._num_black = self._num_uniform = 0
@@ -57,34 +59,34 @@ class PictureGauge:
         self._bars, self._backdrop = BarGauge(), BackdropGauge()
         self._freeze = _Freeze()
         self._motion = _Motion()
-        self._hashes = _HashPictures()
+        self._hashes = _HashFrames()
 
     def wants(self, seconds: float) -> bool:
-        """Whether the picture shown from ``seconds`` on would be looked at."""
+        """Whether the frame shown from ``seconds`` on would be looked at."""
         return seconds - self._last_seconds >= SAMPLE_SECONDS - 1e-3
 
-    def push(self, seconds: float, picture_HWC: npt.NDArray[np.uint8]) -> None:
-        """Add the picture shown from ``seconds`` on: uint8 RGB (SIDE, SIDE, 3)."""
-        luma_HW = picture_HWC @ _LUMA_C
+    def push(self, seconds: float, frame_HWC: npt.NDArray[np.uint8]) -> None:
+        """Add the frame shown from ``seconds`` on: uint8 RGB (SIDE, SIDE, 3)."""
+        luma_HW = frame_HWC @ _LUMA_C
         self._last_seconds = seconds
         std = float(luma_HW.std())
         self._num += 1
         self._sum_mean += float(luma_HW.mean())
         self._sum_std += std
-        self._num_uniform += std < UNIFORM_LEVELS
-        self._num_black += bool(luma_HW.max() < BLACK_LEVELS)
-        self._bars.push(seconds, picture_HWC)
-        self._backdrop.push(seconds, picture_HWC)
+        self._num_uniform += std < UNIFORM_DEVIATION
+        self._num_black += bool(luma_HW.max() < BLACK_LUMA)
+        self._bars.push(seconds, frame_HWC)
+        self._backdrop.push(seconds, frame_HWC)
         self._freeze.push(seconds, luma_HW)
         self._motion.push(seconds, luma_HW)
         self._hashes.push(seconds, luma_HW)
 
-    def result(self, duration_seconds: float) -> PictureMeasures | None:
-        """The measures of a video of that length; None when it had no picture."""
+    def result(self, duration_seconds: float) -> FrameMeasures | None:
+        """The measures of a video of that length; None when it had no frame."""
         if not self._num:
             return None
         frozen_seconds, tail_seconds = self._freeze.result(duration_seconds)
-        return PictureMeasures(
+        return FrameMeasures(
             luma_mean=self._sum_mean / self._num,
             luma_std=self._sum_std / self._num,
             black_fraction=self._num_black / self._num,
@@ -99,7 +101,7 @@ class PictureGauge:
 
 
 class _Freeze:
-    """Adds up the time in which the picture stands still for ``FREEZE_SECONDS`` or longer."""
+    """Adds up the time in which the video stands still for ``FREEZE_SECONDS`` or longer."""
 
     def __init__(self) -> None:
         self._anchor_HW: npt.NDArray[np.float32] | None = None
@@ -107,8 +109,11 @@ class _Freeze:
         self._frozen_seconds = 0.0
 
     def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
-        # Compared with the first picture of the run: slow change must add up to movement.
-        if self._anchor_HW is not None and np.abs(luma_HW - self._anchor_HW).max() <= STILL_LEVELS:
+        # Compared with the first frame of the run: slow change must add up to movement.
+        if (
+            self._anchor_HW is not None
+            and np.abs(luma_HW - self._anchor_HW).max() <= STILL_DIFFERENCE
+        ):
             return
         self._add(seconds)
         self._anchor_HW, self._since = luma_HW, seconds
@@ -125,11 +130,11 @@ class _Freeze:
 
 
 class _Motion:
-    """Mean absolute luma change in levels per second, between pictures ``MOTION_SECONDS`` apart."""
+    """Mean absolute luma change between frames ``MOTION_SECONDS`` apart, code values per second."""
 
     def __init__(self) -> None:
         self._last: tuple[float, npt.NDArray[np.float32]] | None = None
-        self._sum_levels = self._sum_seconds = 0.0
+        self._sum_changes = self._sum_seconds = 0.0
 
     def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
         if self._last is None:
@@ -138,33 +143,33 @@ class _Motion:
         gap = seconds - self._last[0]
         if gap < MOTION_SECONDS - 1e-3:
             return
-        self._sum_levels += float(np.abs(luma_HW - self._last[1]).mean())
+        self._sum_changes += float(np.abs(luma_HW - self._last[1]).mean())
         self._sum_seconds += gap
         self._last = (seconds, luma_HW)
 
     def result(self) -> float | None:
-        return self._sum_levels / self._sum_seconds if self._sum_seconds else None
+        return self._sum_changes / self._sum_seconds if self._sum_seconds else None
 
 
-class _HashPictures:
-    """Pictures spread evenly over a video of unknown length, at most ``MAX_HASH_PICTURES``."""
+class _HashFrames:
+    """Frames spread evenly over a video of unknown length, at most ``MAX_HASH_FRAMES``."""
 
     def __init__(self) -> None:
-        self._pictures: list[tuple[float, npt.NDArray[np.uint8]]] = []
+        self._frames: list[tuple[float, npt.NDArray[np.uint8]]] = []
         self._gap_seconds = SAMPLE_SECONDS
 
     def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
-        if self._pictures and seconds - self._pictures[-1][0] < self._gap_seconds - 1e-3:
+        if self._frames and seconds - self._frames[-1][0] < self._gap_seconds - 1e-3:
             return
-        step = SIDE // PICTURE_SIDE
-        blocks = luma_HW.reshape(PICTURE_SIDE, step, PICTURE_SIDE, step)
-        self._pictures.append((seconds, np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)))
-        if len(self._pictures) == MAX_HASH_PICTURES:
-            self._pictures = self._pictures[::2]
+        step = SIDE // IMAGE_SIDE
+        blocks = luma_HW.reshape(IMAGE_SIDE, step, IMAGE_SIDE, step)
+        self._frames.append((seconds, np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)))
+        if len(self._frames) == MAX_HASH_FRAMES:
+            self._frames = self._frames[::2]
             self._gap_seconds *= 2
 
     def result(self, duration_seconds: float) -> list[str]:
-        times_T = np.array([seconds for seconds, _ in self._pictures])
+        times_T = np.array([seconds for seconds, _ in self._frames])
         wanted = [position * duration_seconds for position in HASH_POSITIONS]
         nearest = [int(np.abs(times_T - seconds).argmin()) for seconds in wanted]
-        return [phash(self._pictures[index][1]) for index in nearest]
+        return [phash(self._frames[index][1]) for index in nearest]

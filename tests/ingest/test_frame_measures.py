@@ -1,4 +1,4 @@
-"""Picture measures on drawn pictures, against the values that their drawing implies."""
+"""Measures of frames on drawn ones, against the values that their drawing implies."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pfp.ingest.frame_measures import SIDE, FrameGauge, FrameMeasures
 from pfp.ingest.phash import phash
-from pfp.ingest.pictures import SIDE, PictureGauge, PictureMeasures
 
 FPS = 10
-Pictures = npt.NDArray[np.uint8]
+Frames = npt.NDArray[np.uint8]
 
 
-def flat(level: int, num: int = 1) -> Pictures:
-    """Grey pictures of one level."""
+def flat(level: int, num: int = 1) -> Frames:
+    """Grey frames of one code value."""
     return np.full((num, SIDE, SIDE, 3), level, np.uint8)
 
 
-def busy(num: int, *, moving: bool) -> Pictures:
-    """Pictures of vertical stripes, which step aside by a cell each time if they move."""
+def busy(num: int, *, moving: bool) -> Frames:
+    """Frames of vertical stripes, which step aside by a cell each time if they move."""
     stripes = (np.arange(SIDE + num) // 8 % 2 * 160 + 40).astype(np.uint8)
     rows = [stripes[index : index + SIDE] if moving else stripes[:SIDE] for index in range(num)]
     return np.stack([np.broadcast_to(row[None, :, None], (SIDE, SIDE, 3)) for row in rows])
 
 
-def measured(pictures: Pictures, fps: float = FPS) -> PictureMeasures:
-    """What the gauge makes of pictures at a steady rate."""
-    gauge = PictureGauge()
-    for index, picture in enumerate(pictures):
-        gauge.push(index / fps, picture)
-    result = gauge.result(len(pictures) / fps)
+def measured(frames: Frames, fps: float = FPS) -> FrameMeasures:
+    """What the gauge makes of frames at a steady rate."""
+    gauge = FrameGauge()
+    for index, frame in enumerate(frames):
+        gauge.push(index / fps, frame)
+    result = gauge.result(len(frames) / fps)
     assert result is not None
     return result
 
@@ -43,8 +43,8 @@ def test_luma_is_that_of_bt709() -> None:
     assert 0.2126 * 200 == pytest.approx(measured(red).luma_mean, rel=1e-5)
 
 
-def test_the_deviation_is_within_a_picture() -> None:
-    """Half black, half white deviates by 127.5; pictures that differ from each other do not add."""
+def test_the_deviation_is_within_a_frame() -> None:
+    """Half black, half white deviates by 127.5; frames that differ from each other do not add."""
     halves = flat(0, 4)
     halves[:, :, SIDE // 2 :] = 255
 
@@ -53,33 +53,33 @@ def test_the_deviation_is_within_a_picture() -> None:
 
 
 def test_black_and_uniform_are_shares_of_time() -> None:
-    """Three black, one grey, four busy pictures: 3/8 black, 4/8 uniform."""
-    pictures = np.concatenate([flat(5, 3), flat(128, 1), busy(4, moving=True)])
+    """Three black, one grey, four busy frames: 3/8 black, 4/8 uniform."""
+    frames = np.concatenate([flat(5, 3), flat(128, 1), busy(4, moving=True)])
 
-    result = measured(pictures)
+    result = measured(frames)
 
     assert (3 / 8, 4 / 8) == (result.black_fraction, result.uniform_fraction)
 
 
 def test_motion_is_in_levels_per_second() -> None:
-    """Brightness that rises by 10 levels a second moves by 10 levels a second, at any rate."""
+    """Brightness that rises by 10 code values a second is motion of 10, at any rate."""
     for fps in (5, 10, 25):
         ramp = np.concatenate([flat(round(20 + 10 * index / fps)) for index in range(4 * fps)])
 
         assert 10 == pytest.approx(measured(ramp, fps).motion or 0, rel=0.1)
 
 
-def test_motion_of_one_picture_is_unknown() -> None:
+def test_motion_of_one_frame_is_unknown() -> None:
     """Not zero: nothing was compared."""
     assert measured(flat(100)).motion is None
 
 
 def test_a_frozen_tail_is_counted_to_the_end() -> None:
-    """Two seconds of movement, then the last picture for six: three quarters frozen."""
+    """Two seconds of movement, then the last frame for six: three quarters frozen."""
     moving = busy(20, moving=True)
-    pictures = np.concatenate([moving, moving[-1:].repeat(60, axis=0)])
+    frames = np.concatenate([moving, moving[-1:].repeat(60, axis=0)])
 
-    result = measured(pictures)
+    result = measured(frames)
 
     assert 0.75 == pytest.approx(result.frozen_fraction, abs=0.02)
     assert 6.0 == pytest.approx(result.frozen_tail_seconds, abs=0.11)
@@ -91,37 +91,37 @@ def test_standing_still_for_a_moment_is_no_freeze() -> None:
 
 
 def test_slow_change_is_no_freeze() -> None:
-    """Ten levels a second: no two neighbours differ visibly, but the change adds up."""
-    pictures = np.concatenate([flat(50 + index) for index in range(100)])
+    """Ten code values a second: no two neighbours differ visibly, but the change adds up."""
+    frames = np.concatenate([flat(50 + index) for index in range(100)])
 
-    assert 0 == measured(pictures).frozen_fraction
+    assert 0 == measured(frames).frozen_fraction
 
 
 def test_hashes_are_those_of_their_moments() -> None:
-    """At 10, 30, 50, 70 and 90 % of the duration, from the picture averaged to 32 x 32."""
+    """At 10, 30, 50, 70 and 90 % of the duration, from the frame averaged to 32 x 32."""
     rng = np.random.default_rng(2)
-    pictures = rng.integers(0, 256, (50, SIDE, SIDE, 3), np.uint8)
-    pictures[..., 1] = pictures[..., 2] = pictures[..., 0]
+    frames = rng.integers(0, 256, (50, SIDE, SIDE, 3), np.uint8)
+    frames[..., 1] = frames[..., 2] = frames[..., 0]
 
-    result = measured(pictures)
+    result = measured(frames)
 
-    blocks = pictures[..., 0].reshape(50, 32, 2, 32, 2).mean(axis=(2, 4))
+    blocks = frames[..., 0].reshape(50, 32, 2, 32, 2).mean(axis=(2, 4))
     expected = [phash(np.round(blocks[index]).astype(np.uint8)) for index in (5, 15, 25, 35, 45)]
     assert expected == result.phashes
 
 
-def test_memory_does_not_grow_with_pictures() -> None:
-    """Of a long video at most 512 pictures are held for the hashes, spread over all of it."""
-    gauge = PictureGauge()
+def test_memory_does_not_grow_with_frames() -> None:
+    """Of a long video at most 512 frames are held for the hashes, spread over all of it."""
+    gauge = FrameGauge()
     for index in range(3000):
         gauge.push(index / FPS, flat(index % 250)[0])
-    held = gauge._hashes._pictures
+    held = gauge._hashes._frames
 
     assert len(held) <= 512
     assert held[-1][0] > 299
     assert np.diff([seconds for seconds, _ in held]).max() < 1.7
 
 
-def test_no_picture_no_measures() -> None:
+def test_no_frame_no_measures() -> None:
     """An HDR video shows the gauge nothing, and it says so."""
-    assert PictureGauge().result(10.0) is None
+    assert FrameGauge().result(10.0) is None

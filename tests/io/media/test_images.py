@@ -1,4 +1,4 @@
-"""Folders of pictures, animations and single pictures as videos, against numpy and the formats."""
+"""Folders of images, animations and still images as videos, against numpy and the formats."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from pfp.io.media import (
     RejectedVideo,
     extent_of,
     has_rate,
-    is_picture,
+    images_in,
+    is_image,
     iter_stored,
-    pictures_in,
     probe,
     read_video,
     write_video,
 )
 
 HEIGHT, WIDTH = 6, 8
-Picture = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 
-def noise(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Picture:
-    """A picture of random colours."""
+def noise(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
+    """An image of random colours."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -60,7 +60,7 @@ def test_a_folder_is_a_video_in_the_natural_order_of_its_names(tmp_path: Path) -
     (folder / ".frame3.png").write_bytes(b"x")
     (folder / "sub.png").mkdir()
 
-    names = [path.name for path in pictures_in(folder)]
+    names = [path.name for path in images_in(folder)]
     assert ["Frame1.bmp", "frame2.png", "frame007.png", "frame10.png"] == names
     assert np.array_equal(np.stack([noise(k) for k in (2, 1, 3, 0)]), read_video(folder))
     assert np.array_equal(read_video(folder), read_video(f"file://{folder}"))
@@ -73,13 +73,13 @@ def test_names_that_are_not_utf_8_are_frames(tmp_path: Path) -> None:
     assert np.array_equal(np.stack([noise(1), noise(0)]), read_video(folder))
 
 
-@pytest.mark.parametrize(("picture_fps", "expected"), [(None, 24.0), (12.5, 12.5)])
+@pytest.mark.parametrize(("image_fps", "expected"), [(None, 24.0), (12.5, 12.5)])
 def test_a_folder_has_the_rate_that_it_is_given(
-    tmp_path: Path, picture_fps: float | None, expected: float
+    tmp_path: Path, image_fps: float | None, expected: float
 ) -> None:
-    """24 unless told; the length is the number of pictures, the size the first one's."""
+    """24 unless told; the length is the number of images, the size the first one's."""
     folder = folder_of(tmp_path / "f", "1.png", "2.png", "3.png")
-    extent = extent_of(folder, picture_fps=picture_fps)
+    extent = extent_of(folder, image_fps=image_fps)
 
     assert (3, True, expected, HEIGHT, WIDTH) == (
         extent.num_frames,
@@ -89,16 +89,16 @@ def test_a_folder_has_the_rate_that_it_is_given(
         extent.width,
     )
     assert not has_rate(folder)
-    assert is_picture(folder)
+    assert is_image(folder)
 
 
 def test_a_video_keeps_its_own_rate(tmp_path: Path) -> None:
-    """What is given for pictures is not for a file that has one."""
+    """What is given for images is not for a file that has one."""
     path = tmp_path / "v.mp4"
     write_video(path, np.zeros((3, 32, 32, 3), np.uint8), 12)
 
-    assert 12.0 == extent_of(path, picture_fps=50).fps
-    assert (True, False) == (has_rate(path), is_picture(path))
+    assert 12.0 == extent_of(path, image_fps=50).fps
+    assert (True, False) == (has_rate(path), is_image(path))
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
@@ -106,7 +106,7 @@ def test_an_animation_is_a_video_at_its_own_rate(tmp_path: Path, suffix: str) ->
     """Frames as they stand on the canvas; the rate is their number over all their durations."""
     options = {"lossless": True} if suffix == ".webp" else {}
     path = animated(tmp_path / f"a{suffix}", 4, [40, 80, 40, 40], **options)
-    extent, frames = extent_of(path, picture_fps=3), read_video(path)
+    extent, frames = extent_of(path, image_fps=3), read_video(path)
 
     assert (4, 20.0, HEIGHT, WIDTH) == (
         extent.num_frames,
@@ -116,7 +116,7 @@ def test_an_animation_is_a_video_at_its_own_rate(tmp_path: Path, suffix: str) ->
     )
     assert [0, 20, 40, 60] == frames[:, 0, 0, 0].tolist()
     assert [200, 5] == frames[3, 5, 7, 1:].tolist()
-    assert (True, True) == (has_rate(path), is_picture(path))
+    assert (True, True) == (has_rate(path), is_image(path))
 
 
 def test_a_duration_of_nothing_is_a_tenth_of_a_second(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_patches_of_a_gif_are_put_on_what_was_there_before(tmp_path: Path) -> No
     assert [[255, 0, 0], [0, 0, 255]] == [second[0, 0].tolist(), second[5, 7].tolist()]
 
 
-def test_the_picture_for_those_who_know_no_animations_is_no_frame(tmp_path: Path) -> None:
+def test_the_image_for_those_who_know_no_animations_is_no_frame(tmp_path: Path) -> None:
     """A PNG may show something else where it does not move; players never do."""
     path = animated(tmp_path / "a.png", 3, 50, default_image=True)
 
@@ -143,11 +143,11 @@ def test_the_picture_for_those_who_know_no_animations_is_no_frame(tmp_path: Path
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "webp", "jpg"])
-def test_one_picture_is_a_video_of_one_frame(tmp_path: Path, suffix: str) -> None:
+def test_one_image_is_a_video_of_one_frame(tmp_path: Path, suffix: str) -> None:
     """Whatever its file is called: the content tells."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT), (10, 200, 90))
-    picture.save(tmp_path / f"a.{suffix}", quality=100)
-    path = (tmp_path / f"a.{suffix}").rename(tmp_path / "picture.mp4")
+    image = Image.new("RGB", (WIDTH, HEIGHT), (10, 200, 90))
+    image.save(tmp_path / f"a.{suffix}", quality=100)
+    path = (tmp_path / f"a.{suffix}").rename(tmp_path / "image.mp4")
 
     assert (1, 24.0) == (extent_of(path).num_frames, extent_of(path).fps)
     assert (1, HEIGHT, WIDTH, 3) == read_video(path).shape
@@ -162,11 +162,11 @@ def rgba(alpha: int) -> Image.Image:
 
 def palette() -> Image.Image:
     """Two colours, of which the second is transparent."""
-    picture = Image.new("P", (WIDTH, HEIGHT), 0)
-    picture.putpalette([200, 100, 50, 9, 9, 9])
-    picture.putpixel((0, 0), 1)
-    picture.info["transparency"] = 1
-    return picture
+    image = Image.new("P", (WIDTH, HEIGHT), 0)
+    image.putpalette([200, 100, 50, 9, 9, 9])
+    image.putpixel((0, 0), 1)
+    image.info["transparency"] = 1
+    return image
 
 
 @pytest.mark.parametrize(
@@ -232,13 +232,13 @@ def test_a_turned_photograph_is_upright_except_as_coded(tmp_path: Path) -> None:
 
 
 def broken(folder: Path) -> None:
-    """Half of the second picture is gone."""
+    """Half of the second image is gone."""
     path = folder / "2.png"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def empty(folder: Path) -> None:
-    """No picture is left."""
+    """No image is left."""
     for path in folder.iterdir():
         path.unlink()
 
@@ -246,21 +246,21 @@ def empty(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
-        (broken, r"2\.png cannot be read as a picture"),
-        (lambda f: (f / "2.png").write_bytes(b""), r"2\.png cannot be read as a picture"),
-        (lambda f: (f / "2.png").write_bytes(b"no picture"), r"2\.png cannot be read as a pict"),
+        (broken, r"2\.png cannot be read as an image"),
+        (lambda f: (f / "2.png").write_bytes(b""), r"2\.png cannot be read as an image"),
+        (lambda f: (f / "2.png").write_bytes(b"no image"), r"2\.png cannot be read as an im"),
         (
             lambda f: Image.fromarray(noise(0, 7, 9)).save(f / "2.png"),
             r"2\.png has 9x7 pixels and .*1\.png 8x6; give frames of one size",
         ),
         (lambda f: animated(f / "2.png", 3, 50), r"2\.png moves, so it is no frame"),
-        (empty, r"holds no picture \(\.bmp"),
+        (empty, r"holds no image \(\.bmp"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_said_in_a_sentence(
     tmp_path: Path, spoil: Callable[[Path], object], expected: str
 ) -> None:
-    """The picture is named, and nothing is made up for it."""
+    """The image is named, and nothing is made up for it."""
     folder = folder_of(tmp_path / "f", "1.png", "2.png", "3.png")
     spoil(folder)
 
@@ -285,11 +285,11 @@ def test_a_damaged_animation_is_refused(tmp_path: Path, name: str) -> None:
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) * 5 // 8])
 
-    with pytest.raises(PermanentError, match="cannot be read as a picture"):
+    with pytest.raises(PermanentError, match="cannot be read as an image"):
         extent_of(folder / name)
 
 
-def test_a_picture_that_asks_for_too_much_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_an_image_that_asks_for_too_much_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     """A small file can promise any number of pixels."""
     for side in (7000, 60_000):
         (tmp_path / "a.png").write_bytes(png(side, side, 8, 2, b"\0"))
@@ -298,21 +298,21 @@ def test_a_picture_that_asks_for_too_much_is_refused_before_it_is_decoded(tmp_pa
         assert caught.value.reason == "pixels_above_max"
 
 
-def test_readers_of_videos_still_refuse_pictures(tmp_path: Path) -> None:
-    """What cuts clips from videos never takes a picture for one."""
+def test_readers_of_videos_still_refuse_images(tmp_path: Path) -> None:
+    """What cuts clips from videos never takes an image for one."""
     folder = folder_of(tmp_path / "f", "1.png")
 
-    with pytest.raises(RejectedVideo, match="a PNG picture"):
+    with pytest.raises(RejectedVideo, match="a PNG image"):
         probe(folder / "1.png")
     with pytest.raises(InputError, match="Is a directory"):
         probe(folder)
 
 
-def test_a_folder_is_read_picture_by_picture(tmp_path: Path) -> None:
-    """A pass over 60 MB of frames adds little to the process, and a picture is read in its turn."""
-    picture = Image.fromarray(np.zeros((640, 512, 3), np.uint8))  # 1 MB decoded
+def test_a_folder_is_read_image_by_image(tmp_path: Path) -> None:
+    """A pass over 60 MB of frames adds little to the process, and an image is read in its turn."""
+    image = Image.fromarray(np.zeros((640, 512, 3), np.uint8))  # 1 MB decoded
     for k in range(60):
-        picture.save(tmp_path / f"{k}.png", compress_level=1)
+        image.save(tmp_path / f"{k}.png", compress_level=1)
     next(iter_stored(tmp_path))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (tmp_path / "59.png").write_bytes(b"gone bad")
@@ -327,8 +327,8 @@ def test_a_folder_is_read_picture_by_picture(tmp_path: Path) -> None:
 
 def test_a_folders_digest_knows_contents_and_order_but_no_names(tmp_path: Path) -> None:
     """Renaming frames in their order changes nothing, exchanging two of them does."""
-    one = pictures_in(folder_of(tmp_path / "one", "1.png", "2.png"))
-    renamed = pictures_in(folder_of(tmp_path / "two", "a008.png", "a009.png"))
-    exchanged = pictures_in(folder_of(tmp_path / "three", "2.png", "1.png"))
+    one = images_in(folder_of(tmp_path / "one", "1.png", "2.png"))
+    renamed = images_in(folder_of(tmp_path / "two", "a008.png", "a009.png"))
+    exchanged = images_in(folder_of(tmp_path / "three", "2.png", "1.png"))
 
     assert sha256_files(one) == sha256_files(renamed) != sha256_files(exchanged)
