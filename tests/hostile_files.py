@@ -159,7 +159,7 @@ def jpeg(path: Path) -> None:
     Image.fromarray(scene(path, 1)[0]).save(path, "JPEG")
 
 
-# -- files without frames, or with few -----------------------------------------------------------
+# -- files without frames, or with few -------------------------------------------------------------
 
 
 def only_sound(path: Path) -> None:
@@ -430,7 +430,7 @@ def aspect_changes(path: Path) -> None:
     whole.unlink()
 
 
-# -- shapes and defects of frames ----------------------------------------------------------------
+# -- shapes and defects of frames ------------------------------------------------------------------
 
 
 def turned(path: Path) -> None:

@@ -279,7 +279,7 @@ def _settle(entry: Weights, aside: Path, path: Path, *, came_from: str) -> None:
 
 @lru_cache(maxsize=64)
 def _digest_once(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    """The file's digest; size and time are only the key under which it is remembered."""
+    """The file's digest; size and time are only the key under which it is cached."""
     del size_bytes, mtime_ns
     return sha256_file(path)
 
