@@ -22,9 +22,9 @@ def paint_place(place: Place, *, pixels_per_unit: float) -> Image.Image:
     scale = pixels_per_unit * finer
     height, width = round(scale), round(place.width * scale)
     surfaces_HWC = _surfaces(place, height, width, scale)
-    picture = Image.fromarray((np.clip(surfaces_HWC, 0.0, 1.0) * 255).astype(np.uint8))
-    picture = _place_props(place, picture, scale)
-    return picture.reduce(finer) if finer > 1 else picture
+    image = Image.fromarray((np.clip(surfaces_HWC, 0.0, 1.0) * 255).astype(np.uint8))
+    image = _place_props(place, image, scale)
+    return image.reduce(finer) if finer > 1 else image
 
 
 def _surfaces(place: Place, height: int, width: int, scale: float) -> Array:
@@ -102,26 +102,26 @@ def _draw_skirting(place: Place, wall_HWC: Array, scale: float) -> None:
     wall_HWC[-thick - max(1, round(0.006 * scale)) : -thick] *= 0.72
 
 
-def _place_props(place: Place, picture: Image.Image, scale: float) -> Image.Image:
+def _place_props(place: Place, image: Image.Image, scale: float) -> Image.Image:
     for prop in place.props:
         pen, left, top = draw_prop(prop, pixels_per_unit=scale)
         x, y = round(left * scale), round(top * scale)
         on_wall = THINGS[prop.kind].on_wall
         if place.has_wall and prop.kind not in {"pendant", "lamp"}:
             offset = (0.010, 0.012) if on_wall else (0.022, 0.004)
-            _cast_shadow(picture, pen.canvas, (x, y), scale, offset)
+            _cast_shadow(image, pen.canvas, (x, y), scale, offset)
         if not on_wall:
-            _ground_shadow(picture, prop.x, prop.y, THINGS[prop.kind].half_width * prop.size, scale)
-        picture.paste(pen.canvas, (x, y), pen.canvas)
+            _ground_shadow(image, prop.x, prop.y, THINGS[prop.kind].half_width * prop.size, scale)
+        image.paste(pen.canvas, (x, y), pen.canvas)
         if prop.kind == "window" and not place.outdoors:
-            _lay_window_light(picture, prop, place.horizon, scale)
-    return picture
+            _lay_window_light(image, prop, place.horizon, scale)
+    return image
 
 
-def _lay_window_light(picture: Image.Image, prop: Prop, horizon: float, scale: float) -> None:
+def _lay_window_light(image: Image.Image, prop: Prop, horizon: float, scale: float) -> None:
     """Two slanted panes of sunlight on the floor below a window."""
     coarse = max(1, round(scale / 100))
-    mask = Image.new("L", (picture.width // coarse, picture.height // coarse))
+    mask = Image.new("L", (image.width // coarse, image.height // coarse))
     draw = ImageDraw.Draw(mask)
     for left, right in ((-0.17, -0.015), (0.015, 0.17)):
         corners = ((left, 0.02), (right, 0.02), (right + 0.16, 0.20), (left + 0.12, 0.20))
@@ -130,11 +130,11 @@ def _lay_window_light(picture: Image.Image, prop: Prop, horizon: float, scale: f
             fill=78,
         )
     soft = mask.filter(ImageFilter.GaussianBlur(0.012 * scale / coarse))
-    picture.paste((255, 236, 188), (0, 0), soft.resize(picture.size))
+    image.paste((255, 236, 188), (0, 0), soft.resize(image.size))
 
 
 def _cast_shadow(
-    picture: Image.Image,
+    image: Image.Image,
     sprite: Image.Image,
     corner: tuple[int, int],
     scale: float,
@@ -151,16 +151,14 @@ def _cast_shadow(
         corner[0] - pad + round(offset[0] * scale),
         corner[1] - pad + round(offset[1] * scale),
     )
-    picture.paste((22, 14, 34), (*where, where[0] + wide[0], where[1] + wide[1]), mask)
+    image.paste((22, 14, 34), (*where, where[0] + wide[0], where[1] + wide[1]), mask)
 
 
-def _ground_shadow(
-    picture: Image.Image, x: float, y: float, half_width: float, scale: float
-) -> None:
+def _ground_shadow(image: Image.Image, x: float, y: float, half_width: float, scale: float) -> None:
     mask = ground_shadow(round(1.7 * half_width * scale), round(0.055 * scale), 0.5)
     left, top = round(x * scale) - mask.width // 2, round(y * scale) - mask.height // 2
     box = (left, top, left + mask.width, top + mask.height)
-    picture.paste((14, 10, 24), box, mask)
+    image.paste((14, 10, 24), box, mask)
 
 
 def ground_shadow(width: int, height: int, strength: float) -> Image.Image:

@@ -180,16 +180,6 @@ class Pen:
         x, y = (cx - self.left) * self.scale, (cy - self.top) * self.scale
         self._composite(layer, round(x - size[0] / 2), round(y - size[1] / 2))
 
-    def picture(
-        self, image: Image.Image, left: float, top: float, right: float, bottom: float
-    ) -> None:
-        """Paste an RGB or RGBA picture into a rectangle."""
-        x0, y0 = round((left - self.left) * self.scale), round((top - self.top) * self.scale)
-        x1, y1 = round((right - self.left) * self.scale), round((bottom - self.top) * self.scale)
-        size = (max(1, x1 - x0), max(1, y1 - y0))
-        resized = image.resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-        self._composite(resized, x0, y0)
-
     def _mask(
         self, points: Sequence[Point], width: float | None, grow: float
     ) -> tuple[Image.Image, int, int] | None:

@@ -36,13 +36,13 @@ HIP_Y: Final = -0.385
 class Pose:
     """A whole body pose, in few steps so that drawings can be kept.
 
-    Arm angles are degrees from straight down towards the right of the picture.
+    Arm angles are degrees from straight down towards the right of the frame.
     """
 
     face: Face = field(default_factory=Face)
     yaw: int = 0
     phase: int = -1  # of the walk, or -1 for standing
-    left_arm: tuple[int, int] = (-9, -3)  # upper, lower; left of the picture
+    left_arm: tuple[int, int] = (-9, -3)  # upper, lower; left of the frame
     right_arm: tuple[int, int] = (9, 3)
     holding: str | None = None
     holding_colour: Colour = (0, 0, 0)

@@ -78,12 +78,12 @@ class _Stage:
         """The finished frame at a time."""
         index = self._script.shot_index(seconds)
         shot = self._script.shots[index]
-        picture = self._scene(index).picture(seconds)
+        image = self._scene(index).graded(seconds)
         since = seconds - shot.start_seconds
         if shot.transition == "dissolve" and since < DISSOLVE_SECONDS:
-            before = self._scene(index - 1).picture(seconds)
-            picture = Image.blend(before, picture, since / DISSOLVE_SECONDS)
-        return np.asarray(_add_grain(picture, seconds))
+            before = self._scene(index - 1).graded(seconds)
+            image = Image.blend(before, image, since / DISSOLVE_SECONDS)
+        return np.asarray(_add_grain(image, seconds))
 
     def _scene(self, index: int) -> _Scene:
         if index not in self._scenes:
@@ -125,26 +125,26 @@ class _Scene:
         self._people: dict[tuple[str, Pose], Image.Image] = {}
         self._movers: dict[tuple[str, int], Image.Image] = {}
 
-    def picture(self, seconds: float) -> Image.Image:
+    def graded(self, seconds: float) -> Image.Image:
         """The graded frame before grain, RGB."""
         width, height = self._size
         view = camera_view(self._shot, self._place, seconds, width / height)
         scale_x = self._backdrop.width / self._place.width
         scale_y = self._backdrop.height
         box = (view[0] * scale_x, view[1] * scale_y, view[2] * scale_x, view[3] * scale_y)
-        picture = self._backdrop.resize(self._size, Image.Resampling.BICUBIC, box=box)
+        image = self._backdrop.resize(self._size, Image.Resampling.BICUBIC, box=box)
         layers: list[tuple[float, PersonTrack | MoverTrack]] = []
         layers += [(track.feet_y, track) for track in self._shot.people]
         layers += [(track.y, track) for track in self._shot.movers]
         for _, track in sorted(layers, key=lambda layer: layer[0]):
             if isinstance(track, PersonTrack):
-                self._paste_person(picture, track, seconds, view)
+                self._paste_person(image, track, seconds, view)
             else:
-                self._paste_mover(picture, track, seconds, view)
-        return ImageChops.multiply(picture, self._grade)
+                self._paste_mover(image, track, seconds, view)
+        return ImageChops.multiply(image, self._grade)
 
     def _paste_person(
-        self, picture: Image.Image, track: PersonTrack, seconds: float, view: View
+        self, image: Image.Image, track: PersonTrack, seconds: float, view: View
     ) -> None:
         character = self._script.character(track.character_id)
         size = character.height
@@ -154,12 +154,12 @@ class _Scene:
         if right <= view[0] or left >= view[2]:
             return
         if not self._is_close:
-            self._paste_shadow(picture, x, track.feet_y, 0.30 * size, view)
+            self._paste_shadow(image, x, track.feet_y, 0.30 * size, view)
         lift = person_bob(track, character, seconds)
         breath = 1.0 + 0.003 * math.sin(1.9 * seconds + size * 40)
         top = track.feet_y + people.BOX[1] * size * breath - lift
         sprite = self._person_sprite(track, pose_at(track, character, seconds))
-        _paste(picture, sprite, (left, top, right, track.feet_y + bottom * size - lift), view)
+        _paste(image, sprite, (left, top, right, track.feet_y + bottom * size - lift), view)
 
     def _person_sprite(self, track: PersonTrack, pose: Pose) -> Image.Image:
         key = (track.character_id, pose)
@@ -179,7 +179,7 @@ class _Scene:
         return self._people[key]
 
     def _paste_mover(
-        self, picture: Image.Image, track: MoverTrack, seconds: float, view: View
+        self, image: Image.Image, track: MoverTrack, seconds: float, view: View
     ) -> None:
         x, size = movers.mover_x(track, seconds), track.size
         left, right = x + movers.BOX[0] * size, x + movers.BOX[2] * size
@@ -194,31 +194,31 @@ class _Scene:
         lift = movers.mover_lift(track, seconds)
         if track.kind != "bird":
             half = (1.15 if track.kind == "car" else 0.6) * size
-            self._paste_shadow(picture, x, track.y, half, view)
+            self._paste_shadow(image, x, track.y, half, view)
         top, bottom = track.y + movers.BOX[1] * size, track.y + movers.BOX[3] * size
-        _paste(picture, self._movers[key], (left, top - lift, right, bottom - lift), view)
+        _paste(image, self._movers[key], (left, top - lift, right, bottom - lift), view)
 
     def _paste_shadow(
-        self, picture: Image.Image, x: float, y: float, half_width: float, view: View
+        self, image: Image.Image, x: float, y: float, half_width: float, view: View
     ) -> None:
         scale = self._size[1] / (view[3] - view[1])
         mask = ground_shadow(_even(2 * half_width * scale), _even(0.055 * scale), 0.55)
         left = round((x - view[0]) * scale) - mask.width // 2
         top = round((y - view[1]) * scale) - mask.height // 2
-        picture.paste((14, 10, 24), (left, top, left + mask.width, top + mask.height), mask)
+        image.paste((14, 10, 24), (left, top, left + mask.width, top + mask.height), mask)
 
 
 def _even(length: float) -> int:
     return max(4, 2 * round(length / 2))
 
 
-def _paste(picture: Image.Image, sprite: Image.Image, place: Box, view: View) -> None:
+def _paste(image: Image.Image, sprite: Image.Image, place: Box, view: View) -> None:
     """Paste a premultiplied sprite that covers `place` (scene units), at sub-pixel accuracy."""
-    scale = picture.height / (view[3] - view[1])
+    scale = image.height / (view[3] - view[1])
     left, top = (place[0] - view[0]) * scale, (place[1] - view[1]) * scale
     right, bottom = (place[2] - view[0]) * scale, (place[3] - view[1]) * scale
     x0, y0 = max(0, math.ceil(left)), max(0, math.ceil(top))
-    x1, y1 = min(picture.width, math.floor(right)), min(picture.height, math.floor(bottom))
+    x1, y1 = min(image.width, math.floor(right)), min(image.height, math.floor(bottom))
     if x1 <= x0 or y1 <= y0:
         return
     fine_x, fine_y = sprite.width / (right - left), sprite.height / (bottom - top)
@@ -229,7 +229,7 @@ def _paste(picture: Image.Image, sprite: Image.Image, place: Box, view: View) ->
         min(sprite.height, (y1 - top) * fine_y),
     )
     part = sprite.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box).convert("RGBA")
-    picture.paste(part, (x0, y0), part)
+    image.paste(part, (x0, y0), part)
 
 
 def _with_wall_shadow(sprite: Image.Image, scale: float) -> Image.Image:
@@ -254,13 +254,13 @@ def _grade(size: tuple[int, int], place: Place) -> Image.Image:
     return Image.fromarray(light_HWC.round().clip(0, 255).astype(np.uint8))
 
 
-def _add_grain(picture: Image.Image, seconds: float) -> Image.Image:
-    width, height = picture.size
+def _add_grain(image: Image.Image, seconds: float) -> Image.Image:
+    width, height = image.size
     sheet = _grain_sheet(width, height)
     # Any frame rate gives the same grain at the same time.
     x, y = np.random.default_rng((round(seconds * 2400), 29)).integers(0, 64, 2).tolist()
     grain = sheet.crop((x, y, x + width, y + height))
-    return ImageChops.add(picture, grain, 1.0, -128)
+    return ImageChops.add(image, grain, 1.0, -128)
 
 
 @functools.lru_cache(maxsize=4)

@@ -20,7 +20,7 @@ from experiments.synthetic_clips.script import (
 from experiments.synthetic_clips.things import prop_box
 
 SCHEMA_VERSION: Final = 1
-RENDERER_VERSION: Final = 1  # raise it when the same script gives another picture
+RENDERER_VERSION: Final = 1  # raise it when the same script gives other frames
 NUM_MOMENTS: Final = 5  # per shot, from its first to its last frame
 PERSON_HALF_WIDTH: Final = 0.17  # of the body height, arms at rest
 SMALLEST_PART: Final = 0.25  # a thing of which less is in view counts as out of view

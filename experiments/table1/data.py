@@ -75,12 +75,14 @@ def photo_windows(
     plan: DataPlan, orientation: str, *, seed: int, num_windows: int
 ) -> Iterator[Window]:
     """Camera moves over photographs, without captions; a pure function of the seed."""
-    pictures = load_photographs(photograph_paths(), max_side=1280)
+    photographs = load_photographs(photograph_paths(), max_side=1280)
     height, width = SIZES[orientation]
     side = list(SIZES).index(orientation)
     for index in range(num_windows):
         rng = np.random.default_rng([seed, side, index])
-        frames = photo_window(pictures, rng, num_frames=plan.num_frames, height=height, width=width)
+        frames = photo_window(
+            photographs, rng, num_frames=plan.num_frames, height=height, width=width
+        )
         yield Window(f"photo {orientation} {index}", "", frames)
 
 

@@ -187,7 +187,7 @@ def _controls(board: Board, crops: str) -> str:
         + "\n".join(rows)
         + "\n\n"
         + "\n".join(meant)
-        + f"\n- In the high band, a picture without any detail gets {blank} dB."
+        + f"\n- In the high band, an image without any detail gets {blank} dB."
     )
 
 

@@ -196,8 +196,8 @@ def enlarged(vae: LatentVAE, crops: Crops, rate: Rate) -> Fill:
             lr_THWC = vae.decode(lr_TCHW.astype(np.float32))
             wanted = [at for index in omega_T.tolist() for at in latent_frames(index)]
             nearest = [min(round(at / rate.time), len(lr_THWC) - 1) for at in wanted]
-            pictures = [Image.fromarray(lr_THWC[i]) for i in nearest]
-            yield np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in pictures])
+            images = [Image.fromarray(lr_THWC[i]) for i in nearest]
+            yield np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in images])
 
     return fill
 

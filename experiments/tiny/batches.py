@@ -35,7 +35,7 @@ class LatentBank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """How batches are cut out of the banks. A crop of 0 means the whole picture.
+    """How batches are cut out of the banks. A crop of 0 means the whole frame.
 
     ``omega`` is which frames retrieval asks for: random ones, or always the history's last ones.
     """

@@ -64,25 +64,25 @@ def photograph_paths() -> list[Path]:
     if len(paths) < wanted // 2:
         message = (
             f"found {len(paths)} of {wanted} photographs; "
-            "install pfp[dev] or name a folder of pictures with --images"
+            "install pfp[dev] or name a folder of images with --images"
         )
         raise InputError(message)
     return paths
 
 
 def load_photographs(paths: Sequence[Path], *, max_side: int = 1024) -> list[NDArray[np.uint8]]:
-    """Pictures as uint8 RGB HWC, at most ``max_side`` pixels wide or high."""
-    pictures = []
+    """Photographs as uint8 RGB HWC, at most ``max_side`` pixels wide or high."""
+    photographs = []
     for path in paths:
-        with Image.open(path) as picture:
-            rgb = picture.convert("RGB")
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
         rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        pictures.append(np.asarray(rgb))
-    return pictures
+        photographs.append(np.asarray(rgb))
+    return photographs
 
 
 def photo_window(
-    pictures: Sequence[NDArray[np.uint8]],
+    photographs: Sequence[NDArray[np.uint8]],
     rng: np.random.Generator,
     *,
     num_frames: int,
@@ -93,9 +93,9 @@ def photo_window(
 
     Returns uint8 THWC of shape ``(num_frames, height, width, 3)``.
     """
-    frames_THWC = _shot(pictures, rng, num_frames, height, width)
+    frames_THWC = _shot(photographs, rng, num_frames, height, width)
     if rng.random() < TWO_SHOTS_PROBABILITY and num_frames > 8:
-        after_THWC = _shot(pictures, rng, num_frames, height, width)
+        after_THWC = _shot(photographs, rng, num_frames, height, width)
         at = int(rng.integers(3, num_frames - 3))
         length = int(rng.integers(3, 9)) if rng.random() < DISSOLVE_SHARE else 1
         ramp_T = np.clip((np.arange(num_frames) - at + 1) / length, 0, 1)[:, None, None, None]
@@ -123,44 +123,44 @@ def generated_windows(
 
 
 def _shot(
-    pictures: Sequence[NDArray[np.uint8]],
+    photographs: Sequence[NDArray[np.uint8]],
     rng: np.random.Generator,
     num_frames: int,
     height: int,
     width: int,
 ) -> NDArray[np.uint8]:
-    picture = _vary(pictures[int(rng.integers(len(pictures)))], rng)
-    frames_THWC = pan_frames(picture, rng, num_frames=num_frames, height=height, width=width)
+    image_HWC = _vary(photographs[int(rng.integers(len(photographs)))], rng)
+    frames_THWC = pan_frames(image_HWC, rng, num_frames=num_frames, height=height, width=width)
     for _ in range(int(rng.integers(0, MAX_SPRITES + 1))):
-        piece = _vary(pictures[int(rng.integers(len(pictures)))], rng)
+        piece = _vary(photographs[int(rng.integers(len(photographs)))], rng)
         _move_piece_across(frames_THWC, piece, rng)
     return frames_THWC
 
 
-def _vary(picture_HWC: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _vary(image_HWC: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Mirror, turn, swap colours, change gamma and contrast."""
     if rng.random() < 0.5:
-        picture_HWC = picture_HWC[:, ::-1]
+        image_HWC = image_HWC[:, ::-1]
     if rng.random() < 0.25:
-        picture_HWC = picture_HWC.transpose(1, 0, 2)
+        image_HWC = image_HWC.transpose(1, 0, 2)
     if rng.random() < 0.25:
-        picture_HWC = picture_HWC[..., rng.permutation(3)]
+        image_HWC = image_HWC[..., rng.permutation(3)]
     gain_C = rng.uniform(0.75, 1.25, 3) if rng.random() < 0.7 else np.ones(3)
     gamma = float(np.exp(rng.normal(0, 0.3)))
     levels = (np.arange(256) / 255.0) ** gamma
     table_LC = np.clip(levels[:, None] * gain_C * 255, 0, 255).astype(np.uint8)
-    varied = np.stack([table_LC[picture_HWC[..., c], c] for c in range(3)], axis=-1)
+    varied = np.stack([table_LC[image_HWC[..., c], c] for c in range(3)], axis=-1)
     return np.ascontiguousarray(varied)
 
 
 def _move_piece_across(
-    frames_THWC: NDArray[np.uint8], picture_HWC: NDArray[np.uint8], rng: np.random.Generator
+    frames_THWC: NDArray[np.uint8], image_HWC: NDArray[np.uint8], rng: np.random.Generator
 ) -> None:
     """Paste a soft-edged piece of a photograph that moves along a smooth path, in place."""
     num_frames, height, width, _ = frames_THWC.shape
     side = min(height, width)
     piece_h, piece_w = (int(rng.uniform(0.2, 0.6) * side) for _ in range(2))
-    piece = pan_frames(picture_HWC, rng, num_frames=1, height=piece_h, width=piece_w)[0]
+    piece = pan_frames(image_HWC, rng, num_frames=1, height=piece_h, width=piece_w)[0]
     rows, columns = np.mgrid[-1 : 1 : piece_h * 1j, -1 : 1 : piece_w * 1j]
     power = rng.choice([2.0, 4.0, 12.0])
     distance = (np.abs(rows) ** power + np.abs(columns) ** power) ** (1 / power)

@@ -116,7 +116,7 @@ def step(name: str, output: Path, work: Callable[[], None]) -> None:
 def make_windows(work: Path, recipe: Recipe, images: Path | None) -> None:
     """Short videos at the demo's size: pans over photographs, and generated clips with captions."""
     paths = sorted(images.iterdir()) if images else photograph_paths()
-    pictures = load_photographs(paths, max_side=1280)
+    photographs = load_photographs(paths, max_side=1280)
     aside = work / "windows.aside"
     aside.mkdir(exist_ok=True)
     for side, (orientation, (height, width)) in enumerate(SIZES.items()):
@@ -127,7 +127,7 @@ def make_windows(work: Path, recipe: Recipe, images: Path | None) -> None:
         for index in range(recipe.num_photo_windows):
             rng = np.random.default_rng([recipe.seed, side, index])
             photos[index] = photo_window(
-                pictures, rng, num_frames=WINDOW_FRAMES, height=height, width=width
+                photographs, rng, num_frames=WINDOW_FRAMES, height=height, width=width
             )
         windows: list[NDArray[np.uint8]] = []
         captions: list[str] = []

@@ -19,7 +19,7 @@ _QUOTED: Final = re.compile(
     r"|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){1,400}'(?!\w)"
 )
 _SENTENCE: Final = re.compile(r"[^.!?\n\u3002\uff01\uff1f]+[.!?\n\u3002\uff01\uff1f]*")
-# Somebody in the picture speaks, or words are to be read in it.
+# Somebody in the frame speaks, or words are to be read in it.
 _SPOKEN: Final = re.compile(
     r"\b(says?|said|saying|reads?|reading|stat(es?|ing)|shout\w*|yell\w*|whisper\w*|mouth(s|ing)"
     r"|ask(s|ed|ing)|repl(y|ies|ied|ying)|answers|titled|label\w*|signs?|text|captions?|subtitles?"
@@ -59,7 +59,7 @@ _CANNOT: Final = (
     r"|means|permission) to)"
 )
 _I: Final = r"(?:i|we)(?: |(?=['\u2019]))"
-# At the beginning of a caption, where nobody in the picture has been named yet.
+# At the beginning of a caption, where nobody in the frame has been named yet.
 _AT_START: Final = (
     r"(?:oh,? |hmm,? |unfortunately,? |(?:my )?apologies,? (?:but )?)?"
     r"(?:(?:i['\u2019]?m|i am|we are|we['\u2019]re) (?:(?:very|really|so|terribly|deeply) )?sorry\b"

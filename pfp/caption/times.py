@@ -1,4 +1,4 @@
-"""Times in captions ("from 00:12 to 00:20"), told apart from clocks and scores in the picture."""
+"""Times in captions ("from 00:12 to 00:20"), told apart from clocks and scores in the frame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUOTED: Final = re.compile(
     r"|\u00ab[^\u00bb\n]{0,200}\u00bb|(?<!\w)'[^'\n]{1,100}'(?!\w)|\u2018[^\u2019\n]{1,200}\u2019"
 )
 _SENTENCE: Final = re.compile(r"(?:[^.!?\n\u3002]|\.(?=\d))+")
-# What shows times in a picture, and what they are times of.
+# What shows times in a frame, and what they are times of.
 _SHOWN: Final = re.compile(
     r"\b(?:clocks?|timers?|countdown|stopwatch|scoreboard|scores?|alarm|timestamp|time ?stamp"
     r"|time ?code|odometer|thermostat|microwave|oven|phone|radio|dashboard|departures?|arrivals?"
@@ -104,7 +104,7 @@ def drop_time_in_front(text: str) -> str:
 def find_time(text: str, duration_seconds: float) -> str | None:
     """A time of the video that a caption of a clip of this length tells, or None.
 
-    Times in quotes, and in sentences about a clock or a score, are seen in the picture.
+    Times in quotes, and in sentences about a clock or a score, are seen in the frame.
     """
     unquoted = _QUOTED.sub(" ... ", text)
     if not any(character.isdecimal() for character in unquoted):

@@ -10,12 +10,12 @@ compared by (default: the prompt, else the path without its suffix). ``storyboar
 shots, an object with ``shots``, or the path of a JSON file with one. File names are bytes: those
 that are not UTF-8 work.
 
-``video``, ``reference`` and ``history`` are videos, animated pictures (GIF, PNG, WebP), folders of
-pictures in the natural order of their names, or pictures. The last two have no rate, so ``fps``
+``video``, ``reference`` and ``history`` are videos, animated images (GIF, PNG, WebP), folders of
+images in the natural order of their names, or images. The last two have no rate, so ``fps``
 gives it (24 without it).
 
 A folder is a manifest, too: of the videos and animations in it, and of its subfolders that hold
-pictures and no video, unless they are hidden. A folder of nothing but pictures is one video.
+images and no video, unless they are hidden. A folder of nothing but images is one video.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from pfp.io.files import read_file, read_lines
 from pfp.io.filesystems import check_uri
 from pfp.io.json_text import RepeatedKey, parse_json
 from pfp.io.media import DEFAULT_IMAGE_FPS, has_rate, images_in, path_to_uri
-from pfp.io.media.frame_folder import SUFFIXES as PICTURE_SUFFIXES
+from pfp.io.media.frame_folder import SUFFIXES as IMAGE_SUFFIXES
 from pfp.io.media.links import missing_target
 from pfp.limits import MAX_LINE_BYTES, MAX_LINES_BYTES, MAX_SHOTS
 from pfp.schema import EvalSample, Shot
@@ -173,15 +173,15 @@ def _of_folder(folder: Path) -> Manifest:
         if path.is_dir()
         and path not in beside_videos
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and _has_pictures(path)
+        and _has_images(path)
     ]
     videos = sorted(path.relative_to(folder) for path in files + folders)
-    if not videos and _has_pictures(folder):
+    if not videos and _has_images(folder):
         videos = [Path()]
     if not videos:
         raise InputError(
             f"{shown_path(folder)} holds no video ({' '.join(sorted(SUFFIXES))}) and no folder of "
-            "pictures; give another folder, or a manifest"
+            "images; give another folder, or a manifest"
         )
     name = shown_path(folder.resolve().name) or DEFAULT_MODEL
     return Manifest.of(
@@ -201,7 +201,7 @@ def _of_folder(folder: Path) -> Manifest:
     )
 
 
-def _has_pictures(folder: Path) -> bool:
+def _has_images(folder: Path) -> bool:
     """Whether a folder is a video; one whose names are doubtful is, and its rows will say so."""
     try:
         return bool(images_in(folder))
@@ -300,7 +300,7 @@ def _fps(value: object, video_uri: str, history_uri: str | None) -> float | None
         if has_rate(video_uri) and (history_uri is None or has_rate(history_uri)):
             raise _Problem(
                 f"fps is {quoted(value)}, but {shown_path(video_uri)} has a rate of its own; "
-                "leave fps to folders of pictures and to pictures"
+                "leave fps to folders of images and to still images"
             )
     return None if fps == DEFAULT_IMAGE_FPS else fps
 
@@ -311,15 +311,15 @@ def _optional_video(item: Mapping[str, Any], name: str, folder: Path) -> str | N
 
 
 def _video(name: str, value: str, folder: Path) -> str:
-    """The URI of a file or of a folder of pictures."""
+    """The URI of a file or of a folder of images."""
     try:
         path = folder / value
         if "://" in value or not path.is_dir():
             return _place(name, value, folder)
         if not images_in(path):
             raise _Problem(
-                f"{name} {quoted(shown_path(value))} is a folder without pictures "
-                f"({' '.join(PICTURE_SUFFIXES)}); give a file, or such a folder"
+                f"{name} {quoted(shown_path(value))} is a folder without images "
+                f"({' '.join(IMAGE_SUFFIXES)}); give a file, or such a folder"
             )
         return path_to_uri(path)
     except (InputError, OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from pfp.eval.run import Prepared
 from pfp.io import media, weights
 from pfp.schema import EvalSample
 
-_FRAME_TOKENS: Final = 258  # what Gemini counts for one small picture
+_FRAME_TOKENS: Final = 258  # what Gemini counts for one small image
 MAX_OPENED: Final = 1000  # videos; of more, a part stands for all
 MAX_SILENT: Final = 3  # each takes half a minute
 _LOCAL_JUDGES: Final = frozenset({"fake", "replay", "qwen"})

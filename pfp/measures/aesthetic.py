@@ -1,4 +1,4 @@
-"""LAION's aesthetic predictors: heads on the picture vector of OpenAI's CLIP ViT-L/14.
+"""LAION's aesthetic predictors: heads on the image embedding of OpenAI's CLIP ViT-L/14.
 
 Both rate a frame from about 1 to 10. V1 (``sa_0_4_vit_l_14_linear``) is one linear layer, the one
 that VBench uses. V2 (``sac+logos+ava1-l14-linearMSE``) is five, without anything between them. Both
@@ -105,7 +105,7 @@ def _loaded(network: nn.Module, tensors: Mapping[str, Tensor], otherwise: str) -
 def ratings(
     tower: Callable[[Tensor], Tensor], head: Callable[[Tensor], Tensor], pixels_NCHW: Tensor
 ) -> list[float]:
-    """A rating of each frame, about 1 to 10: the head's answer to the unit picture vector.
+    """A rating of each frame, about 1 to 10: the head's answer to the unit image embedding.
 
     tower: (N, 3, H, W) to (N, E). head: (N, E) to (N, 1). pixels_NCHW: of ``clip_pixels``.
     """

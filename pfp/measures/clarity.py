@@ -23,7 +23,7 @@ from pfp.errors import ConfigError, PermanentError, WeightsError
 from pfp.measures.tensor_files import brief, read_tensors
 
 LONGER_SIDE: Final = 512
-SCALES: Final = (224, 384)  # longer sides of the two pictures that MUSIQ makes of a frame itself
+SCALES: Final = (224, 384)  # longer sides of the two images that MUSIQ makes of a frame itself
 
 
 def size_of(height: int, width: int) -> tuple[int, int]:

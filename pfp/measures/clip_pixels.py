@@ -2,7 +2,7 @@
 
 VBench resizes tensors, bicubic without antialiasing: float frames for the aesthetic score, whose
 overshoot stays (levels from about -20 to 275), and bytes for the text-video score, which are
-clamped and rounded. CLIP itself resizes PIL pictures, with antialiasing. The first two differ by
+clamped and rounded. CLIP itself resizes PIL images, with antialiasing. The first two differ by
 0.24 levels in the mean and by up to 20; antialiasing moves a pixel by 2.8 levels in the mean.
 
 All of it is torchvision's functional interface, so the results are bit-equal to its transforms.
@@ -25,7 +25,7 @@ from torchvision.transforms import functional as pixels
 from pfp.errors import PermanentError
 
 SIDE: Final = 224
-# Of CLIP's training pictures, in [0, 1].
+# Of CLIP's training images, in [0, 1].
 MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 STD: Final = (0.26862954, 0.26130258, 0.27577711)
 # The shorter side becomes 224 pixels, so a long strip of a frame would fill the memory.
@@ -71,12 +71,12 @@ def _levels(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(rgb_HWC.transpose(2, 0, 1).copy())
 
 
-def _resized(picture: Any, *, antialias: bool) -> Any:
-    return pixels.resize(picture, [SIDE], InterpolationMode.BICUBIC, antialias=antialias)
+def _resized(image: Any, *, antialias: bool) -> Any:
+    return pixels.resize(image, [SIDE], InterpolationMode.BICUBIC, antialias=antialias)
 
 
-def _middle(picture: Any) -> Any:
-    return pixels.center_crop(picture, [SIDE, SIDE])
+def _middle(image: Any) -> Any:
+    return pixels.center_crop(image, [SIDE, SIDE])
 
 
 def _normalised(levels_CHW: Tensor) -> Tensor:

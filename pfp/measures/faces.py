@@ -26,9 +26,9 @@ MIN_SCORE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Face:
-    """A face found in a picture.
+    """A face found in an image.
 
-    ``box`` is x0, y0, x1, y1 in pixels of the picture, which it may leave; ``score`` in [0.5, 1];
+    ``box`` is x0, y0, x1, y1 in pixels of the image, which it may leave; ``score`` in [0.5, 1];
     ``embedding_D`` is float32 of length 1, D = 512.
     """
 
@@ -65,7 +65,7 @@ class FaceFinder:
         self.provider = str(self._app.models["recognition"].session.get_providers()[0])
 
     def find(self, rgb_HWC: npt.NDArray[np.uint8]) -> list[Face]:
-        """All faces of an RGB picture with a detection score of at least 0.5, best score first."""
+        """All faces of an RGB image with a detection score of at least 0.5, best score first."""
         bgr_HWC = np.ascontiguousarray(rgb_HWC[:, :, ::-1])
         with warnings.catch_warnings():
             # Its alignment calls a method of scikit-image that is deprecated since 0.26.

@@ -71,7 +71,7 @@ def brightness(path: Path, device: str) -> Callable[[Tensor], Tensor]:
 
 
 def no_flow(network: object, frames_THWC: npt.NDArray[np.uint8]) -> Tensor:
-    """What ``flow.padded_flows`` gives for pictures that never move, of sides that need no pad."""
+    """What ``flow.padded_flows`` gives for frames that never move, of sides that need no pad."""
     del network
     num_frames, height, width, _ = frames_THWC.shape
     return torch.zeros(num_frames - 1, 2, height, width)

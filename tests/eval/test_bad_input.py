@@ -53,11 +53,11 @@ VALUE = "a value"
 MAG_IS_SHORT = "MAG-Bench's history of {} frames at 16 fps leaves nothing to score of "
 MAG_IS_SHORT += "a video of {} s; give one of 6 s or more"
 
-Picture = npt.NDArray[np.uint8]
+RgbArray = npt.NDArray[np.uint8]
 Scores = Mapping[str, Mapping[str, ScoreRecord]]
 
 
-def scene(num_frames: int, height: int = HEIGHT, width: int = WIDTH) -> Picture:
+def scene(num_frames: int, height: int = HEIGHT, width: int = WIDTH) -> RgbArray:
     """A red square, to SCRFD's stand-in a face, on a dark field with a wave; (T, H, W, 3)."""
     y, x = np.mgrid[:height, :width]
     frames = []
@@ -69,26 +69,26 @@ def scene(num_frames: int, height: int = HEIGHT, width: int = WIDTH) -> Picture:
     return np.stack(frames)
 
 
-def noisy(frames_THWC: Picture) -> Picture:
+def noisy(frames_THWC: RgbArray) -> RgbArray:
     """The same with a little noise, another for each length: judges remember what they saw."""
     noise = np.random.default_rng(len(frames_THWC)).integers(-6, 6, frames_THWC.shape)
     return np.clip(frames_THWC + noise, 0, 255).astype(np.uint8)
 
 
-def psnr_db(found_THWC: Picture, true_THWC: Picture) -> float:
+def psnr_db(found_THWC: RgbArray, true_THWC: RgbArray) -> float:
     """The mean over frames, worked out once more."""
     errors = [np.mean((a - b) ** 2) for a, b in zip(1.0 * found_THWC, 1.0 * true_THWC, strict=True)]
     return float(np.mean([10 * math.log10(255**2 / mse) for mse in errors]))
 
 
-def write(path: Path, frames_THWC: Picture) -> str:
+def write(path: Path, frames_THWC: RgbArray) -> str:
     """The frames as a lossless file; its name."""
     media.write_video(path, frames_THWC, FPS, lossless=True)
     return path.name
 
 
 def turn(path: Path) -> None:
-    """Tell players to turn the picture by a quarter, as phones do: the matrix of ``tkhd``."""
+    """Tell players to turn the frames by a quarter, as phones do: the matrix of ``tkhd``."""
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
     quarter = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
@@ -119,9 +119,9 @@ class Cases:
         self.psnr: dict[str, float] = {}
         self.num_frames: dict[str, int] = {}
         Image.fromarray(scene(1)[0]).save(folder / "face.png")
-        (folder / "words.png").write_text("not a picture")
+        (folder / "words.png").write_text("not an image")
 
-    def add(self, name: str, video: str, true: Picture | None = None, **fields: Any) -> None:
+    def add(self, name: str, video: str, true: RgbArray | None = None, **fields: Any) -> None:
         """A line; ``true`` are the frames of its reference. A field of None is left out."""
         line: dict[str, Any] = {"sample_id": name, "video": video, "group": name, "model": "m"}
         if true is not None:
@@ -131,7 +131,9 @@ class Cases:
         line |= fields
         self.lines.append({key: value for key, value in line.items() if value is not None})
 
-    def video(self, name: str, true: Picture, shown: Picture | None = None, **fields: Any) -> None:
+    def video(
+        self, name: str, true: RgbArray, shown: RgbArray | None = None, **fields: Any
+    ) -> None:
         """A video that is nearly its reference; ``shown`` are its frames where they differ."""
         frames = noisy(true) if shown is None else shown
         path = self.folder / f"{name}.mp4"
@@ -192,7 +194,7 @@ def make_cases(folder: Path) -> Cases:
     return cases
 
 
-def one_face(_: Picture) -> FoundFaces:
+def one_face(_: RgbArray) -> FoundFaces:
     """What the detector of VBench-2.0 would see: one face, the square."""
     return FoundFaces(
         boxes_N4=np.array([[32.0, 32.0, 60.0, 60.0]]), scores_N=np.ones(1), num_outside=0
@@ -363,7 +365,7 @@ def test_no_value_is_invented(walk: Walk) -> None:
 
 
 def test_unusual_videos_have_the_values_of_their_frames(walk: Walk) -> None:
-    """Odd sides, a turned picture and uneven times change nothing of what is compared."""
+    """Odd sides, a turned video and uneven times change nothing of what is compared."""
     values = {
         sample: rows["psnr"].value
         for sample, rows in walk.scores.items()

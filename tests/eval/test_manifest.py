@@ -137,13 +137,13 @@ def test_names_that_are_not_utf_8_work(folder: Path, kind: str) -> None:
         ({"video": "a.mp4", "promt": "x"}, "line 2: unknown fields 'promt'; known are"),
         ({"prompt": "x"}, "line 2: no video; add `video`"),
         ({"video": "gone.mp4"}, "line 2: video 'gone.mp4' is no file in"),
-        ({"video": "sub"}, "video 'sub' is a folder without pictures (.bmp"),
+        ({"video": "sub"}, "video 'sub' is a folder without images (.bmp"),
         ({"video": "b.webm", "history": "sub"}, "line 2: history 'sub' is a folder without"),
         ({"video": "b.webm", "reference_faces": ["sub"]}, "reference_faces 'sub' is no file in"),
         ({"video": "b.webm", "fps": 0}, "line 2: fps is 0; write frames per second, over 0 and"),
         ({"video": "b.webm", "fps": True}, "line 2: fps is True; write frames per second"),
         ({"video": "b.webm", "fps": float("nan")}, "line 2: not JSON (NaN is not JSON)"),
-        ({"video": "b.webm", "fps": 24}, "has a rate of its own; leave fps to folders of pictures"),
+        ({"video": "b.webm", "fps": 24}, "has a rate of its own; leave fps to folders of images"),
         ({"video": "b.webm", "reference": "gone.mp4"}, "line 2: reference 'gone.mp4' is no file"),
         ({"video": "b.webm", "reference_faces": ["no.png"]}, "reference_faces 'no.png' is no file"),
         ({"video": "b.webm", "reference_faces": "face.png"}, "give a list of paths"),
@@ -179,16 +179,16 @@ def test_each_fault_names_its_line_and_its_cure(folder: Path, line: Any, expecte
     assert len(check_manifest(manifest)[1]) == 1
 
 
-def pictures(folder: Path, *names: str) -> None:
-    """Pictures of one pixel."""
+def images(folder: Path, *names: str) -> None:
+    """Images of one pixel."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (1, 1)).save(folder / name)
 
 
-def test_a_folder_of_pictures_is_a_video(folder: Path) -> None:
+def test_a_folder_of_images_is_a_video(folder: Path) -> None:
     """Wherever a video may be named; what follows its last dot is part of its name."""
-    pictures(folder, "v1.5/1.png", "true/1.png", "past/1.png", "one.png")
+    images(folder, "v1.5/1.png", "true/1.png", "past/1.png", "one.png")
     lines = [
         {"video": "v1.5", "reference": "true", "history": "past", "fps": 12},
         {"video": "v1.5/", "sample_id": "x", "fps": 24},
@@ -207,10 +207,10 @@ def test_a_folder_of_pictures_is_a_video(folder: Path) -> None:
     assert [sample.group for sample in samples[1:3]] == ["v1.5", "one"]
 
 
-def test_subfolders_of_pictures_are_videos_of_a_folder(folder: Path) -> None:
-    """Pictures beside videos and in hidden folders are no video, and animations are."""
-    pictures(folder, "v.1/1.png", "v.1/2.jpg", "deep/er/1.webp", "sub/poster.png", "move.gif")
-    pictures(folder, ".cache/1.png", "v.1/.ipynb_checkpoints/1.png", "deep/.old/er/1.webp")
+def test_subfolders_of_images_are_videos_of_a_folder(folder: Path) -> None:
+    """Images beside videos and in hidden folders are no video, and animations are."""
+    images(folder, "v.1/1.png", "v.1/2.jpg", "deep/er/1.webp", "sub/poster.png", "move.gif")
+    images(folder, ".cache/1.png", "v.1/.ipynb_checkpoints/1.png", "deep/.old/er/1.webp")
     samples = read_manifest(folder).samples
 
     expected = ["a.mp4", "b.webm", "deep/er", "move.gif", "sub/c.mp4", "v.1"]
@@ -219,9 +219,9 @@ def test_subfolders_of_pictures_are_videos_of_a_folder(folder: Path) -> None:
     assert {sample.method for sample in samples} == {folder.name}
 
 
-def test_a_folder_of_nothing_but_pictures_is_one_video(tmp_path: Path) -> None:
+def test_a_folder_of_nothing_but_images_is_one_video(tmp_path: Path) -> None:
     """It is called as the folder is."""
-    pictures(tmp_path, "kite/1.png", "kite/2.png")
+    images(tmp_path, "kite/1.png", "kite/2.png")
     (sample,) = read_manifest(tmp_path / "kite").samples
 
     assert (sample.sample_id, sample.group, sample.method) == ("kite", "kite", "kite")

@@ -201,7 +201,7 @@ def test_the_whole_configuration_lies_beside_the_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("faces", [[], ["face.png"]])
 def test_missing_faces_are_a_reason_with_a_cure(tmp_path: Path, faces: list[str]) -> None:
     """Without them a video is dropped before it is decoded; nothing has failed."""
-    (tmp_path / "face.png").write_bytes(b"a picture")
+    (tmp_path / "face.png").write_bytes(b"an image")
     manifest = write(tmp_path, [{"video": "a.mp4", "reference_faces": faces}])
     (tmp_path / "a.mp4").touch()
     settings = RunSettings(
@@ -552,17 +552,17 @@ def test_what_failed_for_the_moment_waits_for_its_judge(
 
 def test_messages_call_each_file_by_its_part(tmp_path: Path) -> None:
     """Also where one's name begins with another's."""
-    write_pictures(tmp_path / "a", 2)
-    write_pictures(tmp_path / "a_true", 2)
-    (tmp_path / "a_true/1.png").write_bytes(b"no picture")
+    write_images(tmp_path / "a", 2)
+    write_images(tmp_path / "a_true", 2)
+    (tmp_path / "a_true/1.png").write_bytes(b"no image")
     score(write(tmp_path, [{"video": "a", "reference": "a_true"}]), tmp_path / "run", ("psnr",))
 
     (record,) = scores_of(tmp_path / "run").values()
     assert str(record.unscored_reason).startswith("its reference/1.png cannot be read")
 
 
-def write_pictures(folder: Path, num_frames: int) -> None:
-    """A folder of black pictures, ``0.png`` the first."""
+def write_images(folder: Path, num_frames: int) -> None:
+    """A folder of black images, ``0.png`` the first."""
     folder.mkdir()
     for number in range(num_frames):
         Image.new("RGB", (WIDTH, HEIGHT)).save(folder / f"{number}.png")

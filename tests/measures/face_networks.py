@@ -1,7 +1,7 @@
 """ONNX files with the inputs and outputs of SCRFD-10G and ArcFace R50, and weights set by hand.
 
 To the detector a face is the top left corner of a square that is bright in any colour, on dark
-ground and on its grid of 32 pixels (in a picture of 640x640); the box is always 96 pixels wide.
+ground and on its grid of 32 pixels (in an image of 640x640); the box is always 96 pixels wide.
 To the recogniser a person is a colour: the embedding is the mean colour in [-1, 1], turned
 isometrically into 512 dimensions.
 """
@@ -28,12 +28,12 @@ NAMES = {8: ("448", "451", "454"), 16: ("471", "474", "477"), 32: ("494", "497",
 
 
 def draw(size: int, *squares: tuple[int, int, tuple[int, int, int]]) -> np.ndarray:
-    """A black RGB picture of size x size with squares (left, top, colour), 128/640 of its side."""
-    picture = np.zeros((size, size, 3), dtype=np.uint8)
+    """A black RGB image of size x size with squares (left, top, colour), 128/640 of its side."""
+    image_HWC = np.zeros((size, size, 3), dtype=np.uint8)
     side = size // 5
     for left, top, colour in squares:
-        picture[top : top + side, left : left + side] = colour
-    return picture
+        image_HWC[top : top + side, left : left + side] = colour
+    return image_HWC
 
 
 def colour_cosine(a: tuple[int, int, int], b: tuple[int, int, int]) -> float:

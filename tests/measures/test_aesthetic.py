@@ -87,7 +87,7 @@ def write_clip(path: Path, tower: dict[str, Tensor]) -> Path:
 
 
 def embedding_of(pixels_CHW: Tensor, tower: dict[str, Tensor], num_layers: int) -> Tensor:
-    """CLIP's picture vector of one picture, before it is made a unit vector."""
+    """CLIP's image embedding of one image, before it is made a unit vector."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
@@ -118,7 +118,7 @@ def unit(embedding_E: Tensor) -> Tensor:
 
 
 def random_pixels(num_frames: int) -> Tensor:
-    """Pictures of different contrast, float32 (N, 3, 224, 224)."""
+    """Images of different contrast, float32 (N, 3, 224, 224)."""
     generator = torch.Generator().manual_seed(1)
     contrast = torch.linspace(0.3, 2.0, num_frames)[:, None, None, None]
     return torch.randn(num_frames, 3, 224, 224, generator=generator) * contrast
@@ -257,7 +257,7 @@ def test_a_head_that_is_no_table_of_tensors_is_refused(tmp_path: Path) -> None:
         aesthetic.load_linear_head(tmp_path / "list.pth")
 
 
-def test_the_length_of_the_picture_vector_does_not_count() -> None:
+def test_the_length_of_the_image_embedding_does_not_count() -> None:
     """The head sees a unit vector, whatever the tower puts out."""
     pixels = torch.zeros(1, 3, 224, 224)
 

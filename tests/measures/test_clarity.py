@@ -113,12 +113,12 @@ def patch_tokens(patches_NCHW: Tensor, weights: dict[str, Tensor]) -> Tensor:
     return flat @ weights["embedding.weight"].T + weights["embedding.bias"]
 
 
-def tokens_of(picture_CHW: Tensor, scale: int, weights: dict[str, Tensor]) -> Tensor:
-    """All patches of a picture, each with its place hashed into a 10x10 grid and its scale."""
-    height, width = picture_CHW.shape[1:]
+def tokens_of(image_CHW: Tensor, scale: int, weights: dict[str, Tensor]) -> Tensor:
+    """All patches of an image, each with its place hashed into a 10x10 grid and its scale."""
+    height, width = image_CHW.shape[1:]
     num_rows, num_columns = -(-height // PATCH), -(-width // PATCH)
     below, right = num_rows * PATCH - height, num_columns * PATCH - width
-    padded = F.pad(picture_CHW, (right // 2, -(-right // 2), below // 2, -(-below // 2)))
+    padded = F.pad(image_CHW, (right // 2, -(-right // 2), below // 2, -(-below // 2)))
     places = weights["transformer_encoder.posembed_input.position_emb"][0]
     tokens = []
     for row in range(num_rows):
@@ -147,15 +147,15 @@ def attention(x_LC: Tensor, name: str, weights: dict[str, Tensor]) -> Tensor:
 
 def score_of(frame_CHW: Tensor, weights: dict[str, Tensor]) -> float:
     """MUSIQ of one frame in [0, 1]: three scales in, the class token's linear answer out."""
-    picture = frame_CHW * 2 - 1
+    image_CHW = frame_CHW * 2 - 1
     tokens = [weights["transformer_encoder.cls"][0]]
-    height, width = picture.shape[1:]
+    height, width = image_CHW.shape[1:]
     for scale, side in enumerate(LONGER_SIDES):
         ratio = side / max(height, width)
         size = (round(height * ratio), round(width * ratio))
-        resized = F.interpolate(picture[None], size, mode="bicubic", align_corners=False)[0]
+        resized = F.interpolate(image_CHW[None], size, mode="bicubic", align_corners=False)[0]
         tokens.append(tokens_of(resized, scale, weights))
-    tokens.append(tokens_of(picture, 2, weights))
+    tokens.append(tokens_of(image_CHW, 2, weights))
     x = torch.cat(tokens)
 
     def norm(x: Tensor, name: str) -> Tensor:

@@ -106,7 +106,7 @@ def test_byte_frames_are_clamped_and_rounded(height: int, width: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_clip_s_own_pixels_are_averaged(height: int, width: int) -> None:
-    """PIL's picture is the antialiased cubic sum, rounded after each axis, but for halves."""
+    """PIL's image is the antialiased cubic sum, rounded after each axis, but for halves."""
     frame = noise(height, width)
     new_height, new_width = resized_size(height, width)
     columns = weights_of_areas(width, new_width)

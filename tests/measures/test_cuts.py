@@ -11,7 +11,7 @@ from pfp.measures import cuts
 
 
 def scene(seed: int, num_frames: int, speed: int = 0) -> np.ndarray:
-    """A smooth random picture under a camera that pans by ``speed`` pixels a frame."""
+    """A smooth random image under a camera that pans by ``speed`` pixels a frame."""
     rng = np.random.default_rng(seed)
     cells = rng.integers(0, 256, (6, 7 + num_frames * speed // 16, 3), dtype=np.uint8)
     wide = cells.repeat(16, 0).repeat(16, 1)
@@ -40,7 +40,7 @@ def test_a_moving_camera_is_no_cut(speed: int) -> None:
 
 
 def test_a_change_of_light_is_no_cut() -> None:
-    """A picture that suddenly gets brighter keeps its layout."""
+    """A frame that suddenly gets brighter keeps its layout."""
     dark = scene(4, 4) // 2
 
     assert [] == cuts_of(np.concatenate([dark, dark + 100]))

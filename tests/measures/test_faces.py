@@ -49,7 +49,7 @@ def test_the_files_have_the_true_networks_inputs_and_outputs(networks: tuple[Pat
 
 
 def test_a_square_is_found_where_it_is(finder: FaceFinder) -> None:
-    """In a picture twice the detector's size the box is twice as large, and where the square is."""
+    """In an image twice the detector's size the box is twice as large, and where the square is."""
     (face,) = finder.find(draw(1280, (256, 512, RED)))
 
     assert pytest.approx((256, 512, 448, 704)) == face.box
@@ -57,8 +57,8 @@ def test_a_square_is_found_where_it_is(finder: FaceFinder) -> None:
     assert face.score > 0.99
 
 
-def test_the_side_is_the_shorter_one_of_a_picture_that_is_not_square(finder: FaceFinder) -> None:
-    """A wide picture is fitted with one scale and padded below; boxes come back in its pixels."""
+def test_the_side_is_the_shorter_one_of_an_image_that_is_not_square(finder: FaceFinder) -> None:
+    """A wide image is fitted with one scale and padded below; boxes come back in its pixels."""
     wide = np.zeros((640, 1280, 3), dtype=np.uint8)
     wide[128:384, 640:896] = RED
 
@@ -69,8 +69,8 @@ def test_the_side_is_the_shorter_one_of_a_picture_that_is_not_square(finder: Fac
 
 def test_the_embedding_is_of_the_right_colour_order(finder: FaceFinder) -> None:
     """RGB in, the recogniser sees RGB: cosines of embeddings are those of the colours."""
-    picture = draw(640, (64, 64, RED), (256, 64, ORANGE), (448, 256, BLUE))
-    faces = sorted(finder.find(picture), key=lambda face: face.box)
+    image_HWC = draw(640, (64, 64, RED), (256, 64, ORANGE), (448, 256, BLUE))
+    faces = sorted(finder.find(image_HWC), key=lambda face: face.box)
     red, orange, blue = (face.embedding_D for face in faces)
 
     assert [(512,)] * 3 == [row.shape for row in (red, orange, blue)]
@@ -92,11 +92,11 @@ def test_the_crop_is_the_face_aligned_by_its_points(
         return get_feat(crop)
 
     monkeypatch.setattr(recogniser, "get_feat", watch)
-    picture = draw(640, (64, 64, RED))
+    image_HWC = draw(640, (64, 64, RED))
     for x, y in POINTS:  # green dots, 7 pixels wide, at the points of the box of 96 pixels
         column, row = (round(64 + value * 96 / 112) for value in (x, y))
-        picture[row - 3 : row + 4, column - 3 : column + 4] = (0, 255, 0)
-    finder.find(picture)
+        image_HWC[row - 3 : row + 4, column - 3 : column + 4] = (0, 255, 0)
+    finder.find(image_HWC)
 
     assert (112, 112, 3) == crops[0].shape
     for x, y in POINTS:
@@ -105,7 +105,7 @@ def test_the_crop_is_the_face_aligned_by_its_points(
 
 
 def test_no_face_is_an_empty_list(finder: FaceFinder) -> None:
-    """A black picture has none."""
+    """A black image has none."""
     assert [] == finder.find(draw(640))
 
 

@@ -155,7 +155,7 @@ def look_up(volume_NHW: Tensor, x_N: Tensor, y_N: Tensor) -> Tensor:
 
 
 def by_definition(w: State, first_BCHW: Tensor, second_BCHW: Tensor, num_updates: int) -> Tensor:
-    """Sections 3.1 to 3.3 of Teed and Deng for pictures in [-1, 1]; flow at full resolution."""
+    """Sections 3.1 to 3.3 of Teed and Deng for images in [-1, 1]; flow at full resolution."""
 
     def conv(name: str, x: Tensor) -> Tensor:
         weight = w[f"update_block.{name}.weight"]
@@ -214,10 +214,10 @@ def test_it_agrees_with_the_paper(
     would hide a small mistake.
     """
     frames = noise(2, 128, 136)
-    pictures = 2 * torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()).double() / 255 - 1
+    images = 2 * torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()).double() / 255 - 1
     exact = {name: values.double() for name, values in state.items()}
     with torch.inference_mode():
-        expected = by_definition(exact, pictures[:1], pictures[1:], 20)
+        expected = by_definition(exact, images[:1], images[1:], 20)
 
     actual = flow.padded_flows(flow.load_raft(weights_path).double(), frames)
 
@@ -237,10 +237,10 @@ def test_it_is_torchvision_s_flow_bit_for_bit(
     """Encoding frames once and upsampling once changes no number of torchvision's."""
     frames = noise(2, 128, 128)
     network = flow.load_raft(weights_path)
-    pictures = 2 * (torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()).float() / 255.0) - 1.0
+    images = 2 * (torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()).float() / 255.0) - 1.0
     with torch.inference_mode():
-        expected = network(pictures[:-1], pictures[1:], num_flow_updates=2)[-1]
-        expected_back = network(pictures[1:], pictures[:-1], num_flow_updates=2)[-1]
+        expected = network(images[:-1], images[1:], num_flow_updates=2)[-1]
+        expected_back = network(images[1:], images[:-1], num_flow_updates=2)[-1]
 
     there, back = flow.flows_both_ways(network, frames)
 

@@ -31,6 +31,6 @@ def test_large_frame_is_made_as_large_as_the_limit_allows() -> None:
     assert shown.shape[0] * shown.shape[1] <= MAX_PIXELS
     assert np.ptp(shown.reshape(-1, 3), axis=0).tolist() == [0, 0, 0]
     assert limited(shown) is shown
-    picture = np.asarray(Image.open(io.BytesIO(Frames([shown], [0.0]).jpegs[0])))
-    assert picture.shape == shown.shape
-    assert np.abs(picture.astype(int) - shown).max() <= 2
+    image = np.asarray(Image.open(io.BytesIO(Frames([shown], [0.0]).jpegs[0])))
+    assert image.shape == shown.shape
+    assert np.abs(image.astype(int) - shown).max() <= 2

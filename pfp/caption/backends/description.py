@@ -27,11 +27,12 @@ LIGHT_WORDS: Final = (
 LOW_CONTRAST: Final = 16.0  # of luma within a frame
 HIGH_CONTRAST: Final = 64.0
 COLOURLESS: Final = (9.0, 0.15)  # chroma below this much and this share of the luma
-MANY: Final = 0.55  # share of the picture that earns "mostly"
+MANY: Final = 0.55  # share of the frame that earns "mostly"
 SOME: Final = 0.18  # share that earns a mention
 REGION_DISTANCE: Final = 30.0  # between a region's mean colour and that of the rest
 TONE_CODE_VALUES: Final = 12.0  # of luma that make a region brighter or darker
-SPEED_WORDS: Final = ((0.30, "fast"), (0.10, "steadily"), (0.03, "slowly"))  # pictures per second
+# Least speed in frame sizes per second, and its word.
+SPEED_WORDS: Final = ((0.30, "fast"), (0.10, "steadily"), (0.03, "slowly"))
 ZOOM_WORDS: Final = ((0.25, "fast"), (0.08, "steadily"), (0.03, "slowly"))  # growth per second
 CHANGE_WORDS: Final = ((12.0, "strong"), (5.0, "some"), (2.0, "slight"))  # luma per sample
 LIGHT_TREND_CODE_VALUES: Final = 24.0
@@ -73,7 +74,7 @@ def _light_and_colour(stats: AppearanceStats) -> str:
 
 
 def _layout(stats: AppearanceStats) -> str:
-    """The region whose mean colour differs most from that of the rest of the picture."""
+    """The region whose mean colour differs most from that of the rest of the frame."""
     regions = [(_distinctness(stats, name), name) for name in REGIONS]
     distance, name = max(regions, key=lambda region: region[0])
     if distance < REGION_DISTANCE:

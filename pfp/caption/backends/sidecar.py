@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pfp.caption.backends.backend import StoryboardRequest
 
 SUFFIX: Final = ".storyboard.json"
-# What other files called like a video may be besides pictures, sound and text about it.
+# What other files called like a video may be besides images, sound and text about it.
 VIDEO_SUFFIXES: Final = (
     *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v"),
     *(".ts", ".mts", ".m2ts", ".m2t", ".ogv", ".ogm", ".flv", ".f4v", ".wmv", ".asf", ".y4m"),

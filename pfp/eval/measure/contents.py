@@ -1,4 +1,4 @@
-"""What videos hold, as digests: of files, and of folders of pictures."""
+"""What videos hold, as digests: of files, and of folders of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Contents:
 
 
 def digest_of(place: str) -> str | None:
-    """The digest of a file or a folder of pictures on this machine.
+    """The digest of a file or a folder of images on this machine.
 
     None where there is none, or where reading it will tell what is wrong.
     """
@@ -37,7 +37,7 @@ def digest_of(place: str) -> str | None:
 
 
 def state_of(place: str) -> str | None:
-    """What is known of a file or a folder of pictures without reading it; None of what is not here.
+    """What is known of a file or a folder of images without reading it; None of what is not here.
 
     It changes with the bytes: the time of a file's status cannot be set back.
     """
@@ -46,7 +46,7 @@ def state_of(place: str) -> str | None:
         if path is None:
             return None
         if path.is_dir():
-            return sha256_json([_state(picture.stat()) for picture in images_in(path)])
+            return sha256_json([_state(image.stat()) for image in images_in(path)])
         return _state(path.stat())
     except (InputError, OSError):
         return None
@@ -64,14 +64,14 @@ def _digest_once(path: Path, state: str) -> str:
 
 
 def _digest_of_folder(folder: Path) -> str:
-    """The digest of the pictures in a folder."""
-    pictures = tuple(images_in(folder))
-    state = sha256_json([_state(path.stat()) for path in pictures])
-    return _folder_digest_once(pictures, state)
+    """The digest of the images in a folder."""
+    images = tuple(images_in(folder))
+    state = sha256_json([_state(path.stat()) for path in images])
+    return _folder_digest_once(images, state)
 
 
 @lru_cache(maxsize=1 << 8)
-def _folder_digest_once(pictures: tuple[Path, ...], state: str) -> str:
-    """The digest of the pictures' contents; the state is only part of the key."""
+def _folder_digest_once(images: tuple[Path, ...], state: str) -> str:
+    """The digest of the images' contents; the state is only part of the key."""
     del state
-    return sha256_files(pictures)
+    return sha256_files(images)

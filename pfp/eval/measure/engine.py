@@ -19,7 +19,7 @@ from pfp.errors import InvariantError, PermanentError
 from pfp.eval.measure.pairing import Pairs, frame_by_frame
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.shots import ShotsByTime, detected_shots, shots_within, storyboard_shots
-from pfp.eval.measure.streams import History, Picture, Reference, extent_of, frames_of
+from pfp.eval.measure.streams import FrameArray, History, Reference, extent_of, frames_of
 from pfp.eval.metrics.base import (
     Frame,
     Measurement,
@@ -169,14 +169,14 @@ class _Pass:
     def _watch(self) -> None:
         num_seen = 0
         with closing(frames_of(self._sample.video, self._protocol)) as frames:
-            for picture in frames:
+            for frame_HWC in frames:
                 if num_seen == self._extent.num_frames:
                     num_seen += 1 + sum(1 for _ in frames)
                     break
                 self._begin(num_seen)
                 if self._is_done():
                     return  # the container's own count agrees, so nothing that follows matters
-                self._show(num_seen, picture)
+                self._show(num_seen, frame_HWC)
                 num_seen += 1
         if num_seen != self._extent.num_frames:
             raise _Recount(self._extent.num_frames, num_seen)
@@ -253,8 +253,8 @@ class _Pass:
 
     def _replay(self, jobs: list[_Job]) -> None:
         with closing(self._history.frames()) as frames:
-            for index, picture in enumerate(frames):
-                frame = Frame(index, picture)
+            for index, frame_HWC in enumerate(frames):
+                frame = Frame(index, frame_HWC)
                 for job in jobs:
                     self._do(job, partial(_see_history, frame=frame))
                 jobs = [job for job in jobs if job.history_asked]
@@ -262,14 +262,14 @@ class _Pass:
                     return
         raise PermanentError("the history ends before its last frame; remux it")
 
-    def _reference_at(self, number: int) -> Picture | Exception:
+    def _reference_at(self, number: int) -> FrameArray | Exception:
         """The reference's frame of that number, or why there is none."""
         try:
             return self._reference.at(number)
         except Exception as error:  # noqa: BLE001 - it becomes the verdict of the rows that need it
             return error
 
-    def _show(self, index: int, picture: Picture) -> None:
+    def _show(self, index: int, frame_HWC: FrameArray) -> None:
         """Let every active job see the frame if it asked for it, with its reference or alone."""
         shown: dict[tuple[int, int], Frame] = {}
         comparing = [job for job in self._active if job.compares]
@@ -277,27 +277,27 @@ class _Pass:
             pairs = comparing[0].pairs
             for pair in pairs.of_frame(index):
                 reference = self._reference_at(pairs.reference[pair])
-                self._show_to(comparing, pair, picture, reference, shown)
+                self._show_to(comparing, pair, frame_HWC, reference, shown)
         alone = [job for job in self._active if not job.compares]
-        self._show_to(alone, index, picture, None, shown)
+        self._show_to(alone, index, frame_HWC, None, shown)
         self._active = [job for job in self._active if job.asked]
 
     def _show_to(
         self,
         jobs: Sequence[_Job],
         pair: int,
-        picture: Picture,
-        reference: Picture | Exception | None,
+        frame_HWC: FrameArray,
+        reference: FrameArray | Exception | None,
         shown: dict[tuple[int, int], Frame],
     ) -> None:
-        """Let jobs see a pair; ``shown`` are the frames of this picture, to be shared by all."""
+        """Let jobs see a pair; ``shown`` are the frames made of it, to be shared by all."""
         for job in jobs:
             if isinstance(reference, Exception):
                 job.fail(reference)
                 continue
             number = pair - job.clip.start
             if (number, pair) not in shown:
-                shown[number, pair] = Frame(number, picture, reference)
+                shown[number, pair] = Frame(number, frame_HWC, reference)
             self._do(job, partial(self._see, frame=shown[number, pair]))
 
     def _see(self, job: _Job, frame: Frame) -> None:

@@ -51,7 +51,7 @@ class Protocol:
     ``storyboard``, those of the sample's storyboard; ``detected``, those between detected cuts.
     ``align`` says what becomes of a reference that does not fit, for metrics that compare with
     one: an ``error``; ``truncate``, only as many frames are looked at as both have; ``resize``,
-    its pictures are resized to the video's size; ``time``, frames are compared that are shown at
+    its frames are resized to the video's size; ``time``, frames are compared that are shown at
     the same time, as often as the slower of the two has one. It never changes the video.
     """
 

@@ -7,7 +7,7 @@ from typing import Final
 
 REASONS: Final = {
     "no_face": "no face is large enough to be told apart",
-    "no_reference_face": "no picture says who it should be, add `reference_faces` to the manifest",
+    "no_reference_face": "no image says who it should be, add `reference_faces` to the manifest",
     "no_face_in_first_frame": "the first frame shows no face to compare later ones with",
     "not_one_face_in_first_frame": (
         "the first frame does not show exactly one face, as VBench-2.0 demands; "

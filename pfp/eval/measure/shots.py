@@ -50,8 +50,8 @@ def detected_shots(source: str, protocol: Protocol) -> list[range]:
     steps: list[Step] = []
     num_frames, last_RKC = 0, None
     with closing(frames_of(source, protocol)) as frames:
-        for picture in frames:
-            layout_RKC = layout_of(picture)
+        for frame_HWC in frames:
+            layout_RKC = layout_of(frame_HWC)
             if last_RKC is not None:
                 steps.append(step_between(last_RKC, layout_RKC))
             num_frames, last_RKC = num_frames + 1, layout_RKC

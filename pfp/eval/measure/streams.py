@@ -22,7 +22,7 @@ from pfp.io import media
 from pfp.io.media import Extent
 from pfp.schema import EvalSample
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
+FrameArray: TypeAlias = npt.NDArray[np.uint8]
 RESAMPLING: Final = Image.Resampling.BICUBIC  # as fingerprints say; it averages where it shrinks
 
 
@@ -31,7 +31,7 @@ def extent_of(source: str, sample: EvalSample, protocol: Protocol) -> Extent:
     return media.extent_of(source, reading=protocol.reading, image_fps=sample.fps)
 
 
-def frames_of(source: str, protocol: Protocol) -> Generator[Picture, None, None]:
+def frames_of(source: str, protocol: Protocol) -> Generator[FrameArray, None, None]:
     """A video's stored frames by the protocol's decoder, one by one."""
     if protocol.decoder == "decord":
         from pfp.io.media.decord_backend import iter_stored_decord
@@ -46,11 +46,11 @@ class Reference:
     def __init__(self, sample: EvalSample, protocol: Protocol, video: Extent) -> None:
         """Opens nothing yet."""
         self._sample, self._protocol, self._video = sample, protocol, video
-        self._frames: Generator[Picture, None, None] | None = None
+        self._frames: Generator[FrameArray, None, None] | None = None
         self._pairs: Pairs | None = None
         self._extent: Extent | None = None
         self._num_read = 0
-        self._last: Picture | None = None
+        self._last: FrameArray | None = None
         self._fault: Exception | None = None
 
     def pairs(self) -> Pairs:
@@ -105,7 +105,7 @@ class Reference:
             media.frame_times(self._sample.reference_uri, told),
         )
 
-    def at(self, index: int) -> Picture:
+    def at(self, index: int) -> FrameArray:
         """The frame of that number, never one before the last that was asked for.
 
         Raises what decoding it does, and the same again for every later frame.
@@ -146,7 +146,7 @@ class History:
     def extent(self) -> Extent:
         """Its extent, with a sure number of frames.
 
-        Raises what opening it does, and ``PermanentError`` if its pictures are of another size;
+        Raises what opening it does, and ``PermanentError`` if its frames are of another size;
         then the same again.
         """
         if self._fault is not None:
@@ -173,12 +173,12 @@ class History:
             told = replace(told, num_frames=sum(1 for _ in self.frames()))
         return told
 
-    def frames(self) -> Generator[Picture, None, None]:
+    def frames(self) -> Generator[FrameArray, None, None]:
         """All its frames, in order."""
         assert self._sample.history_uri is not None
         with closing(frames_of(self._sample.history_uri, self._protocol)) as frames:
-            for picture in frames:
-                yield _fitted(picture, self._video, self._protocol)
+            for frame_HWC in frames:
+                yield _fitted(frame_HWC, self._video, self._protocol)
 
 
 def _check_lengths(video: Extent, reference: Extent) -> None:
@@ -193,9 +193,9 @@ def _check_lengths(video: Extent, reference: Extent) -> None:
     check_lengths(video.num_frames, reference.num_frames)
 
 
-def _fitted(picture: Picture, video: Extent, protocol: Protocol) -> Picture:
-    """A true picture at the video's size, if the protocol resizes what does not fit."""
-    if protocol.align != "resize" or picture.shape[:2] == (video.height, video.width):
-        return picture
-    resized = Image.fromarray(picture).resize((video.width, video.height), RESAMPLING)
+def _fitted(frame_HWC: FrameArray, video: Extent, protocol: Protocol) -> FrameArray:
+    """A true frame at the video's size, if the protocol resizes what does not fit."""
+    if protocol.align != "resize" or frame_HWC.shape[:2] == (video.height, video.width):
+        return frame_HWC
+    resized = Image.fromarray(frame_HWC).resize((video.width, video.height), RESAMPLING)
     return np.asarray(resized)

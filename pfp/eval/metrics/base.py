@@ -130,7 +130,7 @@ class OpenedSample:
     width: int
     prompt: str | None = None
     shots: tuple[Shot, ...] = ()
-    reference_faces: tuple[str, ...] = ()  # paths of pictures
+    reference_faces: tuple[str, ...] = ()  # paths of images
     num_history_frames: int | None = None  # None: no history of its own, or the metric takes none
     history_fps: float | None = None
 
@@ -255,7 +255,7 @@ class Metric(ABC):
 
         frames_THWC, reference_THWC: uint8 RGB in [0, 255], T >= 1, of one shape.
         history_THWC: the same but for its own T, for metrics that take one; history_fps: its rate,
-        None is ``fps``. reference_faces: paths of pictures of who should be seen.
+        None is ``fps``. reference_faces: paths of images of who should be seen.
 
         Raises what ``begin`` and ``finish`` do.
         """

@@ -44,7 +44,7 @@ class FlowWarp(Metric):
             "Each frame against the next one, warped back by RAFT's flow: mean squared difference "
             "of RGB in [0, 1] over the pixels that stay in the frame and whose flow there and back "
             "agrees, mean over pairs. Pairs across a hard cut, and pairs of which less than 10 % "
-            "is visible, are left out. A still picture gets 0: read it beside dynamics and the "
+            "is visible, are left out. A still image gets 0: read it beside dynamics and the "
             "visible share in the evidence."
         ),
         citation=(

@@ -18,7 +18,7 @@ from pfp.eval.metrics.windows import in_strips
 
 @final
 class HighBandPsnr(Metric):
-    """PSNR of the first band of a Laplacian pyramid, the picture minus itself blurred."""
+    """PSNR of the first band of a Laplacian pyramid, the image minus itself blurred."""
 
     card: ClassVar = MetricCard(
         name="high_band_psnr",
@@ -74,8 +74,8 @@ class _HighBand(Measurement):
 def high_band_psnr(found_HWC: npt.NDArray[np.uint8], true_HWC: npt.NDArray[np.uint8]) -> float:
     """PSNR in dB of the first band of a Laplacian pyramid (Burt and Adelson 1983).
 
-    The band is the picture minus itself blurred, with SSIM's Gaussian, where its window fits. A
-    picture without any detail gets the true band's own energy: see ``blank_high_band_psnr``.
+    The band is the image minus itself blurred, with SSIM's Gaussian, where its window fits. An
+    image without any detail gets the true band's own energy: see ``blank_high_band_psnr``.
     """
     error = high_band(found_HWC.astype(np.float64) - true_HWC)
     return float(np.minimum(psnr_of(np.square(error).mean()), CAP_DB))

@@ -1,4 +1,4 @@
-"""Identity of everybody in the video, by ArcFace: across shots, and against reference pictures.
+"""Identity of everybody in the video, by ArcFace: across shots, and against reference images.
 
 ``identity.arcface`` asks whether each person keeps looking the same. It cannot see one person
 being replaced by another, who merely founds a track of his own: read ``num_tracks`` beside it, or
@@ -88,13 +88,13 @@ class Identity(Metric):
         return sampled_frames(sample)
 
     def begin(self, sample: OpenedSample) -> Measurement:
-        """Any video; reference pictures are only for the evidence, and may be bad."""
+        """Any video; reference images are only for the evidence, and may be bad."""
         return _Sightings(_find(self._lock, self._device), sample, against_reference=False)
 
 
 @final
 class ReferenceIdentity(Metric):
-    """The cosine of faces to reference pictures, paired one to one in each frame."""
+    """The cosine of faces to reference images, paired one to one in each frame."""
 
     card: ClassVar = MetricCard(
         name="identity.arcface.reference",
@@ -117,11 +117,11 @@ class ReferenceIdentity(Metric):
     )
 
     def frames_of(self, sample: OpenedSample) -> Sequence[int]:
-        """As ``Identity``; none where there is no reference picture to compare with."""
+        """As ``Identity``; none where there is no reference image to compare with."""
         return sampled_frames(sample) if sample.reference_faces else ()
 
     def begin(self, sample: OpenedSample) -> Measurement:
-        """Any video. A reference picture without a face is a ``PermanentError``."""
+        """Any video. A reference image without a face is a ``PermanentError``."""
         return _Sightings(_find(self._lock, self._device), sample, against_reference=True)
 
 
@@ -168,7 +168,7 @@ class _Sightings(Measurement):
         self._faces: list[tuple[int, Face]] = []
 
     def _look_up(self, place: str) -> None:
-        """Take a reference picture; a bad one is the end only of what is measured against it."""
+        """Take a reference image; a bad one is the end only of what is measured against it."""
         try:
             self._references.append((place, _reference(place, self._finder)))
         except PermanentError as error:
@@ -267,15 +267,15 @@ class _Sightings(Measurement):
 
 
 def _reference(place: str, finder: FaceFinder) -> npt.NDArray[np.float32]:
-    """The embedding of the largest face of a picture file, given by its path or URI."""
+    """The embedding of the largest face of an image file, given by its path or URI."""
     from pfp.eval.locate import local_path
 
     path = local_path(place)
     if path is None:
         raise PermanentError(f"reference face {place} is not on this machine; copy it here first")
     try:
-        with open_file(path) as file, Image.open(file) as picture:
-            rgb_HWC = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        with open_file(path) as file, Image.open(file) as image:
+            rgb_HWC = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).partition(" <")[0]  # what follows is how PIL calls an open file
         raise PermanentError(f"reference face {place} cannot be read: {reason}") from error

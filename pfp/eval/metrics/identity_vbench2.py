@@ -5,7 +5,7 @@ Both compare the face of every frame with that of the first, without alignment. 
 ====================================  ===========================  ================================
                                       ``identity.vbench2``         ``identity.vbench2.fixed``
 ====================================  ===========================  ================================
-the detector's normalisation          the picture's statistics     the trained statistics
+the detector's normalisation          the image's statistics       the trained statistics
 a later frame without a face          counts as consistent         does not count
 the box                               drawn in green, cut out too  not drawn
 a first frame of several faces        no score                     each is followed, one to one
@@ -62,16 +62,16 @@ LICENCE = "MIT (RetinaFace weights of retinaface_pytorch); unstated (ArcFace wei
 LIBRARIES = ("opencv-python-headless", "scipy", "torch", "torchvision")
 SECONDS_PER = SecondsPer(seconds=10.0, per="frame")
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
+FrameArray: TypeAlias = npt.NDArray[np.uint8]
 Embedding: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
-    """Finds faces in a picture, and embeds a face that was cut out of one."""
+    """Finds faces in an image, and embeds a face that was cut out of one."""
 
-    detect: Callable[[Picture], FoundFaces]
-    embed: Callable[[Picture], Embedding]
+    detect: Callable[[FrameArray], FoundFaces]
+    embed: Callable[[FrameArray], Embedding]
 
 
 @final
@@ -173,7 +173,7 @@ def load_networks(lock: Lock | None, device: str, *, batch_statistics: bool) -> 
     detector = retinaface.load(paths[0], device=device).train(batch_statistics)
     recogniser = arcface_resnet18.load(paths[1], device=device)
     return Networks(
-        detect=lambda picture: retinaface.detect(detector, picture),
+        detect=lambda frame_HWC: retinaface.detect(detector, frame_HWC),
         embed=lambda face: arcface_resnet18.embed(recogniser, face),
     )
 
@@ -345,10 +345,10 @@ class Mended(_AgainstFirst):
         }
 
 
-def painted_crop(rgb_HWC: Picture, box_4: npt.NDArray[np.float64]) -> Picture:
+def painted_crop(rgb_HWC: FrameArray, box_4: npt.NDArray[np.float64]) -> FrameArray:
     """The box cut out at whole pixels after it was drawn in green, two pixels wide.
 
-    A box that ends left of or above the picture is cut out as a negative index cuts, as in the
+    A box that ends left of or above the image is cut out as a negative index cuts, as in the
     reference.
     """
     import cv2
@@ -359,13 +359,13 @@ def painted_crop(rgb_HWC: Picture, box_4: npt.NDArray[np.float64]) -> Picture:
     return painted_HWC[y0:y1, x0:x1]
 
 
-def clean_crop(rgb_HWC: Picture, box_4: npt.NDArray[np.float64]) -> Picture:
-    """The box cut out at whole pixels; of size 0 if none of them lies in the picture."""
+def clean_crop(rgb_HWC: FrameArray, box_4: npt.NDArray[np.float64]) -> FrameArray:
+    """The box cut out at whole pixels; of size 0 if none of them lies in the image."""
     x0, y0, x1, y1 = _whole(rgb_HWC, box_4)
     return rgb_HWC[y0 : max(y1, 0), x0 : max(x1, 0)]
 
 
-def _whole(rgb_HWC: Picture, box_4: npt.NDArray[np.float64]) -> tuple[int, int, int, int]:
+def _whole(rgb_HWC: FrameArray, box_4: npt.NDArray[np.float64]) -> tuple[int, int, int, int]:
     height, width = rgb_HWC.shape[:2]
     x0, y0, x1, y1 = (int(value) for value in box_4)
     return max(0, x0), max(0, y0), min(width, x1), min(height, y1)

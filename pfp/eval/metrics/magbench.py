@@ -44,7 +44,7 @@ BLOCK: Final = 12  # three latent frames of four frames; a clip's first latent f
 MAX_FRAME_BYTES: Final = 4 << 30
 Form = Literal["matched", "matched.compat", "history", "aligned"]
 Quantity = Literal["psnr", "ssim", "lpips"]
-Picture = npt.NDArray[np.uint8]
+FrameArray = npt.NDArray[np.uint8]
 
 AGAINST: Final = {
     "matched": "the true frame nearest to it by LPIPS",
@@ -181,10 +181,10 @@ class Pairs:
         self._num_seen = 0
         self._nearest: Nearest | None = None
         self.levels: npt.NDArray[np.float32] | None = None  # of the truth; None: as they are
-        self.generated: list[Picture] = []
-        self.true: list[Picture] = []
+        self.generated: list[FrameArray] = []
+        self.true: list[FrameArray] = []
 
-    def add(self, number: int, *, generated: Picture | None, true: Picture | None) -> None:
+    def add(self, number: int, *, generated: FrameArray | None, true: FrameArray | None) -> None:
         """What to keep of the frame of that number, unless another metric brought it already."""
         if number < self._num_seen:
             return
@@ -205,20 +205,20 @@ class Pairs:
         return self._nearest
 
 
-def matched_pairs(first_HWC: Picture) -> Pairs:
+def matched_pairs(first_HWC: FrameArray) -> Pairs:
     """Given to ``Frame.shared`` of the first frame, where the metrics of this form meet."""
     del first_HWC
     return Pairs()
 
 
-def rounded_pairs(first_HWC: Picture) -> Pairs:
+def rounded_pairs(first_HWC: FrameArray) -> Pairs:
     """The same with the truth in bfloat16."""
     pairs = matched_pairs(first_HWC)
     pairs.levels = BFLOAT16_LEVELS
     return pairs
 
 
-def history_pairs(first_HWC: Picture) -> Pairs:
+def history_pairs(first_HWC: FrameArray) -> Pairs:
     """The same for the history."""
     del first_HWC
     return Pairs()
@@ -314,7 +314,7 @@ class _Nearest(Measurement):
             },
         )
 
-    def _value(self, generated: Picture, true_HWC: Picture, distance: float) -> float:
+    def _value(self, generated: FrameArray, true_HWC: FrameArray, distance: float) -> float:
         is_rounded = self._form == "matched.compat"
         true = BFLOAT16_PIXELS[true_HWC] if is_rounded else true_HWC
         match self._quantity:

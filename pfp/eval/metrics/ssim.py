@@ -29,7 +29,7 @@ Window: TypeAlias = Callable[[Image], Image]
 
 @final
 class Ssim(Metric):
-    """Structural similarity of Wang et al. 2004, window positions wholly inside the picture."""
+    """Structural similarity of Wang et al. 2004, window positions wholly inside the image."""
 
     card: ClassVar = MetricCard(
         name="ssim",
@@ -112,7 +112,7 @@ def similarity(
     variance_factor: float = 1.0,
     rectify: bool = False,
 ) -> Image:
-    """Equation 13 of Wang et al. for any window, of two pictures with levels in [0, 255].
+    """Equation 13 of Wang et al. for any window, of two images with levels in [0, 255].
 
     window: weighted means around each position of ``side`` pixels square; variance_factor:
     n / (n - 1) for the sample variance of n pixels, 1 for the population's; rectify: where contrast
@@ -140,5 +140,5 @@ def gaussian_taps() -> npt.NDArray[np.float64]:
 
 
 def blur(image_HWC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Weighted means under the window, wholly inside the picture: (H-10, W-10, C)."""
+    """Weighted means under the window, wholly inside the image: (H-10, W-10, C)."""
     return weighted_means(image_HWC, gaussian_taps())

@@ -1,6 +1,6 @@
 """SSIM as other people report it: the window, the border and the channels that they chose.
 
-On one noisy picture the four give 0.47 to 0.57, so a number without its variant says little. Axes:
+On one noisy image the four give 0.47 to 0.57, so a number without its variant says little. Axes:
 H height, W width, C colour.
 """
 
@@ -62,7 +62,7 @@ class SsimSkimage7(Metric):
 
 @final
 class SsimZeropad(Metric):
-    """Gaussian SSIM at every pixel, black around the picture, which raises it at borders."""
+    """Gaussian SSIM at every pixel, black around the image, which raises it at borders."""
 
     card: ClassVar = replace(
         Ssim.card,
@@ -116,9 +116,9 @@ def uniform_map(
 def zero_padded_map(
     frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    """Gaussian SSIM with zeros around both pictures, float64 (H, W, C)."""
+    """Gaussian SSIM with zeros around both images, float64 (H, W, C)."""
     border = ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0))
-    x, y = (np.pad(picture, border) for picture in (frame_HWC, reference_HWC))
+    x, y = (np.pad(image_HWC, border) for image_HWC in (frame_HWC, reference_HWC))
     return similarity(x, y, blur, side=WINDOW)
 
 
@@ -138,6 +138,6 @@ def rounded_luma(image_HWC: npt.NDArray[np.uint8]) -> Image:
 
 
 def uniform_means(image_HWC: Image) -> Image:
-    """Means of the 7x7 pixels around each position, wholly inside the picture: (H-6, W-6, C)."""
+    """Means of the 7x7 pixels around each position, wholly inside the image: (H-6, W-6, C)."""
     # Sums of whole numbers are exact, so that they are divided only once.
     return weighted_means(image_HWC, np.ones(UNIFORM_SIDE)) / UNIFORM_SIDE**2

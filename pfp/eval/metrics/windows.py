@@ -18,7 +18,7 @@ STRIP_ROWS: Final = 32
 
 
 def weighted_means(image_HWC: Image, taps: npt.NDArray[np.float64]) -> Image:
-    """Sums weighted by ``taps`` down and across, the window wholly inside the picture.
+    """Sums weighted by ``taps`` down and across, the window wholly inside the image.
 
     Of n taps: float64 (H-n+1, W-n+1, C).
     """

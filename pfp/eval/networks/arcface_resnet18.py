@@ -21,7 +21,7 @@ from pfp.errors import WeightsError
 from pfp.measures.tensor_files import brief, read_tensors
 
 SIDE = 128
-EMBEDDING = 512  # of one picture; ``embed`` joins those of a face and of its mirror image
+EMBEDDING = 512  # of one image; ``embed`` joins those of a face and of its mirror image
 WIDTHS = (64, 128, 256, 512)
 BLOCKS_PER_LAYER = 2
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Picture = npt.NDArray[np.uint8]
+FrameArray = npt.NDArray[np.uint8]
 Levels = npt.NDArray[np.float32]
 FRAMES_PER_PASS: Final = 8
 MAX_FEATURE_BYTES: Final = 2 << 30
@@ -35,8 +35,8 @@ class Nearest:
 @torch.inference_mode()
 def nearest_frames(
     network: Any,
-    frames: Sequence[Picture],
-    among: Sequence[Picture],
+    frames: Sequence[FrameArray],
+    among: Sequence[FrameArray],
     *,
     device: str = "cpu",
     max_feature_bytes: int = MAX_FEATURE_BYTES,
@@ -65,7 +65,7 @@ def nearest_frames(
 
 
 def lpips_features(
-    network: Any, frames: Sequence[Picture], device: str, levels: Levels | None = None
+    network: Any, frames: Sequence[FrameArray], device: str, levels: Levels | None = None
 ) -> Tensor:
     """Features whose squared distance is LPIPS, float32 (T, D).
 
@@ -90,7 +90,7 @@ def lpips_features(
 
 
 def _all_features(
-    network: Any, frames: Sequence[Picture], device: str, levels: Levels | None
+    network: Any, frames: Sequence[FrameArray], device: str, levels: Levels | None
 ) -> Tensor:
     features_ND: Tensor | None = None
     for first in range(0, len(frames), FRAMES_PER_PASS):

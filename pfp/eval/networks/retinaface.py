@@ -28,7 +28,7 @@ from pfp.measures.tensor_files import brief
 
 CHANNELS = 256
 STRIDES = (8, 16, 32)
-ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))  # pixels of the resized picture, by stride
+ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))  # pixels of the resized image, by stride
 VARIANCES = (0.1, 0.2)  # of centres and of sizes
 MIN_SCORE = 0.7
 NMS_IOU = 0.4
@@ -39,9 +39,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundFaces:
-    """The faces of a picture, best first: x0, y0, x1, y1 in its pixels, to 1/100, and scores.
+    """The faces of an image, best first: x0, y0, x1, y1 in its pixels, to 1/100, and scores.
 
-    Boxes may leave the picture. ``num_outside`` counts those left out because they begin at its
+    Boxes may leave the image. ``num_outside`` counts those left out because they begin at its
     last column or row or beyond, so that nothing at all was found where both are 0.
     """
 
@@ -53,7 +53,7 @@ class FoundFaces:
 class RetinaFace(nn.Module):
     """(1, 3, H, W) normalised RGB to boxes, classes and points of all anchors.
 
-    In training mode its batch normalisation uses the statistics of the picture at hand.
+    In training mode its batch normalisation uses the statistics of the image at hand.
     """
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ def _read(path: Path) -> dict[str, Any]:
 def detect(
     network: RetinaFace, rgb_HWC: npt.NDArray[np.uint8], *, max_side: int = MAX_SIDE
 ) -> FoundFaces:
-    """All faces of an RGB picture, of which the longer side is first made ``max_side`` pixels."""
+    """All faces of an RGB image, of which the longer side is first made ``max_side`` pixels."""
     height, width = rgb_HWC.shape[:2]
     input_1CHW = normalised(resized(rgb_HWC, max_side)).to(next(network.parameters()).device)
     new_height, new_width = input_1CHW.shape[-2:]
@@ -216,7 +216,7 @@ def detect(
 
 
 def resized(rgb_HWC: npt.NDArray[np.uint8], max_side: int) -> npt.NDArray[np.uint8]:
-    """The picture, larger or smaller, so that its longer side is ``max_side``; bilinear."""
+    """The image, larger or smaller, so that its longer side is ``max_side``; bilinear."""
     height, width = rgb_HWC.shape[:2]
     scale = max_side / max(height, width)
     if scale == 1.0:
@@ -234,7 +234,7 @@ def normalised(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
 
 
 def anchors(height: int, width: int) -> Tensor:
-    """Centre x, y, width, height of all anchors as parts of the picture, float32 of shape (A, 4).
+    """Centre x, y, width, height of all anchors as parts of the image, float32 of shape (A, 4).
 
     Level by level, row by row, cell by cell, the smaller of the two sizes first.
     """
@@ -248,7 +248,7 @@ def anchors(height: int, width: int) -> Tensor:
 
 
 def decode(offsets_A4: Tensor, anchors_A4: Tensor) -> Tensor:
-    """x0, y0, x1, y1 as parts of the picture."""
+    """x0, y0, x1, y1 as parts of the image."""
     centre, size = VARIANCES
     centres_A2 = anchors_A4[:, :2] + offsets_A4[:, :2] * centre * anchors_A4[:, 2:]
     sizes_A2 = anchors_A4[:, 2:] * torch.exp(offsets_A4[:, 2:] * size)

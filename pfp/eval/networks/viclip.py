@@ -33,7 +33,7 @@ _NETWORKS: WeakValueDictionary[tuple[Path, str], Viclip] = WeakValueDictionary()
 class ViclipConfig:
     """Sizes of the towers; the defaults are ViCLIP-L/14's. Widths are multiples of 64."""
 
-    picture_size: int = 224
+    image_size: int = 224
     patch_size: int = 14
     num_frames: int = 8
     vision_width: int = 1024
@@ -62,7 +62,7 @@ class Viclip(nn.Module):
         """Unit vectors of videos, (N, E) float32; not finite if the network puts out none or 0.
 
         pixels_NTCHW: CLIP-normalised floats; T is ``config.num_frames`` or 1, H and W are
-        ``config.picture_size`` (``InputError``).
+        ``config.image_size`` (``InputError``).
         """
         return _unit(self.vision_encoder(pixels_NTCHW.transpose(1, 2)).float())
 
@@ -81,7 +81,7 @@ class VisionTower(nn.Module):
     def __init__(self, config: ViclipConfig) -> None:
         super().__init__()
         width, patch_size = config.vision_width, config.patch_size
-        num_patches = (config.picture_size // patch_size) ** 2
+        num_patches = (config.image_size // patch_size) ** 2
         self._config = config
         cube = (1, patch_size, patch_size)
         self.conv1 = nn.Conv3d(3, width, kernel_size=cube, stride=cube, bias=False)
@@ -106,14 +106,14 @@ class VisionTower(nn.Module):
         return embedding_NE
 
     def _places(self, num_frames: int) -> Tensor:
-        """What each frame gets for its place in time, (T, 1, C); a lone picture gets the mean."""
+        """What each frame gets for its place in time, (T, 1, C); a lone frame gets the mean."""
         places_TC = self.temporal_positional_embedding[0]
         if num_frames == 1:
             places_TC = places_TC.mean(dim=0, keepdim=True)
         return places_TC[:, None]
 
     def _check(self, pixels_NCTHW: Tensor) -> None:
-        size, num_frames = self._config.picture_size, self._config.num_frames
+        size, num_frames = self._config.image_size, self._config.num_frames
         _, channels, given_frames, height, width = pixels_NCTHW.shape
         if (channels, height, width) != (3, size, size) or given_frames not in {1, num_frames}:
             raise InputError(
@@ -259,7 +259,7 @@ def config_of(state: Mapping[str, Tensor]) -> ViclipConfig:
     patch_size = patches_CCTHW.shape[-1]
     num_patches = len(state["vision_encoder.positional_embedding"]) - 1
     return ViclipConfig(
-        picture_size=math.isqrt(num_patches) * patch_size,
+        image_size=math.isqrt(num_patches) * patch_size,
         patch_size=patch_size,
         num_frames=state["vision_encoder.temporal_positional_embedding"].shape[1],
         vision_width=len(patches_CCTHW),

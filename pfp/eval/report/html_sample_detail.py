@@ -9,8 +9,8 @@ from pfp.eval.measure.reasons import explained
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 from pfp.eval.report.html_table import MINUS
+from pfp.eval.report.inline_images import image_tag
 from pfp.eval.report.markup import Markup, coded, tag
-from pfp.eval.report.pictures import picture
 from pfp.eval.report.sample_detail import Found, SampleDetail
 from pfp.eval.report.samples import Frame, Shown
 from pfp.eval.scores.evidence import Curve, Findings, Said, SeenFace, Stretch
@@ -61,13 +61,13 @@ def _is_failed(found: Found) -> bool:
 
 
 def _strip(method: str, seen: SampleDetail, short: str) -> Markup:
-    pictures = [_moment(seconds, frame, method, short) for seconds, frame in seen.strip]
-    return tag("div", tag("div", pictures, class_="strip"), class_="track")
+    images = [_moment(seconds, frame, method, short) for seconds, frame in seen.strip]
+    return tag("div", tag("div", images, class_="strip"), class_="track")
 
 
 def _moment(seconds: float, frame: Frame, method: str, short: str) -> Markup:
     alt = f"{method}, clip {short}, at {seconds:.1f} s"
-    return tag("figure", picture(frame, alt), tag("figcaption", f"{seconds:.1f} s"))
+    return tag("figure", image_tag(frame, alt), tag("figcaption", f"{seconds:.1f} s"))
 
 
 def _row(card: MetricCard, found: Found, duration_seconds: float, whose: str) -> Markup:
@@ -253,7 +253,7 @@ def _face(face: SeenFace, crop: Frame, whose: str) -> Markup:
     cosine = "" if face.cosine is None else f" \N{MIDDLE DOT} {face.cosine:.2f}"
     return tag(
         "figure",
-        picture(crop, f"face in {whose}, at {face.seconds:.1f} s"),
+        image_tag(crop, f"face in {whose}, at {face.seconds:.1f} s"),
         tag("figcaption", f"{face.seconds:.1f} s{cosine}"),
         class_=face.state,
     )

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.manifest import PROMPT_GROUP
 from pfp.eval.report.html_sample_detail import sample_details
+from pfp.eval.report.inline_images import image_tag, inlined
 from pfp.eval.report.markup import Markup, tag
-from pfp.eval.report.pictures import inlined, picture
 from pfp.eval.report.samples import Continuation, Frame, Retrieval, Segment, Shown
 
 Linker: TypeAlias = Callable[[str], str]
@@ -35,7 +35,7 @@ def retrievals_section(retrievals: Sequence[Retrieval], board: Leaderboard) -> M
     cards = [_retrieval(item, board) for item in retrievals]
     rest = num_clips - len(cards)
     hidden = (
-        f"{rest} of {num_clips} clips have no pictures here; their values are in leaderboard.json."
+        f"{rest} of {num_clips} clips have no images here; their values are in leaderboard.json."
     )
     return tag(
         "section",
@@ -67,7 +67,7 @@ def _retrieval(item: Retrieval, board: Leaderboard) -> Markup:
     if item.true_frame is not None:
         alt = f"true frame {item.frame_index + 1} of clip {short}"
         true = _figure(
-            picture(item.true_frame, alt), "true frame", asked.strip() or None, class_="true"
+            image_tag(item.true_frame, alt), "true frame", asked.strip() or None, class_="true"
         )
     return tag(
         "article",
@@ -113,7 +113,7 @@ def _is_named_by_prompt(item: Retrieval) -> bool:
 
 
 def _class_of(frames: Sequence[Frame | None]) -> str:
-    """Upright pictures get narrower columns."""
+    """Upright frames get narrower columns."""
     shape = next((frame.shape for frame in frames if frame is not None), (0, 0))
     return "clip portrait" if shape[0] > shape[1] else "clip"
 
@@ -121,11 +121,11 @@ def _class_of(frames: Sequence[Frame | None]) -> str:
 def _history(frames: Sequence[Frame], short: str) -> Markup | None:
     if not frames:
         return None
-    pictures = [
-        picture(frame, f"history of clip {short}, {i + 1} of {len(frames)}")
+    images = [
+        image_tag(frame, f"history of clip {short}, {i + 1} of {len(frames)}")
         for i, frame in enumerate(frames)
     ]
-    return tag("div", tag("span", "history"), tag("div", pictures), class_="film")
+    return tag("div", tag("span", "history"), tag("div", images), class_="film")
 
 
 def _shown(shown: Shown, short: str, board: Leaderboard) -> Markup:
@@ -135,7 +135,7 @@ def _shown(shown: Shown, short: str, board: Leaderboard) -> Markup:
         return _figure(tag("div", shown.note, class_="empty"), shown.method, None, class_=kind)
     alt = f"frame of clip {short} given back by {shown.method}, {shown.note}"
     note = shown.note if has_psnr else None
-    return _figure(picture(shown.frame, alt), shown.method, note, class_=kind)
+    return _figure(image_tag(shown.frame, alt), shown.method, note, class_=kind)
 
 
 def _figure(content: Markup, name: str, note: str | None, *, class_: str | None) -> Markup:
@@ -182,8 +182,8 @@ def _segment(segment: Segment, i: int, short: str) -> Markup:
     span = ""
     if segment.start_seconds is not None and segment.end_seconds is not None:
         span = f", {segment.start_seconds:.1f} to {segment.end_seconds:.1f} s"
-    pictures = [
-        picture(frame, f"segment {i + 1} of clip {short}, frame {j + 1}: {segment.prompt}")
+    images = [
+        image_tag(frame, f"segment {i + 1} of clip {short}, frame {j + 1}: {segment.prompt}")
         for j, frame in enumerate(segment.frames)
     ]
     return tag(
@@ -193,7 +193,7 @@ def _segment(segment: Segment, i: int, short: str) -> Markup:
             tag("b", f"Segment {i + 1}{span}"),
             tag("q", segment.prompt) if segment.prompt else None,
         ),
-        tag("div", pictures),
+        tag("div", images),
         class_="segment",
     )
 

@@ -28,7 +28,7 @@ def render_markdown(board: Leaderboard, published: Sequence[PublishedTable] = ()
     return "\n".join(lines) + "\n"
 
 
-# HTML, links, pictures, code and emphasis would be rendered, wherever the page is put.
+# HTML, links, images, code and emphasis would be rendered, wherever the page is put.
 _SPECIAL: Final = str.maketrans(
     {
         "&": "&amp;",

@@ -24,7 +24,7 @@ from pfp.eval.scores.evidence import Findings, SeenFace, findings
 from pfp.io import media
 from pfp.schema import EvalSample, ScoreRecord
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
+FrameArray: TypeAlias = npt.NDArray[np.uint8]
 
 NUM_STRIP_FRAMES: Final = 8
 STRIP_SIDE: Final = 128  # pixels
@@ -39,20 +39,20 @@ class Found:
 
     score: ScoreRecord
     findings: Findings
-    faces: tuple[tuple[SeenFace, Picture], ...]
+    faces: tuple[tuple[SeenFace, FrameArray], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleDetail:
     """A video's strip, ``(seconds, frame)``, its length, and what was found in it."""
 
-    strip: tuple[tuple[float, Picture], ...]
+    strip: tuple[tuple[float, FrameArray], ...]
     duration_seconds: float
     found: tuple[Found, ...]
 
 
 class SampleVideo:
-    """One pass over a video for all the pictures that a page shows of it."""
+    """One pass over a video for all the frames that a page shows of it."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class SampleVideo:
         }
         self._frames = self._seen["player"]
 
-    def frame(self, index: int) -> Picture | None:
+    def frame(self, index: int) -> FrameArray | None:
         """One of ``more_frames``; None where the video does not have it."""
         return self._frames.get(index)
 
@@ -100,7 +100,7 @@ class SampleVideo:
             ),
         )
 
-    def _faces(self, score: ScoreRecord, found: Findings) -> list[tuple[SeenFace, Picture]]:
+    def _faces(self, score: ScoreRecord, found: Findings) -> list[tuple[SeenFace, FrameArray]]:
         frames = self._seen[reading_of(score)]
         crops = [
             (face, crop_of(frames[face.frame], face))
@@ -120,7 +120,7 @@ def telling(faces: Sequence[SeenFace]) -> list[SeenFace]:
     return sorted(chosen, key=lambda face: face.frame)
 
 
-def crop_of(frame_HWC: Picture, face: SeenFace) -> Picture:
+def crop_of(frame_HWC: FrameArray, face: SeenFace) -> FrameArray:
     """The face with some of what is around it."""
     x0, y0, x1, y1 = face.box
     margin_x, margin_y = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)
@@ -142,9 +142,9 @@ def reading_of(score: ScoreRecord) -> media.Reading:
 
 def frames_at(
     place: str, indices: Sequence[int], reading: media.Reading = "player"
-) -> Mapping[int, Picture]:
+) -> Mapping[int, FrameArray]:
     """Some frames of a video of any length, as far as they are there."""
-    wanted, found = set(indices), dict[int, Picture]()
+    wanted, found = set(indices), dict[int, FrameArray]()
     if not wanted:
         return found
     try:
@@ -159,17 +159,17 @@ def frames_at(
     return found
 
 
-def shrunk(frame_HWC: Picture, side: int) -> Picture:
+def shrunk(frame_HWC: FrameArray, side: int) -> FrameArray:
     """The frame scaled down so that neither side is longer than ``side`` pixels."""
     image = Image.fromarray(frame_HWC)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def _extent_of(place: str, picture_fps: float | None) -> media.Extent | None:
+def _extent_of(place: str, image_fps: float | None) -> media.Extent | None:
     """How long a video is; None where there is none to show."""
     try:
-        extent = media.extent_of(place, image_fps=picture_fps)
+        extent = media.extent_of(place, image_fps=image_fps)
     except PfpError:
         return None
     return extent if extent.num_frames and extent.fps > 0 else None

@@ -29,7 +29,7 @@ from pfp.schema.run_directory import RunDirectory
 Frame: TypeAlias = npt.NDArray[np.uint8]
 Part: TypeAlias = Literal["video", "reference", "history"]
 
-MAX_SIDE = 240  # pixels: enough for the widths that the page shows pictures at
+MAX_SIDE = 240  # pixels: enough for the widths that the page shows images at
 NUM_HISTORY_FRAMES = 6
 NUM_SEGMENT_FRAMES = 4
 CHANGED: Final = "its video has changed since it was measured; measure it again"
@@ -39,7 +39,7 @@ BROWSER_PIXELS = "yuv420p"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One method's frame. ``note`` is its PSNR in words, or why there is no picture."""
+    """One method's frame. ``note`` is its PSNR in words, or why there is no image."""
 
     method: str
     frame: Frame | None
@@ -73,7 +73,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
-    """One generated continuation. ``problem`` says why it has no pictures."""
+    """One generated continuation. ``problem`` says why it has no images."""
 
     group: str
     file_name: str | None

@@ -97,7 +97,7 @@ def playable_suffix(found: Probe, label: str) -> str:
 
 
 def differing(probes: tuple[Probe, ...]) -> bool:
-    """Whether raters could tell videos apart by more than their pictures: size, rate or length."""
+    """Whether raters could tell videos apart by more than their frames: size, rate or length."""
     looks: tuple[Callable[[Probe], object], ...] = (
         lambda found: (found.width, found.height),
         lambda found: None if found.fps is None else round(found.fps, 1),

@@ -1,4 +1,4 @@
-"""Measured descriptions, on pictures whose look and movement are known by construction."""
+"""Measured descriptions, on frames whose look and movement are known by construction."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class TestColour:
         """One colour all over is "mostly" that colour."""
         assert f"mostly {word}." in _describe(_flat(rgb))
 
-    def test_picture_without_colour_is_colourless(self) -> None:
-        """Greys have no hue, and a dark tinted picture is not taken for grey."""
+    def test_frame_without_colour_is_colourless(self) -> None:
+        """Greys have no hue, and a dark tinted frame is not taken for grey."""
         tinted_THWC = _flat((20, 26, 30))
 
         assert _describe(_pan(0, 0)).startswith("An evenly lit, colourless shot, mostly grey.")
@@ -129,7 +129,7 @@ class TestLayout:
 
         assert expected in _describe(frames_THWC)
 
-    def test_even_picture_has_no_region(self) -> None:
+    def test_even_frame_has_no_region(self) -> None:
         """Nothing stands out of one colour."""
         assert "Light and colour are spread evenly over the picture." in _describe(
             _flat((9, 99, 9))
@@ -172,11 +172,11 @@ class TestMotion:
     def test_movement_is_put_into_words(
         self, make: Callable[[], NDArray[np.uint8]], words: str
     ) -> None:
-        """Direction and pace of the picture's content."""
+        """Direction and pace of the frame's content."""
         assert words in _describe(make())
 
     def test_movement_in_a_corner_is_placed(self) -> None:
-        """A square that jumps about in a still picture is movement there, not of the picture."""
+        """A square that jumps about in a still frame is movement there, not of the frame."""
         frames_THWC = _pan(0, 0)
         rng = np.random.default_rng(1)
         for frame_HWC in frames_THWC:
@@ -207,11 +207,11 @@ class TestMotion:
         assert "it gets brighter" in _describe(frames_THWC)
         assert "it gets darker" in _describe(frames_THWC[::-1])
 
-    def test_pictures_without_a_common_shift_have_none(self) -> None:
-        """Two unrelated pictures do not move."""
+    def test_frames_without_a_common_shift_have_none(self) -> None:
+        """Two unrelated frames do not move."""
         assert phase_shift(_texture(54, 96, 1), _texture(54, 96, 2)) == (0.0, 0.0)
 
-    def test_black_pictures_do_not_move(self) -> None:
+    def test_black_frames_do_not_move(self) -> None:
         """No power, no shift, no warning."""
         black_HW = np.zeros((54, 96))
 
@@ -219,8 +219,8 @@ class TestMotion:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (2, 1, 9, 3), (3, 2, 2, 3), (2, 32, 96, 3)])
-def test_pictures_of_any_size_can_be_described(shape: tuple[int, ...]) -> None:
-    """Tiny and thin pictures give sentences, not errors."""
+def test_frames_of_any_size_can_be_described(shape: tuple[int, ...]) -> None:
+    """Tiny and thin frames give sentences, not errors."""
     frames_THWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
     assert _describe(frames_THWC).count(".") == 3

@@ -49,7 +49,7 @@ def test_same_video_gives_the_same_words_with_and_without_a_guard(
 def test_shot_shorter_than_a_sample_is_described_all_the_same(
     asked: StoryboardRequest,
 ) -> None:
-    """A shot of a thirtieth of a second takes the picture that was shown before it."""
+    """A shot of a thirtieth of a second takes the frame that was shown before it."""
     edges = (0.0, 1.9, 1.93, 2.2, 4.0)
     shots = tuple(Span(start_seconds=a, end_seconds=b) for a, b in pairwise(edges))
 

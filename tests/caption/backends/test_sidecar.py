@@ -176,7 +176,7 @@ class TestWhose:
     def test_storyboard_of_one_video_is_its_own(
         self, asked: StoryboardRequest, tmp_path: Path, others: list[str]
     ) -> None:
-        """Pictures, sound and text are no videos; a video with its own file wants no other."""
+        """Images, sound and text are no videos; a video with its own file wants no other."""
         _files(tmp_path, "clip.mp4", "clip.storyboard.json", *others)
         source = str(tmp_path / "clip.mp4")
 

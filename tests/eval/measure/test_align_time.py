@@ -37,8 +37,8 @@ def moving(num_frames: int, fps: float, noise: float = 0.0) -> Frames:
     frames = []
     for number in range(num_frames):
         row = 128 + 90 * np.sin(x / 6 - 9 * number / fps)
-        picture = np.broadcast_to(row[None, :, None], (HEIGHT, WIDTH, 3))
-        frames.append(picture + noise * rng.normal(size=(HEIGHT, WIDTH, 3)))
+        image = np.broadcast_to(row[None, :, None], (HEIGHT, WIDTH, 3))
+        frames.append(image + noise * rng.normal(size=(HEIGHT, WIDTH, 3)))
     return np.clip(np.round(frames), 0, 255).astype(np.uint8)
 
 
@@ -163,8 +163,8 @@ def test_of_one_rate_the_longer_one_s_rest_is_left_out(tmp_path: Path) -> None:
 
 
 def test_folders_have_the_rate_of_the_manifest(tmp_path: Path) -> None:
-    """A folder of pictures at 8 fps against a video at 24."""
-    folder = tmp_path / "pictures"
+    """A folder of images at 8 fps against a video at 24."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for number, frame in enumerate(numbered(8)):
         Image.fromarray(frame).save(folder / f"{number}.png")

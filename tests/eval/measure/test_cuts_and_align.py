@@ -31,10 +31,10 @@ CUT, NUM_FRAMES = 20, 30
 def scene(seed: int, num_frames: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     """Coloured blocks that become a little brighter from frame to frame."""
     blocks = np.random.default_rng(seed).integers(20, 200, (4, 4, 3))
-    picture = np.asarray(
+    image = np.asarray(
         Image.fromarray(blocks.astype(np.uint8)).resize((width, height), Image.Resampling.NEAREST)
     )
-    return np.stack([picture + np.uint8(k) for k in range(num_frames)])
+    return np.stack([image + np.uint8(k) for k in range(num_frames)])
 
 
 def two_shots(path: Path) -> str:
@@ -258,7 +258,7 @@ def test_truncate_ends_shots_where_the_comparison_ends(tmp_path: Path) -> None:
 
 
 def test_resize_makes_the_reference_as_large_as_the_video(tmp_path: Path) -> None:
-    """By Pillow's bicubic filter, picture by picture; lengths must agree all the same."""
+    """By Pillow's bicubic filter, frame by frame; lengths must agree all the same."""
     made, true = scene(4, 3), scene(5, 3, height=96, width=120)
     media.write_video(tmp_path / "a.mp4", made, FPS, lossless=True)
     media.write_video(tmp_path / "b.mp4", true, FPS, lossless=True)

@@ -457,7 +457,7 @@ def test_decord_gives_the_frames_that_it_is_named_for(tmp_path: Path) -> None:
 
 
 def test_what_decord_reads_wrongly_is_refused(tmp_path: Path) -> None:
-    """At some widths decord mixes padding into the picture, which must not be scored."""
+    """At some widths decord mixes padding into the frame, which must not be scored."""
     pytest.importorskip("decord")
     protocol = Protocol(name="vbench", decoder="decord")
     found = measure_all(

@@ -1,4 +1,4 @@
-"""Folders of pictures and animations, from a manifest to scores."""
+"""Folders of images and animations, from a manifest to scores."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HEIGHT, WIDTH = 48, 80
 
 
 def frames_of(seed: int, num_frames: int = 3) -> np.ndarray:
-    """Random pictures."""
+    """Random images."""
     rng = np.random.default_rng(seed)
     return rng.integers(40, 200, (num_frames, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def write_folder(folder: Path, frames: np.ndarray, name: str = "frame{}.png") -> str:
-    """One picture a frame."""
+    """One image a frame."""
     folder.mkdir(parents=True)
     for index, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / name.format(index + 8))
@@ -76,23 +76,23 @@ def test_names_do_not_count_but_contents_order_and_rate_do(tmp_path: Path) -> No
     score(tmp_path, [line])
 
     for name in ("frame10.png", "frame9.png", "frame8.png"):
-        (tmp_path / "v" / name).rename(tmp_path / "v" / name.replace("frame", "picture"))
+        (tmp_path / "v" / name).rename(tmp_path / "v" / name.replace("frame", "image"))
     assert score(tmp_path, [line]).reused == 1
     assert score(tmp_path, [{**line, "fps": 24}]).reused == 1
     assert score(tmp_path, [{**line, "fps": 12}]).reused == 0
-    (tmp_path / "v" / "picture8.png").rename(tmp_path / "v" / "picture11.png")
+    (tmp_path / "v" / "image8.png").rename(tmp_path / "v" / "image11.png")
     assert score(tmp_path, [{**line, "fps": 12}]).reused == 0
 
 
 def broken(folder: Path) -> str:
-    """Half of a picture is gone."""
+    """Half of an image is gone."""
     path = folder / "frame9.png"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     return "frame9.png cannot be read as an image"
 
 
 def other_size(folder: Path) -> str:
-    """One picture is smaller."""
+    """One image is smaller."""
     Image.new("RGB", (4, 4)).save(folder / "frame9.png")
     return "frame9.png has 4x4 pixels and"
 
@@ -105,7 +105,7 @@ def double(folder: Path) -> str:
 
 @pytest.mark.parametrize("spoil", [broken, other_size, double])
 def test_a_bad_folder_costs_its_own_rows_and_no_others(tmp_path: Path, spoil: Any) -> None:
-    """The run goes on, and the row says which picture."""
+    """The run goes on, and the row says which image."""
     for name in ("good", "bad", "true"):
         write_folder(tmp_path / name, frames_of(2))
     lines = [  # as URIs: `validate` would speak of some of it already
@@ -123,7 +123,7 @@ def test_a_bad_folder_costs_its_own_rows_and_no_others(tmp_path: Path, spoil: An
 
 
 def test_names_that_are_not_utf_8_are_scored(tmp_path: Path) -> None:
-    """The folder's and its pictures'."""
+    """The folder's and its images'."""
     name = os.fsdecode(b"caf\xe9")
     write_folder(tmp_path / name, frames_of(3), name=name + "{}.png")
     write_folder(tmp_path / "true", frames_of(3))
@@ -131,7 +131,7 @@ def test_names_that_are_not_utf_8_are_scored(tmp_path: Path) -> None:
     assert score(tmp_path, [{"video": name, "reference": "true"}]).kept == 1
 
 
-def test_decord_says_that_it_reads_no_pictures(tmp_path: Path) -> None:
+def test_decord_says_that_it_reads_no_images(tmp_path: Path) -> None:
     """It would take a folder for a missing file."""
     pytest.importorskip("decord")
     write_folder(tmp_path / "v", frames_of(4))

@@ -41,14 +41,14 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_inputs(folder: Path) -> list[Line]:
-    """Two models' pictures of three prompts with all that a manifest can say of them."""
+    """Two models' videos of three prompts with all that a manifest can say of them."""
     for name in ("past", "other"):
-        write_pictures(folder / name, level=90 + len(name))
+        write_images(folder / name, level=90 + len(name))
     lines = []
     for number in range(3):
-        write_pictures(folder / f"true{number}", level=60 + 20 * number)
+        write_images(folder / f"true{number}", level=60 + 20 * number)
         for model, step in (("ours", 2), ("theirs", 9)):
-            write_pictures(folder / f"{model}{number}", level=60 + 20 * number + step)
+            write_images(folder / f"{model}{number}", level=60 + 20 * number + step)
             lines.append(
                 {
                     "sample_id": f"{model}/{number}",
@@ -72,8 +72,8 @@ def shot(start: float, end: float, caption: str) -> Line:
     return {"start_seconds": start, "end_seconds": end, "caption": caption}
 
 
-def write_pictures(folder: Path, *, level: int) -> None:
-    """A folder of grey pictures, each frame a little lighter."""
+def write_images(folder: Path, *, level: int) -> None:
+    """A folder of grey images, each frame a little lighter."""
     folder.mkdir()
     for number in range(NUM_FRAMES):
         frame = np.full((HEIGHT, WIDTH, 3), level + number % 8, np.uint8)
@@ -356,7 +356,7 @@ def test_shards_of_an_edited_manifest_stand_beside_no_older_ones(
 
 
 @pytest.mark.parametrize("part", ["video", "reference", "history"])
-def test_pictures_of_other_videos_are_not_shown_beside_scores(tmp_path: Path, part: str) -> None:
+def test_images_of_other_videos_are_not_shown_beside_scores(tmp_path: Path, part: str) -> None:
     """What was replaced after it was measured has no frame and no details on the page."""
     lines = make_inputs(tmp_path)
     directory = measure(tmp_path, lines[:1], "run")
@@ -387,15 +387,15 @@ def test_a_video_that_is_replaced_under_a_run_has_no_score(
 ) -> None:
     """Its rows say so and are tried again; the next run gives what a fresh directory gives."""
     lines = make_inputs(tmp_path)[:1]
-    picture = tmp_path / lines[0][part] / "3.png"
+    image_path = tmp_path / lines[0][part] / "3.png"
     settings = {"metrics": ("magbench.aligned.psnr", "psnr")}
 
-    def replace_picture() -> None:
-        Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(picture)
+    def replace_image() -> None:
+        Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9)).save(image_path)
 
     def measured(*arguments: Any) -> Any:
         found = engine.measure_all(*arguments)
-        replace_picture()
+        replace_image()
         return found
 
     manifest = tmp_path / "manifest.jsonl"
@@ -405,7 +405,7 @@ def test_a_video_that_is_replaced_under_a_run_has_no_score(
     with monkeypatch.context() as patch:
         patch.setattr("pfp.eval.measure.score.rows_of", lambda *_: inputs)
         if when == "before":
-            replace_picture()
+            replace_image()
         else:
             patch.setattr("pfp.eval.measure.score.measure_all", measured)
         run(prepared, engine="local")

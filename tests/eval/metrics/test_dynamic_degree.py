@@ -97,7 +97,7 @@ def test_a_flow_without_five_percent_is_refused() -> None:
     [
         ([7.0, 0.0, 7.0, 0.0], 2, True),
         ([7.0, 0.0, 6.0, 0.0], 2, False),  # the threshold itself is not above it
-        ([0.0], 0, True),  # two samples of a still picture
+        ([0.0], 0, True),  # two samples of a still image
         ([], 0, False),  # one sample
     ],
 )

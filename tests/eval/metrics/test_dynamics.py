@@ -102,11 +102,11 @@ def test_the_reference_sees_motion_in_any_two_frames(lock: Lock) -> None:
 
 def test_a_single_frame_never_moves_or_is_unscored(lock: Lock) -> None:
     """VBench says no; without a pair there is nothing to say."""
-    picture = greys(255)
+    image = greys(255)
 
-    assert 0.0 == Dynamics(lock=lock).measure(picture).value
+    assert 0.0 == Dynamics(lock=lock).measure(image).value
     for metric in (DynamicsFixed, DynamicsMagnitude, DynamicsWithinShots):
-        result = metric(lock=lock).measure(picture)
+        result = metric(lock=lock).measure(image)
         assert (None, "single_frame") == (result.value, result.unscored_reason)
         assert [] == result.evidence["per_pair_px"]
 

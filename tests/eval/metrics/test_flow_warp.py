@@ -31,7 +31,7 @@ def still(folder: Path) -> Lock:
 
 
 def noisy(num_frames: int, height: int = 128, width: int = 136) -> np.ndarray:
-    """A picture, and noise that is new in each frame."""
+    """An image, and noise that is new in each frame."""
     rng = np.random.default_rng(0)
     scene = rng.integers(40, 200, (1, height // 8 + 1, width // 8 + 1, 3))
     scene = scene.repeat(8, 1).repeat(8, 2)[:, :height, :width]
@@ -54,7 +54,7 @@ def test_without_motion_it_is_the_squared_difference(still: Lock, size: tuple[in
     assert (3, 2) == (result.num_frames, result.evidence["num_judged"])
 
 
-def test_a_still_picture_has_no_error(still: Lock) -> None:
+def test_a_still_image_has_no_error(still: Lock) -> None:
     """The same frame again is perfectly consistent, which is why dynamics stands beside it."""
     result = FlowWarp(lock=still).measure(noisy(1).repeat(2, 0))
 
@@ -135,10 +135,10 @@ def test_a_pair_of_which_little_is_visible_is_not_judged(
         (noisy(1), "single_frame"),
         (np.concatenate([noisy(1), 255 - noisy(1)]), "no_pair_within_a_shot"),
     ],
-    ids=["a picture", "a cut"],
+    ids=["an image", "a cut"],
 )
 def test_without_a_pair_it_says_why(still: Lock, video: np.ndarray, reason: str) -> None:
-    """A picture has no successor, and two pictures of two scenes are not one scene."""
+    """A single frame has no successor, and two frames of two scenes are not one scene."""
     result = FlowWarp(lock=still).measure(video)
 
     assert (None, reason) == (result.value, result.unscored_reason)

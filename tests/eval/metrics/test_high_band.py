@@ -42,7 +42,7 @@ def test_each_frame_agrees_with_scipy(parity: Callable[..., None]) -> None:
     assert result.num_frames == 3
 
 
-def test_the_evidence_says_what_a_blank_picture_would_get() -> None:
+def test_the_evidence_says_what_a_blank_image_would_get() -> None:
     """``blank`` is the value of grey frames against the same truth."""
     video, true = noisy_pair()
 

@@ -154,7 +154,7 @@ def test_no_face_anywhere_is_no_score(lock: Lock) -> None:
 
 
 def test_faces_under_forty_pixels_do_not_count(lock: Lock) -> None:
-    """A box of 96 pixels for the detector is 39 in a picture of 260 and 42 in one of 280."""
+    """A box of 96 pixels for the detector is 39 in an image of 260 and 42 in one of 280."""
     small, large = (draw(size, (size // 10, size // 10, RED)) for size in (260, 280))
 
     assert "no_face" == measure(Identity(lock=lock), [small], two_fps(1)).unscored_reason
@@ -163,11 +163,11 @@ def test_faces_under_forty_pixels_do_not_count(lock: Lock) -> None:
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
-    """A picture file of the red person."""
-    picture = np.zeros((1280, 1280, 3), dtype=np.uint8)
-    picture[256:512, 256:512] = RED
+    """An image file of the red person."""
+    image_HWC = np.zeros((1280, 1280, 3), dtype=np.uint8)
+    image_HWC[256:512, 256:512] = RED
     path = tmp_path / "red.png"
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image_HWC).save(path)
     return path
 
 
@@ -186,7 +186,7 @@ def test_reference_faces_show_a_replaced_person(lock: Lock, reference: Path) -> 
 
 
 def test_a_video_in_memory_can_be_held_against_faces(lock: Lock, reference: Path) -> None:
-    """``measure`` takes the pictures, as a manifest does."""
+    """``measure`` takes the images, as a manifest does."""
     video = np.stack([people(RED), people(BLUE)])
     faces = (str(reference),)
 
@@ -215,7 +215,7 @@ def test_without_references_the_reference_metric_looks_at_nothing(lock: Lock) ->
     assert "no_reference_face" == result.unscored_reason
 
 
-def test_the_largest_face_of_a_reference_picture_counts(reference: Path) -> None:
+def test_the_largest_face_of_a_reference_image_counts(reference: Path) -> None:
     """Somebody in the background is not the reference."""
 
     class TwoFaces:
@@ -235,13 +235,13 @@ def test_the_largest_face_of_a_reference_picture_counts(reference: Path) -> None
     assert [0.0, 1.0] == found.tolist()
 
 
-def test_bad_reference_pictures_are_refused(lock: Lock, tmp_path: Path) -> None:
-    """A picture without a face, one that is no picture and one that is not there name the file.
+def test_bad_reference_images_are_refused(lock: Lock, tmp_path: Path) -> None:
+    """An image without a face, one that is no image and one that is not there name the file.
 
     Where nothing is measured against it, it is told in the evidence.
     """
     Image.fromarray(people()).save(tmp_path / "nobody.png")
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     for name, message in (
         ("nobody.png", r"nobody\.png shows no face"),
         ("text.png", r"text\.png cannot be read"),
@@ -255,7 +255,7 @@ def test_bad_reference_pictures_are_refused(lock: Lock, tmp_path: Path) -> None:
         assert re.search(message, result.evidence["bad_references"][0])
 
 
-def test_reference_pictures_may_be_uris(lock: Lock, reference: Path) -> None:
+def test_reference_images_may_be_uris(lock: Lock, reference: Path) -> None:
     """As manifests give them; what is not on this machine says so."""
     frames = [people(RED)]
     sample = dataclasses.replace(two_fps(1), reference_faces=(reference.as_uri(),))

@@ -61,9 +61,9 @@ class Scripted:
         self._seen = iter(self.frames)
         self._waiting: list[float] = []
 
-    def detect(self, picture: np.ndarray) -> FoundFaces:
+    def detect(self, image: np.ndarray) -> FoundFaces:
         """One box a person, left to right."""
-        assert (SIDE, SIDE, 3) == picture.shape
+        assert (SIDE, SIDE, 3) == image.shape
         angles = next(self._seen)
         self._waiting = list(angles)
         return found(*BOXES[: len(angles)])
@@ -201,7 +201,7 @@ def test_faces_that_all_lie_outside_are_skipped_even_as_published() -> None:
     script = Scripted([(0.0,)] * 21)
     detect = script.detect
     answers = iter([None] * 21 + [found(num_outside=2)] * 5)
-    networks = Networks(detect=lambda picture: next(answers) or detect(picture), embed=script.embed)
+    networks = Networks(detect=lambda image: next(answers) or detect(image), embed=script.embed)
     measurement = AsPublished(networks)
     for index in range(26):
         measurement.see(Frame(index, grey()))
@@ -247,10 +247,10 @@ def test_fault_5_no_frame_is_kept(kind: type[Measurement]) -> None:
     """A frame is gone as soon as the next one comes."""
     measurement = kind(Scripted([(0.0,)] * 3).networks)
     for index in range(3):
-        picture = grey()
-        measurement.see(Frame(index, picture))
-        alive = weakref.ref(picture)
-        del picture
+        image = grey()
+        measurement.see(Frame(index, image))
+        alive = weakref.ref(image)
+        del image
         assert alive() is None
 
 
@@ -277,16 +277,16 @@ def test_fault_6_frames_with_bystanders_are_skipped() -> None:
     assert 20 == mended.evidence["num_newcomers"]
 
 
-def test_boxes_are_cut_at_whole_pixels_inside_the_picture() -> None:
-    """Fractions are dropped and what leaves the picture is left out."""
-    picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+def test_boxes_are_cut_at_whole_pixels_inside_the_image() -> None:
+    """Fractions are dropped and what leaves the image is left out."""
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     box = np.array([-3.5, 4.9, 7.99, 30.0])
 
-    assert np.array_equal(picture[4:20, 0:7], clean_crop(picture, box))
-    assert (16, 7, 3) == painted_crop(picture, box).shape
+    assert np.array_equal(image[4:20, 0:7], clean_crop(image, box))
+    assert (16, 7, 3) == painted_crop(image, box).shape
 
 
-def test_a_box_before_the_picture_is_cut_from_its_end_as_published() -> None:
+def test_a_box_before_the_image_is_cut_from_its_end_as_published() -> None:
     """Negative indices wrap in the published code; mended, such a box is no face."""
     box = np.array([-30.0, 2.0, -4.0, 10.0])
 
@@ -297,7 +297,7 @@ def test_a_box_before_the_picture_is_cut_from_its_end_as_published() -> None:
 def test_a_face_without_a_whole_pixel_is_an_error_only_as_published() -> None:
     """The published code dies of it; mended, there is no face in the frame."""
     thin = found((3.2, 2.0, 3.8, 10.0))
-    networks = Networks(detect=lambda picture: thin, embed=lambda crop: person(0))  # noqa: ARG005
+    networks = Networks(detect=lambda image: thin, embed=lambda crop: person(0))  # noqa: ARG005
 
     with pytest.raises(PermanentError, match=r"frame 0 has no whole pixel \(box \[3\.2, 2\.0"):
         AsPublished(networks).see(Frame(0, grey()))
@@ -315,7 +315,7 @@ def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lock
 
 @pytest.fixture
 def lock(weights_folder: tuple[Path, Lock], monkeypatch: pytest.MonkeyPatch) -> Lock:
-    """The lock of networks that ``find`` finds; pictures are enlarged to 64 pixels only."""
+    """The lock of networks that ``find`` finds; images are enlarged to 64 pixels only."""
     monkeypatch.setenv("PFP_WEIGHTS_DIR", str(weights_folder[0]))
     small = functools.partial(retinaface.detect, max_side=64)
     monkeypatch.setattr(retinaface, "detect", small)
@@ -334,22 +334,22 @@ def test_the_true_networks_score_a_video(lock: Lock, monkeypatch: pytest.MonkeyP
         assert [1.0] == pytest.approx([face["cosine"] for face in result.evidence["faces"]])
 
 
-def test_fault_1_the_detector_normalises_by_the_picture_s_statistics(
+def test_fault_1_the_detector_normalises_by_the_image_s_statistics(
     lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Published, the detector is left in training mode; mended, it is not."""
     modes: list[bool] = []
     detect = retinaface.detect
 
-    def watch(network: retinaface.RetinaFace, picture: np.ndarray) -> FoundFaces:
+    def watch(network: retinaface.RetinaFace, image: np.ndarray) -> FoundFaces:
         modes.append(network.training)
         assert network.training == network.body.bn1.training
-        return detect(network, picture)
+        return detect(network, image)
 
     monkeypatch.setattr(retinaface, "detect", watch)
-    picture = np.zeros((1, 32, 48, 3), dtype=np.uint8)
-    IdentityVbench2(lock=lock).measure(picture)
-    IdentityVbench2Fixed(lock=lock).measure(picture)
+    image = np.zeros((1, 32, 48, 3), dtype=np.uint8)
+    IdentityVbench2(lock=lock).measure(image)
+    IdentityVbench2Fixed(lock=lock).measure(image)
 
     assert [True, False] == modes
 
@@ -359,11 +359,11 @@ def test_without_weights_it_says_how_to_get_them(
 ) -> None:
     """Missing weights are an error with the command that brings them."""
     monkeypatch.setenv("PFP_WEIGHTS_DIR", str(tmp_path))
-    picture = np.zeros((1, 32, 48, 3), dtype=np.uint8)
+    image = np.zeros((1, 32, 48, 3), dtype=np.uint8)
 
     for metric in (IdentityVbench2(lock=lock), IdentityVbench2Fixed(lock=lock)):
         with pytest.raises(WeightsError, match="`pfp weights fetch retinaface-resnet50`"):
-            metric.measure(picture)
+            metric.measure(image)
 
 
 def test_the_cards_tell_the_two_apart() -> None:

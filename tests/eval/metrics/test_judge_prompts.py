@@ -184,7 +184,7 @@ def large(folder: Path) -> Path:
 
 
 def no_text(folder: Path) -> Path:
-    """A picture."""
+    """An image."""
     (folder / "p.yaml").write_bytes(b"\x89PNG\xff")
     return folder / "p.yaml"
 

@@ -68,7 +68,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lock:
 
 
 def normalised(image_NCHW: Tensor) -> Tensor:
-    """Pictures in [-1, 1] as the trunks were trained to see them."""
+    """Images in [-1, 1] as the trunks were trained to see them."""
     shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
     return (image_NCHW - shift) / torch.tensor([0.458, 0.448, 0.450])[:, None, None]
 
@@ -79,7 +79,7 @@ def unit(features_NCHW: Tensor) -> Tensor:
 
 
 def alex_features(image_NCHW: Tensor, trunk: dict[str, Tensor]) -> list[Tensor]:
-    """AlexNet's five rectified feature maps of pictures in [-1, 1]."""
+    """AlexNet's five rectified feature maps of images in [-1, 1]."""
     x = normalised(image_NCHW)
     features = []
     for layer in SHAPES:
@@ -151,7 +151,7 @@ def test_it_agrees_with_the_definition(lock: Lock, parity: Callable[..., None]) 
 
 
 def test_identical_frames_have_no_distance(lock: Lock) -> None:
-    """The distance of a picture to itself is 0."""
+    """The distance of an image to itself is 0."""
     _, true = noisy_pair(2, 64, 64)
 
     assert LpipsAlex(lock=lock).measure(true, true).value == 0.0

@@ -269,7 +269,7 @@ def test_after_a_history_of_its_own_every_frame_is_aligned(
 
 
 def test_a_history_is_read_at_sixteen_frames_per_second_of_its_own() -> None:
-    """Whatever the video's rate; a picture that lasts shorter than a sixteenth counts once."""
+    """Whatever the video's rate; a frame that lasts shorter than a sixteenth counts once."""
     sample = OpenedSample(
         num_frames=12, fps=24.0, height=SIDE, width=SIDE, num_history_frames=6, history_fps=8.0
     )
@@ -410,7 +410,7 @@ def test_the_repository_s_truth_is_rounded(
 
 
 def float_ssim(video_CHW: np.ndarray, true_CHW: np.ndarray) -> float:
-    """Gaussian SSIM of pictures in [0, 1] where the window fits."""
+    """Gaussian SSIM of images in [0, 1] where the window fits."""
     options: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "data_range": 1.0}
     full = structural_similarity(
         video_CHW, true_CHW, channel_axis=0, use_sample_covariance=False, full=True, **options

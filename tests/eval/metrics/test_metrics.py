@@ -56,7 +56,7 @@ def test_another_size_is_never_resized_away() -> None:
         np.zeros((12, 16, 3), np.uint8),
         np.zeros((0, 12, 16, 3), np.uint8),
     ],
-    ids=["float", "RGBA", "one picture", "no frame"],
+    ids=["float", "RGBA", "one image", "no frame"],
 )
 def test_what_is_not_uint8_rgb_video_is_refused(video: np.ndarray) -> None:
     """Other dtypes, channels and dimensions, and empty videos, are refused with their shape."""

@@ -16,7 +16,7 @@ from pfp.eval.metrics.ssim_variants import SsimSkimage7, SsimY, SsimZeropad, rou
 
 
 def of_skimage(frame: np.ndarray, true: np.ndarray) -> float:
-    """Gaussian SSIM of scikit-image, cropped to the windows wholly inside the picture."""
+    """Gaussian SSIM of scikit-image, cropped to the windows wholly inside the image."""
     full = structural_similarity(
         frame,
         true,
@@ -30,8 +30,8 @@ def of_skimage(frame: np.ndarray, true: np.ndarray) -> float:
     return float(full[5:-5, 5:-5].mean())
 
 
-def pictures(seed: int, height: int, width: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth random picture and the same with noise, uint8 of shape (1, H, W, 3)."""
+def images(seed: int, height: int, width: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth random image and the same with noise, uint8 of shape (1, H, W, 3)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     waves = rng.uniform(0.02, 0.3, (3, 2))
@@ -40,11 +40,9 @@ def pictures(seed: int, height: int, width: int, noise: float) -> tuple[np.ndarr
     return noisy.astype(np.uint8)[None], true.astype(np.uint8)[None]
 
 
-def many_pictures(*sizes: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pictures of these sizes with little, some and much noise."""
-    return [
-        pictures(int(n), height, width, n) for height, width in sizes for n in (1.0, 10.0, 60.0)
-    ]
+def many_images(*sizes: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images of these sizes with little, some and much noise."""
+    return [images(int(n), height, width, n) for height, width in sizes for n in (1.0, 10.0, 60.0)]
 
 
 def worst(
@@ -61,14 +59,14 @@ def worst(
 @pytest.mark.parity
 def test_it_agrees_with_skimage(parity: Callable[..., None]) -> None:
     """Values are scikit-image's Gaussian SSIM to 1e-6."""
-    difference = worst(Ssim(), of_skimage, many_pictures((96, 160), (33, 17)))
+    difference = worst(Ssim(), of_skimage, many_images((96, 160), (33, 17)))
 
     parity("ssim", "scikit-image, Gaussian, cropped to valid", difference, tolerance=1e-6)
 
 
 def test_the_smallest_frame_has_one_window() -> None:
     """An 11x11 frame has exactly one valid window position per channel."""
-    video, true = pictures(0, 11, 11, 20.0)
+    video, true = images(0, 11, 11, 20.0)
 
     assert ssim_map(video[0], true[0]).shape == (1, 1, 3)
     assert Ssim().measure(video, true).value == pytest.approx(
@@ -85,15 +83,15 @@ def test_a_frame_smaller_than_the_window_is_refused() -> None:
 
 
 def test_identical_frames_have_an_ssim_of_one() -> None:
-    """SSIM of a picture with itself is 1, for constant pictures too."""
-    video, _ = pictures(1, 32, 32, 30.0)
+    """SSIM of an image with itself is 1, for constant images too."""
+    video, _ = images(1, 32, 32, 30.0)
     flat = np.full_like(video, 77)
 
     assert Ssim().measure(np.concatenate([video, flat]), np.concatenate([video, flat])).value == 1.0
 
 
 def test_flat_frames_have_a_closed_form() -> None:
-    """Of two constant pictures only the luminance term is left: (2ab + C1) / (a^2 + b^2 + C1)."""
+    """Of two constant images only the luminance term is left: (2ab + C1) / (a^2 + b^2 + C1)."""
     dark, bright = np.full((1, 16, 16, 3), 50, np.uint8), np.full((1, 16, 16, 3), 200, np.uint8)
     c1 = (0.01 * 255) ** 2
     expected = (2 * 50 * 200 + c1) / (50**2 + 200**2 + c1)
@@ -103,7 +101,7 @@ def test_flat_frames_have_a_closed_form() -> None:
 
 def test_it_does_not_matter_which_is_the_reference() -> None:
     """SSIM is symmetric."""
-    video, true = pictures(3, 40, 30, 25.0)
+    video, true = images(3, 40, 30, 25.0)
 
     assert Ssim().measure(video, true).value == pytest.approx(Ssim().measure(true, video).value)
 
@@ -134,7 +132,7 @@ def test_the_uniform_window_is_that_of_skimage_s_defaults(parity: Callable[..., 
     def reference(frame: np.ndarray, true: np.ndarray) -> float:
         return float(structural_similarity(frame, true, data_range=255, channel_axis=-1))
 
-    difference = worst(SsimSkimage7(), reference, many_pictures((96, 160), (33, 17), (7, 7)))
+    difference = worst(SsimSkimage7(), reference, many_images((96, 160), (33, 17), (7, 7)))
 
     parity("ssim_skimage7", "scikit-image's defaults", difference, tolerance=1e-9)
 
@@ -147,14 +145,14 @@ def test_zero_padding_is_that_of_scipy(parity: Callable[..., None]) -> None:
         channels = np.moveaxis(np.stack([frame, true]), -1, 0)
         return float(np.mean([of_scipy(x, y, padded=True, rectified=False) for x, y in channels]))
 
-    difference = worst(SsimZeropad(), reference, many_pictures((40, 56), (12, 9), (1, 1)))
+    difference = worst(SsimZeropad(), reference, many_images((40, 56), (12, 9), (1, 1)))
 
     parity("ssim_zeropad", "SciPy's Gaussian with zeros", difference, tolerance=1e-9)
 
 
 def test_zero_padding_raises_ssim_at_the_border() -> None:
-    """Beyond the border both pictures are equally black, so the padded variant reads higher."""
-    video, true = pictures(6, 24, 24, 40.0)
+    """Beyond the border both images are equally black, so the padded variant reads higher."""
+    video, true = images(6, 24, 24, 40.0)
     padded, valid = SsimZeropad().measure(video, true).value, Ssim().measure(video, true).value
 
     assert padded is not None
@@ -168,14 +166,14 @@ def test_luma_is_one_rounded_channel_and_never_negative(parity: Callable[..., No
 
     def reference(frame: np.ndarray, true: np.ndarray) -> float:
         lumas = []
-        for picture in (frame, true):
-            level, rest = np.divmod(picture @ np.array([299, 587, 114]), 1000)
+        for image in (frame, true):
+            level, rest = np.divmod(image @ np.array([299, 587, 114]), 1000)
             lumas.append(level + ((rest > 500) | ((rest == 500) & (level % 2 == 1))))
         return of_scipy(*lumas, padded=False, rectified=True)
 
-    true = pictures(8, 48, 40, 5.0)[1]
+    true = images(8, 48, 40, 5.0)[1]
     negative = [(255 - true, true)]
-    difference = worst(SsimY(), reference, [*many_pictures((48, 40), (96, 160)), *negative])
+    difference = worst(SsimY(), reference, [*many_images((48, 40), (96, 160)), *negative])
 
     parity("ssim_y", "SciPy's Gaussian on rounded luma", difference, tolerance=1e-9)
     assert (SsimY().measure(*negative[0]).value or 0.0) >= 0
@@ -196,7 +194,7 @@ def test_luma_is_pyiqa_s(parity: Callable[..., None]) -> None:
     def reference(frame: np.ndarray, true: np.ndarray) -> float:
         return float(metric(tensor(frame), tensor(true)))
 
-    difference = worst(SsimY(), reference, many_pictures((96, 160), (33, 17)))
+    difference = worst(SsimY(), reference, many_images((96, 160), (33, 17)))
 
     parity("ssim_y", "pyiqa `ssim`", difference, tolerance=2e-5)
 
@@ -219,8 +217,8 @@ def test_variants_refuse_frames_smaller_than_their_window(metric: Metric, side: 
 
 @pytest.mark.parametrize("metric", [SsimSkimage7(), SsimZeropad(), SsimY()])
 def test_every_variant_gives_one_to_identical_frames(metric: Metric) -> None:
-    """Whatever the window, a picture is entirely similar to itself."""
-    video, _ = pictures(2, 20, 20, 30.0)
+    """Whatever the window, an image is entirely similar to itself."""
+    video, _ = images(2, 20, 20, 30.0)
 
     result = metric.measure(np.concatenate([video, video]), np.concatenate([video, video]))
 

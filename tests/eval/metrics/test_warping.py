@@ -12,18 +12,18 @@ from pfp.eval.metrics import warping
 
 
 def constant(x: float, y: float, height: int = 40, width: int = 60) -> Tensor:
-    """The flow of a picture that moves as a whole."""
+    """The flow of an image that moves as a whole."""
     return (
         torch.tensor([float(x), float(y)])[None, :, None, None].expand(1, 2, height, width).clone()
     )
 
 
 def scene(height: int = 80, width: int = 100) -> Tensor:
-    """A random picture in [0, 1], (1, 3, H, W)."""
+    """A random image in [0, 1], (1, 3, H, W)."""
     return torch.rand((1, 3, height, width), generator=torch.Generator().manual_seed(0))
 
 
-def test_a_moved_picture_has_no_error() -> None:
+def test_a_moved_image_has_no_error() -> None:
     """What moves by (3, -2) px is found again, except for the strip that leaves the frame."""
     wide = scene()
     first, second = wide[:, :, 10:50, 10:70], wide[:, :, 12:52, 7:67]
@@ -35,7 +35,7 @@ def test_a_moved_picture_has_no_error() -> None:
 
 
 def test_the_wrong_way_round_is_an_error() -> None:
-    """Against the motion nothing is found: a random picture differs from another by 1/6."""
+    """Against the motion nothing is found: a random image differs from another by 1/6."""
     wide = scene()
     first, second = wide[:, :, 10:50, 10:70], wide[:, :, 12:52, 7:67]
 
@@ -94,8 +94,8 @@ def test_fast_pixels_may_miss_their_start_by_more() -> None:
 
 def test_where_nothing_is_visible_there_is_no_error() -> None:
     """Rather NaN than a perfect 0."""
-    picture = scene(40, 60)
-    errors, visible = warping.warping_errors(picture, picture, constant(100, 0), constant(-100, 0))
+    image = scene(40, 60)
+    errors, visible = warping.warping_errors(image, image, constant(100, 0), constant(-100, 0))
 
     assert torch.isnan(errors).all()
     assert 0.0 == visible.item()

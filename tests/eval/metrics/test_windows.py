@@ -1,4 +1,4 @@
-"""Windows over strips give what they give over whole pictures, and what SciPy gives."""
+"""Windows over strips give what they give over whole images, and what SciPy gives."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_strips_make_the_whole(height: int, width: int, seed: int) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
 
 
-def test_pictures_are_cut_alike() -> None:
-    """Work on two pictures sees the same rows of both."""
+def test_images_are_cut_alike() -> None:
+    """Work on two images sees the same rows of both."""
     first_HWC = np.arange(100.0)[:, None, None] * np.ones((1, 4, 1))
 
     difference = in_strips(lambda x, y: (y - x)[1:-1], first_HWC, first_HWC + 7, side=3)

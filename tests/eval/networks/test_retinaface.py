@@ -46,7 +46,7 @@ class Description:
         self.batch_statistics = batch_statistics
 
     def normalise(self, x: Tensor, at: str) -> Tensor:
-        """Of the picture at hand in training, as trained otherwise."""
+        """Of the image at hand in training, as trained otherwise."""
         mean, var = self.w[f"{at}.running_mean"], self.w[f"{at}.running_var"]
         if self.batch_statistics:
             mean, var = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), unbiased=False)
@@ -129,13 +129,13 @@ def test_it_agrees_with_the_description(
     double = {name: tensor.double() for name, tensor in weights.items()}
     generator = torch.Generator().manual_seed(1)
     differences = []
-    for of_picture in (True, False):
+    for of_image in (True, False):
         network.load_state_dict(weights)
-        network.train(of_picture).double()
+        network.train(of_image).double()
         for size in ((64, 96), (75, 53)):
             x = torch.randn(1, 3, *size, generator=generator, dtype=torch.float64)
             with torch.inference_mode():
-                expected = Description(double, batch_statistics=of_picture)(x)
+                expected = Description(double, batch_statistics=of_image)(x)
                 found = network(x)
             assert [part.shape for part in expected] == [part[0].shape for part in found]
             differences.append(largest_difference(expected, found))
@@ -175,7 +175,7 @@ def test_it_has_the_release_s_tensors() -> None:
 
 
 def anchors_by_loops(height: int, width: int) -> list[tuple[float, float, float, float]]:
-    """Centre and size as parts of the picture."""
+    """Centre and size as parts of the image."""
     return [
         ((j + 0.5) * stride / width, (i + 0.5) * stride / height, side / width, side / height)
         for stride, sides in ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
@@ -187,7 +187,7 @@ def anchors_by_loops(height: int, width: int) -> list[tuple[float, float, float,
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 53), (33, 2048)])
 def test_anchors_agree_with_plain_loops(size: tuple[int, int]) -> None:
-    """Also where the picture is no multiple of the strides."""
+    """Also where the image is no multiple of the strides."""
     assert torch.tensor(anchors_by_loops(*size)).equal(anchors(*size))
 
 
@@ -223,17 +223,17 @@ def boxes_by_loops(
 def test_boxes_agree_with_plain_loops(
     weights: dict[str, Tensor], network: RetinaFace, parity: Callable[..., None]
 ) -> None:
-    """In pixels of the picture as it came, best first; they are rounded to 1/100."""
+    """In pixels of the image as it came, best first; they are rounded to 1/100."""
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     differences = []
     for (height, width), max_side in (((64, 96), 96), ((60, 50), 90)):
         rng = np.random.default_rng(0)
-        picture = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        larger = resized(picture, max_side)
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        larger = resized(image, max_side)
         x = torch.from_numpy((larger / 255 - mean) / std).float().permute(2, 0, 1)[None]
         with torch.inference_mode():
             offsets, logits, _ = Description(weights, batch_statistics=False)(x)
-            found = detect(network, picture, max_side=max_side)
+            found = detect(network, image, max_side=max_side)
         by_loops = boxes_by_loops(offsets, logits, larger.shape[:2], height)
         expected = [item for item in by_loops if item[1][0] < width - 1 and item[1][1] < height - 1]
         assert max_side == max(larger.shape)
@@ -247,7 +247,7 @@ def test_boxes_agree_with_plain_loops(
 
 
 def test_boxes_that_begin_at_the_last_column_are_left_out_and_counted(network: RetinaFace) -> None:
-    """In a picture of 64 pixels those from 63 on; not those that end before it: as the reference.
+    """In an image of 64 pixels those from 63 on; not those that end before it: as the reference.
 
     Only the four coarsest cells see faces, at 16 and 48 pixels, of 8 pixels, moved sideways.
     """
@@ -287,15 +287,15 @@ def test_nothing_found_is_told_from_all_left_out(network: RetinaFace) -> None:
 def test_the_longer_side_becomes_2048_pixels(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    """Smaller pictures are enlarged, larger ones reduced."""
+    """Smaller images are enlarged, larger ones reduced."""
     assert expected == resized(np.zeros((*size, 3), dtype=np.uint8), 2048).shape[:2]
 
 
-def test_a_picture_of_that_size_stays_as_it_is() -> None:
+def test_an_image_of_that_size_stays_as_it_is() -> None:
     """Not a pixel is touched."""
-    picture = np.random.default_rng(0).integers(0, 256, (16, 2048, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (16, 2048, 3), dtype=np.uint8)
 
-    assert np.array_equal(picture, resized(picture, 2048))
+    assert np.array_equal(image, resized(image, 2048))
 
 
 def test_the_release_s_file_is_read_and_so_is_a_bare_checkpoint(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pfp.errors import InputError, WeightsError
 from pfp.eval.networks.viclip import Viclip, ViclipConfig, config_of, load_viclip
 
 SMALL = ViclipConfig(
-    picture_size=42,
+    image_size=42,
     vision_width=128,
     num_vision_layers=3,
     text_width=192,
@@ -93,7 +93,7 @@ def video_by_definition(video_TCHW: Tensor, w: Weights) -> Tensor:
         places = places.mean(0, keepdim=True)
     tokens = [w["class_embedding"] + w["positional_embedding"][0]]
     for frame, place in zip(video_TCHW.double(), places, strict=True):
-        side = SMALL.picture_size // 14
+        side = SMALL.image_size // 14
         for row in range(side):
             for column in range(side):
                 patch = frame[:, 14 * row : 14 * row + 14, 14 * column : 14 * column + 14]
@@ -273,7 +273,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
 
 
 def test_wrong_sizes_of_input_are_refused() -> None:
-    """Another number of frames, another picture size and another context are refused."""
+    """Another number of frames, another image size and another context are refused."""
     network = small_network()
 
     with pytest.raises(InputError, match="got 7 frames of 42x42"):

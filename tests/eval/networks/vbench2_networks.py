@@ -68,7 +68,7 @@ def save_both(folder: Path) -> Lock:
     """Both networks in a weights folder, and their lock. The detector sees one face everywhere.
 
     Its heads look at nothing: each anchor is sure of a face (0.98) a hundred times its own size,
-    so that all boxes overlap, one stays, and it covers the picture.
+    so that all boxes overlap, one stays, and it covers the image.
     """
     detector = random_state(make(RetinaFace), small_on_disk=True)
     for name in [name for name in detector if "Head" in name]:

@@ -143,7 +143,7 @@ class Browser:
             features=[{"name": name, "value": value} for name, value in wishes.items()],
         )
 
-    def picture(self) -> bytes:
+    def screenshot(self) -> bytes:
         """What the window shows, as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 

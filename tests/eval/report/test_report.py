@@ -124,8 +124,8 @@ def test_rows_are_sorted_within_their_groups(page: Page) -> None:
     assert roles == ["ranked", "control", "upper_bound"]
 
 
-def test_every_picture_can_be_heard(page: Page) -> None:
-    """Pictures and drawings have a text for those who cannot see them, header cells a scope."""
+def test_every_image_can_be_heard(page: Page) -> None:
+    """Images and drawings have a text for those who cannot see them, header cells a scope."""
     assert all(image["alt"] for image in page.all("img"))
     assert all(drawing["aria-label"] for drawing in page.all("svg"))
     assert all("scope" in head for head in page.all("th"))
@@ -177,11 +177,11 @@ def test_the_page_stays_small(run_directory: Path, monkeypatch: pytest.MonkeyPat
     text = (run_directory / "small.html").read_text()
 
     assert len(text.encode()) <= limit
-    assert " of 3 clips have no pictures here" in text
+    assert " of 3 clips have no images here" in text
 
 
 def test_missing_videos_leave_gaps_and_no_error(make_run: MakeRun) -> None:
-    """A report can be written when the videos are gone: the numbers stand, the pictures do not."""
+    """A report can be written when the videos are gone: the numbers stand, the images do not."""
     run = make_run(num_clips=1)
     run_score(str(run.directory), ScoreSettings(metrics=("psnr",)), engine="local")
     for path in run.directory.rglob("*.mp4"):

@@ -144,7 +144,7 @@ def test_csv_holds_no_formula(board: Leaderboard, name: str, cell: str) -> None:
     assert "-1.5" in {row["mean"] for row in rows}
 
 
-def test_markdown_holds_no_html_link_picture_or_code(board: Leaderboard) -> None:
+def test_markdown_holds_no_html_link_image_or_code(board: Leaderboard) -> None:
     """A model's name stays a name on whatever site the table is shown."""
     name = "<img src=x onerror=alert(1)>|![a](http://x)`*b*\\\x1b[2J\nc"
     odd = replace(board.methods[0], name=name)

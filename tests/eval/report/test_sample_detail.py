@@ -177,8 +177,8 @@ def test_the_first_face_and_the_least_alike_are_shown() -> None:
     assert [0, 2, 4, 6] == [face.frame for face in telling(faces)]
 
 
-def test_a_crop_stays_in_the_picture() -> None:
-    """A box that sticks out on all sides is cut where the picture ends."""
+def test_a_crop_stays_in_the_frame() -> None:
+    """A box that sticks out on all sides is cut where the frame ends."""
     frame_HWC = np.zeros((10, 20, 3), np.uint8)
     face = SeenFace(frame=0, seconds=0, box=(-4, -4, 30, 30), cosine=None, state="plain")
 

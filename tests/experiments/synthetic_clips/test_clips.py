@@ -148,7 +148,7 @@ def test_true_cuts_are_the_largest_frame_differences(index: int) -> None:
     assert [round(cut * 24) for cut in cuts] == largest.tolist()
 
 
-def test_a_return_shows_the_same_picture_of_the_same_people() -> None:
+def test_a_return_shows_the_same_frame_of_the_same_people() -> None:
     """A person's clothes have the same colours in the first and in the last shot."""
     script = plan_clip(11, 0)
     truth = ground_truth(script)

@@ -143,7 +143,7 @@ def test_frames_asked_for_are_all_different_and_in_order() -> None:
 
 
 def test_high_band_psnr_equals_that_of_scipys_gaussian() -> None:
-    """The band is the picture minus scipy's Gaussian of it, where the window fits."""
+    """The band is the image minus scipy's Gaussian of it, where the window fits."""
     rng = np.random.default_rng(1)
     found, true = rng.integers(0, 256, (2, 24, 30, 3), dtype=np.uint8)
     difference = found.astype(np.float64) - true
@@ -155,8 +155,8 @@ def test_high_band_psnr_equals_that_of_scipys_gaussian() -> None:
     assert expected == pytest.approx(high_band_psnr(found, true), abs=1e-9)
 
 
-def test_a_blank_picture_gets_the_energy_of_the_true_high_band() -> None:
-    """Grey against the truth is what a picture without detail scores."""
+def test_a_blank_image_gets_the_energy_of_the_true_high_band() -> None:
+    """Grey against the truth is what an image without detail scores."""
     true = np.random.default_rng(2).integers(0, 256, (1, 24, 30, 3), dtype=np.uint8)
     grey = np.full_like(true[0], 128)
 
@@ -264,7 +264,7 @@ def test_means_are_over_clips_of_all_seeds() -> None:
 
 
 def test_a_chart_is_well_formed_and_stays_inside_its_frame() -> None:
-    """All points of all lines lie within the picture."""
+    """All points of all lines lie within the image."""
     lines = {f"variant <{n}>": {0.0: 9.0, 100.0: 9.0 + n} for n in range(9)}
 
     root = ET.fromstring(line_chart("t", x_title="x", y_title="y", lines=lines))

@@ -122,8 +122,8 @@ class TestRequest:
 def _mean_colour(uri: str) -> tuple[float, ...]:
     head, _, data = uri.partition(",")
     assert head == "data:image/jpeg;base64"
-    picture = Image.open(io.BytesIO(base64.b64decode(data)))
-    return tuple(np.asarray(picture).mean(axis=(0, 1)))
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    return tuple(np.asarray(image).mean(axis=(0, 1)))
 
 
 class TestAnswer:

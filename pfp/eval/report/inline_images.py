@@ -1,4 +1,4 @@
-"""Frames as small pictures inside the page."""
+"""Frames as small images inside the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pfp.eval.report.samples import MAX_SIDE
 QUALITY = 82
 
 
-def picture(frame_HWC: npt.NDArray[np.uint8], alt: str) -> Markup:
+def image_tag(frame_HWC: npt.NDArray[np.uint8], alt: str) -> Markup:
     """An ``img`` of the frame that needs no file beside the page."""
     address, width, height = inlined(frame_HWC)
     return tag("img", src=address, alt=alt, width=width, height=height)
