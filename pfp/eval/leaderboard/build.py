@@ -100,7 +100,7 @@ def build_leaderboard(
         values=run.values,
         num_videos=_num_videos_of(videos),
         pairs=pairs,
-        compact_letter_display=_letters(run, methods, pairs),
+        compact_letter_display=_compact_letter_displays(run, methods, pairs),
         is_retrieval=all(record.task == RETRIEVE for record in made),
         num_frames=sum(record.num_frames or 0 for record in made if record.method == focus),
         seeds=tuple(sorted({record.seed for record in made})),
@@ -409,10 +409,10 @@ def _comparisons(
     return found
 
 
-def _letters(
+def _compact_letter_displays(
     run: _Run, methods: Sequence[Method], pairs: Mapping[str, Pairs]
 ) -> dict[str, dict[str, str]]:
-    """Letters by metric, ``a`` with the best."""
+    """The compact letter display of each metric, ``a`` with the best."""
     found = {}
     for card in run.cards:
         if card.metric_id not in pairs:
@@ -447,7 +447,7 @@ def _adjusted(
     others: Sequence[str],
     bootstrap: Bootstrap,
 ) -> Pairs:
-    """What decides between a method and each other: the letters' p values where there are any."""
+    """What decides between a method and each other: the p values of ``pairs`` where it has any."""
     return one_against_all(values, method, others, bootstrap) | dict(pairs or {})
 
 

@@ -45,8 +45,9 @@ class Method:
 class Comparison:
     """``method`` minus ``other`` under one metric.
 
-    ``p_holm`` is what the letters are made of, too: adjusted over all pairs of methods, or over all
-    comparisons of ``method`` where the two have no letters. Under ``level`` it decides.
+    ``p_holm`` is what the compact letter display rests on, too: adjusted over all pairs of methods,
+    or over all comparisons of ``method`` where the two are not in the display. Under ``level`` it
+    decides.
     """
 
     metric_id: str

@@ -71,7 +71,7 @@ def not_measured(cell: Cell) -> str:
 
 
 def finding(comparison: Comparison, card: MetricCard) -> str:
-    """Who is better, by the adjusted test that letters are made of.
+    """Who is better, by the adjusted test that the compact letter display rests on.
 
     Fewer than eight clips cannot tell, however they fall.
     """

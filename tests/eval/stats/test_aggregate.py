@@ -130,7 +130,7 @@ def test_clips_of_one_prompt_count_once() -> None:
 
 
 def test_a_p_value_alone_is_that_of_the_difference() -> None:
-    """What letters are made of is what verdicts are made of."""
+    """The compact letter display and verdicts rest on the same p value."""
     rng = np.random.default_rng(11)
     a, b = clips(rng.normal(size=14)), clips(rng.normal(size=14))
 

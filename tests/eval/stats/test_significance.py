@@ -1,4 +1,4 @@
-"""Letters of significance: what shares one, and what must not."""
+"""The compact letter display: what shares a letter, and what must not."""
 
 from __future__ import annotations
 
