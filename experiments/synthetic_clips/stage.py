@@ -31,7 +31,7 @@ from pfp.errors import InputError
 
 PLACE_DETAIL: Final = 1.3  # a place is painted this much finer than a frame at zoom 1
 CLOSE_ZOOM: Final = 1.9  # from here on the place lies out of focus and legs are out of view
-GRAIN: Final = 2.6  # standard deviation, in levels of 255
+GRAIN: Final = 2.6  # standard deviation, in 8-bit code values
 CLOSE_BOTTOM: Final = -0.30  # lowest part of a person drawn for a close view, person units
 
 Box = tuple[float, float, float, float]

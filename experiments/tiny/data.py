@@ -147,8 +147,8 @@ def _vary(image_HWC: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
         image_HWC = image_HWC[..., rng.permutation(3)]
     gain_C = rng.uniform(0.75, 1.25, 3) if rng.random() < 0.7 else np.ones(3)
     gamma = float(np.exp(rng.normal(0, 0.3)))
-    levels = (np.arange(256) / 255.0) ** gamma
-    table_LC = np.clip(levels[:, None] * gain_C * 255, 0, 255).astype(np.uint8)
+    gamma_L = (np.arange(256) / 255.0) ** gamma
+    table_LC = np.clip(gamma_L[:, None] * gain_C * 255, 0, 255).astype(np.uint8)
     varied = np.stack([table_LC[image_HWC[..., c], c] for c in range(3)], axis=-1)
     return np.ascontiguousarray(varied)
 

@@ -53,12 +53,10 @@ def longer_512(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
     """
     height, width = rgb_HWC.shape[:2]
     size = size_of(height, width)
-    levels_CHW = torch.from_numpy(rgb_HWC.transpose(2, 0, 1).copy()).float()
+    rgb_CHW = torch.from_numpy(rgb_HWC.transpose(2, 0, 1).copy()).float()
     if size != (height, width):
-        levels_CHW = pixels.resize(
-            levels_CHW, list(size), InterpolationMode.BILINEAR, antialias=False
-        )
-    return levels_CHW / 255.0
+        rgb_CHW = pixels.resize(rgb_CHW, list(size), InterpolationMode.BILINEAR, antialias=False)
+    return rgb_CHW / 255.0
 
 
 def load_musiq(path: Path, device: str = "cpu") -> Any:

@@ -1,9 +1,9 @@
 """A frame as CLIP sees it: 224x224 pixels cut from the middle, resized in one of three ways.
 
 VBench resizes tensors, bicubic without antialiasing: float frames for the aesthetic score, whose
-overshoot stays (levels from about -20 to 275), and bytes for the text-video score, which are
+overshoot stays (values from about -20 to 275), and bytes for the text-video score, which are
 clamped and rounded. CLIP itself resizes PIL images, with antialiasing. The first two differ by
-0.24 levels in the mean and by up to 20; antialiasing moves a pixel by 2.8 levels in the mean.
+0.24 code values in the mean and by up to 20; antialiasing moves a pixel by 2.8 in the mean.
 
 All of it is torchvision's functional interface, so the results are bit-equal to its transforms.
 
@@ -46,7 +46,7 @@ def unclamped(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
 
     rgb_HWC: uint8 in [0, 255]. Returns float32 of shape (3, 224, 224), normalised for CLIP.
     """
-    return _normalised(_middle(_resized(_levels(rgb_HWC).float(), antialias=False)))
+    return _normalised(_middle(_resized(_as_chw(rgb_HWC).float(), antialias=False)))
 
 
 def rounded(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
@@ -54,7 +54,7 @@ def rounded(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
 
     rgb_HWC: uint8 in [0, 255]. Returns float32 of shape (3, 224, 224), normalised for CLIP.
     """
-    return _normalised(_middle(_resized(_levels(rgb_HWC), antialias=False)))
+    return _normalised(_middle(_resized(_as_chw(rgb_HWC), antialias=False)))
 
 
 def antialiased(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
@@ -67,7 +67,7 @@ def antialiased(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
     return _normalised(pixels.pil_to_tensor(middle))
 
 
-def _levels(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
+def _as_chw(rgb_HWC: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(rgb_HWC.transpose(2, 0, 1).copy())
 
 
@@ -79,6 +79,6 @@ def _middle(image: Any) -> Any:
     return pixels.center_crop(image, [SIDE, SIDE])
 
 
-def _normalised(levels_CHW: Tensor) -> Tensor:
-    normalised_CHW: Tensor = pixels.normalize(levels_CHW.float().div(255), MEAN, STD)
+def _normalised(rgb_CHW: Tensor) -> Tensor:
+    normalised_CHW: Tensor = pixels.normalize(rgb_CHW.float().div(255), MEAN, STD)
     return normalised_CHW

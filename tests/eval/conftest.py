@@ -13,7 +13,7 @@ from pfp.io import media, tables
 from pfp.schema import KEPT, Dropped, EvalSample, Shot
 
 HEIGHT, WIDTH = 48, 80
-# Standard deviation of the noise that each method adds to the true frames, in levels.
+# Standard deviation of the noise that each method adds to the true frames, in 8-bit code values.
 NOISE = {
     "proposed 4x4x2": 6.0,
     "large_patchifier 4x4x2": 14.0,

@@ -65,7 +65,7 @@ def narrow_clip(folder: Path) -> Iterator[None]:
 
 
 def brightness(path: Path, device: str) -> Callable[[Tensor], Tensor]:
-    """What ``clarity.load_musiq`` gives, but the score of a frame is its mean level in percent."""
+    """What ``clarity.load_musiq`` gives, but a frame's score is its mean value in percent."""
     del path, device
     return lambda frames_NCHW: 100 * frames_NCHW.mean(dim=(1, 2, 3))[:, None]
 

@@ -247,7 +247,7 @@ def test_frames_are_sampled_as_vbench_does(
 
 @pytest.mark.parametrize(("height", "width"), [(512, 100), (33, 47), (1, 1)])
 def test_small_frames_stay_as_they_are(height: int, width: int) -> None:
-    """Up to 512 pixels nothing is resized: the levels over 255."""
+    """Up to 512 pixels nothing is resized: the code values over 255."""
     frame = random_frames(1, height, width)[0]
 
     expected = torch.from_numpy(frame).permute(2, 0, 1) / 255.0

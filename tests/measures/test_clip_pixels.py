@@ -67,8 +67,8 @@ def middle(levels_HWC: np.ndarray) -> np.ndarray:
     return levels_HWC[top : top + 224, left : left + 224]
 
 
-def levels_of(pixels_CHW: torch.Tensor) -> np.ndarray:
-    """Undo CLIP's normalisation: float64 levels of shape (224, 224, 3)."""
+def code_values_of(pixels_CHW: torch.Tensor) -> np.ndarray:
+    """Undo CLIP's normalisation: float64 code values of shape (224, 224, 3)."""
     return (pixels_CHW.double().numpy().transpose(1, 2, 0) * STD + MEAN) * 255
 
 
@@ -82,26 +82,26 @@ def by_points(frame: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_float_frames_are_sampled_and_keep_their_overshoot(height: int, width: int) -> None:
-    """Every pixel is the four-by-four cubic sum to 0.01 levels, beyond black and white too."""
+    """Every pixel is the four-by-four cubic sum to 0.01 code values, beyond black and white too."""
     frame = noise(height, width)
 
-    levels = levels_of(clip_pixels.unclamped(frame))
+    code_values = code_values_of(clip_pixels.unclamped(frame))
 
-    assert np.abs(levels - by_points(frame)).max() < 0.01
+    assert np.abs(code_values - by_points(frame)).max() < 0.01
     if (height, width) != (224, 224):
-        assert levels.min() < -10
-        assert levels.max() > 265
+        assert code_values.min() < -10
+        assert code_values.max() > 265
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_byte_frames_are_clamped_and_rounded(height: int, width: int) -> None:
-    """Every pixel is the whole level nearest to the clamped cubic sum."""
+    """Every pixel is the whole code value nearest to the clamped cubic sum."""
     frame = noise(height, width)
 
-    levels = levels_of(clip_pixels.rounded(frame))
+    code_values = code_values_of(clip_pixels.rounded(frame))
 
-    assert np.abs(levels - np.round(levels)).max() < 1e-4
-    assert np.abs(levels - np.clip(by_points(frame), 0, 255)).max() < 0.51
+    assert np.abs(code_values - np.round(code_values)).max() < 1e-4
+    assert np.abs(code_values - np.clip(by_points(frame), 0, 255)).max() < 0.51
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -115,10 +115,10 @@ def test_clip_s_own_pixels_are_averaged(height: int, width: int) -> None:
     rows = weights_of_areas(height, new_height)
     expected = np.einsum("yh,hxc->yxc", rows, lines, optimize=True)
 
-    levels = levels_of(clip_pixels.antialiased(frame))
+    code_values = code_values_of(clip_pixels.antialiased(frame))
 
-    assert np.abs(levels - np.round(levels)).max() < 1e-4
-    error = np.abs(levels - np.clip(middle(expected), 0, 255))
+    assert np.abs(code_values - np.round(code_values)).max() < 1e-4
+    error = np.abs(code_values - np.clip(middle(expected), 0, 255))
     assert (error > 0.51).mean() < 1e-3  # PIL's fixed point takes the other side of some halves
     assert error.max() < 1.5
 
@@ -155,7 +155,7 @@ def test_the_three_differ() -> None:
     """On noise made smaller, rounding moves pixels a little and antialiasing a lot."""
     frame = noise(480, 640)
     sampled, bytewise, own = (
-        levels_of(make(frame))
+        code_values_of(make(frame))
         for make in (clip_pixels.unclamped, clip_pixels.rounded, clip_pixels.antialiased)
     )
 

@@ -56,8 +56,8 @@ def _light_and_colour(stats: AppearanceStats) -> str:
         words.append("low-contrast")
     elif stats.luma_std > HIGH_CONTRAST:
         words.append("high-contrast")
-    levels, share = COLOURLESS
-    if stats.chroma_mean < levels and stats.chroma_mean < share * stats.luma_mean:
+    chroma, share = COLOURLESS
+    if stats.chroma_mean < chroma and stats.chroma_mean < share * stats.luma_mean:
         words.append("colourless")
     shares = stats.colour_shares.mean(axis=(0, 1))
     order = np.argsort(-shares, kind="stable")

@@ -210,7 +210,7 @@ def changed_part(row: dict[str, Any], now: Contents) -> str | None:
 
 
 def decoder(protocol: Protocol | None = None) -> str:
-    """What decodes the videos, with its version: other decoders may differ by a level or two.
+    """What decodes the videos, with its version: other decoders may differ by a code value or two.
 
     PyAV's frames also depend on how they are read here: ``pyav 18.1.0 (reader 2)``.
     """

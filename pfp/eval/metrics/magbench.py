@@ -132,10 +132,10 @@ def to_bfloat16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return ((bits + half) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-# What MAG's repository makes of the 256 levels of the truth: in [-1, 1] for LPIPS, and from there
-# in [0, 1], rounded once more, for PSNR and SSIM; the latter times 255.
-BFLOAT16_LEVELS: Final = to_bfloat16(np.arange(256, dtype=np.float32) / np.float32(127.5) - 1)
-BFLOAT16_PIXELS: Final = to_bfloat16(BFLOAT16_LEVELS + 1).astype(np.float64) * 127.5
+# What MAG's repository makes of the 256 code values of the truth: in [-1, 1] for LPIPS, and from
+# there in [0, 1], rounded once more, for PSNR and SSIM; the latter times 255.
+BFLOAT16_TABLE: Final = to_bfloat16(np.arange(256, dtype=np.float32) / np.float32(127.5) - 1)
+BFLOAT16_PIXELS: Final = to_bfloat16(BFLOAT16_TABLE + 1).astype(np.float64) * 127.5
 
 
 def _card(form: Form, quantity: Quantity) -> MetricCard:
@@ -180,7 +180,8 @@ class Pairs:
     def __init__(self) -> None:
         self._num_seen = 0
         self._nearest: Nearest | None = None
-        self.levels: npt.NDArray[np.float32] | None = None  # of the truth; None: as they are
+        # What LPIPS is fed for each code value of the truth; None: evenly from -1 to 1.
+        self.input_table: npt.NDArray[np.float32] | None = None
         self.generated: list[FrameArray] = []
         self.true: list[FrameArray] = []
 
@@ -200,7 +201,7 @@ class Pairs:
             from pfp.eval.networks.nearest_frames import nearest_frames
 
             self._nearest = nearest_frames(
-                network, self.generated, self.true, device=device, among_levels=self.levels
+                network, self.generated, self.true, device=device, among_table=self.input_table
             )
         return self._nearest
 
@@ -214,7 +215,7 @@ def matched_pairs(first_HWC: FrameArray) -> Pairs:
 def rounded_pairs(first_HWC: FrameArray) -> Pairs:
     """The same with the truth in bfloat16."""
     pairs = matched_pairs(first_HWC)
-    pairs.levels = BFLOAT16_LEVELS
+    pairs.input_table = BFLOAT16_TABLE
     return pairs
 
 

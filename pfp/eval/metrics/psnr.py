@@ -117,14 +117,14 @@ class _GlobalError(Measurement):
 def squared_error(
     frame_HWC: npt.NDArray[np.uint8], reference_HWC: npt.NDArray[np.uint8] | npt.NDArray[np.float64]
 ) -> float:
-    """The mean squared error of a frame in squared levels."""
+    """The mean squared error of a frame in squared code values."""
     return float(np.square(np.subtract(frame_HWC, reference_HWC, dtype=np.float64)).mean())
 
 
 def mse_per_frame(
     frames_THWC: npt.NDArray[np.uint8], reference_THWC: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    """The mean squared error of each frame in squared levels, float64 of shape (T,)."""
+    """The mean squared error of each frame in squared code values, float64 of shape (T,)."""
     # Frame by frame: float64 copies of a whole clip would be eight times its size, twice.
     pairs = zip(frames_THWC, reference_THWC, strict=True)
     return np.array([squared_error(a, b) for a, b in pairs])

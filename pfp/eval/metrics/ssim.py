@@ -112,7 +112,7 @@ def similarity(
     variance_factor: float = 1.0,
     rectify: bool = False,
 ) -> Image:
-    """Equation 13 of Wang et al. for any window, of two images with levels in [0, 255].
+    """Equation 13 of Wang et al. for any window, of two images with code values in [0, 255].
 
     window: weighted means around each position of ``side`` pixels square; variance_factor:
     n / (n - 1) for the sample variance of n pixels, 1 for the population's; rectify: where contrast

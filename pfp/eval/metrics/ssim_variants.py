@@ -131,8 +131,8 @@ def luma_map(
 
 
 def rounded_luma(image_HWC: npt.NDArray[np.uint8]) -> Image:
-    """Y of YIQ in whole levels of [0, 255], half to even, float64 (H, W, 1)."""
-    # In thousandths of a level the sum is exact, so that no half is rounded by accident.
+    """Y of YIQ in whole code values of [0, 255], half to even, float64 (H, W, 1)."""
+    # In thousandths of a code value the sum is exact, so that no half is rounded by accident.
     thousandths = np.array([round(1000 * weight) for weight in LUMA])
     return np.asarray(np.round(image_HWC @ thousandths / 1000)[..., None])
 

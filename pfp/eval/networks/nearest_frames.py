@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 FrameArray = npt.NDArray[np.uint8]
-Levels = npt.NDArray[np.float32]
+InputTable = npt.NDArray[np.float32]  # (256,): what a network is fed for each code value
 FRAMES_PER_PASS: Final = 8
 MAX_FEATURE_BYTES: Final = 2 << 30
 # Products of float32 features are off by some 1e-6 of their squared lengths; frames nearer than
@@ -40,22 +40,23 @@ def nearest_frames(
     *,
     device: str = "cpu",
     max_feature_bytes: int = MAX_FEATURE_BYTES,
-    among_levels: Levels | None = None,
+    among_table: InputTable | None = None,
 ) -> Nearest:
     """The nearest of ``among`` to each of ``frames``, the first of several that are equally near.
 
     network: an LPIPS module; frames, among: uint8 RGB (H, W, C) of one size, at least one each;
-    among_levels: what the network is fed for the levels of ``among``, as in ``lpips_features``.
+    among_table: what the network is fed for the code values of ``among``, as the ``table`` of
+    ``lpips_features``.
 
     The trunk sees every frame once. Only if the features of ``among`` pass ``max_feature_bytes``
     does it see ``frames`` again, once for each such part.
     """
     distance_Q = np.full(len(frames), np.inf)
     index_Q = np.zeros(len(frames), np.int64)
-    num_bytes = lpips_features(network, among[:1], device, among_levels).nbytes
+    num_bytes = lpips_features(network, among[:1], device, among_table).nbytes
     part = max(1, max_feature_bytes // num_bytes)
     for start in range(0, len(among), part):
-        among_ND = _all_features(network, among[start : start + part], device, among_levels)
+        among_ND = _all_features(network, among[start : start + part], device, among_table)
         for first in range(0, len(frames), FRAMES_PER_PASS):
             frames_QD = lpips_features(network, frames[first : first + FRAMES_PER_PASS], device)
             for i, (distance, index) in enumerate(_nearest_rows(frames_QD, among_ND), start=first):
@@ -65,20 +66,20 @@ def nearest_frames(
 
 
 def lpips_features(
-    network: Any, frames: Sequence[FrameArray], device: str, levels: Levels | None = None
+    network: Any, frames: Sequence[FrameArray], device: str, table: InputTable | None = None
 ) -> Tensor:
     """Features whose squared distance is LPIPS, float32 (T, D).
 
-    levels: float32 (256,), what the network is fed for each level; None is evenly from -1 to 1.
+    table: float32 (256,), what the network is fed for each code value; None is evenly from -1 to 1.
 
     Equation 1 of Zhang et al. 2018 weighs squared differences, averages them over positions and
-    adds the levels: so a channel is scaled by the root of its weight over the number of positions.
+    adds the layers: so a channel is scaled by the root of its weight over the number of positions.
     """
     video_TCHW = np.stack(frames).transpose(0, 3, 1, 2)
-    if levels is None:
+    if table is None:
         x_TCHW = torch.from_numpy(np.ascontiguousarray(video_TCHW)).to(device).float() / 127.5 - 1.0
     else:
-        x_TCHW = torch.from_numpy(levels[video_TCHW]).to(device)
+        x_TCHW = torch.from_numpy(table[video_TCHW]).to(device)
     parts = []
     maps = network.net(network.scaling_layer(x_TCHW))
     for map_TCHW, head in zip(maps, network.lins, strict=True):
@@ -90,11 +91,11 @@ def lpips_features(
 
 
 def _all_features(
-    network: Any, frames: Sequence[FrameArray], device: str, levels: Levels | None
+    network: Any, frames: Sequence[FrameArray], device: str, table: InputTable | None
 ) -> Tensor:
     features_ND: Tensor | None = None
     for first in range(0, len(frames), FRAMES_PER_PASS):
-        some_TD = lpips_features(network, frames[first : first + FRAMES_PER_PASS], device, levels)
+        some_TD = lpips_features(network, frames[first : first + FRAMES_PER_PASS], device, table)
         if features_ND is None:  # filled in place: joining them would hold everything twice
             features_ND = some_TD.new_empty(len(frames), some_TD.shape[1])
         features_ND[first : first + len(some_TD)] = some_TD

@@ -44,8 +44,10 @@ def moving(num_frames: int, fps: float, noise: float = 0.0) -> Frames:
 
 def numbered(num_frames: int) -> Frames:
     """Frames whose every pixel is four times their number."""
-    levels = 4 * np.arange(num_frames, dtype=np.uint8)
-    return np.broadcast_to(levels[:, None, None, None], (num_frames, HEIGHT, WIDTH, 3)).copy()
+    code_values_T = 4 * np.arange(num_frames, dtype=np.uint8)
+    return np.broadcast_to(
+        code_values_T[:, None, None, None], (num_frames, HEIGHT, WIDTH, 3)
+    ).copy()
 
 
 def written(path: Path, frames: Frames, fps: float) -> str:
@@ -143,8 +145,8 @@ def test_timestamps_count_and_not_the_mean_rate(tmp_path: Path) -> None:
     """A reference whose repeated frames were dropped is held until its next one."""
     ticks = [0, 1, 2, 9, 10, 11]
     true = timed(tmp_path / "b.mp4", numbered(6), ticks)
-    levels = numbered(6)[[0, 1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5]]
-    video = written(tmp_path / "a.mp4", levels, 24)
+    code_values_T = numbered(6)[[0, 1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5]]
+    video = written(tmp_path / "a.mp4", code_values_T, 24)
 
     found = value_of(psnr(video, true))
 

@@ -56,7 +56,7 @@ class Watcher(Metric):
         super().__init__()
         self.asks, self.breaks_at, self.value = asks, breaks_at, value
         self.samples: list[OpenedSample] = []
-        self.levels: list[list[int]] = []
+        self.brightnesses: list[list[int]] = []
 
     def frames_of(self, sample: OpenedSample) -> Sequence[int] | None:
         """What the test asks."""
@@ -65,13 +65,13 @@ class Watcher(Metric):
     def begin(self, sample: OpenedSample) -> Measurement:
         """Remembers the sample."""
         self.samples.append(sample)
-        self.levels.append([])
-        return _Watching(self, self.levels[-1])
+        self.brightnesses.append([])
+        return _Watching(self, self.brightnesses[-1])
 
 
 class _Watching(Measurement):
-    def __init__(self, metric: Watcher, levels: list[int]) -> None:
-        self._metric, self._levels = metric, levels
+    def __init__(self, metric: Watcher, brightnesses: list[int]) -> None:
+        self._metric, self._brightnesses = metric, brightnesses
         self.numbers: list[int] = []
 
     def see(self, frame: Frame) -> None:
@@ -79,7 +79,7 @@ class _Watching(Measurement):
         if frame.index == self._metric.breaks_at:
             raise PermanentError(f"broke at frame {frame.index}")
         self.numbers.append(frame.index)
-        self._levels.append(round(float(frame.rgb_HWC.mean())))
+        self._brightnesses.append(round(float(frame.rgb_HWC.mean())))
 
     def finish(self) -> MetricValue:
         """The number of frames, or what the test says."""
@@ -91,8 +91,8 @@ class _Watching(Measurement):
 
 def ramp(path: Path, num_frames: int, fps: float = 8, offset: int = 0) -> str:
     """A video whose frame k has the brightness 4 k + 8 (+ offset) throughout."""
-    levels_T = 8 + 4 * np.arange(num_frames) + offset
-    frames = np.broadcast_to(levels_T[:, None, None, None], (num_frames, HEIGHT, WIDTH, 3))
+    code_values_T = 8 + 4 * np.arange(num_frames) + offset
+    frames = np.broadcast_to(code_values_T[:, None, None, None], (num_frames, HEIGHT, WIDTH, 3))
     media.write_video(path, frames.astype(np.uint8), fps, lossless=True)
     return str(path)
 
@@ -129,7 +129,7 @@ def test_each_metric_sees_the_frames_that_it_asked_for(
         "twice": [0, 3, 3],
         "none": [],
     }
-    assert metrics["some"].levels == [[12, 28]]
+    assert metrics["some"].brightnesses == [[12, 28]]
     assert len(decodes) == 1
 
 
@@ -179,7 +179,7 @@ def test_long_clips_are_measured_alone_and_averaged(tmp_path: Path) -> None:
     given = EvalSample.of_video(ramp(tmp_path / "a.mp4", 40), shots=shots)
     found = value_of(measure_all(given, {"watcher": watcher}, LONG)["watcher"])
 
-    assert watcher.levels == [[8, 68], [72, 132], [104, 164]]
+    assert watcher.brightnesses == [[8, 68], [72, 132], [104, 164]]
     assert (found.value, found.num_frames) == (2.0, 6)
     assert [clip["start_frame"] for clip in found.evidence["clips"]] == [0, 16, 24]
     spans = [
@@ -249,9 +249,9 @@ def test_a_history_comes_before_the_video_in_one_pass(
     }
     found = measure_all(given, metrics, Protocol())
 
-    assert metrics["two"].levels == [[16, 16, 112]]
-    assert metrics["last"].levels == [[40, 112]]
-    assert metrics["none"].levels == [[112]]
+    assert metrics["two"].brightnesses == [[16, 16, 112]]
+    assert metrics["last"].brightnesses == [[40, 112]]
+    assert metrics["none"].brightnesses == [[112]]
     assert value_of(found["other"]).value == 6.0
     sample = metrics["two"].samples[0]
     assert (sample.num_history_frames, sample.history_fps, sample.fps) == (9, 4.0, 8.0)
@@ -394,7 +394,7 @@ def test_a_history_whose_length_is_not_sure_is_counted(
     remembering = Remembering(lambda sample: range(sample.num_history_frames or 0))
     measure_all(given, {"all": remembering}, Protocol())
 
-    assert remembering.levels == [[8, 12, 16, 20, 24, 12]]
+    assert remembering.brightnesses == [[8, 12, 16, 20, 24, 12]]
 
 
 def test_damage_after_the_last_frame_asked_for_does_not_matter(tmp_path: Path) -> None:
@@ -447,13 +447,13 @@ def test_decord_gives_the_frames_that_it_is_named_for(tmp_path: Path) -> None:
     """The other decoder serves the same metrics, within its rounding."""
     pytest.importorskip("decord")
     watcher = Watcher()
-    levels_T = np.arange(40, 160, 20, dtype=np.uint8)
-    frames = np.broadcast_to(levels_T[:, None, None, None], (6, HEIGHT, 80, 3))
+    code_values_T = np.arange(40, 160, 20, dtype=np.uint8)
+    frames = np.broadcast_to(code_values_T[:, None, None, None], (6, HEIGHT, 80, 3))
     media.write_video(tmp_path / "a.mp4", frames, 8)
     protocol = Protocol(name="vbench", decoder="decord")
     measure_all(EvalSample.of_video(str(tmp_path / "a.mp4")), {"watcher": watcher}, protocol)
 
-    assert np.allclose(watcher.levels[0], levels_T, atol=3)
+    assert np.allclose(watcher.brightnesses[0], code_values_T, atol=3)
 
 
 def test_what_decord_reads_wrongly_is_refused(tmp_path: Path) -> None:

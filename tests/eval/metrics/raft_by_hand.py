@@ -12,14 +12,14 @@ from pfp.io.digests import sha256_file
 from pfp.io.weights import Lock, Weights
 
 NAME = "raft-large-c-t-v1"
-PX_PER_LEVEL = 0.1
+PX_PER_CODE_VALUE = 0.1
 SMALL = 0.01  # a hyperbolic tangent of so little is straight to 3e-5
 CELL_PX = 8
 CONTEXT = 128  # the first channel of the context encoder that is not the hidden state's
 
 
 def grey_to_flow() -> dict[str, Tensor]:
-    """Weights that, in ONE update, move each pixel to the right by a tenth of its red level.
+    """Weights that, in ONE update, move each pixel to the right by a tenth of its red code value.
 
     The context encoder passes red on in one channel, the recurrent unit takes it over, the head
     scales it; every other weight is 0.
@@ -40,7 +40,7 @@ def grey_to_flow() -> dict[str, Tensor]:
     state[f"{unit}.convgru2.convz.bias"] -= 100.0  # keep everything
     state[f"{unit}.convgru1.convq.weight"][0, CONTEXT, 0, 2] = SMALL
     state["update_block.flow_head.conv1.weight"][0, 0, 1, 1] = 1.0
-    scale = PX_PER_LEVEL * 255 / SMALL / CELL_PX
+    scale = PX_PER_CODE_VALUE * 255 / SMALL / CELL_PX
     state["update_block.flow_head.conv2.weight"][0, 0, 1, 1] = scale
     return state
 

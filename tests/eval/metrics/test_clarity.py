@@ -46,7 +46,7 @@ def lock(network: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class Brightness:
-    """Stands for MUSIQ where only the handling of frames matters: the mean level in percent."""
+    """Stands for MUSIQ where only the handling of frames matters: the mean value in percent."""
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -64,9 +64,11 @@ def measured_by(network: Brightness) -> Clarity:
     return metric
 
 
-def grey_frames(levels: list[int], height: int, width: int) -> np.ndarray:
-    """Frames of one level each."""
-    return np.array(levels, np.uint8)[:, None, None, None] * np.ones((height, width, 3), np.uint8)
+def grey_frames(code_values: list[int], height: int, width: int) -> np.ndarray:
+    """Frames of one code value each."""
+    return np.array(code_values, np.uint8)[:, None, None, None] * np.ones(
+        (height, width, 3), np.uint8
+    )
 
 
 def test_it_scores_every_frame_with_the_locked_network(
@@ -87,11 +89,13 @@ def test_it_scores_every_frame_with_the_locked_network(
 def test_it_sees_all_frames_by_the_pass() -> None:
     """Twenty frames pass eight at a time, in order, each exactly once."""
     network = Brightness()
-    levels = [10 * t for t in range(20)]
+    code_values = [10 * t for t in range(20)]
 
-    result = measured_by(network).measure(grey_frames(levels, 6, 8))
+    result = measured_by(network).measure(grey_frames(code_values, 6, 8))
 
-    assert [level / 2.55 for level in levels] == pytest.approx(result.evidence["per_frame"])
+    assert [code_value / 2.55 for code_value in code_values] == pytest.approx(
+        result.evidence["per_frame"]
+    )
     assert [8, 8, 4] == [shape[0] for shape in network.shapes]
     assert FRAMES_PER_PASS == 8
 

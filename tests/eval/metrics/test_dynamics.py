@@ -1,4 +1,4 @@
-"""Dynamics through RAFT with weights under which a grey frame moves by a tenth of its level."""
+"""Dynamics through RAFT with weights that move a grey frame by a tenth of its code value."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lock:
     return lock_of(grey_to_flow(), tmp_path)
 
 
-def greys(*levels: int, height: int = 128, width: int = 136, repeat: int = 1) -> np.ndarray:
+def greys(*code_values: int, height: int = 128, width: int = 136, repeat: int = 1) -> np.ndarray:
     """Frames of one grey each, ``repeat`` of each."""
-    column = np.array(levels, np.uint8).repeat(repeat)[:, None, None, None]
+    column = np.array(code_values, np.uint8).repeat(repeat)[:, None, None, None]
     return np.broadcast_to(column, (len(column), height, width, 3)).copy()
 
 
@@ -79,12 +79,12 @@ def test_one_moving_pair_of_five_is_not_enough(lock: Lock) -> None:
 
 
 @pytest.mark.parametrize("kind", [Dynamics, DynamicsFixed, DynamicsWithinShots])
-@pytest.mark.parametrize("levels", [(40, 10, 20, 31, 29, 0), (0, 255, 0, 10), (7,)])
+@pytest.mark.parametrize("code_values", [(40, 10, 20, 31, 29, 0), (0, 255, 0, 10), (7,)])
 def test_stored_magnitudes_meet_another_threshold_as_a_new_measurement_does(
-    lock: Lock, monkeypatch: pytest.MonkeyPatch, kind: type[Metric], levels: tuple[int, ...]
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, kind: type[Metric], code_values: tuple[int, ...]
 ) -> None:
     """What was stored as JSON is enough to score a video again, with the same evidence."""
-    video = greys(*levels, width=132)  # padded by four columns
+    video = greys(*code_values, width=132)  # padded by four columns
     stored = json.loads(json.dumps(kind(lock=lock).measure(video, fps=12.0).evidence))
     for threshold in (2.0, 20.0):
         monkeypatch.setattr(dynamic_degree, "THRESHOLD_PX", threshold)
@@ -112,7 +112,7 @@ def test_a_single_frame_never_moves_or_is_unscored(lock: Lock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fps", "level", "vbench", "fixed"),
+    ("fps", "code_value", "vbench", "fixed"),
     [
         (12.0, 35, 1.0, 0.0),  # 3.5 px in 1/6 s are 2.6 px in 1/8 s
         (12.0, 41, 1.0, 1.0),
@@ -122,10 +122,10 @@ def test_a_single_frame_never_moves_or_is_unscored(lock: Lock) -> None:
     ],
 )
 def test_the_threshold_is_mended_to_one_of_speed(
-    lock: Lock, fps: float, level: int, vbench: float, fixed: float
+    lock: Lock, fps: float, code_value: int, vbench: float, fixed: float
 ) -> None:
     """VBench compares whatever lies between two samples with the same 3 px."""
-    video = greys(level, level, level, repeat=round(fps / 8))
+    video = greys(code_value, code_value, code_value, repeat=round(fps / 8))
 
     results = together([Dynamics(lock=lock), DynamicsFixed(lock=lock)], video, fps)
 

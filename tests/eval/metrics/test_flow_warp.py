@@ -43,8 +43,8 @@ def noisy(num_frames: int, height: int = 128, width: int = 136) -> np.ndarray:
 def test_without_motion_it_is_the_squared_difference(still: Lock, size: tuple[int, int]) -> None:
     """Mean over pairs of the mean squared difference of RGB in [0, 1]; small frames as well."""
     video = noisy(3, *size)
-    levels = np.diff(video.astype(np.float64), axis=0) / 255
-    expected = np.square(levels).mean(axis=(1, 2, 3))
+    steps = np.diff(video.astype(np.float64), axis=0) / 255
+    expected = np.square(steps).mean(axis=(1, 2, 3))
 
     result = FlowWarp(lock=still).measure(video)
 

@@ -419,7 +419,7 @@ def float_ssim(video_CHW: np.ndarray, true_CHW: np.ndarray) -> float:
 
 
 def test_a_perfect_video_is_off_by_the_rounding(lock: Lock) -> None:
-    """Levels are up to 0.004 of the range off; a frame without any error is all that counts."""
+    """Values are up to 0.004 of the range off; a frame without any error is all that counts."""
     true = np.random.default_rng(0).integers(0, 256, (57, SIDE, SIDE, 3), dtype=np.uint8)
     compat = metric("matched.psnr.compat", lock)
     assert 100.0 == metric("matched.psnr", lock).measure(true, true, fps=16.0).value
@@ -427,5 +427,5 @@ def test_a_perfect_video_is_off_by_the_rounding(lock: Lock) -> None:
     assert value is not None
     assert 55 < value < 70
     with_black = true.copy()
-    with_black[50] = 0  # a level that bfloat16 has
+    with_black[50] = 0  # a code value that bfloat16 has
     assert 100.0 == compat.measure(with_black, with_black, fps=16.0).value

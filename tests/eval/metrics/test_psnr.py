@@ -75,7 +75,7 @@ def test_a_clip_without_any_error_has_no_global_value() -> None:
 def test_one_mse_over_the_clip_is_a_metric_too(parity: Callable[..., None]) -> None:
     """The global value is scikit-image's of the whole array, and half of 1e-3 and 2e-2 is known."""
     video, true = noisy_pair(8)
-    # Errors of 8 and 36 levels: 0.98e-3 and 1.99e-2 of the range squared.
+    # Errors of 8 and 36 code values: 0.98e-3 and 1.99e-2 of the range squared.
     half_and_half = np.repeat(np.array([8, 36], np.uint8), 2)[:, None, None, None]
     flat = np.zeros((4, 8, 8, 3), np.uint8)
 
@@ -119,7 +119,7 @@ def test_the_mean_over_frames_is_never_below_the_global_value(seed: int) -> None
 
 @given(offset=st.integers(1, 255))
 def test_a_constant_error_has_a_closed_form(offset: int) -> None:
-    """An error of d levels everywhere is 20 log10(255 / d) dB."""
+    """An error of d code values everywhere is 20 log10(255 / d) dB."""
     true = np.zeros((1, 4, 4, 3), np.uint8)
 
     value = Psnr().measure(true + np.uint8(offset), true).value

@@ -167,8 +167,8 @@ def test_luma_is_one_rounded_channel_and_never_negative(parity: Callable[..., No
     def reference(frame: np.ndarray, true: np.ndarray) -> float:
         lumas = []
         for image in (frame, true):
-            level, rest = np.divmod(image @ np.array([299, 587, 114]), 1000)
-            lumas.append(level + ((rest > 500) | ((rest == 500) & (level % 2 == 1))))
+            whole, rest = np.divmod(image @ np.array([299, 587, 114]), 1000)
+            lumas.append(whole + ((rest > 500) | ((rest == 500) & (whole % 2 == 1))))
         return of_scipy(*lumas, padded=False, rectified=True)
 
     true = images(8, 48, 40, 5.0)[1]
@@ -199,7 +199,7 @@ def test_luma_is_pyiqa_s(parity: Callable[..., None]) -> None:
     parity("ssim_y", "pyiqa `ssim`", difference, tolerance=2e-5)
 
 
-def test_luma_rounds_to_whole_levels() -> None:
+def test_luma_rounds_to_whole_code_values() -> None:
     """Y is 0.299 R + 0.587 G + 0.114 B, rounded; grey stays itself."""
     colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [77, 77, 77]]], np.uint8)
 

@@ -135,7 +135,7 @@ def test_an_embedding_is_of_the_grey_face_and_its_mirror_image(network: ArcfaceR
 
     found = embed(network, face)
 
-    # OpenCV rounds grey in fixed point: single levels may differ by one.
+    # OpenCV rounds grey in fixed point: single code values may differ by one.
     assert expected.ravel() == pytest.approx(found, abs=0.01 * float(np.abs(expected).max()))
     mirrored = embed(network, np.ascontiguousarray(face[:, ::-1]))
     assert np.concatenate([found[512:], found[:512]]) == pytest.approx(mirrored, abs=1e-4)
