@@ -211,10 +211,10 @@ class TestWhose:
     ) -> None:
         """Without a listing, and with the same answer."""
         _files(tmp_path, "clip.webm", "clip.storyboard.json", "other.storyboard.json")
-        asked: list[str] = []
+        folders: list[str] = []
 
         def resolve(uri: str) -> tuple[LocalFileSystem, str]:
-            asked.append(uri)
+            folders.append(uri)
             return LocalFileSystem(), str(tmp_path)
 
         def read(uri: str, video_uri: str) -> bytes | None:
@@ -237,7 +237,7 @@ class TestWhose:
         assert SidecarBackend().ask(asked).raw_text == TEXT
         with pytest.raises(Rejected, match=r"clip.storyboard.json may belong to clip.mp4 and clip"):
             SidecarBackend().ask(replace(asked, path="s3://bucket/x/clip.mp4"))
-        assert set(asked) == {"s3://bucket/x"}
+        assert set(folders) == {"s3://bucket/x"}
 
     def test_second_video_changes_the_digest_of_both(self, tmp_path: Path) -> None:
         """So that rows are computed anew when it comes and when it goes."""
