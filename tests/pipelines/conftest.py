@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,19 @@ from pathlib import Path
 import pytest
 
 NUM_VIDEOS = 6
+STAGES = ("ingest", "caption", "latents", "train", "eval")
+# What ``python -m`` does, one module after the other.
+RUN_ALL = """
+import json, runpy, sys
+for command in json.loads(sys.argv[1]):
+    sys.argv = command
+    try:
+        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            print(*command, "ended with", end.code, file=sys.stderr)
+            raise
+"""
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -31,19 +45,25 @@ def small_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chain() -> Callable[..., Path]:
-    """A function that runs ``python -m pipelines.<stage>`` for all five, at the debug preset."""
+    """A function that runs ``python -m pipelines.<stage>`` for all five, at the debug preset.
 
-    def run(videos: Path, out: Path, *, engine: str = "local") -> Path:
-        for stage in ("ingest", "caption", "latents", "train", "eval"):
-            command = [sys.executable, "-m", f"pipelines.{stage}", "--preset", "debug"]
-            command += ["--output", str(out), "--engine", engine]
-            if stage == "ingest":
-                command += ["--input", str(videos)]
-            done = subprocess.run(
-                command, cwd=REPO, capture_output=True, text=True, timeout=280, check=False
-            )
-            assert done.returncode == 0, done.stderr[-3000:]
-            assert "Warning" not in done.stderr, done.stderr[-3000:]
+    In one fresh process, since each would load torch and diffusers again.
+    """
+
+    def run(videos: Path, out: Path) -> Path:
+        options = ["--preset", "debug", "--output", str(out), "--engine", "local"]
+        commands = [[f"pipelines.{stage}", *options] for stage in STAGES]
+        commands[0] += ["--input", str(videos)]
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_ALL, json.dumps(commands)],
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            timeout=290,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "Warning" not in done.stderr, done.stderr[-3000:]
         return out
 
     return run
