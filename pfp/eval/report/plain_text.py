@@ -10,7 +10,7 @@ from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 
 COLUMNS = 100
-MAX_NAME = 30
+MAX_NAME = 32
 MAX_METRICS = 3  # of one table; more do not fit into its width
 
 
