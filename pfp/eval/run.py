@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -97,13 +97,12 @@ class Prepared:
     specs: tuple[MetricSpec, ...]
     settings: ScoreSettings
     asked: RunSettings  # what the rest follows from
-    directory: str
 
     def backlog(self) -> Backlog:
         """Which rows a run would compute; nothing is written."""
         stage = score_stage(self.settings, num_metrics=len(self.specs))
         inputs = pa.Table.from_pylist(rows_of(self.samples, self.specs), schema=INPUT_SCHEMA)
-        return backlog(stage, inputs, RunDirectory(self.directory).scores.path)
+        return backlog(stage, inputs, RunDirectory(self.asked.directory).scores.path)
 
 
 def prepare(settings: RunSettings) -> Prepared:
@@ -145,7 +144,6 @@ def prepare(settings: RunSettings) -> Prepared:
             resources=Resources(num_gpus=int(settings.device.startswith("cuda"))),
         ),
         asked=settings,
-        directory=settings.directory,
     )
 
 
@@ -181,7 +179,7 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
     The labels come last: until all is measured readers see the scores of the manifest before, with
     its labels, and never those of one under the names of the other.
     """
-    directory = prepared.directory
+    directory = prepared.asked.directory
     run = RunDirectory(directory)
     earlier = _sample_ids(run.generations)
     report = score_samples(
@@ -190,6 +188,7 @@ def run(prepared: Prepared, *, engine: Engine, progress: Progress | None = None)
         run.scores.path,
         prepared.settings,
         known=prepared.known,
+        config=_options(prepared.asked),
         engine=engine,
         progress=progress,
     )
@@ -212,9 +211,12 @@ def _write_samples(settings: RunSettings, samples: Sequence[EvalSample], origin:
     generations = RunDirectory(settings.directory).generations
     tables.write_table(generations.path, table, EvalSample)
     origin.write(settings.directory)
-    # But for the place: equal settings make equal files.
-    options = {name: value for name, value in asdict(settings).items() if name != "out"}
-    StageConfig.of("pfp-eval run", options).write(generations.path)
+    StageConfig.of("pfp-eval run", _options(settings)).write(generations.path)
+
+
+def _options(settings: RunSettings) -> dict[str, Any]:
+    """Every option but the place, so that equal settings make equal files."""
+    return {name: value for name, value in asdict(settings).items() if name != "out"}
 
 
 def default_out(manifest: str | Path) -> str:

@@ -184,7 +184,7 @@ def test_a_judge_that_cannot_be_asked_is_a_reason(tmp_path: Path) -> None:
 
 
 def test_the_whole_configuration_lies_beside_the_labels(tmp_path: Path) -> None:
-    """Every option but the place; that of the scores has what they were measured with."""
+    """Every option but the place, beside the samples and beside the scores alike."""
     manifest = write(tmp_path, [{"video": "a.mp4"}])
     (tmp_path / "a.mp4").touch()
     score(manifest, tmp_path / "run", limit=3)
@@ -195,7 +195,9 @@ def test_the_whole_configuration_lies_beside_the_labels(tmp_path: Path) -> None:
     options = {item.name for item in fields(RunSettings)} - {"out"}
     assert options == config.config.keys()
     assert (3, list(CHEAP)) == (config.config["limit"], config.config["metrics"])
-    assert read_config(RunDirectory(tmp_path / "run").scores.path) is not None
+    beside_scores = read_config(RunDirectory(tmp_path / "run").scores.path)
+    assert beside_scores is not None
+    assert config.config == beside_scores.config
 
 
 @pytest.mark.parametrize("faces", [[], ["face.png"]])

@@ -109,23 +109,24 @@ def score_samples(
     settings: ScoreSettings,
     *,
     known: Sequence[EvalSample] | None = None,
+    config: object = None,
     engine: Engine,
     progress: Progress | None = None,
 ) -> StageReport:
     """Bring a table of scores up to date with the samples.
 
     Scores by other metrics, and of samples in ``known`` (None: ``samples``), stay in it if they
-    are still true.
+    are still true. ``config`` is what the table's ``_config.json`` tells (None: ``settings``).
     """
-    stage = score_stage(settings, num_metrics=len(specs))
+    stage = score_stage(settings, num_metrics=len(specs), config=config)
     wanted = pa.Table.from_pylist(rows_of(samples, specs), schema=INPUT_SCHEMA)
     known = samples if known is None else known
     inputs = pa.concat_tables([wanted, still_true(stage, directory, known, wanted)])
     return run_stage(stage, inputs, directory, engine=engine, progress=progress)
 
 
-def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
-    """The stage that turns rows of ``rows_of`` into ScoreRecords."""
+def score_stage(settings: ScoreSettings, *, num_metrics: int, config: object = None) -> Stage:
+    """The stage that turns rows of ``rows_of`` into ScoreRecords; see ``score_samples``."""
     # Whole samples make a batch: rows of one sample lie side by side and share one decode.
     batch_size = num_metrics * max(1, ROWS_PER_BATCH // num_metrics)
     return Stage(
@@ -143,17 +144,8 @@ def score_stage(settings: ScoreSettings, *, num_metrics: int) -> Stage:
         fingerprint=sha256_json({"engine": 1}),
         resources=replace(settings.resources, batch_size=batch_size),
         on_error=score_failed,
-        config=settings,
+        config=settings if config is None else config,
     )
-
-
-def score_inputs(
-    run_directory: str, samples: Sequence[EvalSample], metrics: Sequence[str]
-) -> pa.Table:
-    """One row per generated retrieval sample and metric, the rows of a sample side by side."""
-    specs = [MetricSpec.resolve(name, Protocol(), filed_under=PROTOCOL) for name in metrics]
-    rows = rows_of(retrieved(run_directory, samples), specs)
-    return pa.Table.from_pylist(rows, schema=INPUT_SCHEMA)
 
 
 def retrieved(run_directory: str, samples: Sequence[EvalSample]) -> list[EvalSample]:

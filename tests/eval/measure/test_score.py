@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from pfp.errors import ConfigError, NothingUsable
 from pfp.eval.judge import load_judge
 from pfp.eval.measure import score_rows
-from pfp.eval.measure.score import ScoreSamples, ScoreSettings, run_score, score_inputs
+from pfp.eval.measure.protocol import Protocol
+from pfp.eval.measure.score import PROTOCOL, ScoreSamples, ScoreSettings, retrieved, run_score
+from pfp.eval.measure.score_rows import INPUT_SCHEMA, MetricSpec, rows_of
 from pfp.io import media, tables
 from pfp.schema import Dropped, EvalSample, Failed, Kept, ScoreRecord
 
@@ -32,6 +35,13 @@ def scores_of(run: Any) -> dict[str, ScoreRecord]:
     """The run's scores by id."""
     found = tables.read_records(run.directory / "scores", ScoreRecord)
     return {record.score_id: record for record in found}
+
+
+def score_inputs(run: Any, *metrics: str) -> pa.Table:
+    """What the worker is given for the run's retrieved samples, those of a sample side by side."""
+    specs = [MetricSpec.resolve(name, Protocol(), filed_under=PROTOCOL) for name in metrics]
+    rows = rows_of(retrieved(str(run.directory), run.generations), specs)
+    return pa.Table.from_pylist(rows, schema=INPUT_SCHEMA)
 
 
 def rewrite(run: Any, records: list[EvalSample]) -> None:
@@ -123,7 +133,7 @@ def test_weights_that_arrive_make_new_keys(
     run = make_run(num_clips=1)
     run_score(str(run.directory), ScoreSettings(), engine="local")
     monkeypatch.setattr("pfp.io.weights.find", lambda name, **_: Path(name))
-    inputs = score_inputs(str(run.directory), run.generations, ("psnr", "lpips_alex"))
+    inputs = score_inputs(run, "psnr", "lpips_alex")
 
     digests = set(inputs["weights_sha256"].to_pylist())
     assert digests == {None, "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"}
@@ -185,7 +195,7 @@ def test_a_sample_is_decoded_once_for_all_metrics(
         return iter_stored(source, **options)
 
     monkeypatch.setattr("pfp.io.media.iter_stored", counting)
-    inputs = score_inputs(str(run.directory), run.generations, ("psnr", "ssim"))
+    inputs = score_inputs(run, "psnr", "ssim")
     keys = [str(i) for i in range(inputs.num_rows)]
     out = ScoreSamples()(inputs.append_column("result_key", [keys]))
 
@@ -196,7 +206,7 @@ def test_a_sample_is_decoded_once_for_all_metrics(
 def test_samples_without_truth_are_not_scored(make_run: MakeRun) -> None:
     """Continuations and samples that were not made give no rows."""
     run = make_run(num_clips=1)
-    inputs = score_inputs(str(run.directory), run.generations, ("psnr",))
+    inputs = score_inputs(run, "psnr")
 
     kept = [r for r in run.generations if r.task == "retrieve" and isinstance(r.verdict, Kept)]
     assert inputs["sample_id"].to_pylist() == [record.sample_id for record in kept]
