@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pfp.errors import InputError, PfpError, SchemaError
@@ -27,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pfp.io.tables import verify_table
     from pfp.schema.run_directory import RunDirectory
 
+    if Path(arguments.directory).is_file():
+        raise InputError(f"{arguments.directory} is a file; give a run directory")
     run_directory = RunDirectory(arguments.directory)
     tables = tables_of(run_directory)
     if arguments.table is not None and arguments.table not in tables:

@@ -144,6 +144,9 @@ def test_one_table_can_be_asked_for(run: Path, capsys: pytest.CaptureFixture[str
     assert "there is no table 'nope'; give one of clips/_measured, clips" in capsys.readouterr().err
     assert 2 == main(["verify", str(run / "conditions")])
     assert "give a run directory" in capsys.readouterr().err
+    (file := run / "a_file").touch()
+    assert 2 == main(["verify", str(file)])
+    assert f"{file} is a file; give a run directory" in capsys.readouterr().err
 
 
 def test_further_lr_copies_are_tables_too(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
