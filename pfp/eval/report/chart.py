@@ -113,11 +113,12 @@ def _row(
         left, right = (_x(bound * card.scale, ticks) for bound in (low, high))
         span = tag("line", x1=left, x2=right, y1=y, y2=y, class_="span")
     shown = f"{text.number(mean, card)}{text.unit(card)}"
+    name = shortened(method.name.removesuffix(" (upper bound)"))  # italics say so; the hint, too
     hint = f"{method.name}: {shown} {text.bounds(low, high, card) or ''}"
     return tag(
         "g",
         tag("title", hint),
-        tag("text", shortened(method.name), x="0", y=y + 4, class_="name"),
+        tag("text", name, x="0", y=y + 4, class_="name"),
         (
             tag("circle", cx=_x(value * card.scale, ticks), cy=y + 9, r=2, class_="one")
             for value in values

@@ -83,6 +83,8 @@ def _table(board: Leaderboard, cards: Sequence[MetricCard]) -> list[str]:
             name = _escape(method.name)
             if role != "ranked":
                 name = f"*{name}*"
+            if role == "control":
+                name = f"{name} (control)"
             lines.append(_row([name, *(_cell(board, method, card) for card in cards)]))
     return lines
 

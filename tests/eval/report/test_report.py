@@ -83,6 +83,8 @@ def test_the_markdown_has_every_number_with_its_n(run_directory: Path) -> None:
     assert len(rows) == 1
     assert "(n 3, 100 %)" in rows[0]
     assert "LPIPS" not in text.split("\n\n")[1], "a column that nobody has a value in"
+    assert "\n| *shuffled memory* (control) |" in text
+    assert "\n| *VAE reconstruction (upper bound)* |" in text
     assert "- LPIPS, 17 samples not measured: weights missing, `pfp weights fetch" in text
 
 
