@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from pfp.errors import NothingUsable, PfpError
+from pfp.errors import InvariantError, NothingUsable
 from pfp.io.media import Guard
 from pfp.latents.conditions import encode_prompt
 from pfp.latents.encode import encode_frames
@@ -107,7 +107,9 @@ def _time_clip(
             vae, frames, settings, clip_id=clip.clip_id, start_seconds=start, with_hr=with_hr
         )
         encoded = time.perf_counter()
-    except (PfpError, OSError, ValueError):
+    except InvariantError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is costs the run one row, and a plan nothing
         return None  # the run itself will say what is wrong with it
     return _Timing(
         num_frames=len(frames),
@@ -139,7 +141,9 @@ def measure_prompts(encoder: TextEncoder, prompts: Sequence[str]) -> PromptRates
 def _encoded_bytes(encoder: TextEncoder, prompt: str) -> int:
     try:
         return embedding_bytes(encode_prompt(encoder, prompt).embedding_shape)
-    except PfpError:
+    except InvariantError:
+        raise
+    except Exception:  # noqa: BLE001 - as above
         return 0  # the run itself will say what is wrong with it
 
 
