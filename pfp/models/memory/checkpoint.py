@@ -136,6 +136,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise WeightsError(message) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is not JSON ({error}); copy the folder again") from error
+    if not isinstance(described, dict):
+        raise WeightsError(f"{path} holds no JSON object; copy the folder again")
     if (version := described.get("format_version", 1)) not in range(1, FORMAT_VERSION + 1):
         raise WeightsError(
             f"{path} has format_version {version!r}, and this pfp reads up to {FORMAT_VERSION}; "

@@ -128,7 +128,7 @@ class MemoryDiTConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The settings among the ``values`` of a config.json of any version so far."""
-        if "format_version" not in values:  # version 1
+        if values.get("format_version", 1) == 1:
             values = {**VERSION_1_DEFAULTS, "variant": values.get("arm"), **values}
         names = [field.name for field in fields(cls)]
         return cls(**{name: values[name] for name in names if name in values})
