@@ -225,7 +225,6 @@ def _line(text: bytes, folder: Path) -> _Line:
     video_uri = _video("video", video, folder)
     reference_uri = _optional_video(item, "reference", folder)
     history_uri = _optional_video(item, "history", folder)
-    named_by = shown_path(reference_uri) if reference_uri else _stem_of(folder / video, video)
     sample = EvalSample(
         video_uri=video_uri,
         reference_uri=reference_uri,
@@ -238,7 +237,11 @@ def _line(text: bytes, folder: Path) -> _Line:
         model_id=model,
         method=model,
         seed=_seed(item.get("seed", 0)),
-        group=_words(item, "group") or _group_of_texts(prompt, shots) or named_by,
+        group=(
+            _words(item, "group")
+            or _group_of_texts(prompt, shots)
+            or (shown_path(reference_uri) if reference_uri else _stem_of(folder / video, video))
+        ),
     )
     return _Line(sample=sample, sha256=_digest_of_written(item, (prompt, *map(asdict, shots))))
 

@@ -53,7 +53,7 @@ class Record:
 
     def to_row(self) -> dict[str, Any]:
         """The record as a row of plain values, in the order of its fields."""
-        values = {name: getattr(self, name) for name in self.SCHEMA.names}
+        values = {name: getattr(self, name) for name in self._TO_PLAIN}
         return convert_fields(values, self._TO_PLAIN)
 
     @classmethod

@@ -129,14 +129,24 @@ def _own_protocol(card: MetricCard, protocol: Protocol) -> Protocol:
 def rows_of(samples: Sequence[EvalSample], specs: Sequence[MetricSpec]) -> list[dict[str, Any]]:
     """Rows of ``INPUT_SCHEMA``, those of a sample side by side."""
     contents = Contents()
-    return [row_of(sample, spec, contents) for sample in samples for spec in specs]
+    return [
+        row_of(sample, spec, contents, stored)
+        for sample in samples
+        for stored in [sample.to_row()]
+        for spec in specs
+    ]
 
 
 def row_of(
-    sample: EvalSample, spec: MetricSpec, contents: Contents | None = None
+    sample: EvalSample,
+    spec: MetricSpec,
+    contents: Contents,
+    stored: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The row of one sample under one metric; its videos are those that the metric looks at."""
-    contents = contents or Contents()
+    """The row of one sample under one metric; its videos are those that the metric looks at.
+
+    ``stored`` is the sample as a row, for whoever has many metrics.
+    """
     card, protocol = spec.card, spec.protocol
     places = _places(sample, card)
     reason, detail = spec.unscored or _missing(card, protocol, sample)
@@ -159,7 +169,7 @@ def row_of(
         "stand_ins": _stand_ins(places, sample.result_key or None),
         "fps": sample.fps,
         "conditions_sha256": _conditions_sha256(card, protocol, sample),
-        "sample": sample.to_row(),
+        "sample": sample.to_row() if stored is None else stored,
         "unscored_reason": reason,
         "unscored_detail": detail,
     }
