@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pfp.cli import elo, eval_read, eval_run, study
-from pfp.cli import eval_info as eval_look
+from pfp.cli import elo, eval_info, eval_read, eval_run, study
 from pfp.cli.command import exit_status, prints_safely
 
 
@@ -20,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     eval_run.add_parsers(commands)
     eval_read.add_parsers(commands)
-    eval_look.add_parsers(commands)
+    eval_info.add_parsers(commands)
     elo.add_parser(commands)
     study.add_parsers(commands)
     return parser

@@ -20,7 +20,6 @@ from pfp.schema import EvalSample
 _FRAME_TOKENS: Final = 258  # what Gemini counts for one small image
 MAX_OPENED: Final = 1000  # videos; of more, a part stands for all
 MAX_SILENT: Final = 3  # each takes half a minute
-_LOCAL_JUDGES: Final = frozenset({"fake", "replay", "qwen"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +193,11 @@ def _usd(spec: MetricSpec, metric: Metric, samples: Sequence[OpenedSample]) -> f
     if judge is None or not samples:
         return 0.0 if not hasattr(metric, "shown") or not samples else None
     kind, _, model = judge["model_id"].partition(":")
-    if kind in _LOCAL_JUDGES:
-        return 0.0
+    from pfp.vlm.load import PROVIDERS
     from pfp.vlm.prices import load_prices
 
+    if kind in PROVIDERS and not PROVIDERS[kind].is_remote:
+        return 0.0
     price = load_prices().get(model.removeprefix("models/"))
     if price is None:
         return None
