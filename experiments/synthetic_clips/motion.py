@@ -37,11 +37,6 @@ def camera_view(shot: Shot, place: Place, seconds: float, aspect: float) -> View
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def person_x(track: PersonTrack, seconds: float) -> float:
-    """Where the person stands, in scene units."""
-    return track.at(seconds)[1]
-
-
 def person_bob(track: PersonTrack, character: Character, seconds: float) -> float:
     """How far the body rises with each step, in scene units."""
     key, x = track.at(seconds)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from experiments.synthetic_clips.script import Character, Prop
 
 _MOVES = {
-    "static": "the camera holds still",
     "pan": "the camera pans {way}",
     "pan_and_return": "the camera pans {way}, leaves them behind and comes back",
     "arrive": "the camera pans {way} until it finds them",

@@ -158,7 +158,7 @@ class Shot:
     transition: Transition
     place_id: str
     framing: str  # "wide", "medium" or "close"
-    move: str  # "static", "pan", "pan_and_return", "push_in", "pull_out" or "follow"
+    move: str  # "pan", "pan_and_return", "push_in", "pull_out" or "follow"
     camera: tuple[CameraKey, ...]
     people: tuple[PersonTrack, ...]
     movers: tuple[MoverTrack, ...]

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from experiments.synthetic_clips.paint import Colour
+
 Array = NDArray[np.float32]
-Colour = tuple[int, int, int]
 
 TILE: Final = 512  # pixels of one repeat of the noise
 NUM_TILES: Final = 6

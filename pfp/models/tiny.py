@@ -6,9 +6,8 @@ part works, and how the variants compare. It is never more than that.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -16,11 +15,6 @@ from diffusers import WanTransformer3DModel
 from pfp.errors import WeightsError
 from pfp.models.finite import check_weights
 from pfp.models.tiny_names import tiny_folder
-
-
-def tiny_card() -> dict[str, Any]:
-    """What the weights were trained on, with which commands, and what they reach."""
-    return cast("dict[str, Any]", json.loads((tiny_folder() / "card.json").read_text()))
 
 
 def load_base(folder: Path | None = None) -> WanTransformer3DModel:

@@ -108,12 +108,6 @@ class TrainingState:
         }
 
 
-def saved_step(folder: Path) -> int:
-    """The steps of the newest state in a folder, 0 when there is none."""
-    found = _steps(folder)
-    return int(found[-1].name.removeprefix(PREFIX)) if found else 0
-
-
 def _steps(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{PREFIX}*"))
 
