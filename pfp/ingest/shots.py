@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from pfp.ingest.wipes import correlation, find_wipe, may_be_wiped
 from pfp.measures.cuts import GRID, MIN_DIFFERENCE, is_change, stands_out
-from pfp.schema.clip import Shot
+from pfp.schema.clip import DetectedShot
 
 # Differences are means over the cells of absolute differences of 8-bit code values, [0, 255].
 REPEAT_DIFFERENCE: Final = 0.3  # below: the same frame shown again, not a step
@@ -160,7 +160,7 @@ class ShotDetector:
                 chosen.append(boundary)
         return sorted(chosen, key=lambda boundary: boundary.seconds)
 
-    def shots(self, end_seconds: float) -> list[Shot]:
+    def shots(self, end_seconds: float) -> list[DetectedShot]:
         """The shots of a video that ends at ``end_seconds``; they cover it without gaps."""
         inner = [
             boundary
@@ -171,7 +171,7 @@ class ShotDetector:
         kinds = ["start", *(boundary.kind for boundary in inner)]
         ends = [*starts[1:], end_seconds]
         return [
-            Shot(start_seconds=start, end_seconds=end, kind=kind)
+            DetectedShot(start_seconds=start, end_seconds=end, kind=kind)
             for start, end, kind in zip(starts, ends, kinds, strict=True)
         ]
 

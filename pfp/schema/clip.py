@@ -10,7 +10,7 @@ from pfp.schema.record import Record
 from pfp.schema.verdict import Verdict
 
 
-class Shot(TypedDict):
+class DetectedShot(TypedDict):
     """``[start_seconds, end_seconds)`` and how it begins.
 
     ``start``, ``cut``, ``dissolve`` (fades too) or ``wipe``.
@@ -45,7 +45,7 @@ class ClipRecord(Record):
     pixel_format: str | None = None
     rotation_degrees: Int32 | None = None  # clockwise turn that was applied to show it upright
     orientation: str | None = None  # landscape | portrait | square
-    shots: list[Shot] = field(default_factory=list)
+    shots: list[DetectedShot] = field(default_factory=list)
     luma_mean: float | None = None  # of sampled frames, [0, 255]
     luma_std: float | None = None  # mean within-frame standard deviation, [0, 255]
     motion: float | None = None  # mean absolute luma change, 8-bit code values per second

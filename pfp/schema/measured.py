@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pfp.schema.clip import Shot
+from pfp.schema.clip import DetectedShot
 from pfp.schema.columns import Int32
 from pfp.schema.record import Record
 from pfp.schema.verdict import Verdict
@@ -57,7 +57,7 @@ class MeasuredRecord(Record):
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None
     phashes: list[str] = field(default_factory=list)  # at 10, 30, 50, 70 and 90 % of the duration
-    shots: list[Shot] = field(default_factory=list)
+    shots: list[DetectedShot] = field(default_factory=list)
     verdict: Verdict
     result_key: str = ""
 
