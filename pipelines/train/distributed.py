@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-import ray.data
 import torch
 from numpy.typing import NDArray
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
@@ -84,6 +83,8 @@ def iter_ray_batches(
     ``options`` are those of ``ray.data.Dataset.iter_torch_batches`` (``device``, ``pin_memory``).
     Each step is a task of one block, and Ray Data's backpressure bounds how many wait.
     """
+    import ray.data  # here, since training itself reads without it
+
     context = ray.data.DataContext.get_current()
     before = context.execution_options.preserve_order
     context.execution_options.preserve_order = True
