@@ -24,14 +24,13 @@ from experiments.tiny.data import (
     generated_windows,
     load_photographs,
     lr_frames,
+    padded_prompt,
     photo_window,
     photograph_paths,
 )
 from pfp.errors import InputError, PfpError
 from pfp.io.media import probe, read_frames
 from pfp.models.rates import GEOMETRIES, Rate
-from pfp.models.text.tiny import TinyTextEncoder
-from pfp.models.tiny_names import TINY_TEXT_TOKENS
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 
@@ -157,14 +156,9 @@ def encoded(
     vae: LatentVAE, windows: Iterable[Window], rates: Sequence[Rate]
 ) -> dict[str, NDArray[np.float16]]:
     """``hr``, ``text`` and ``lr_RATE`` of windows of one shape, fp16, each stacked along N."""
-    encoder = TinyTextEncoder()
     rows: dict[str, list[NDArray[np.float16]]] = {}
     for window in windows:
-        text = encoder.encode([window.caption])[0][:TINY_TEXT_TOKENS]
-        row = {
-            "hr": vae.encode(window.frames_THWC),
-            "text": np.pad(text, ((0, TINY_TEXT_TOKENS - len(text)), (0, 0))),
-        }
+        row = {"hr": vae.encode(window.frames_THWC), "text": padded_prompt(window.caption)}
         row |= {f"lr_{rate}": vae.encode(lr_frames(window.frames_THWC, rate)) for rate in rates}
         for name, array in row.items():
             rows.setdefault(name, []).append(array.astype(np.float16))

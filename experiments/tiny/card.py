@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.synthetic_clips import plan_clip, render_frames
-from experiments.tiny.retrieval import NUM_ASKED, NUM_LATENTS, retrieval_psnr_db
+from experiments.tiny.data import FPS, SIZES
+from experiments.tiny.retrieval import NUM_ASKED, NUM_FRAMES, NUM_LATENTS, retrieval_psnr_db
 from pfp.errors import PfpError
+from pfp.eval.metrics.psnr import CAP_DB, mse_per_frame, psnr_of
 from pfp.generate.retrieve import decode_alone
 from pfp.io.media import probe, read_frames
 from pfp.models._folders import weights_sha256
@@ -79,15 +81,14 @@ def codec_psnr_db(
 
 
 def _psnr_db(decoded: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
-    error_F = np.square(decoded.astype(np.float64) - true).mean(axis=(1, 2, 3))
-    return float(np.mean(10 * np.log10(255.0**2 / np.maximum(error_F, 1e-10))))
+    return float(np.minimum(psnr_of(mse_per_frame(decoded, true)), CAP_DB).mean())
 
 
 def _generated() -> Iterator[tuple[str, NDArray[np.uint8]]]:
     for index in range(8):
-        height, width = (96, 160) if index % 2 == 0 else (160, 96)
+        height, width = SIZES["landscape" if index % 2 == 0 else "portrait"]
         frames = render_frames(
-            plan_clip(HELD_OUT_SEED, index), height=height, width=width, fps=12.0, end_seconds=10.0
+            plan_clip(HELD_OUT_SEED, index), height=height, width=width, fps=FPS, end_seconds=10.0
         )
         frames_FHWC = np.stack(list(frames))
         yield f"generated {index}", frames_FHWC[: (len(frames_FHWC) - 1) // 4 * 4 + 1]
@@ -97,9 +98,9 @@ def _real(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     for path in sorted(folder.iterdir()):
         try:
             found = probe(path)
-            height, width = (160, 96) if found.height > found.width else (96, 160)
-            frames_FHWC = read_frames(path, fps=12.0, height=height, width=width, end_seconds=20.0)
+            height, width = SIZES["portrait" if found.height > found.width else "landscape"]
+            frames_FHWC = read_frames(path, fps=FPS, height=height, width=width, end_seconds=20.0)
         except PfpError:
             continue  # not a video, or none that can be read
-        if len(frames_FHWC) >= 41:
+        if len(frames_FHWC) >= NUM_FRAMES:
             yield path.name, frames_FHWC[: (len(frames_FHWC) - 1) // 4 * 4 + 1]

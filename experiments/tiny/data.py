@@ -19,8 +19,11 @@ from PIL import Image
 
 from experiments.synthetic_clips import pan_frames, plan_clip, render_frames
 from pfp.errors import InputError
+from pfp.generate.conditions import encode_prompts
 from pfp.latents.preprocess import downscale
 from pfp.models.rates import GEOMETRIES, Rate
+from pfp.models.text.tiny import TinyTextEncoder
+from pfp.models.tiny_names import TINY_TEXT_TOKENS
 
 # Photographs that ship inside well-known wheels, with free licences (public domain, CC0, CC BY).
 PHOTOGRAPHS: Final[dict[str, tuple[str, ...]]] = {
@@ -47,6 +50,12 @@ def lr_frames(frames_THWC: NDArray[np.uint8], rate: Rate) -> NDArray[np.uint8]:
     lr = rate.lr_video(num_frames, (height, width), FPS, GEOMETRIES["tiny"])
     slow_THWC = frames_THWC[:: rate.time][: lr.num_frames]
     return np.stack([downscale(frame, rate.height) for frame in slow_THWC])
+
+
+def padded_prompt(prompt: str) -> NDArray[np.float32]:
+    """A prompt as the family reads it, cut or padded with zeros: ``(L, D)``."""
+    told = encode_prompts([TinyTextEncoder()], [prompt], TINY_TEXT_TOKENS)[prompt]
+    return told.text_BLD[0].numpy().astype(np.float32)
 
 
 def photograph_paths() -> list[Path]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.tiny.data import FPS, SIZES, lr_frames
+from experiments.tiny.data import FPS, SIZES, lr_frames, padded_prompt
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import InputError, PfpError
 from pfp.eval.metrics.psnr import CAP_DB, mse_per_frame, psnr_of
@@ -27,8 +27,7 @@ from pfp.generate.settings import SamplerSettings
 from pfp.io.media import probe, read_frames
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES
-from pfp.models.text.tiny import TinyTextEncoder
-from pfp.models.tiny_names import TINY_TEXT_TOKENS, TINY_VARIANTS, tiny_folder
+from pfp.models.tiny_names import TINY_VARIANTS, tiny_folder
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.schema.windows import latent_frames
@@ -120,6 +119,13 @@ def real_histories(folder: Path) -> Iterator[History]:
         )
 
 
+def check_clips(folder: Path) -> None:
+    """Refuse, before hours of training, clips that could not be measured after it."""
+    histories = list(real_histories(folder))
+    for history in histories:
+        other_of_shape(history, histories)
+
+
 def other_of_shape(history: History, histories: Sequence[History]) -> History:
     """The next clip of the same shape: whose memory a shuffled history gets."""
     at = next(n for n, each in enumerate(histories) if each is history)
@@ -145,7 +151,7 @@ def retrieved(
     memories: Sequence[History],
 ) -> list[NDArray[np.uint8]]:
     """What a method samples of each history, given the memory of the clip beside it."""
-    text = torch.from_numpy(empty_prompt())
+    text = torch.from_numpy(padded_prompt(""))[None]
     frames = []
     for number, (history, memory) in enumerate(zip(histories, memories, strict=True)):
         latents_TCHW = retrieve_latents(
@@ -162,13 +168,6 @@ def retrieved(
         )
         frames.append(decode_alone(vae, latents_TCHW, history.omega))
     return frames
-
-
-def empty_prompt() -> NDArray[np.float32]:
-    """The empty prompt as the family reads it, ``(1, L, D)``."""
-    text_LD = TinyTextEncoder().encode([""])[0][:TINY_TEXT_TOKENS]
-    padded = np.pad(text_LD, ((0, TINY_TEXT_TOKENS - len(text_LD)), (0, 0)))
-    return padded[None].astype(np.float32)
 
 
 def mean_psnr_db(histories: Sequence[History], found: Sequence[NDArray[np.uint8]]) -> float:

@@ -1,6 +1,6 @@
 """Makes the tiny family that ships with pfp: its VAE, its base DiT and its four variants.
 
-    python -m experiments.tiny --work DIR [--clips FOLDER ...] [--out FOLDER]
+    python -m experiments.tiny --work DIR [--clips FOLDER] [--out FOLDER]
 
 On two CPU cores it takes about two hours, most of it for the base and the variants. Every step
 writes into ``--work`` and is skipped when its output is there, so a stopped run goes on.
@@ -32,9 +32,11 @@ from experiments.tiny.data import (
     generated_windows,
     load_photographs,
     lr_frames,
+    padded_prompt,
     photo_window,
     photograph_paths,
 )
+from experiments.tiny.retrieval import check_clips
 from experiments.tiny.vae import (
     VaeTraining,
     measure_latents,
@@ -45,9 +47,8 @@ from experiments.tiny.vae import (
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.models._folders import weights_sha256
 from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
-from pfp.models.text.tiny import TinyTextEncoder
 from pfp.models.tiny import load_base
-from pfp.models.tiny_names import TINY_RATE, TINY_TEXT_TOKENS, TINY_VARIANTS
+from pfp.models.tiny_names import TINY_RATE, TINY_VARIANTS
 from pfp.models.vae import load_vae
 from pfp.models.vae.latent_vae import LatentVAE
 from pfp.models.vae.tiny import TinyCausalVAE
@@ -87,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
     recipe = Recipe()
 
     def make_family() -> None:
+        if arguments.clips is not None:
+            check_clips(arguments.clips)
         work.mkdir(parents=True, exist_ok=True)
         step("windows", work / "windows", lambda: make_windows(work, recipe, arguments.images))
         step("vae", out / "vae", lambda: make_vae(work, out, recipe))
@@ -185,7 +188,6 @@ def vae_batches(arrays: list[NDArray[np.uint8]], recipe: Recipe) -> Iterator[tor
 def make_bank(work: Path, out: Path) -> None:
     """HR and LR latents and the text of all windows, held in memory by the trainings."""
     vae = load_vae(f"tiny:{out / 'vae'}", dtype="bfloat16")
-    encoder = TinyTextEncoder()
     parts: dict[str, NDArray[np.float16]] = {}
     for orientation in SIZES:
         rows = []
@@ -193,7 +195,7 @@ def make_bank(work: Path, out: Path) -> None:
             windows = np.load(work / "windows" / f"{kind}-{orientation}.npy", mmap_mode="r")
             captions = work / "windows" / f"{kind}-{orientation}.json"
             prompts = json.loads(captions.read_text()) if captions.exists() else [""] * len(windows)
-            rows += [bank_row(vae, encoder, w, p) for w, p in zip(windows, prompts, strict=True)]
+            rows += [bank_row(vae, w, p) for w, p in zip(windows, prompts, strict=True)]
         for name, column in zip(("hr", "lr", "text"), zip(*rows, strict=True), strict=True):
             parts[f"{orientation}_{name}"] = np.stack(column)
     np.savez(work / "bank.aside.npz", **parts)  # type: ignore[arg-type]
@@ -201,14 +203,12 @@ def make_bank(work: Path, out: Path) -> None:
 
 
 def bank_row(
-    vae: LatentVAE, encoder: TinyTextEncoder, window: NDArray[np.uint8], prompt: str
-) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float16]]:
+    vae: LatentVAE, window: NDArray[np.uint8], prompt: str
+) -> tuple[NDArray[np.float16], ...]:
     """HR latents, LR latents of the small slow copy, padded text of one window."""
     hr = vae.encode(window)
     lr = vae.encode(lr_frames(window, RATE))
-    text = encoder.encode([prompt])[0][:TINY_TEXT_TOKENS]
-    padded = np.pad(text, ((0, TINY_TEXT_TOKENS - len(text)), (0, 0)))
-    return hr.astype(np.float16), lr.astype(np.float16), padded.astype(np.float16)
+    return tuple(part.astype(np.float16) for part in (hr, lr, padded_prompt(prompt)))
 
 
 def load_banks(work: Path) -> list[LatentBank]:

@@ -17,6 +17,7 @@ from experiments.tiny.retrieval import (
     table,
     write_between_marks,
 )
+from experiments.tiny.run import main
 from pfp.errors import InputError
 
 PAGE = Path(__file__).parents[3] / "docs" / "tiny-family.md"
@@ -93,3 +94,10 @@ class TestTable:
     def test_our_page_has_the_marks(self) -> None:
         """The command of the page can write it."""
         assert PAGE.read_text().index(BEGIN) < PAGE.read_text().index(END)
+
+
+def test_clips_that_cannot_be_measured_are_refused_before_training(tmp_path: Path) -> None:
+    """Two hours of training would end without a card."""
+    (clips := tmp_path / "clips").mkdir()
+    assert 2 == main(["--work", str(tmp_path / "work"), "--clips", str(clips)])
+    assert not (tmp_path / "work").exists()
