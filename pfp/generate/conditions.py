@@ -14,7 +14,7 @@ import torch
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.text import TextEncoder
 
-# HunyuanVideo takes a prompt's tokens and, pooled into one vector, the prompt of CLIP.
+# HunyuanVideo takes a prompt twice: as LLaMA's tokens, and pooled into one vector by CLIP.
 POOLED_OF: Final = {"hunyuan_llama": "clip_pooled"}
 
 

@@ -1,6 +1,6 @@
 """``_config.json`` beside a table: the whole configuration of the stage that wrote the table.
 
-    {"schema_version": 1, "pfp_version": "0.1.0", "stage": "caption", "config": {...}}
+    {"schema_version": 1, "pfp_version": "0.2.0", "stage": "caption", "config": {...}}
 
 It tells the settings of the run that finished the table, every one of them, with the defaults.
 Where a run with other settings brings a table up to date, its settings take the place of the
