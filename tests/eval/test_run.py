@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
+from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.score import ScoreSamples
 from pfp.eval.measure.score_rows import CONTENT_COLUMNS, MetricSpec, row_of, rows_of
@@ -578,7 +579,7 @@ def test_videos_elsewhere_count_by_their_own_addresses() -> None:
     spec = MetricSpec.resolve("magbench.matched.psnr", Protocol())
 
     def contents(given: EvalSample) -> list[Any]:
-        row = row_of(replace(given, sample_id="a"), spec)
+        row = row_of(replace(given, sample_id="a"), spec, Contents())
         return [row[name] for name in CONTENT_COLUMNS]
 
     known = [contents(given)]
