@@ -316,7 +316,7 @@ class TestGemini:
         assert (first.kept, first.failed, first.reasons) == (2, 1, {"RetryableError": 1})
         assert (second.kept, second.reused, second.computed) == (3, 2, 1)
 
-    def test_answer_without_a_word_is_no_failure_for_good(
+    def test_answer_with_no_text_is_no_failure_for_good(
         self, run_directory: Path, server: GeminiServer
     ) -> None:
         """An empty answer with STOP costs its row now; the next run asks again."""

@@ -159,13 +159,6 @@ class GeminiServer:
         """The ``generateContent`` requests."""
         return [sent for sent in self.sent if sent.path.endswith(":generateContent")]
 
-    def wait_for_questions(self, count: int) -> int:
-        """How many questions have come, once there are ``count`` or half a minute has passed."""
-        deadline = time.monotonic() + 30
-        while len(self.questions) < count and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return len(self.questions)
-
     def script(self, *replies: Reply) -> None:
         """The answers to the next questions."""
         self.replies = deque(replies)

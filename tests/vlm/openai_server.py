@@ -86,7 +86,7 @@ class OpenAIServer:
 
     @property
     def base_url(self) -> str:
-        """Where the server listens, as the judge wants it."""
+        """Where the server listens, as a spec names it."""
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def script(self, *replies: Reply) -> None:

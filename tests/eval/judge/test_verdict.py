@@ -1,4 +1,4 @@
-"""Yes and no out of a judge's text, and the frames that it is shown."""
+"""Yes and no out of a judge's text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pfp.eval.judge.judge import read_answer
 from pfp.vlm import Answer, Finish, Frames
 
 OPTIONS = {"A": "yes", "B": "no"}
+QUESTION = FramesQuestion(
+    frames=Frames([np.zeros((4, 6, 3), np.uint8)], [0.5]), prompt_id="test@1/it", prompt="Is it?"
+)
 
 
 @pytest.mark.parametrize(
@@ -68,12 +71,6 @@ def test_text_of_what_is_no_answer_is_not_read(finish: Finish) -> None:
     """A yes that was cut off or given unseen is none, and the reason is told."""
     answer = Answer(backend="b", model="m", finish=finish, raw_text="yes")
 
-    judgement = read_answer(_question(), answer)
+    judgement = read_answer(QUESTION, answer)
 
     assert (Verdict.UNPARSEABLE, finish.value) == (judgement.verdict, judgement.why_not)
-
-
-def _question(**changes: object) -> FramesQuestion:
-    frames = Frames([np.zeros((4, 6, 3), np.uint8)], [0.5])
-    asked = {"frames": frames, "prompt_id": "test@1/it", "prompt": "Is it?", **changes}
-    return FramesQuestion(**asked)  # type: ignore[arg-type]

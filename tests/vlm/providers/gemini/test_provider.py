@@ -146,7 +146,7 @@ class TestUpload:
     def test_large_video_is_uploaded_awaited_used_and_deleted(
         self, server: GeminiServer, make: Make, request_video: Request, video: Path
     ) -> None:
-        """The request_video is asked once the file is ACTIVE, and the file is gone afterwards."""
+        """The model is asked once the file is ACTIVE, and the file is gone afterwards."""
         server.polls_until_active = 3
 
         result = make(inline_limit_bytes=100).ask(request_video)
