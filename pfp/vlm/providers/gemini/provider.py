@@ -1,4 +1,4 @@
-"""Gemini through the google-genai SDK: one ``generateContent`` request per question.
+"""Gemini through the google-genai SDK: one ``generateContent`` call per request.
 
 Frames go as JPEG parts, because the API samples videos as it likes.
 """
