@@ -25,8 +25,8 @@ class Session:
     notes: list[str] = field(default_factory=list)
 
 
-class Provider(Protocol):
-    """One kind of model: how a request is put to it and how its answer is read."""
+class Model(Protocol):
+    """What answers: which model it is, whether it is ready, and its end."""
 
     @property
     def kind(self) -> str:
@@ -39,42 +39,6 @@ class Provider(Protocol):
     @property
     def model_id(self) -> str:
         """Who answers, for people: ``gemini:gemini-2.5-pro``."""
-
-    @property
-    def takes_video(self) -> bool:
-        """Whether it can be shown a span of a video, or frames only."""
-
-    def fingerprint(self, sampling: Sampling) -> str:
-        """Digest of the model and of every setting that its answers to frames depend on."""
-
-    def check_ready(self) -> None:
-        """Raise ConfigError when no request could be answered, for example without a key."""
-
-    def session(self, request: Request, policy: RetryPolicy) -> AbstractContextManager[Session]:
-        """What one request needs, such as an uploaded file, for as long as it is being sent."""
-
-    def close(self) -> None:
-        """Let go of connections and models; the provider may be used again."""
-
-
-class Client(Protocol):
-    """Something that answers requests; safe to use from several threads."""
-
-    @property
-    def kind(self) -> str:
-        """What a specification of it begins with: ``gemini``."""
-
-    @property
-    def model(self) -> str | None:
-        """Name of the model that answers."""
-
-    @property
-    def model_id(self) -> str:
-        """Who answers, for people: ``gemini:gemini-2.5-pro``."""
-
-    @property
-    def sampling(self) -> Sampling:
-        """The sampling to ask with, as the client's specification has it."""
 
     def fingerprint(self, sampling: Sampling) -> str:
         """Digest of the model and of every setting that its answers to frames depend on.
@@ -85,15 +49,34 @@ class Client(Protocol):
     def check_ready(self) -> None:
         """Raise ConfigError when no request could be answered, for example without a key."""
 
+    def close(self) -> None:
+        """Let go of connections, models and processes; it may be used again."""
+
+
+class Provider(Model, Protocol):
+    """One kind of model: how a request is put to it and how its answer is read."""
+
+    @property
+    def takes_video(self) -> bool:
+        """Whether it can be shown a span of a video, or frames only."""
+
+    def session(self, request: Request, policy: RetryPolicy) -> AbstractContextManager[Session]:
+        """What one request needs, such as an uploaded file, for as long as it is being sent."""
+
+
+class Client(Model, Protocol):
+    """Something that answers requests; safe to use from several threads."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """The sampling to ask with, as the client's specification has it."""
+
     def ask(self, request: Request) -> Answer:
         """The answer to one request.
 
         Raises RetryableError when trying again later may help, PermanentError when it cannot, and
         ConfigError when the client is not ready.
         """
-
-    def close(self) -> None:
-        """Let go of connections, models and processes; the client may be used again."""
 
 
 class RetryingClient:
