@@ -30,9 +30,9 @@ class Finish(StrEnum):
 class Answer:
     """One answer to one request.
 
-    ``parsed`` is the JSON object in ``raw_text``, None when there is none. Token counts are None
-    where the server (or a backend without tokens) gives none; ``tokens_in`` counts the whole
-    prompt, video and audio included, and thinking (``tokens_thought``) is not in ``tokens_out``.
+    Token counts are None where the server (or a backend without tokens) gives none; ``tokens_in``
+    counts the whole prompt, video and audio included, and thinking (``tokens_thought``) is not in
+    ``tokens_out``.
     ``finish_reason`` is the server's own word, and ``problem`` a sentence for people when
     ``finish`` is not ``ANSWERED``. ``attempts`` counts the requests that were sent.
     ``sampling`` is JSON of how the video was looked at. ``cached`` is true when the answer was
@@ -46,7 +46,6 @@ class Answer:
     finish_reason: str | None = None
     problem: str | None = None
     raw_text: str | None = None
-    parsed: dict[str, Any] | None = None
     tokens_in: int | None = None
     tokens_video: int | None = None
     tokens_audio: int | None = None
@@ -68,6 +67,11 @@ class Answer:
             object.__setattr__(self, "raw_text", shortened(self.raw_text, MAX_ANSWER_LENGTH))
         notes = tuple(safe_message(note) for note in self.notes[:MAX_NOTES])
         object.__setattr__(self, "notes", notes)
+
+    @property
+    def parsed(self) -> dict[str, Any] | None:
+        """The JSON object in ``raw_text``, None when there is none."""
+        return parse_object_or_none(self.raw_text)
 
 
 def parse_object(text: str) -> dict[str, Any]:

@@ -34,12 +34,12 @@ class Recorded:
 
     def to_line(self) -> bytes:
         """The record as a line of JSON."""
-        answer = {k: value for k, value in asdict(self.answer).items() if k not in _NOT_STORED}
+        answer = asdict(self.answer)
+        del answer["cached"]  # which is about this run
         row = {stored: getattr(self, name) for stored, name in _STORED_NAMES.items()}
         return json.dumps({**row, "answer": answer}, sort_keys=True).encode() + b"\n"
 
 
-_NOT_STORED: Final = frozenset({"parsed", "cached"})
 # By their names in the file, which are older than the code's: files of all versions are read.
 _STORED_NAMES: Final = {
     "question_sha256": "request_sha256",
@@ -153,14 +153,8 @@ def _recorded_of(row: dict[str, Any]) -> Recorded:
     Raises KeyError, TypeError or ValueError for another object.
     """
     told = row["answer"]
-    answer = Answer(
-        **{
-            **told,
-            "finish": Finish(told["finish"]),
-            "notes": tuple(told["notes"]),
-            "parsed": parse_object_or_none(told["raw_text"]),
-        }
-    )
+    read = {"finish": Finish(told["finish"]), "notes": tuple(told["notes"])}
+    answer = Answer(**{**told, **read})
     given = {_STORED_NAMES[stored]: value for stored, value in row.items() if stored != "answer"}
     return Recorded(**given, answer=answer)
 

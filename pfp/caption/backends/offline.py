@@ -60,15 +60,14 @@ class OfflineBackend:
         """
         span = request.span
         if self._guard is None:
-            parsed = describe_video(request.path, span, request.shots)
+            described = describe_video(request.path, span, request.shots)
         else:
             with self._guard_lock:
-                parsed = self._guard.call(describe_video, request.path, span, request.shots)
+                described = self._guard.call(describe_video, request.path, span, request.shots)
         return Answer(
             backend=self.name,
             model=self.model,
-            raw_text=json.dumps(parsed),
-            parsed=parsed,
+            raw_text=json.dumps(described),
             sampling=json.dumps({"fps": SAMPLE_FPS, "long_side": LONG_SIDE}),
         )
 

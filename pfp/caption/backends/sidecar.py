@@ -21,7 +21,7 @@ from pfp.io.filesystems import Folder, explain_store_errors, resolve
 from pfp.io.media import uri_to_path
 from pfp.io.media.source import local_path, open_binary
 from pfp.limits import MAX_ANSWER_LENGTH
-from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.answer import Answer, Finish
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -78,8 +78,7 @@ class SidecarBackend:
         except UnicodeDecodeError as error:
             message = f"{_shown(uri)} is not UTF-8 text ({error.reason}); save it as UTF-8"
             raise PermanentError(message) from error
-        parsed = parse_object_or_none(text)
-        return Answer(backend=self.name, model=None, raw_text=text, parsed=parsed)
+        return Answer(backend=self.name, model=None, raw_text=text)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -53,11 +53,8 @@ class FakeProvider:
         """Nothing is held open."""
 
     def _answer(self, request: Request) -> Answer:
-        parsed = instance_of(request.json_schema, self._word)
-        text = json.dumps(parsed)
-        return Answer(
-            backend=self.kind, model=self.model, raw_text=text, parsed=parsed, cost_usd=0.0
-        )
+        text = json.dumps(instance_of(request.json_schema, self._word))
+        return Answer(backend=self.kind, model=self.model, raw_text=text, cost_usd=0.0)
 
 
 def instance_of(schema: Mapping[str, Any], word: str, number: int = 1) -> Any:

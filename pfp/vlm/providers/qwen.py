@@ -21,7 +21,7 @@ from pfp.io.digests import sha256_file, sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
 from pfp.limits import MAX_JSON_LENGTH
-from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.answer import Answer, Finish
 from pfp.vlm.client import Session
 from pfp.vlm.frames import Frames
 from pfp.vlm.request import Request, Sampling
@@ -157,7 +157,6 @@ class QwenProvider:
             finish_reason="stop" if is_whole else "length",
             problem=None if is_whole else f"no end after {len(written)} tokens",
             raw_text=text,
-            parsed=parse_object_or_none(text),
             tokens_in=num_in,
             tokens_out=len(written),
             sampling=json.dumps(self._params(request.sampling), sort_keys=True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from google.genai import types
 
 from pfp.errors import AccountError
-from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.answer import Answer, Finish
 from pfp.vlm.prices import cost_usd
 from pfp.vlm.providers.gemini.tokens import tokens_per_frame, video_token_problem
 from pfp.vlm.request import Request, VideoSpan
@@ -99,7 +99,6 @@ def _answer(
         finish_reason=reason,
         problem=problem,
         raw_text=text,
-        parsed=parse_object_or_none(text),
         tokens_in=usage.tokens_in,
         tokens_video=usage.tokens_video,
         tokens_audio=usage.tokens_audio,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from pfp.errors import RowError
-from pfp.vlm.answer import Answer, Finish, parse_object_or_none
+from pfp.vlm.answer import Answer, Finish
 from pfp.vlm.prices import cost_usd
 from pfp.vlm.providers.service_errors import REFUSED_STATUS, error_of_status, short
 from pfp.vlm.server_hints import is_quota_used_up
@@ -77,7 +77,6 @@ def read_completion(body: Any, asked: Asked) -> Answer:
         finish_reason=reason,
         problem=None if problem is None else problem.format(short(refusal or reason)),
         raw_text=text,
-        parsed=parse_object_or_none(text),
         sampling=asked.sampling,
         **_usage(body.get("usage") or {}, asked.model),
     )
