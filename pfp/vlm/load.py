@@ -14,7 +14,7 @@ from pfp.errors import ConfigError
 from pfp.vlm.cache import AnswerFile, CachedClient
 from pfp.vlm.client import Client, Provider, RetryingClient
 from pfp.vlm.request import SAMPLING_DEFAULTS, Sampling
-from pfp.vlm.retry import RetryPolicy
+from pfp.vlm.retry import RETRY_DEFAULTS, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,6 @@ class Kind:
 
 
 _WRITING: Final = frozenset({"temperature", "max_output_tokens"})
-_POLICY: Final[Mapping[str, str]] = {
-    "max_attempts": "max_attempts",
-    "retry_seconds": "wait_seconds",
-}
 # Classes are resolved on use: SDKs and torch take seconds to import.
 PROVIDERS: Final[Mapping[str, Kind]] = {
     "gemini": Kind(
@@ -176,9 +172,7 @@ def read_spec(spec: str, **options: Any) -> ModelSpec:
     if not isinstance(num_votes, int) or num_votes < 1:
         raise ConfigError(f"{spec!r} has votes={num_votes}; give a whole number from 1 on")
     sampling = {name: given.pop(name) for name in sorted(kind.settings & given.keys())}
-    policy = {
-        _POLICY[name]: given.pop(name) for name in _POLICY if kind.is_remote and name in given
-    }
+    policy = {name: given.pop(name) for name in RETRY_DEFAULTS if kind.is_remote and name in given}
     read = ModelSpec(
         text=spec, kind=kind, options=given, policy=policy, sampling=sampling, num_votes=num_votes
     )
@@ -235,7 +229,7 @@ def _check_options(spec: ModelSpec) -> None:
         name: parameter.default
         for name, parameter in inspect.signature(_provider_class(spec)).parameters.items()
     }
-    policy = {"max_attempts": 5, "retry_seconds": 1.0} if spec.kind.is_remote else {}
+    policy = RETRY_DEFAULTS if spec.kind.is_remote else {}
     settings = {name: SAMPLING_DEFAULTS[name] for name in sorted(spec.kind.settings)}
     for name in spec.options:
         if name not in known:
@@ -243,7 +237,7 @@ def _check_options(spec: ModelSpec) -> None:
             raise ConfigError(f"{spec.text!r} has no option {name!r}; it has {names}")
     given = {**spec.options, **spec.sampling, **spec.policy}
     for name, value in given.items():
-        default = {**known, **settings, **policy, "wait_seconds": 1.0}[name]
+        default = {**known, **settings, **policy}[name]
         is_number = isinstance(value, int | float)
         is_unset = name == "temperature" and value is None
         if isinstance(default, int | float) and not is_number and not is_unset:

@@ -5,8 +5,8 @@ tenacity counts, waits and gives up; how long to wait is what the server asked f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypeVar
 
 import tenacity
@@ -34,12 +34,12 @@ class TransientError(Exception):
 class RetryPolicy:
     """How often a request is sent at most, and how long is waited between two attempts.
 
-    That is as long as the server asked for, else ``wait_seconds``, doubling, and up to as much
+    That is as long as the server asked for, else ``retry_seconds``, doubling, and up to as much
     again at random; never more than a minute.
     """
 
     max_attempts: int = 5
-    wait_seconds: float = 1.0
+    retry_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a policy that would ask nothing."""
@@ -88,9 +88,14 @@ class RetryPolicy:
         error = outcome.exception() if outcome is not None and outcome.failed else None
         asked = error.after_seconds if isinstance(error, TransientError) else None
         if asked is None:
-            doubling = tenacity.wait_exponential(multiplier=self.wait_seconds)(state)
+            doubling = tenacity.wait_exponential(multiplier=self.retry_seconds)(state)
             asked = doubling + tenacity.wait_random(0, doubling)(state)
         return min(asked, MAX_WAIT_SECONDS)
+
+
+RETRY_DEFAULTS: Final[Mapping[str, Any]] = {
+    field.name: field.default for field in fields(RetryPolicy)
+}
 
 
 def is_empty(answer: Answer) -> bool:

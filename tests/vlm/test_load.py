@@ -41,7 +41,7 @@ def test_every_kind_resolves(tmp_path: Path) -> None:
         ("fake:always-no#a=1", "has no option 'a'; it has answer"),
         ("openai:m@http://x#media_resolution=low", "has no option 'media_resolution'"),
         ("gemini:m#max_output_tokens=many", "is 'many'; give a number"),
-        ("gemini:m#retry_seconds=long", "is 'long'; give a number"),
+        ("gemini:m#retry_seconds=long", "option retry_seconds of .* is 'long'; give a number"),
         ("gemini:m#votes=0", "votes=0; give a whole number from 1 on"),
         ("gemini:m#votes=2.5", "votes=2.5; give a whole number"),
         ("gemini:m#votes=many", "votes=many; give a whole number"),
