@@ -106,7 +106,7 @@ class ModelSpec:
 
 
 def load_client(
-    spec: str | ModelSpec,
+    spec: str,
     *,
     sampling: Sampling | None = None,
     cache: str | Path | None = None,
@@ -121,8 +121,9 @@ def load_client(
     ``gemini:MODEL`` | ``openai:MODEL@URL`` (any server of that protocol; option ``key_variable``
     names the environment variable that holds its key) | ``qwen:DIRECTORY`` (a local Qwen-VL) |
     ``replay:FILE`` | ``fake:always-yes`` | ``fake:always-no``. Options may also follow in the spec:
-    ``gemini:MODEL#media_resolution=low,thinking_level=low``. Those that name a field of
-    ``Sampling`` change ``sampling``, what the client's requests are to be asked with.
+    ``gemini:MODEL#media_resolution=low,thinking_level=low``, and what the spec says goes before
+    ``options``. Those that name a field of ``Sampling`` change ``sampling``, what the client's
+    requests are to be asked with.
 
     ``cache`` is a JSONL file that answers are looked up in and added to, ``record`` one that gets
     every answer that is used; either can be replayed. With ``keeps_answers`` no request is sent
@@ -133,7 +134,7 @@ def load_client(
     Raises ConfigError for a spec of another form, an unknown kind or option, and a library that is
     missing.
     """
-    read = read_spec(spec, **options) if isinstance(spec, str) else spec
+    read = read_spec(spec, **options)
     provider_class = _provider_class(read)
     settings = dict(read.options)
     if device is not None and "device" in inspect.signature(provider_class).parameters:

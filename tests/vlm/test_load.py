@@ -73,6 +73,9 @@ def test_spec_goes_before_what_is_given_beside_it() -> None:
     cold = load_client("gemini:m#temperature=0")
     assert cold.fingerprint(cold.sampling) == cold.fingerprint(Sampling(temperature=0.0))
     assert read_spec("gemini:m#max_attempts=2", max_attempts=9).policy == {"max_attempts": 2}
+    assert load_client("gemini:m", temperature=0.3).sampling.temperature == 0.3
+    both = load_client("gemini:m#temperature=0.7", temperature=0.3)
+    assert both.sampling.temperature == 0.7
 
 
 def test_key_variable_may_stand_in_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:

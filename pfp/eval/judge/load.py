@@ -27,16 +27,18 @@ def load_judge(
     Models are asked at temperature 0, or, if there are votes, at their own; option ``temperature``
     names another.
 
-    ``cache``, ``record``, ``device`` and errors are those of ``load_client``.
+    ``cache``, ``record``, ``device`` and errors are those of ``load_client``. What the spec says
+    goes before ``options``.
     """
     read = read_spec(spec, **options)
     client = load_client(
-        read,
+        spec,
         sampling=_defaults(read),
         cache=cache,
         record=record,
         device=device,
         keeps_answers=True,
+        **options,
     )
     return ModelJudge(client, num_votes=read.num_votes)
 
