@@ -124,7 +124,7 @@ class RetryingClient:
         self._provider.check_ready()
 
     def ask(self, request: Request) -> Answer:
-        """The answer, its ``attempts`` and cost those of everything that was sent for it."""
+        """The answer, its ``attempts`` and cost those of everything that was sent for it, ever."""
         if isinstance(request.media, VideoSpan) and not self._provider.takes_video:
             answer = self._ask(self._reader.frames_request(request))
             return replace(answer, sampling=request.sampling.to_json())
@@ -149,7 +149,7 @@ class RetryingClient:
             return send()
 
         answer = self._policy.call(attempt)
-        return replace(answer, attempts=num_sent)
+        return answer if answer.cached else replace(answer, attempts=num_sent)
 
 
 def ask_votes(client: Client, request: Request, num_votes: int) -> list[Answer]:

@@ -57,6 +57,17 @@ def test_request_that_was_not_recorded_is_absent(
     assert "a.jsonl has no answer to test@1 about this video" == said[1].problem
 
 
+def test_what_an_answer_took_is_replayed_with_it(tmp_path: Path, request_frames: Request) -> None:
+    """Requests, cost and notes are those of the recording, not of looking it up."""
+    path = tmp_path / "a.jsonl"
+    told = Answer(
+        backend="b", model="m", raw_text="yes", attempts=3, cost_usd=0.5, notes=("a note",)
+    )
+    CachedClient(ScriptedClient([told]), record=AnswerFile(path)).ask(request_frames)
+
+    assert load_client(f"replay:{path}").ask(request_frames) == replace(told, cached=True)
+
+
 @pytest.mark.parametrize("num_models", [0, 2])
 def test_file_must_be_of_one_model(tmp_path: Path, num_models: int) -> None:
     """With two, one could not say whose answer it is; without any there is nothing to say."""
