@@ -17,6 +17,14 @@ QUOTA_STATUS: Final = (402, 403, 429)
 MAX_MESSAGE_LENGTH: Final = 300
 
 
+def may_pass(status: int, *, is_used_up: bool) -> bool:
+    """Whether what a status stands for may pass within seconds, so that it is worth asking again.
+
+    With ``is_used_up`` it is about a quota that no wait within a run fills again.
+    """
+    return status in RETRY_STATUS and not is_used_up
+
+
 def error_of_status(
     service: str,
     status: int,

@@ -10,8 +10,8 @@ from google.genai import errors
 
 from pfp.errors import PfpError, RowError
 from pfp.vlm.providers.service_errors import (
-    RETRY_STATUS,
     error_of_status,
+    may_pass,
     no_answer_in_time,
     no_connection,
     short,
@@ -55,7 +55,7 @@ def _explained(error: errors.APIError) -> RowError | TransientError:
         is_account_refused=error.status == "FAILED_PRECONDITION",
         is_used_up=is_used_up,
     )
-    if is_used_up or error.code not in RETRY_STATUS:
+    if not may_pass(error.code, is_used_up=is_used_up):
         return row_error
     headers = {} if error.response is None else error.response.headers
     return TransientError(row_error, after_seconds=asked_wait_seconds(headers, error.details))

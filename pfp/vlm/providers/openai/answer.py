@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import httpx
 
-from pfp.errors import RowError
 from pfp.vlm.answer import Answer, Finish
 from pfp.vlm.prices import cost_usd
-from pfp.vlm.providers.service_errors import REFUSED_STATUS, error_of_status, short
-from pfp.vlm.server_hints import is_quota_used_up
+from pfp.vlm.providers.service_errors import REFUSED_STATUS, error_of_status, may_pass, short
+from pfp.vlm.retry import TransientError
+from pfp.vlm.server_hints import asked_wait_seconds, is_quota_used_up
 
 _FINISHES: Final = {
     "stop": Finish.ANSWERED,
@@ -91,11 +91,19 @@ def _text(content: Any) -> str | None:
 
 
 def read_error(
-    response: httpx.Response, asked: Asked, *, service: str, key_variable: str | None
-) -> Answer | RowError:
-    """A blocked answer where the error says that the content was refused, else the error."""
-    body = read_body(response)
-    status = status_of(response, body)
+    response: httpx.Response,
+    body: Any,
+    status: int,
+    asked: Asked,
+    *,
+    service: str,
+    key_variable: str | None,
+) -> Answer:
+    """A blocked answer where the error says that the content was refused.
+
+    ``body`` and ``status`` are what ``read_body`` and ``status_of`` say of the response. Raises
+    what any other error stands for, within TransientError if it may pass.
+    """
     said, code = _message(response, body)
     what = f"{status} {httpx.codes.get_reason_phrase(status)}".strip()
     if code in _BLOCKED_CODES:
@@ -112,9 +120,11 @@ def read_error(
         if key_variable
         else "name the variable that holds its key (key_variable)"
     )
-    return error_of_status(
-        service, status, what, said, key_cure=cure, is_used_up=is_quota_used_up(body)
-    )
+    is_used_up = is_quota_used_up(body)
+    error = error_of_status(service, status, what, said, key_cure=cure, is_used_up=is_used_up)
+    if may_pass(status, is_used_up=is_used_up):
+        raise TransientError(error, after_seconds=asked_wait_seconds(response.headers, body))
+    raise error
 
 
 def _message(response: httpx.Response, body: Any) -> tuple[str, str | None]:

@@ -29,14 +29,12 @@ from pfp.vlm.providers.openai.answer import (
 )
 from pfp.vlm.providers.service_errors import (
     REFUSED_STATUS,
-    RETRY_STATUS,
     no_answer_in_time,
     no_connection,
     unreadable_response,
 )
 from pfp.vlm.request import Request, Sampling
 from pfp.vlm.retry import RetryPolicy, TransientError
-from pfp.vlm.server_hints import asked_wait_seconds, is_quota_used_up
 
 # What a request needs. The SDK would add what it reads in the environment (keys, organisation,
 # headers) and facts about this machine, whoever's server it is.
@@ -150,13 +148,9 @@ class OpenAIProvider:
                 return read_completion(said, asked)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
                 raise unreadable_response(self._host, error) from error
-        result = read_error(response, asked, service=self._host, key_variable=self._key_variable)
-        if isinstance(result, Answer):
-            return result
-        if status in RETRY_STATUS and not is_quota_used_up(said):
-            wait_seconds = asked_wait_seconds(response.headers, said)
-            raise TransientError(result, after_seconds=wait_seconds)
-        raise result
+        return read_error(
+            response, said, status, asked, service=self._host, key_variable=self._key_variable
+        )
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
         """The server's response, whatever its status. Raises TransientError when there is none."""
