@@ -298,7 +298,8 @@ class TestRemoteProvider:
         said = rig.client().ask(request_frames)
 
         assert (said.finish, said.attempts) == (Finish.BLOCKED, 1)
-        assert "refused to answer" in (said.problem or "")
+        assert f"refused to answer ({said.finish_reason})" in (said.problem or "")
+        assert said.tokens_in is not None  # which is paid for
         assert len(rig.texts()) == 1
 
     @remote_provider
@@ -430,6 +431,8 @@ class TestRemoteProvider:
 
         with pytest.raises(RetryableError, match=r"compressed \(gzip\)"):
             rig.client().ask(request_frames)
+
+        assert len(rig.texts()) == 3
 
     @remote_provider
     def test_oversized_response_is_given_up(

@@ -50,16 +50,6 @@ def test_nonsense_is_neither_yes_nor_no(text: str) -> None:
     assert 1 == len(client.asked)
 
 
-@pytest.mark.parametrize("finish", [Finish.BLOCKED, Finish.TRUNCATED, Finish.UNSEEN, Finish.ABSENT])
-def test_what_is_no_answer_says_why(finish: Finish) -> None:
-    """Refused, cut off and never seen are reasons of their own, and none is a no."""
-    said = ModelJudge(
-        ScriptedClient([Answer(backend="b", model="m", finish=finish, raw_text="yes")])
-    ).ask(QUESTION)
-
-    assert (Verdict.UNPARSEABLE, finish.value) == (said.verdict, said.why_not)
-
-
 def test_unfinished_answer_is_an_error_that_may_pass() -> None:
     """It is no verdict."""
     broken = Answer(backend="b", model="m", finish=Finish.UNFINISHED, problem="it broke off")

@@ -192,30 +192,20 @@ def test_reason_decides_how_an_answer_ends(
 def test_refused_prompt_is_blocked(trial: Trial, block: str, candidates: Any) -> None:
     """With candidates or without; a reason that is none may pass."""
     is_none = block == "BLOCKED_REASON_UNSPECIFIED"
-    expected = ("unfinished", 3) if is_none else ("blocked", 1)
+    expected = (Finish.UNFINISHED, 3) if is_none else (Finish.BLOCKED, 1)
 
-    reply = Reply(body={**candidates, "promptFeedback": {"blockReason": block}})
+    said = trial.ask(Reply(body={**candidates, "promptFeedback": {"blockReason": block}}))
 
-    assert trial.outcome(reply) == expected
+    assert (said.finish, len(trial.server.questions)) == expected
+    assert is_none or said.finish_reason == block
 
 
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        *((error(status, "W", "m"), ("RetryableError", 3)) for status in (408, 429, 500, 502, 503)),
-        *((error(status, "W", "m"), ("RetryableError", 3)) for status in (504, 520, 524, 529)),
-        (error(501, "UNIMPLEMENTED", "m"), ("RetryableError", 1)),
-        (error(429, "RESOURCE_EXHAUSTED", "m", details=[OF_THE_DAY]), ("AccountError", 1)),
-        *((error(status, "W", "m"), ("AccountError", 1)) for status in (401, 402, 403, 407)),
         (error(400, "FAILED_PRECONDITION", "no billing"), ("AccountError", 1)),
-        *((error(status, "W", "m"), ("PermanentError", 1)) for status in (400, 404, 413, 422)),
         (Reply(hangs_up=True, body={"candidates": []}), ("RetryableError", 3)),
-        (Reply(body=b"<html>log in</html>"), ("RetryableError", 1)),
         (Reply(body=b""), ("unfinished", 3)),
-        (Reply(body=b"\xff\xfe"), ("RetryableError", 1)),
-        (Reply(body=TEXT.encode()[:-3]), ("RetryableError", 1)),
-        (Reply(body=b"[" * 100_000), ("RetryableError", 1)),
-        (Reply(body=b"not gzip", headers={"Content-Encoding": "gzip"}), ("RetryableError", 3)),
         (Reply(body=[]), ("unfinished", 3)),
         (Reply(body="text"), ("unfinished", 3)),
         (Reply(body=None), ("unfinished", 3)),
@@ -224,12 +214,11 @@ def test_refused_prompt_is_blocked(trial: Trial, block: str, candidates: Any) ->
         (Reply(status=500, body=[]), ("RetryableError", 3)),
         (Reply(status=503, body={"error": None}), ("RetryableError", 3)),
         (Reply(status=304, body=b""), ("RetryableError", 1)),
-        (answer(TEXT[:40], finish="MAX_TOKENS", tokens=TOKENS), ("truncated", 1)),
         (answer("", finish="MAX_TOKENS", tokens=TOKENS), ("truncated", 1)),
     ],
 )
 def test_trouble_is_told_apart(trial: Trial, reply: Reply, expected: tuple[str, int]) -> None:
-    """What may pass in seconds is repeated; only what is wrong with the request is for good."""
+    """What this API alone answers, beside what the contract suite asks of every server."""
     assert trial.outcome(reply) == expected
 
 
@@ -238,9 +227,3 @@ def test_connection_that_breaks_once_is_made_again(trial: Trial) -> None:
     broken = Reply(hangs_up=True, body=GOOD.body)
 
     assert trial.outcome(broken, GOOD) == ("answered", 2)
-
-
-def test_storm_of_503_ends(trial: Trial) -> None:
-    """After as many requests as are allowed the row is left for a later run."""
-    assert trial.outcome(error(503, "UNAVAILABLE", "overloaded")) == ("RetryableError", 3)
-    assert len(trial.pauses) == 2

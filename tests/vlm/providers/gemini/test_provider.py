@@ -19,7 +19,7 @@ from pfp.errors import ConfigError, InputError, PermanentError, RetryableError
 from pfp.io.media import path_to_uri
 from pfp.vlm import Client, Finish, Request, Sampling, VideoSpan, load_client
 from pfp.vlm.providers.gemini.errors import explain_errors
-from tests.vlm.gemini_server import GeminiServer, Reply, answer
+from tests.vlm.gemini_server import GeminiServer, answer
 
 KEY = "key-for-tests-0123456789"
 TEXT = '{"shots": [{"index": 1, "caption": "Red."}, {"index": 2, "caption": "Blue."}]}'
@@ -237,32 +237,6 @@ class TestAnswer:
         server.script(answer(TEXT, tokens=TOKENS, thought="Let me see."))
 
         assert make().ask(request_video).raw_text == TEXT
-
-    @pytest.mark.parametrize(
-        "reason", ["SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION"]
-    )
-    def test_refusal_is_blocked(
-        self, server: GeminiServer, make: Make, request_video: Request, reason: str
-    ) -> None:
-        """Every reason that means refusal is one, and is asked about once."""
-        server.script(answer(None, finish=reason, tokens=TOKENS))
-
-        result = make().ask(request_video)
-
-        assert (result.finish, result.finish_reason) == (Finish.BLOCKED, reason)
-        assert result.problem == f"Gemini refused to answer ({reason})"
-        assert result.tokens_in == sum(TOKENS.values())
-        assert len(server.questions) == 1
-
-    def test_refused_prompt_is_blocked(
-        self, server: GeminiServer, make: Make, request_video: Request
-    ) -> None:
-        """A response without candidates tells its reason in the prompt's feedback."""
-        server.script(Reply(body={"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}))
-
-        result = make().ask(request_video)
-
-        assert (result.finish, result.finish_reason) == (Finish.BLOCKED, "PROHIBITED_CONTENT")
 
     def test_reason_of_tomorrow_is_unfinished(
         self, server: GeminiServer, make: Make, request_video: Request
