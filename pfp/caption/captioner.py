@@ -36,10 +36,14 @@ NOTICE: Final = ": notice: "  # in ``repair_ops``: nothing was repaired, but a p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trouble:
-    """Why a backend gave no storyboard; ``final`` when no other backend should be asked."""
+    """Why a backend gave no storyboard; ``final`` when no other backend should be asked.
+
+    ``absent`` when it had no answer at all.
+    """
 
     verdict: Dropped | Failed
     final: bool
+    absent: bool = False
 
     @property
     def why(self) -> str:
@@ -129,35 +133,29 @@ class Captioner:
 
     def _ask(self, backend: Backend, clip: CaptionClip, log: _Log) -> Storyboard | _Trouble:
         request = self._request(clip)
-        for may_ask_again in (backend.generative, False):
-            try:
-                answer = backend.ask(request)
-            except Rejected as error:  # understood, and no other backend may stand in for it
-                rejected = Dropped(reason=error.reason, detail=error.message)
-                return _Trouble(verdict=rejected, final=True)
-            except PermanentError as error:
-                return _Trouble(
-                    verdict=failed_verdict(error, retryable=False), final=not backend.generative
-                )
-            except InputError as error:  # no video: nobody else could look at it either
-                return _Trouble(verdict=failed_verdict(error, retryable=False), final=True)
-            except (RetryableError, ConfigError) as error:
-                # A missing key is not the row's fault: with one, a later run can go on.
-                return _Trouble(verdict=failed_verdict(error, retryable=True), final=True)
-            log.add(answer, backend)
-            trouble = _no_answer(answer)
-            if trouble is not None:
-                return trouble
+        may_ask_again = backend.generative
+        trouble: _Trouble | None = None
+        while True:
+            answer = _answer(backend, request, log)
+            if isinstance(answer, _Trouble):
+                # What is replayed ends with the last answer that was kept.
+                return trouble if trouble is not None and answer.absent else answer
             storyboard, violations = self._check(backend, clip, answer, log)
             if storyboard is not None:
                 return storyboard
-            if not may_ask_again:
-                break
-            problems = [safe_message(violation.detail) for violation in violations[:MAX_PROBLEMS]]
-            log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
-            request = replace(request, prompt=ask_again(request.prompt, problems))
-        verdict = _verdict(violations[0], is_models=backend.generative)
-        return _Trouble(verdict=verdict, final=not backend.generative)
+            if may_ask_again:
+                may_ask_again = False
+                problems = [safe_message(each.detail) for each in violations[:MAX_PROBLEMS]]
+                log.ops.append(f"{backend.name}: {'; '.join(problems)}; asked again")
+                request = replace(request, prompt=ask_again(request.prompt, problems))
+                continue
+            verdict = _verdict(violations[0], is_models=backend.generative)
+            trouble = _Trouble(verdict=verdict, final=not backend.generative)
+            if not (backend.generative and answer.cached and violations[0].rule in UNREADABLE):
+                return trouble
+            # The row would fail at this kept answer for good, however often the stage is run.
+            log.ops.append(f"{backend.name}: {trouble.why}; asked again, as that answer was kept")
+            request = replace(request, vote=request.vote + 1)
 
     def _check(
         self, backend: Backend, clip: CaptionClip, answer: Answer, log: _Log
@@ -229,10 +227,28 @@ def _bounded(ops: Sequence[str]) -> list[str]:
     return [*kept, f"and {len(ops) - MAX_NOTES} more"] if len(ops) > MAX_NOTES else kept
 
 
+def _answer(backend: Backend, request: StoryboardRequest, log: _Log) -> Answer | _Trouble:
+    """A backend's answer, put down in the log, or why there is none that can be used."""
+    try:
+        answer = backend.ask(request)
+    except Rejected as error:  # understood, and no other backend may stand in for it
+        return _Trouble(verdict=Dropped(reason=error.reason, detail=error.message), final=True)
+    except PermanentError as error:
+        verdict = failed_verdict(error, retryable=False)
+        return _Trouble(verdict=verdict, final=not backend.generative)
+    except InputError as error:  # no video: nobody else could look at it either
+        return _Trouble(verdict=failed_verdict(error, retryable=False), final=True)
+    except (RetryableError, ConfigError) as error:
+        # A missing key is not the row's fault: with one, a later run can go on.
+        return _Trouble(verdict=failed_verdict(error, retryable=True), final=True)
+    log.add(answer, backend)
+    return _no_answer(answer) or answer
+
+
 def _no_answer(answer: Answer) -> _Trouble | None:
     if answer.finish is Finish.ABSENT:
         verdict = Dropped(reason="storyboard_absent", detail=answer.problem or "there is none")
-        return _Trouble(verdict=verdict, final=False)
+        return _Trouble(verdict=verdict, final=False, absent=True)
     if answer.finish not in FINISH_ERRORS:
         return None
     error, retryable = FINISH_ERRORS[answer.finish]

@@ -249,6 +249,35 @@ def test_answer_that_is_no_json_may_be_one_the_next_time() -> None:
         assert (verdict.error, verdict.retryable) == ("UnreadableStoryboard", expected)
 
 
+def test_kept_answer_that_cannot_be_read_is_asked_for_anew() -> None:
+    """All kept answers are read first, then the same is asked once more, of the model itself."""
+    kept, new = _answer("{", cached=True), _answer("[")
+    good, ends_well = _model(kept, kept, _answer(_text())), [1, 1, 2]
+    bad, fails_again = _model(kept, kept, kept, new), [1, 1, 2, 3]
+
+    records = [_caption(good), _caption(bad)]
+
+    assert [[each.vote for each in model.asked] for model in (good, bad)] == [
+        ends_well,
+        fails_again,
+    ]
+    assert good.asked[1].prompt == good.asked[2].prompt != good.asked[0].prompt
+    assert records[0].verdict == KEPT
+    assert records[0].repair_ops[1].endswith("asked again, as that answer was kept")
+    assert isinstance(records[1].verdict, Failed)
+    assert (records[1].verdict.error, records[1].raw_answer) == ("UnreadableStoryboard", "[")
+
+
+def test_replay_ends_with_the_last_answer_that_was_kept() -> None:
+    """One that cannot be read is why there is no storyboard, not that there is no other."""
+    kept = _answer("{", cached=True)
+
+    verdict = _caption(_model(kept, kept, ABSENT)).verdict
+
+    assert isinstance(verdict, Failed)
+    assert (verdict.error, verdict.retryable) == ("UnreadableStoryboard", True)
+
+
 def test_storyboard_of_another_video_is_not_stood_in_for() -> None:
     """A rejected file is the row's verdict; measured captions would hide it."""
     offline = _offline()

@@ -459,6 +459,24 @@ class TestEveryProvider:
         assert first.shots == again.shots == replayed.shots
         assert (first.backend, replayed.backend) == ("openai", "replay")
 
+    def test_kept_answer_that_cannot_be_read_is_no_failure_for_good(
+        self, one_clip: Path, tmp_path: Path
+    ) -> None:
+        """It stays in the file, and the next run asks the model again; that answer is kept, too."""
+        keep = ["--set", f"answers={tmp_path / 'answers.jsonl'}"]
+        with OpenAIServer() as server:
+            backend = ["--backend", f"openai:a-model@{server.base_url}"]
+            server.script(completion("{"))
+            first = self._caption(one_clip, *backend, *keep)
+            server.script(completion(TEXT))
+            second = self._caption(one_clip, *backend, *keep)
+            third = self._caption(one_clip, *backend, *keep, "--set", "rules.min_coverage=0.5")
+
+        assert isinstance(first.verdict, Failed)
+        assert (first.verdict.error, first.verdict.retryable) == ("UnreadableStoryboard", True)
+        assert [second.verdict, third.verdict] == [KEPT, KEPT]
+        assert len(server.sent) == 3
+
     def test_backends_are_asked_in_order(self, one_clip: Path) -> None:
         """The option may be given several times."""
         row = self._caption(one_clip, "--backend", "sidecar", "--backend", "fake:always-yes")

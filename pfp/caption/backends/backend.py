@@ -17,6 +17,7 @@ class StoryboardRequest:
     ``shots`` are the numbered parts (the first is number 1) that the prompt speaks of, within the
     span and in order. Models read ``prompt``, known as ``prompt_id``, and answer with an instance
     of ``json_schema``. ``content_sha256`` is the digest of the video's file if it is known.
+    ``vote`` counts, from 1, how often a model is asked the same.
     """
 
     path: str
@@ -27,6 +28,7 @@ class StoryboardRequest:
     prompt: str
     json_schema: Mapping[str, Any]
     content_sha256: str | None = None
+    vote: int = 1
 
     @property
     def span(self) -> Span:

@@ -68,6 +68,7 @@ class VlmBackend:
                 json_schema=request.json_schema,
                 schema_name="storyboard",
                 sampling=self.sampling,
+                vote=request.vote,
             )
         )
 
