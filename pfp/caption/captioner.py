@@ -56,14 +56,26 @@ class _Log:
     """What was done for one clip: every answer counts, also those that were not used."""
 
     ops: list[str] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    paid: list[Answer] = field(default_factory=list)  # those of models
+    answers: list[tuple[Backend, Answer]] = field(default_factory=list)
 
     def add(self, answer: Answer, backend: Backend) -> None:
-        self.answers.append(answer)
-        if backend.generative:
-            self.paid.append(answer)
+        self.answers.append((backend, answer))
         self.ops += [f"{backend.name}: {note}" for note in answer.notes]
+
+    @property
+    def paid(self) -> list[Answer]:
+        """Those of models."""
+        return [answer for backend, answer in self.answers if backend.generative]
+
+    def last_of(self, backend: Backend) -> Answer | None:
+        """What a backend said last, whoever it had that from; None when it said nothing."""
+        said = [answer for asked, answer in self.answers if asked is backend]
+        return next((each for each in reversed(said) if each.finish is not Finish.ABSENT), None)
+
+    def num_requests(self) -> int:
+        """Requests that were sent for the answers, at least 1."""
+        said = [answer for _, answer in self.answers if answer.finish is not Finish.ABSENT]
+        return max(1, sum(answer.attempts for answer in said))
 
     def tokens(self, kind: str) -> int | None:
         """Sum over the answers of models; None when one of them is unknown, or there are none."""
@@ -199,7 +211,7 @@ class Captioner:
         verdict: Verdict,
         storyboard: Storyboard | None,
     ) -> StoryboardRecord:
-        last = next((a for a in reversed(log.answers) if a.backend == backend.name), None)
+        last = log.last_of(backend)
         return StoryboardRecord(
             clip_id=clip.clip_id,
             shots=[] if storyboard is None else storyboard.to_rows(),
@@ -214,7 +226,7 @@ class Captioner:
             tokens_out=log.tokens("out"),
             tokens_thought=log.tokens("thought"),
             cost_usd=log.cost_usd(),
-            attempts=max(1, sum(a.attempts for a in log.answers if a.finish is not Finish.ABSENT)),
+            attempts=log.num_requests(),
             repair_ops=_bounded(log.ops),
             raw_answer=None if last is None else last.raw_text,
             verdict=verdict,

@@ -374,6 +374,17 @@ def test_missing_video_is_looked_for_once() -> None:
     assert (record.backend, offline.asked) == ("gemini", [])
 
 
+def test_each_backends_answer_is_its_own() -> None:
+    """Two models of one kind may stand in one route; the row is that of the one it came from."""
+    unseen = _answer("{", finish=Finish.UNSEEN, problem="0 VIDEO tokens")
+    silent = Scripted(name="gemini", generative=True, script=[PermanentError("no")], model="other")
+
+    record = _caption(_model(unseen), silent)
+
+    assert (record.model, record.raw_answer, record.sampling) == ("other", None, None)
+    assert record.tokens_in == 1000
+
+
 def test_unknown_cost_of_one_answer_makes_the_sum_unknown() -> None:
     """A sum without one of its parts would be a wrong number."""
     model = _model(_answer(_text("", "B."), cost_usd=None), _answer(_text()))

@@ -457,7 +457,9 @@ class TestEveryProvider:
 
         assert len(server.sent) == 1
         assert first.shots == again.shots == replayed.shots
-        assert (first.backend, replayed.backend) == ("openai", "replay")
+        self._check(first, "openai")
+        self._check(replayed, "replay")
+        assert (replayed.model, replayed.sampling) == (first.model, first.sampling)
 
     def test_kept_answer_that_cannot_be_read_is_no_failure_for_good(
         self, one_clip: Path, tmp_path: Path
