@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from pfp.errors import ConfigError, InputError, SchemaError
+from pfp.errors import ConfigError, SchemaError
 from pfp.io.files import open_file
 from pfp.vlm.answer import Answer, Finish, parse_object_or_none
 from pfp.vlm.client import Client
@@ -47,6 +49,7 @@ _STORED_NAMES: Final = {
     "judge": "fingerprint",
     "model_id": "model_id",
 }
+_LINE_START: Final = b'{"answer": '  # of every line, as keys are sorted
 # What the same model would answer again. That it saw nothing, or had nothing, may change.
 FINAL: Final = frozenset({Finish.ANSWERED, Finish.TRUNCATED, Finish.BLOCKED})
 
@@ -55,11 +58,12 @@ class AnswerFile:
     """An append-only JSONL file of answers; several processes of one machine may share it.
 
     Only whole lines count. A line that a killed process left half written is passed over: it costs
-    its request once more.
+    its request once more. Every method raises ConfigError for a path that cannot be used, and
+    SchemaError for a file of something else.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """path: a local file, made (with its folder) by the first ``add``."""
+        """path: a local file, made by the first ``add``."""
         if "://" in str(path):
             raise ConfigError(f"{path} is no local path; answers are kept in a local file")
         self.path: Final = Path(path)
@@ -68,11 +72,17 @@ class AnswerFile:
         self._num_lines_read = 0
         self._by_request: dict[str, dict[str, Recorded]] = {}
 
-    def find(self, request_sha256: str, fingerprint: str | None = None) -> Recorded | None:
-        """The answer to a request, of one client or of whoever gave the first one.
+    def check(self) -> None:
+        """Try whether answers can be found and added; its folder is made, the file is not."""
+        with self._lock:
+            with self._explained("written"):
+                self._try_to_write()
+            self._read_on()
+            if not self._by_request:
+                self._check_start()
 
-        Raises SchemaError for a file of something else.
-        """
+    def find(self, request_sha256: str, fingerprint: str | None = None) -> Recorded | None:
+        """The answer to a request, of one client or of whoever gave the first one."""
         with self._lock:
             found = self._look_up(request_sha256, fingerprint)
             if found is None:
@@ -91,19 +101,47 @@ class AnswerFile:
         """Append an answer unless the client's answer to the request is there already."""
         if self.find(recorded.request_sha256, recorded.fingerprint) is not None:
             return
-        with self._lock:
-            try:
-                self._append(recorded.to_line())
-            except OSError as error:
-                raise InputError(
-                    f"{self.path} cannot be written ({error.strerror}); give another path"
-                ) from error
+        with self._lock, self._explained("written"):
+            self._append(recorded.to_line())
 
     def _look_up(self, request_sha256: str, fingerprint: str | None) -> Recorded | None:
         answers = self._by_request.get(request_sha256, {})
         if fingerprint is None:
             return next(iter(answers.values()), None)
         return answers.get(fingerprint)
+
+    @contextmanager
+    def _explained(self, participle: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            is_folder_a_file = isinstance(error, FileExistsError)  # says mkdir
+            why = "its folder is a file" if is_folder_a_file else error.strerror
+            raise ConfigError(
+                f"{self.path} cannot be {participle} ({why}); give another path for "
+                "answers, or mend what is wrong with this one"
+            ) from error
+
+    def _try_to_write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            open_file(self.path).close()
+            self.path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=self.path.parent).close()
+
+    def _check_start(self) -> None:
+        """Raise SchemaError for a file whose first line was not the beginning of an answer."""
+        with self._explained("read"), suppress(FileNotFoundError), open_file(self.path) as file:
+            start = file.read(len(_LINE_START))
+            if not _LINE_START.startswith(start):
+                raise self._foreign(1)
+
+    def _foreign(self, line_number: int) -> SchemaError:
+        return SchemaError(
+            f"line {line_number} of {self.path} is no recorded answer; give a file that a "
+            "client's cache or record option has written"
+        )
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,30 +157,20 @@ class AnswerFile:
 
     def _read_on(self) -> None:
         """Take in the whole lines that were appended since the last look."""
-        try:
-            with open_file(self.path) as file:
-                file.seek(self._num_bytes_read)
-                while (line := file.readline()).endswith(b"\n"):
-                    self._num_bytes_read += len(line)
-                    self._num_lines_read += 1
-                    row = parse_object_or_none(line.decode("utf-8", "replace"))
-                    if row is not None:
-                        self._take(row)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise InputError(
-                f"{self.path} cannot be read ({error.strerror}); check the path"
-            ) from error
+        with self._explained("read"), suppress(FileNotFoundError), open_file(self.path) as file:
+            file.seek(self._num_bytes_read)
+            while (line := file.readline()).endswith(b"\n"):
+                row = parse_object_or_none(line.decode("utf-8", "replace"))
+                if row is not None:
+                    self._take(row)
+                self._num_bytes_read += len(line)
+                self._num_lines_read += 1
 
     def _take(self, row: dict[str, Any]) -> None:
         try:
             recorded = _recorded_of(row)
         except (KeyError, TypeError, ValueError) as error:
-            raise SchemaError(
-                f"line {self._num_lines_read} of {self.path} is no recorded answer; give a file "
-                "that a client's cache or record option has written"
-            ) from error
+            raise self._foreign(self._num_lines_read + 1) from error
         answers = self._by_request.setdefault(recorded.request_sha256, {})
         answers[recorded.fingerprint] = recorded
 
@@ -201,8 +229,11 @@ class CachedClient:
         return self._client.fingerprint(sampling)
 
     def check_ready(self) -> None:
-        """Raise what the client raises."""
+        """Raise what the client raises, and ConfigError or SchemaError for a file of no use."""
         self._client.check_ready()
+        for file in (self._cache, self._record):
+            if file is not None:
+                file.check()
 
     def ask(self, request: Request) -> Answer:
         """The kept answer (``cached``), or a new one."""

@@ -532,6 +532,10 @@ class TestCommandLine:
             (["--set", "route=sidecar,ofline"], "'ofline' is unknown; write one of sidecar, offl"),
             (["--backend", "gemini"], "'gemini' is incomplete; write gemini:MODEL"),
             (["--backend", "qwen:nowhere"], "nowhere/config.json cannot be read; give the folder"),
+            (
+                ["--backend", "fake:always-yes", "--set", "answers=/dev/null/a"],
+                "/dev/null/a cannot be written (its folder is a file); give another path for",
+            ),
             (["--set", "model=m"], "there is no 'model'; use one of route"),
             (["--set", "route="], "the caption route names no backend"),
             (["--set", "prompt=haiku@1"], "prompt 'haiku@1' is unknown"),

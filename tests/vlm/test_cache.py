@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pfp.errors import ConfigError, InputError, SchemaError
+from pfp.errors import ConfigError, SchemaError
 from pfp.vlm import Answer, Finish, Frames, Request, Sampling
 from pfp.vlm.cache import AnswerFile, CachedClient, Recorded
 from tests.vlm.conftest import VERDICT_SCHEMA
@@ -127,22 +127,72 @@ class TestCache:
         assert _recorded("0" * 64, "j" * 64) == watching.find("0" * 64)
 
     def test_file_of_something_else_is_refused(self, tmp_path: Path) -> None:
-        """A manifest given by mistake is named, with the line."""
+        """A manifest given by mistake is named, with the line, as often as it is looked into."""
         path = tmp_path / "manifest.jsonl"
-        path.write_text('{"video": "a.mp4"}\n', encoding="utf-8")
+        line = _recorded("0" * 64, "j" * 64).to_line()
+        path.write_bytes(line + b'{"video": "a.mp4"}\n' + line)
+        answers = AnswerFile(path)
 
-        with pytest.raises(SchemaError, match=r"line 1 of .*manifest.jsonl is no recorded answer"):
-            AnswerFile(path).find("0" * 64)
+        for _ in range(2):
+            with pytest.raises(SchemaError, match=r"line 2 of .*manifest.jsonl is no recorded ans"):
+                answers.find("1" * 64)
 
-    def test_place_that_cannot_be_written_is_an_input_error(self, tmp_path: Path) -> None:
-        """The message names the file."""
+    @pytest.mark.parametrize("content", [b"\x00\xff" * 99, b"Notes\n", b"[]\n", b'{"video": 1}\n'])
+    def test_file_of_something_else_is_refused_before_any_request(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        """Answers are not written behind somebody's notes."""
+        path = tmp_path / "notes"
+        path.write_bytes(content)
+
+        with pytest.raises(SchemaError, match=r"line 1 of .*notes is no recorded answer; give a"):
+            CachedClient(ScriptedClient([]), cache=AnswerFile(path)).check_ready()
+
+        assert content == path.read_bytes()
+
+    @pytest.mark.parametrize("content", [None, b"", b'{"ans', b'{"answer": {"attempts": 1, "ba\n'])
+    def test_file_without_an_answer_yet_is_ready(
+        self, tmp_path: Path, content: bytes | None
+    ) -> None:
+        """One that is not there, an empty one, and what a killed run left of its first answer."""
+        path = tmp_path / "deep" / "a.jsonl"
+        path.parent.mkdir()
+        if content is not None:
+            path.write_bytes(content)
+        client = CachedClient(ScriptedClient([_answer()]), cache=AnswerFile(path))
+
+        client.check_ready()
+        assert path.exists() == (content is not None)
+        client.ask(_request())
+
+        assert AnswerFile(path).find(_request().sha256) is not None
+
+    @pytest.mark.parametrize(
+        ("place", "why"),
+        [
+            ("file/a.jsonl", "Not a directory|its folder is a file"),
+            ("file/deep/a.jsonl", "Not a directory"),
+            (".", "Is a directory"),
+            ("x" * 300, "File name too long"),
+            ("/proc/a.jsonl", "No such file or directory|Permission denied"),
+            ("/proc/none/a.jsonl", "No such file or directory|Permission denied"),
+        ],
+    )
+    @pytest.mark.parametrize("option", ["cache", "record"])
+    def test_place_that_cannot_be_written_is_a_setting_to_mend(
+        self, tmp_path: Path, place: str, why: str, option: str
+    ) -> None:
+        """Before any request is sent, and still so when one is: it is no fault of the row."""
         (tmp_path / "file").write_text("", encoding="utf-8")
-        client = CachedClient(
-            ScriptedClient([_answer()]), cache=AnswerFile(tmp_path / "file" / "a.jsonl")
-        )
+        path = tmp_path / place
+        client = CachedClient(ScriptedClient([_answer()]), **{option: AnswerFile(path)})
 
-        with pytest.raises(InputError, match=r"a.jsonl cannot be (read|written)"):
-            client.ask(_request())
+        for act in (client.check_ready, lambda: client.ask(_request())):
+            with pytest.raises(ConfigError, match=rf"cannot be .* \(({why})\); give another path"):
+                act()
+
+    def test_answers_are_not_kept_in_a_store(self) -> None:
+        """Lines cannot be appended there."""
         with pytest.raises(ConfigError, match=r"s3://b/a.jsonl is no local path"):
             AnswerFile("s3://b/a.jsonl")
 
