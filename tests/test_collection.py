@@ -30,6 +30,7 @@ NEED_REAL_CLIPS: Final = {
     "tests/ingest/test_combing.py": {"test_found_clips_are_told"},
     "tests/ingest/test_field_clips.py": {
         "test_a_field_clip_ends_as_it_should",
+        "test_a_kind_is_what_the_collection_says",
         "test_every_field_file_has_an_expectation",
         "test_patches_have_the_colours_that_were_drawn",
         "test_the_frame_at_t_seconds_carries_the_number_24_t",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pfp.io.media import iter_stored, read_frames
 from pfp.schema import KEPT, ClipRecord, Dropped, Failed
 from pfp.schema.measured import MeasuredRecord
+from tests.hostile_files import Kind
+from tests.media_files import PATCHES
 
 MakeClip = Callable[..., MeasuredRecord]
 
@@ -72,3 +77,26 @@ def outcome(clip: ClipRecord) -> str:
             return clip.verdict.error
         case _:
             return "kept"
+
+
+def assert_ends_as(clip: ClipRecord, kind: Kind) -> None:
+    """Check its verdict, and the length, the frames, the shots and the size that the kind names."""
+    assert outcome(clip) in kind.outcomes
+    if kind.seconds is not None:
+        assert kind.seconds == pytest.approx(clip.end_seconds or 0.0, abs=0.05)
+    if kind.num_frames is not None:
+        assert kind.num_frames == clip.num_frames
+    if kind.num_shots is not None:
+        assert kind.num_shots[0] <= len(clip.shots) <= kind.num_shots[1]
+    if kind.size is not None:
+        assert kind.size == (clip.width, clip.height)
+
+
+def assert_shows_patches(path: Path, *, height: int, width: int) -> None:
+    """Check that both readers give ``PATCHES`` in the lower half, within 6 code values."""
+    stored_HWC = next(iter_stored(path))
+    read_HWC = read_frames(path, fps=24, height=height, width=width, num_frames=1)[0]
+
+    for frame_HWC in (stored_HWC, read_HWC):
+        shown = frame_HWC[height * 3 // 4, width // 8 :: width // 4].astype(int)
+        assert 6 >= np.abs(shown - np.array(PATCHES)).max()

@@ -6,108 +6,39 @@ Drawn clips of the same kinds are tested everywhere (``test_hostile.py``).
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
 
-from pfp.io.media import iter_stored, read_frames
+from pfp.io.media import read_frames
 from pfp.io.tables import read_records
 from pfp.schema import ClipRecord
 from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.run import run
-from tests.hostile_files import COLLECTED, KINDS
-from tests.ingest.conftest import outcome
+from tests.hostile_files import COLLECTED, KEPT, KINDS, Kind
+from tests.ingest.conftest import assert_ends_as, assert_shows_patches
 
 pytestmark = pytest.mark.slow
 
 Frames = npt.NDArray[np.uint8]
 
-KEPT: Final = frozenset({"kept"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Right:
-    """What ingest makes of a file: its verdict in one word, and what its row then says."""
-
-    outcomes: frozenset[str] = KEPT
-    seconds: float | None = None
-    num_frames: int | None = None
-    num_shots: tuple[int, int] | None = None  # fewest, most
-
-
-def dropped(*reasons: str) -> Right:
-    """Dropped, or failed, for one of these reasons."""
-    return Right(outcomes=frozenset(reasons))
-
-
-DURATIONS: Final[dict[str, Right]] = {
-    "durations/audio_outlasts_video.mkv": Right(seconds=5.0, num_frames=120),
-    "durations/audio_outlasts_video.webm": Right(seconds=5.0, num_frames=120),
-    "durations/subtitle_outlasts_video.mkv": Right(seconds=5.0, num_frames=120),
+# The clips and what lies between them; the storyboards are for tests/caption.
+FIELD: Final[dict[str, Kind]] = {
+    name.removeprefix("field/"): KINDS[kind]
+    for name, kind in COLLECTED.items()
+    if name.startswith("field/") and kind in KINDS
 }
-COLOUR: Final[dict[str, Right]] = {
-    "colour/colr_only_full_709_hevc.mp4": Right(),
-    "colour/vp8_full_range_mkv_tags.mkv": Right(),
+# The videos of storyboards, and a storyboard that two of them claim.
+BESIDE_STORYBOARDS: Final = {
+    f"storyboards/{name}"
+    for name in ("dots.mp4", "twice.mp4", "twice.storyboard.json", "twice.webm")
 }
-HDR: Final[dict[str, Right]] = {
-    "hdr/dolby_vision_5.mp4": dropped("hdr"),
-    "hdr/pq_in_colr_only.mp4": dropped("hdr"),
-    "hdr/pq_in_mkv_only.mkv": dropped("hdr"),
-}
-TIMING: Final[dict[str, Right]] = {
-    "timing/h264_bframes.avi": Right(seconds=11.0, num_frames=264),
-    "timing/raw.h264": Right(seconds=11.0, num_frames=264),
-}
-ALPHA: Final[dict[str, Right]] = {
-    "colour/alpha_png.mov": Right(outcomes=KEPT | {"black_bars"}),  # its right half is black
-}
-GEOMETRY: Final[dict[str, Right]] = {
-    "geometry/combed_unflagged.mp4": dropped("interlaced"),
-    "geometry/letterbox_first_80_percent.mp4": dropped("black_bars"),
-    "geometry/pillar_blurred.mp4": dropped("blurred_backdrop", "black_bars"),
-    "geometry/progressive_flagged.mp4": Right(),
-    "geometry/sar_changes.ts": dropped("size_changes"),
-    "geometry/stereo_side_by_side.mp4": dropped("stereo"),
-}
-CUTS: Final[dict[str, Right]] = {
-    "cuts/dissolve_3s.mp4": Right(num_shots=(2, 2)),
-    "cuts/fade_from_black.mp4": Right(num_shots=(1, 1)),
-    "cuts/still_montage_0.2s.mp4": Right(outcomes=KEPT | {"frozen"}, num_shots=(20, 25)),
-    "cuts/wipe_1s.mp4": Right(num_shots=(2, 2)),
-}
-NEIGHBOURS: Final[dict[str, Right]] = {
-    f"neighbours/{name}": dropped("not_a_video")
-    for name in ("00000.tar", "00001.json", "00001.npy", "00001.txt", "00002.txt")
-}
-STORYBOARDS: Final[dict[str, str]] = {
-    "storyboards/chinese_loop.storyboard.json": "caption_loop",
-    "storyboards/comma_loop.storyboard.json": "caption_loop",
-    "storyboards/cut_mid_sentence.storyboard.json": "rejected or noticed",
-    "storyboards/dots.mp4": "rejected",
-    "storyboards/dots.storyboard.json": "rejected",
-    "storyboards/json_in_caption.storyboard.json": "rejected or unpacked",
-    "storyboards/mojibake.storyboard.json": "rejected or noticed",
-    "storyboards/not_available.storyboard.json": "rejected",
-    "storyboards/refusal_late.storyboard.json": "caption_refusal",
-    "storyboards/think_tags.storyboard.json": "rejected or cleaned",
-    "storyboards/timestamps_in_caption.storyboard.json": "rejected or cleaned",
-    "storyboards/twice.mp4": "a word about it",
-    "storyboards/twice.storyboard.json": "a word about it",
-    "storyboards/twice.webm": "a word about it",
-    "storyboards/word_loop.storyboard.json": "caption_loop",
-}
-
-INGEST_GROUPS: Final = (DURATIONS, COLOUR, HDR, TIMING, ALPHA, GEOMETRY, CUTS, NEIGHBOURS)
-ALL_GROUPS: Final[tuple[Mapping[str, Any], ...]] = (*INGEST_GROUPS, STORYBOARDS)
-
-PATCHES: Final = ((200, 40, 40), (40, 180, 60), (50, 60, 200), (200, 190, 60))
 
 
 @pytest.fixture(scope="module")
@@ -147,53 +78,59 @@ def _squares() -> list[tuple[int, int]]:
     return [divmod(place, 6) for place in range(12)]
 
 
-def test_every_kind_of_field_clip_is_drawn() -> None:
-    """All 26, so that no checkout goes without, and with no other outcome."""
-    rights = {name: right for group in INGEST_GROUPS for name, right in group.items()}
-
-    assert 26 == len(rights)
-    for name, right in rights.items():
-        assert KINDS[COLLECTED[f"field/{name}"]].outcomes & right.outcomes, name
-
-
-def test_every_field_file_has_an_expectation(field: Path) -> None:
-    """A line that is added to RIGHT.tsv without one fails here, and so does one that went away."""
+@pytest.fixture(scope="module")
+def said(field: Path) -> dict[str, str]:
+    """What ``RIGHT.tsv`` says of each file."""
     with (field / "RIGHT.tsv").open(encoding="utf-8", newline="") as file:
-        named = [line[0] for line in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-
-    assert sorted(named) == sorted(name for group in ALL_GROUPS for name in group)
+        return dict(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-@pytest.mark.parametrize(
-    ("name", "right"), [item for group in INGEST_GROUPS for item in group.items()]
-)
-def test_a_field_clip_ends_as_it_should(
-    clips: dict[str, ClipRecord], name: str, right: Right
-) -> None:
+def test_every_kind_of_field_clip_is_drawn() -> None:
+    """All 26, so that no checkout goes without."""
+    assert 26 == len(FIELD)
+
+
+def test_every_field_file_has_an_expectation(said: dict[str, str]) -> None:
+    """A line that is added to RIGHT.tsv without one fails here, and so does one that went away."""
+    expected = {name.removeprefix("field/") for name in COLLECTED if name.startswith("field/")}
+
+    assert expected | BESIDE_STORYBOARDS == said.keys()
+
+
+@pytest.mark.parametrize("name", FIELD)
+def test_a_kind_is_what_the_collection_says(said: dict[str, str], name: str) -> None:
+    """Verdict, reason, length, shots and content, as far as RIGHT.tsv names them."""
+    words, kind = said[name], FIELD[name]
+
+    if words.startswith("kept"):
+        assert KEPT == kind.outcomes
+    if words.startswith("dropped"):
+        assert "kept" not in kind.outcomes
+    if reason := re.match(r"dropped: (\w+)", words):
+        assert {reason[1]} == kind.outcomes
+    if seconds := re.match(r"kept; (\d+\.\d) s\b", words):
+        assert float(seconds[1]) == kind.seconds
+    if frames := re.search(r"(\d+) frames", words):
+        assert int(frames[1]) == kind.num_frames
+    if shots := re.match(r"(\d+) shots?\b", words):
+        assert (int(shots[1]),) * 2 == kind.num_shots
+    assert ("patches" in words) == kind.patches
+    assert ("carries number" in words) == kind.numbers
+
+
+@pytest.mark.parametrize("name", FIELD)
+def test_a_field_clip_ends_as_it_should(clips: dict[str, ClipRecord], name: str) -> None:
     """Kept, with its own length and its shots, or dropped for a reason that names what is wrong."""
-    clip = clips[name]
-
-    assert outcome(clip) in right.outcomes
-    if right.seconds is not None:
-        assert right.seconds == pytest.approx(clip.end_seconds or 0.0, abs=0.05)
-    if right.num_frames is not None:
-        assert right.num_frames == clip.num_frames
-    if right.num_shots is not None:
-        assert right.num_shots[0] <= len(clip.shots) <= right.num_shots[1]
+    assert_ends_as(clips[name], FIELD[name])
 
 
-@pytest.mark.parametrize("name", COLOUR)
+@pytest.mark.parametrize("name", [name for name, kind in FIELD.items() if kind.patches])
 def test_patches_have_the_colours_that_were_drawn(field: Path, name: str) -> None:
-    """Four patches fill the lower half; both readers give them within 6 code values."""
-    stored_HWC = next(iter_stored(field / name))
-    read_HWC = read_frames(field / name, fps=24, height=112, width=192, num_frames=1)[0]
-
-    for frame_HWC in (stored_HWC, read_HWC):
-        shown = np.array([frame_HWC[84, 24 + 48 * column] for column in range(4)], int)
-        assert 6 >= np.abs(shown - np.array(PATCHES)).max()
+    """Four patches fill the lower half, whoever tells range and matrix."""
+    assert_shows_patches(field / name, height=112, width=192)
 
 
-@pytest.mark.parametrize("name", TIMING)
+@pytest.mark.parametrize("name", [name for name, kind in FIELD.items() if kind.numbers])
 @pytest.mark.parametrize("start_seconds", [0.0, 0.5, 3.9, 5.0, 7.3, 10.5])
 def test_the_frame_at_t_seconds_carries_the_number_24_t(
     field: Path, name: str, start_seconds: float
