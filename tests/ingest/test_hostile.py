@@ -91,8 +91,11 @@ def drawn(
 def clips(
     shared_clips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, ClipRecord]]:
-    """The clips of one run over all folders of found files: folder, file name, record."""
-    return ingested(shared_clips, tmp_path_factory.mktemp("run"))
+    """The clips of one run over the real and the hostile files: folder, file name, record."""
+    videos = tmp_path_factory.mktemp("videos")
+    for name in ("dev", "hostile"):
+        (videos / name).symlink_to(shared_clips / name)
+    return ingested(videos, tmp_path_factory.mktemp("run"))
 
 
 def ingested(folder: Path, out: Path) -> dict[str, dict[str, ClipRecord]]:
