@@ -694,13 +694,6 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
-def make_files(folder: Path, *names: str) -> Path:
-    """Write these files, or all; return the folder."""
-    for name in names or KINDS:
-        KINDS[name].make(folder / name)
-    return folder
-
-
 # -- storyboards of a clip of five seconds ---------------------------------------------------------
 
 STEPS: Final = "opens the door, closes the door, "

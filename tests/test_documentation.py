@@ -194,9 +194,7 @@ def lost_words(parser: argparse.ArgumentParser, words: list[str]) -> Iterator[st
                 if name not in below[0].choices:
                     yield word
             if len(names) == 1 and word in below[0].choices and parser.prog.count(" ") < 2:
-                chosen = below[0].choices[word]
-                if chosen.add_help:  # the demo hands its words over
-                    yield from lost_words(chosen, words[number + 1 :])
+                yield from lost_words(below[0].choices[word], words[number + 1 :])
             return
 
 

@@ -24,11 +24,11 @@ WAN22_CONFIG = {
     "latents_std": [1.0] * 48,
 }
 
-ArmMaker = Callable[..., MemoryDiT]
+VariantMaker = Callable[..., MemoryDiT]
 
 
 @pytest.fixture
-def make_variant() -> ArmMaker:
+def make_variant() -> VariantMaker:
     """Makes variants on a real Wan DiT of two narrow layers, with random weights everywhere."""
 
     def make(variant: str = "proposed", **config: Any) -> MemoryDiT:
@@ -53,7 +53,7 @@ def make_variant() -> ArmMaker:
 
 
 @pytest.fixture
-def small_variant(make_variant: ArmMaker) -> MemoryDiT:
+def small_variant(make_variant: VariantMaker) -> MemoryDiT:
     """The proposed variant."""
     return make_variant()
 

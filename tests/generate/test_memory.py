@@ -1,6 +1,5 @@
 """Memory that grows: the tokens of the whole history, at the cost of what is new."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from pfp.models.backbones.interface import Memory
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
 from tests.closeness import assert_close_to_largest
+from tests.generate.conftest import VariantMaker
 
 SECTIONS = (9, 8, 24, 8)  # frames: 3, 2, 6 and 2 latents
 
@@ -33,8 +33,6 @@ REFUSE = [
     {"variant": "proposed", "stride": "symmetric"},
     {"variant": "proposed", "positions": "pooled"},
 ]
-
-ArmMaker = Callable[..., MemoryDiT]
 
 
 @pytest.fixture(name="frames_FHWC", scope="module")
@@ -93,7 +91,7 @@ def assert_same(expected: Memory, got: Memory | None) -> None:
 
 @pytest.mark.parametrize("config", VARIANTS, ids=str)
 def test_what_is_appended_is_the_memory_of_everything(
-    make_variant: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+    make_variant: VariantMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
 ) -> None:
     """After every section, for every variant that can append, without encoding the past again."""
     model = make_variant(**config)
@@ -110,7 +108,7 @@ def test_what_is_appended_is_the_memory_of_everything(
 
 @pytest.mark.parametrize("config", REFUSE, ids=str)
 def test_a_variant_that_cannot_append_says_so_and_encodes_anew(
-    make_variant: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+    make_variant: VariantMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
 ) -> None:
     """The memory is right all the same."""
     model = make_variant(**config)
@@ -141,7 +139,7 @@ def test_a_vae_whose_latents_depend_on_what_follows_is_encoded_anew(
 
 
 def test_a_variant_without_lr_video_appends_whatever_the_vae(
-    make_variant: ArmMaker, vae: LatentVAE
+    make_variant: VariantMaker, vae: LatentVAE
 ) -> None:
     """Its tokens are of HR latents alone."""
     tiled = replace(vae, append_exact=False)
@@ -195,7 +193,7 @@ def test_a_section_costs_what_is_new(
 
 @pytest.mark.parametrize("config", [*VARIANTS[:3], VARIANTS[-1], *REFUSE], ids=str)
 def test_a_replayed_history_is_the_same_history(
-    make_variant: ArmMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
+    make_variant: VariantMaker, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], config: Any
 ) -> None:
     """To the bit, before and after what follows."""
     model = make_variant(**config)
@@ -215,7 +213,7 @@ def test_a_replayed_history_is_the_same_history(
 
 
 def test_nothing_is_no_memory(
-    make_variant: ArmMaker, small_variant: MemoryDiT, vae: LatentVAE
+    make_variant: VariantMaker, small_variant: MemoryDiT, vae: LatentVAE
 ) -> None:
     """Before the first section there is none, and a variant without memory never has any."""
     shrink: Shrink = downscale

@@ -1,6 +1,6 @@
 """Roll-out: every section is sampled from a memory that holds the sections before it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pfp.generate.settings import SamplerSettings
 from pfp.latents.preprocess import downscale
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.vae.latent_vae import LatentVAE
+from tests.generate.conftest import VariantMaker
 
 NUM_LATENTS, SECTION = 5, 2
 RNG = np.random.default_rng(0)
@@ -95,7 +96,7 @@ def test_what_was_generated_joins_the_memory(
 def test_each_section_follows_its_own_prompt_alone(
     small_variant: MemoryDiT, vae: LatentVAE, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first prompt is no chunk of the second section's condition; indices go on."""
+    """The first prompt is no part of the second section's condition; indices go on."""
     seen: list[tuple[Any, torch.Tensor]] = []
     forward = small_variant.forward
 
@@ -112,18 +113,20 @@ def test_each_section_follows_its_own_prompt_alone(
     assert [[[5, 6]], [[7, 8]]] == [index.tolist() for _, index in seen[::2]]
 
 
-def test_a_real_video_is_watched_as_if_its_latents_were_known(
+def test_a_start_from_frames_equals_one_from_their_latents(
     small_variant: MemoryDiT, vae: LatentVAE, frames_FHWC: NDArray[np.uint8], history: History
 ) -> None:
     """Frames taken one by one give the latents and the next section of frames given at once."""
-    watched = Rollout(small_variant, vae, downscale, SETTINGS)
-    recalled = Rollout(small_variant, vae, downscale, SETTINGS)
+    from_frames = Rollout(small_variant, vae, downscale, SETTINGS)
+    from_latents = Rollout(small_variant, vae, downscale, SETTINGS)
 
-    chunk = watched.start_from_frames(iter(frames_FHWC))
-    recalled.start_from_latents(history.hr_TCHW, history.frames_FHWC)
+    chunk = from_frames.start_from_frames(iter(frames_FHWC))
+    from_latents.start_from_latents(history.hr_TCHW, history.frames_FHWC)
 
     assert np.array_equal(history.hr_TCHW, chunk.hr_TCHW)
-    assert np.array_equal(next_section(watched).frames_FHWC, next_section(recalled).frames_FHWC)
+    assert np.array_equal(
+        next_section(from_frames).frames_FHWC, next_section(from_latents).frames_FHWC
+    )
 
 
 def test_the_border_of_two_sections_is_decoded_as_one_video(
@@ -144,7 +147,7 @@ def test_the_border_of_two_sections_is_decoded_as_one_video(
 
 @pytest.mark.parametrize("variant", ["proposed", "large_patchifier", "no_memory"])
 def test_without_a_history_the_first_section_is_made_from_text_alone(
-    make_variant: Callable[..., MemoryDiT],
+    make_variant: VariantMaker,
     vae: LatentVAE,
     variant: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -194,7 +197,7 @@ def test_a_history_that_ends_inside_a_latent_is_refused(
 
 
 def test_the_rollout_tells_when_memory_is_encoded_anew(
-    make_variant: Callable[..., MemoryDiT], vae: LatentVAE
+    make_variant: VariantMaker, vae: LatentVAE
 ) -> None:
     """As a sentence on its memory, from the first section on."""
     rollout = Rollout(make_variant("large_patchifier"), vae, downscale, SETTINGS)

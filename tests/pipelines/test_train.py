@@ -148,7 +148,7 @@ def test_averages_lie_beside_what_was_trained(latents_run: Path) -> None:
     assert any(not torch.equal(last[name], averaged[name]) for name in last)
 
 
-def test_curves_and_pictures_are_drawn(latents_run: Path) -> None:
+def test_curves_and_images_are_drawn(latents_run: Path) -> None:
     """TensorBoard gets loss, throughput, loss by position and retrieved frames at every step."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -161,8 +161,8 @@ def test_curves_and_pictures_are_drawn(latents_run: Path) -> None:
     assert any(tag.startswith("loss_by_position/") for tag in tags["scalars"])
     assert [1, 2] == [event.step for event in events.Scalars("loss")]
     assert ["retrieved"] == tags["images"]
-    (picture,) = events.Images("retrieved")
-    assert (picture.height, picture.width) in ((2 * 96, 2 * 160), (2 * 160, 2 * 96))
+    (image,) = events.Images("retrieved")
+    assert (image.height, image.width) in ((2 * 96, 2 * 160), (2 * 160, 2 * 96))
 
 
 def test_text_free_training_takes_the_empty_prompt_of_the_run(latents_run: Path) -> None:

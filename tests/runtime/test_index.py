@@ -87,7 +87,7 @@ def test_the_best_of_several_rows_counts(
     assert {"a": better} == chosen_notes(tmp_path, "a")
 
 
-def test_a_final_row_goes_before_an_equal_pending_one(tmp_path: Path) -> None:
+def test_a_final_row_goes_before_an_equal_staged_one(tmp_path: Path) -> None:
     """So that a finished table is not written again for nothing."""
     tables.write_table(tmp_path, rows(("a", KEPT), note="final"), StoryboardRecord)
     commit(tmp_path, rows(("a", KEPT), note="staged"), "1")
@@ -118,7 +118,7 @@ def test_rows_to_try_again_are_told_from_those_that_are_done(tmp_path: Path) -> 
     assert [0, None, None, 1, 2, None, None] == prior.to_pylist()
 
 
-def test_a_part_is_named_by_its_rows_and_their_attempts() -> None:
+def test_a_staged_file_is_named_by_its_rows_and_their_attempts() -> None:
     """The same batch has the same file; tried again, it is another."""
     batch = pa.table({RESULT_KEY: ["a", "b"], PRIOR_ATTEMPTS: [0, 0]})
     again = batch.set_column(1, PRIOR_ATTEMPTS, pa.array([0, 1]))

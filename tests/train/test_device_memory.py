@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from pfp.models.memory.config import MemoryDiTConfig
 from pfp.train.device_memory import device_memory, num_sequence_tokens
 from pfp.train.sampler import WindowPlan
@@ -45,25 +49,32 @@ def test_hunyuan_has_its_text_in_the_sequence() -> None:
 
 
 def told(*, num_processes: int, sharded: bool) -> str:
-    """The line for the tiny base."""
+    """The line for a base of 5 billion weights."""
     return device_memory(
-        MemoryDiTConfig(variant="proposed"),
+        MemoryDiTConfig(variant="proposed", base="wan22_5b", rate="2x2x2"),
         WINDOWS,
         [SHAPE],
-        base_dtype="float32",
+        base_dtype="bfloat16",
         num_text_tokens=8,
         num_processes=num_processes,
         sharded=sharded,
     )
 
 
+def gigabytes(line: str) -> dict[str, float]:
+    """What the line says of each part."""
+    return {part: float(number) for part, number in re.findall(r"(\w+) (\d+\.\d\d)\b", line)}
+
+
 def test_what_is_spread_is_divided() -> None:
-    """Copies cost every process the whole base; spread over four, a quarter of it."""
+    """Copies cost every process the whole base; spread over four, a quarter, activations apart."""
     one, copied, spread = (
         told(num_processes=num, sharded=sharded)
         for num, sharded in ((1, False), (4, False), (4, True))
     )
+    whole, share = gigabytes(copied), gigabytes(spread)
 
     assert one.replace("the process", "each process") == copied
-    assert "batch 2" in spread
-    assert copied != spread
+    assert whole["activations"] == share["activations"] > 0
+    for part in ("weights", "lora", "gradients", "optimiser"):
+        assert whole[part] / 4 == pytest.approx(share[part], abs=0.01)

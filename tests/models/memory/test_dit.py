@@ -157,10 +157,10 @@ def test_diffusers_reads_the_lora_that_is_saved(
     assert (ours - base_output).abs().max() > 1e-2
 
 
-def test_a_checkpoint_decides_how_memory_stands(
+def test_a_checkpoint_decides_the_placement_of_memory(
     small_dit: WanTransformer3DModel, tmp_path: Path
 ) -> None:
-    """Loaded into a model of other standing, a checkpoint brings its own and samples the same."""
+    """Loaded into a model of another one, a checkpoint brings its own and samples the same."""
     other = MemoryDiT(deepcopy(small_dit), MemoryDiTConfig(variant="proposed", lora_rank=4)).eval()
     model = MemoryDiT(
         small_dit,
@@ -215,7 +215,7 @@ def test_a_config_of_a_later_version_is_refused(tmp_path: Path) -> None:
         read_description(tmp_path)
 
 
-def test_the_shipped_large_patchifier_stands_as_framepack_s_does() -> None:
+def test_the_shipped_large_patchifier_has_framepack_s_placement() -> None:
     """Pooled rotary phases, and the target's timestep for its memory."""
     model = MemoryDiT.from_pretrained(variant_folder("large_patchifier"))
     memory = model.encode_history(torch.zeros(1, 16, 3, 16, 24), torch.zeros(1, 16, 2, 4, 6))
