@@ -197,11 +197,12 @@ def test_each_placement_is_another_model(
     assert (sample(model) - before).abs().max() > 1e-5
 
 
-def test_a_config_of_the_first_version_loads_as_it_was_meant() -> None:
+@pytest.mark.parametrize("told", [{}, {"format_version": 1}], ids=["untold", "told"])
+def test_a_config_of_the_first_version_loads_as_it_was_meant(told: dict[str, int]) -> None:
     """It calls the variant an arm, and where it says nothing of text, memory attends to it."""
     first = {"arm": "only_lr", "rate": "4x4x2", "base": "tiny", "lora_rank": 32, "seed": 0}
 
-    config = MemoryDiTConfig.from_dict(first)
+    config = MemoryDiTConfig.from_dict(first | told)
 
     assert MemoryDiTConfig(variant="only_lr", memory_attends_to_text=True) == config
     assert MemoryDiT.from_pretrained(variant_folder("only_lr")).config == config
@@ -212,6 +213,14 @@ def test_a_config_of_a_later_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format_version": 3, "variant": "only_lr"}')
 
     with pytest.raises(WeightsError, match=r"format_version 3, .* up to 2; install a newer pfp"):
+        read_description(tmp_path)
+
+
+def test_a_config_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    """A list is JSON, too, and has no settings."""
+    (tmp_path / "config.json").write_text('["only_lr"]')
+
+    with pytest.raises(WeightsError, match=r"config\.json holds no JSON object; copy the folder"):
         read_description(tmp_path)
 
 
