@@ -37,7 +37,7 @@ def load_backend(name: str, settings: BackendSettings | None = None) -> Backend:
     """The backend called ``name``, which is ``sidecar``, ``offline`` or names a model.
 
     Raises ConfigError for an unknown name or option, for a setting that is in both name and
-    ``settings.sampling`` and not the same, and for a library that is not installed.
+    ``settings`` and not the same, and for a library that is not installed.
     """
     settings = settings or BackendSettings()
     if name == "sidecar":
@@ -50,6 +50,7 @@ def load_backend(name: str, settings: BackendSettings | None = None) -> Backend:
     if spec.num_votes > 1:
         raise ConfigError(f"{name!r} asks for votes, and captions are not voted on; leave votes")
     _check_said_once(spec, settings.sampling)
+    _check_device(spec, settings.device)
     client = load_client(
         name,
         sampling=settings.sampling,
@@ -78,3 +79,13 @@ def _check_said_once(spec: ModelSpec, sampling: Sampling) -> None:
             raise ConfigError(
                 f"{name} is {value} in {spec.text!r} and {given} in sampling; say it in one place"
             )
+
+
+def _check_device(spec: ModelSpec, device: str | None) -> None:
+    """Raise ConfigError for a model on another device than the one that workers are given."""
+    told = spec.options.get("device", device)
+    if device is not None and str(told) != device:
+        raise ConfigError(
+            f"device is {told} in {spec.text!r} and {device} in the settings, by which workers are "
+            f"given a GPU; say it there only (--set device={told})"
+        )

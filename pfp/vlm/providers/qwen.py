@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.video_utils import VideoMetadata
 
-from pfp.errors import RetryableError, WeightsError
+from pfp.errors import ConfigError, RetryableError, WeightsError
 from pfp.io.digests import sha256_file, sha256_json
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
@@ -70,8 +70,12 @@ class QwenProvider:
             )
 
     def check_ready(self) -> None:
-        """Raise WeightsError when the folder holds no Qwen-VL."""
+        """Raise WeightsError when the folder holds no Qwen-VL, ConfigError for an unknown device.
+
+        Whether the device is here is seen when the model is loaded, maybe on another machine.
+        """
         self._check()
+        _device_called(self._device)
 
     @contextmanager
     def session(self, request: Request, policy: RetryPolicy) -> Iterator[Session]:
@@ -87,8 +91,8 @@ class QwenProvider:
     def _send(self, request: Request) -> Answer:
         assert isinstance(request.media, Frames)
         with self._lock:
-            model, processor = self._load()
             try:
+                model, processor = self._load()
                 return self._generate(model, processor, request)
             except torch.OutOfMemoryError as error:
                 raise RetryableError(
@@ -121,6 +125,7 @@ class QwenProvider:
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
             self._check()
+            device = _usable_device(self._device)
             make_processor: Any = AutoProcessor.from_pretrained
             make_model: Any = AutoModelForImageTextToText.from_pretrained
             try:
@@ -133,7 +138,7 @@ class QwenProvider:
                 )
             except (OSError, ValueError, KeyError) as error:
                 raise WeightsError(f"{self._directory} cannot be loaded: {error}") from error
-            self._loaded = model.to(self._device).eval(), processor
+            self._loaded = model.to(device).eval(), processor
         return self._loaded
 
     def _generate(self, model: Any, processor: Any, request: Request) -> Answer:
@@ -161,6 +166,29 @@ class QwenProvider:
             tokens_out=len(written),
             sampling=json.dumps(self._params(request.sampling), sort_keys=True),
         )
+
+
+def _device_called(name: str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"there is no device {name!r}; give cpu or cuda") from error
+
+
+def _usable_device(name: str) -> torch.device:
+    """The device, once it has taken a tensor; ConfigError where this process has no such device."""
+    device = _device_called(name)
+    try:
+        torch.empty(1, device=device)
+    except torch.OutOfMemoryError:
+        raise  # others use it now
+    except (RuntimeError, AssertionError) as error:  # of torch without CUDA, the latter
+        why = str(error).partition("\n")[0]
+        message = (
+            f"device {name!r} is not here ({why}); give cpu, or give the stage's workers a GPU"
+        )
+        raise ConfigError(message) from error
+    return device
 
 
 def _decoding(temperature: float | None) -> dict[str, Any]:

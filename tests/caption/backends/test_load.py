@@ -39,12 +39,16 @@ def test_every_provider_is_a_backend() -> None:
         ("offline:x", r"'offline:x' is unknown"),
         ("gemini:m#votes=3", "captions are not voted on; leave votes"),
         ("qwen:d#thinking_level=low", "has no option 'thinking_level'"),
+        (
+            "qwen:d#device=cuda",
+            r"device is cuda in 'qwen:d#device=cuda' and cpu in the settings, .*--set device=cuda",
+        ),
         ("gemini:m#temperature=0.1", "temperature is 0.1 in .* and 0.9 in sampling; say it in one"),
     ],
 )
 def test_name_that_cannot_be_used_is_one_sentence(name: str, message: str) -> None:
     """With what may be written instead."""
-    settings = BackendSettings(sampling=Sampling(temperature=0.9))
+    settings = BackendSettings(sampling=Sampling(temperature=0.9), device="cpu")
 
     with pytest.raises(ConfigError, match=message):
         load_backend(name, settings)
@@ -56,6 +60,13 @@ def test_thinking_level_of_a_model_without_one_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="has no thinking level to be set to low; set none"):
         load_backend("qwen:somewhere", settings)
+
+
+def test_device_may_be_said_in_both_places() -> None:
+    """If it is the same, or if the settings leave it open."""
+    names = [load_backend("qwen:d#device=cuda", BackendSettings(device=d)) for d in ("cuda", None)]
+
+    assert [backend.name for backend in names] == ["qwen", "qwen"]
 
 
 def test_sampling_is_what_name_and_settings_say() -> None:

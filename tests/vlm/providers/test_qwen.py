@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pfp.errors import WeightsError
+from pfp.errors import ConfigError, RetryableError, WeightsError
 from pfp.vlm import Client, Finish, Frames, Request, Sampling, ask_votes, load_client
 from tests.vlm.conftest import VERDICT_SCHEMA
 
@@ -161,6 +161,32 @@ def test_device_is_that_of_the_run_unless_the_spec_says(folder: Path) -> None:
     assert ["cuda:7", "cpu"] == devices
     assert 1 == len({client.fingerprint(REQUEST.sampling) for client in clients})
     assert "fake:always-yes" == load_client("fake:always-yes", device="cuda:7").model_id
+
+
+def test_device_that_is_not_here_is_a_setting_to_mend(folder: Path) -> None:
+    """One of no kind at once; one of another machine when the model is to be loaded on it."""
+    with pytest.raises(ConfigError, match="there is no device 'gpu'; give cpu or cuda"):
+        _client(f"qwen:{folder}#device=gpu").check_ready()
+
+    elsewhere = _client(f"qwen:{folder}#device=cuda:99")
+    elsewhere.check_ready()
+    with pytest.raises(ConfigError, match=r"'cuda:99' is not here \(.*\); give cpu, or give"):
+        elsewhere.ask(REQUEST)
+
+
+def test_model_that_finds_no_memory_may_be_loaded_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may be using the GPU now."""
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    client = _client(f"qwen:{folder}")
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+
+    with pytest.raises(RetryableError, match="ran out of memory on cpu with 5 frames"):
+        client.ask(REQUEST)
 
 
 def test_times_are_told_in_milliseconds() -> None:
