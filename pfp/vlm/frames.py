@@ -55,14 +55,20 @@ class Frames:
         return tuple(to_jpeg(frame_HWC) for frame_HWC in self.frames_HWC)
 
 
+def size_within(height: int, width: int, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width in the same shape, made smaller where they come to more pixels."""
+    scale = min(1.0, math.sqrt(max_pixels / (height * width)))
+    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
+
+
 def limited(frame_HWC: FrameImage) -> FrameImage:
     """The frame, made smaller (bicubic, antialiased) if it has more than ``MAX_PIXELS`` pixels."""
-    height, width = frame_HWC.shape[:2]
-    if height * width <= MAX_PIXELS:
+    before = frame_HWC.shape[:2]
+    height, width = size_within(*before)
+    if (height, width) == before:
         return frame_HWC
-    scale = math.sqrt(MAX_PIXELS / (height * width))
-    size = (max(1, math.floor(width * scale)), max(1, math.floor(height * scale)))
-    return np.asarray(Image.fromarray(frame_HWC).resize(size, Image.Resampling.BICUBIC))
+    image = Image.fromarray(frame_HWC)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def to_jpeg(frame_HWC: FrameImage) -> bytes:

@@ -5,14 +5,13 @@ Axes: H height, W width, C colour (R, G, B), uint8 in [0, 255].
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pfp.errors import PermanentError
-from pfp.vlm.frames import MAX_PIXELS, FrameImage, Frames
+from pfp.vlm.frames import MAX_PIXELS, FrameImage, Frames, size_within
 from pfp.vlm.request import MediaResolution, Request, Sampling, VideoSpan
 
 if TYPE_CHECKING:
@@ -75,10 +74,11 @@ def read_frames(video: VideoSpan, sampling: Sampling) -> tuple[list[FrameImage],
 
     At most 256, of as many pixels as ``sampling.media_resolution`` allows.
     """
-    from pfp.io.media import iter_frames, shown_name
+    from pfp.io.media import iter_frames, probe, shown_name
 
     fps = min(sampling.fps, MAX_FRAMES / video.duration_seconds)
-    height, width = _size(video.path, PIXELS[sampling.media_resolution])
+    stored = probe(video.path)
+    height, width = size_within(stored.height, stored.width, PIXELS[sampling.media_resolution])
     frames_HWC = list(
         iter_frames(
             video.path,
@@ -95,15 +95,6 @@ def read_frames(video: VideoSpan, sampling: Sampling) -> tuple[list[FrameImage],
             f"{video.end_seconds}) s"
         )
     return frames_HWC, [index / fps for index in range(len(frames_HWC))]
-
-
-def _size(path: str, max_pixels: int) -> tuple[int, int]:
-    """Height and width in the video's shape, of ``max_pixels`` pixels at most."""
-    from pfp.io.media import probe
-
-    shown = probe(path)
-    scale = min(1.0, math.sqrt(max_pixels / (shown.width * shown.height)))
-    return max(1, math.floor(shown.height * scale)), max(1, math.floor(shown.width * scale))
 
 
 def _introduction(frames: Frames) -> str:
