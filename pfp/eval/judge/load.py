@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pfp.eval.judge.judge import Judge, ModelJudge
-from pfp.vlm.load import ModelSpec, load_client, read_spec
+from pfp.vlm.load import PROVIDERS, ModelSpec, load_client, read_spec
 from pfp.vlm.request import Sampling
 
 MAX_OUTPUT_TOKENS: Final = 4096  # thinking counts, too
@@ -57,7 +57,7 @@ def sampling_of(spec: str) -> dict[str, Any]:
 
 
 def _defaults(spec: ModelSpec) -> Sampling:
-    is_local = spec.text.startswith("qwen:")
+    is_local = spec.kind is PROVIDERS["qwen"]
     return Sampling(
         temperature=0.0,
         max_output_tokens=QWEN_MAX_OUTPUT_TOKENS if is_local else MAX_OUTPUT_TOKENS,
