@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -82,6 +83,17 @@ def split_route(route: str) -> tuple[str, ...]:
         elif part:
             names.append(part)
     return tuple(names)
+
+
+def route_of(backends: Sequence[str]) -> str:
+    """The route that asks these, in order; ConfigError for a name with a comma that splits it."""
+    for name in backends:
+        if split_route(name) != (name.strip(),):
+            raise ConfigError(
+                f"--backend {name!r} is not one name: commas stand between the names of a route; "
+                "give the option once for each name, and a path with a comma by a link without one"
+            )
+    return ",".join(backends)
 
 
 def demo() -> CaptionConfig:

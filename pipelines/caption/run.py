@@ -10,7 +10,7 @@ from pfp.cli.stage import stage_main
 from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema.run_directory import RunDirectory
-from pipelines.caption.config import PRESETS, CaptionConfig
+from pipelines.caption.config import PRESETS, CaptionConfig, route_of
 from pipelines.caption.stages import caption_inputs, caption_stage
 from pipelines.caption.worker import build_captioner
 
@@ -36,7 +36,7 @@ def run(
     not answer.
     """
     if backend:
-        config = replace(config, route=",".join(backend))
+        config = replace(config, route=route_of(backend))
     # 1. Every backend of the route can answer: keys, folders and settings are there.
     build_captioner(config).check_ready()
     # 2. The kept clips, each with the digest of the storyboard file beside its video.

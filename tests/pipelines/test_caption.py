@@ -28,7 +28,7 @@ from pfp.runtime.run import Engine
 from pfp.schema import KEPT, ClipRecord, Dropped, Failed, StoryboardRecord
 from pfp.vlm import Request
 from pfp.vlm.video_frames import FrameReader
-from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo, split_route
+from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo, route_of, split_route
 from pipelines.caption.run import main, run
 from pipelines.caption.stages import caption_inputs
 from tests.vlm.gemini_server import GeminiServer, answer, error
@@ -505,6 +505,13 @@ def test_route_is_names_with_commas_between_them(route: str, expected: tuple[str
     assert split_route(route) == expected
 
 
+def test_names_make_a_route_that_gives_them_back() -> None:
+    """Commas of options are theirs."""
+    names = ("sidecar", "gemini:M#x=1,y=2", "qwen:a folder", "offline")
+
+    assert split_route(route_of(names)) == names
+
+
 def test_every_rule_about_words_is_explained() -> None:
     """Each reason that a storyboard can be dropped for because of its words is in the README."""
     sources = ("caption_text", "validate")
@@ -532,6 +539,9 @@ class TestCommandLine:
             (["--set", "route=sidecar,ofline"], "'ofline' is unknown; write one of sidecar, offl"),
             (["--backend", "gemini"], "'gemini' is incomplete; write gemini:MODEL"),
             (["--backend", "qwen:nowhere"], "nowhere/config.json cannot be read; give the folder"),
+            (["--backend", "qwen:/a,b"], "'qwen:/a,b' is not one name: commas stand between"),
+            (["--backend", "sidecar,offline"], "give the option once for each name"),
+            (["--backend", ""], "--backend '' is not one name"),
             (
                 ["--backend", "fake:always-yes", "--set", "answers=/dev/null/a"],
                 "/dev/null/a cannot be written (its folder is a file); give another path for",
