@@ -177,7 +177,7 @@ def test_absent_storyboard_at_the_end_of_the_route_is_dropped() -> None:
 def test_mistake_in_a_storyboard_file_is_not_papered_over(
     reply: Answer | Exception, verdict: Dropped | Failed
 ) -> None:
-    """The person who wrote it is told; no other backend is asked, and no question repeated."""
+    """The person who wrote it is told; no other backend is asked, and no request repeated."""
     sidecar, offline = _sidecar(reply), _offline()
 
     record = _caption(sidecar, offline)
@@ -188,7 +188,7 @@ def test_mistake_in_a_storyboard_file_is_not_papered_over(
 
 
 def test_broken_rule_is_asked_about_once_more() -> None:
-    """The second question lists what was wrong; both answers are paid for."""
+    """The second request lists what was wrong; both answers are paid for."""
     model = _model(_answer(_text("", "B.")), _answer(_text()))
 
     record = _caption(model)
@@ -349,7 +349,7 @@ def test_trouble_that_may_pass_leaves_the_row_for_a_later_run(
 
 
 def test_what_was_paid_before_an_error_is_on_record() -> None:
-    """The first answer broke a rule, the second question failed: one answer was paid for."""
+    """The first answer broke a rule, the second request failed: one answer was paid for."""
     record = _caption(_model(_answer(_text("", "B.")), RetryableError("busy")))
 
     assert isinstance(record.verdict, Failed)

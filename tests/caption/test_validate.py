@@ -77,7 +77,7 @@ class TestForms:
             ([0, 1], ["unknown_shot", "missing_shot"]),
         ],
     )
-    def test_numbers_must_match_the_question(self, indices: list[int], rules: list[str]) -> None:
+    def test_numbers_must_match_the_request(self, indices: list[int], rules: list[str]) -> None:
         """Every number once, and no others."""
         shots = [{"index": k, "caption": WORDS[0]} for k in indices]
 
@@ -373,7 +373,7 @@ class TestWords:
         )
 
     def test_all_faults_are_told_at_once(self) -> None:
-        """So that one more question can mend them all."""
+        """So that one more request can mend them all."""
         text = _timed(_shot(0, 20), _shot(3, 3), _shot(4, 10, ""))
 
         assert _broken(_check(text)) == ["shot_out_of_bounds", "shot_empty", "caption_empty"]

@@ -408,7 +408,7 @@ class TestEveryProvider:
 
             row = self._caption(one_clip, "--backend", backend)
 
-        video, text = server.questions[0].body["contents"][0]["parts"]
+        video, text = server.requests[0].body["contents"][0]["parts"]
         assert (video["inlineData"]["mimeType"], text["text"]) == ("video/mp4", prompt)
         self._check(row, "gemini")
 

@@ -155,12 +155,12 @@ class GeminiServer:
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     @property
-    def questions(self) -> list[Sent]:
+    def requests(self) -> list[Sent]:
         """The ``generateContent`` requests."""
         return [sent for sent in self.sent if sent.path.endswith(":generateContent")]
 
     def script(self, *replies: Reply) -> None:
-        """The answers to the next questions."""
+        """The answers to the next requests."""
         self.replies = deque(replies)
 
     @contextmanager

@@ -90,7 +90,7 @@ class OpenAIServer:
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def script(self, *replies: Reply) -> None:
-        """The answers to the next questions."""
+        """The answers to the next requests."""
         self.replies = deque(replies)
 
     def respond(self, sent: Sent) -> Reply:

@@ -64,7 +64,7 @@ def _gemini(server: GeminiServer) -> Rig:
         return replace(gemini_server.error(status, "WORD", message), headers=headers)
 
     def texts() -> list[str]:
-        parts = [sent.body["contents"][0]["parts"] for sent in server.questions]
+        parts = [sent.body["contents"][0]["parts"] for sent in server.requests]
         return [each[-1]["text"] for each in parts]
 
     return Rig(

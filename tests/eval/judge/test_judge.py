@@ -30,7 +30,7 @@ def test_answer_is_held_to_the_schema_at_temperature_0(monkeypatch: pytest.Monke
         assert judge.ask(QUESTION).verdict is Verdict.NO
         judge.close()
 
-    assert server.questions[0].body["generationConfig"] == {
+    assert server.requests[0].body["generationConfig"] == {
         "responseMimeType": "application/json",
         "responseJsonSchema": VERDICT_SCHEMA,
         "temperature": 0.0,

@@ -155,12 +155,12 @@ def sent_to_gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
     with GeminiServer() as server:
 
         def ask(options: str) -> list[dict[str, Any]]:
-            num_earlier = len(server.questions)
+            num_earlier = len(server.requests)
             server.script(answer('{"answer": "yes"}', tokens={}, tokens_out=1, tokens_thought=0))
             judge = load_judge(f"gemini:m{options}", base_url=server.base_url)
             judge.ask(QUESTION)
             judge.close()
-            return [each.body["generationConfig"] for each in server.questions[num_earlier:]]
+            return [each.body["generationConfig"] for each in server.requests[num_earlier:]]
 
         yield ask
 

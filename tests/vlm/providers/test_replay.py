@@ -45,7 +45,7 @@ def test_recording_is_replayed(tmp_path: Path, request_frames: Request) -> None:
 def test_request_that_was_not_recorded_is_absent(
     tmp_path: Path, request_frames: Request, request_video: Request
 ) -> None:
-    """Nothing is guessed, and the reason names the file and the question."""
+    """Nothing is guessed, and the reason names the file and the request."""
     path = tmp_path / "a.jsonl"
     AnswerFile(path).add(_recorded("0" * 64, "j" * 64))
     client = load_client(f"replay:{path}")

@@ -35,17 +35,17 @@ class Trial:
     pauses: list[float] = field(default_factory=list)
 
     def ask(self, *replies: Reply) -> Any:
-        """The answer to one question that is answered so."""
+        """The answer to one request that is answered so."""
         self.server.script(*replies)
         return self.client.ask(self.request)
 
     def outcome(self, *replies: Reply) -> tuple[str, int]:
-        """How a question that is answered so ends, and how many requests that took."""
+        """How a request that is answered so ends, and how often it is sent."""
         try:
             said = self.ask(*replies).finish.value
         except (RetryableError, PermanentError) as raised:
             said = type(raised).__name__
-        return said, len(self.server.questions)
+        return said, len(self.server.requests)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ class TestPauses:
         with pytest.raises(RetryableError, match=r"quota is used up .*; raise it, or run again"):
             trial.ask(used_up)
 
-        assert (len(trial.server.questions), trial.pauses) == (1, [])
+        assert (len(trial.server.requests), trial.pauses) == (1, [])
 
     @pytest.mark.parametrize("trial", [100], indirect=True)
     def test_upload_is_repeated_too(self, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_refused_prompt_is_blocked(trial: Trial, block: str, candidates: Any) ->
 
     said = trial.ask(Reply(body={**candidates, "promptFeedback": {"blockReason": block}}))
 
-    assert (said.finish, len(trial.server.questions)) == expected
+    assert (said.finish, len(trial.server.requests)) == expected
     assert is_none or said.finish_reason == block
 
 

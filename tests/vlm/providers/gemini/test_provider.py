@@ -71,7 +71,7 @@ class TestRequest:
         """One request holds the video's bytes, its frame rate, and then the prompt."""
         make().ask(request_video)
 
-        (sent,) = server.questions
+        (sent,) = server.requests
         video_part, text_part = sent.body["contents"][0]["parts"]
         assert sent.path == "/v1beta/models/gemini-2.5-flash:generateContent"
         assert sent.headers["x-goog-api-key"] == KEY
@@ -89,7 +89,7 @@ class TestRequest:
 
         make().ask(request_frames)
 
-        *images, words = server.questions[0].body["contents"][0]["parts"]
+        *images, words = server.requests[0].body["contents"][0]["parts"]
         assert {"text": "Is it so?"} == words
         assert ["image/jpeg"] * 2 == [part["inlineData"]["mimeType"] for part in images]
         colours = [_mean_colour(part["inlineData"]["data"]) for part in images]
@@ -101,7 +101,7 @@ class TestRequest:
         """Schema, temperature, output limit, resolution and thinking are in the request."""
         make().ask(request_video)
 
-        settings = server.questions[0].body["generationConfig"]
+        settings = server.requests[0].body["generationConfig"]
         assert settings == {
             "responseMimeType": "application/json",
             "responseJsonSchema": request_video.json_schema,
@@ -119,7 +119,7 @@ class TestRequest:
 
         make().ask(_about(request_video, start_seconds=1.0, end_seconds=3.0))
 
-        part = server.questions[0].body["contents"][0]["parts"][0]
+        part = server.requests[0].body["contents"][0]["parts"][0]
         expected = {"fps": 2.0, "startOffset": "1.000s", "endOffset": "3.000s"}
         assert part["videoMetadata"] == expected
 
@@ -131,7 +131,7 @@ class TestRequest:
 
         make().ask(_about(request_video, path=str(misnamed)))
 
-        part = server.questions[0].body["contents"][0]["parts"][0]
+        part = server.requests[0].body["contents"][0]["parts"][0]
         assert part["inlineData"]["mimeType"] == "video/mp4"
 
 
@@ -152,7 +152,7 @@ class TestUpload:
         result = make(inline_limit_bytes=100).ask(request_video)
 
         upload = server.uploads["clip0"]
-        part = server.questions[0].body["contents"][0]["parts"][0]
+        part = server.requests[0].body["contents"][0]["parts"][0]
         assert result.finish is Finish.ANSWERED
         assert upload.content == video.read_bytes()
         assert upload.mime_type == "video/mp4"
@@ -180,7 +180,7 @@ class TestUpload:
         with pytest.raises(PermanentError, match="the video has no frames"):
             make(inline_limit_bytes=100).ask(request_video)
 
-        assert server.questions == []
+        assert server.requests == []
         assert server.uploads["clip0"].deleted
 
     def test_video_that_stays_in_processing_may_be_tried_again(
