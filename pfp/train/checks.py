@@ -18,6 +18,7 @@ from pfp.models.memory.config import MemoryDiTConfig
 from pfp.models.tiny_names import tiny_folder
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.clips import LatentTable
+from pfp.train.sampler import WindowPlan
 
 # The VAE in whose latents each base was trained, by the names of ``load_vae``.
 VAE_OF_BASE: Final = {
@@ -46,10 +47,18 @@ def check_trackers(trackers: Collection[str]) -> None:
         )
 
 
+class UsableLatents(NamedTuple):
+    """The digest of a run's VAE, the clips that can be trained on by id, and how many are short."""
+
+    vae_sha256: str
+    clips: dict[str, Clip]
+    num_too_short: int
+
+
 def usable_latents(
-    run: RunDirectory, tables: Sequence[LatentTable], *, base: str, history_frames: int
-) -> tuple[str, dict[str, Clip]]:
-    """The digest of the run's VAE, and the clips that all ``tables`` have and that are long enough.
+    run: RunDirectory, tables: Sequence[LatentTable], *, base: str, windows: WindowPlan
+) -> UsableLatents:
+    """The clips that all ``tables`` have and that are long enough for the windows.
 
     Raises SchemaError for latents that the base cannot read rightly (another VAE's, not
     normalised, not finite), NothingUsable when no clip is long enough.
@@ -63,17 +72,33 @@ def usable_latents(
     for row in _kept_rows(run):
         num_kept, num_latents = num_kept + 1, max(num_latents, row["hr_shape"][0])
         check_finite(where, row)
-        if row["hr_shape"][0] >= history_frames:
+        if row["hr_shape"][0] >= windows.shortest_clip:
             found[row["clip_id"]] = Clip(tuple(row["hr_shape"]), row["result_key"])
+    num_too_short = num_kept - len(found)
     for other in others:
         found = {clip: found[clip] for clip in other.clip_ids if clip in found}
     if not found:
         raise NothingUsable(
-            f"{where} holds {num_kept} clips of at most {num_latents} latent frames, and a history "
-            f"takes {history_frames}; give longer videos, or a shorter history with "
-            "--set windows.history_frames=N"
+            f"{where} holds {num_kept} clips of at most {num_latents} latent frames, and "
+            f"{_what_is_cut(windows)}"
         )
-    return str(reader.shared["vae_sha256"]), dict(sorted(found.items()))
+    return UsableLatents(
+        str(reader.shared["vae_sha256"]), dict(sorted(found.items())), num_too_short
+    )
+
+
+def _what_is_cut(windows: WindowPlan) -> str:
+    """How many latent frames a window takes at least, and how it takes fewer."""
+    if not windows.shorten_history:
+        return (
+            f"a history takes {windows.shortest_clip}; give longer videos, or a shorter history "
+            "with --set windows.history_frames=N"
+        )
+    section = max(windows.sections)
+    return (
+        f"a history and the section after it take {windows.shortest_clip - section} and {section} "
+        "or more; give longer videos, or shorter sections with --set windows.num_targets=N"
+    )
 
 
 def _kept_rows(run: RunDirectory) -> list[dict[str, Any]]:

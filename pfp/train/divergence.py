@@ -50,7 +50,7 @@ class DivergenceCheck:
 class LossByPosition:
     """Running means of the loss on frames of each third of the history, and of what follows it.
 
-    An encoder that cheats (section 3.1) gives back some positions and not others; with random
+    ``first`` is the loss on sections that follow nothing: a video's beginning. An encoder that cheats (section 3.1) gives back some positions and not others; with random
     frame sets the thirds stay together.
     """
 
@@ -61,6 +61,13 @@ class LossByPosition:
         for error, index in zip(
             error_BT.flatten().tolist(), frame_index_BT.flatten().tolist(), strict=True
         ):
-            name = "next" if index >= num_frames else PARTS[index * len(PARTS) // num_frames]
+            name = part_of(index, num_frames)
             before = self.means.get(name, error)
             self.means[name] = SMOOTHING * before + (1 - SMOOTHING) * error
+
+
+def part_of(index: int, num_frames: int) -> str:
+    """What a target's place is called in a history of so many latent frames."""
+    if not num_frames:
+        return "first"
+    return "next" if index >= num_frames else PARTS[index * len(PARTS) // num_frames]

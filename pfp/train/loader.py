@@ -73,7 +73,7 @@ class WindowBatches(Dataset[Batch]):
         choices = self._sampler.at(step)
         hr_spans, hr_BTCHW = _histories(self._latents, choices, "hr")
         lr_spans, lr_BTCHW = _histories(self._latents, choices, "lr")
-        self._latents.read([*hr_spans, *lr_spans], [*hr_BTCHW, *lr_BTCHW])
+        _read(self._latents, [*hr_spans, *lr_spans], [*hr_BTCHW, *lr_BTCHW])
         prompts = [self._text_at(each.row, each.start + each.targets[0]) for each in choices]
         text_BLD = np.stack([prompt.tokens_LD for prompt in prompts])
         lengths_B1 = np.array([[prompt.num_tokens] for prompt in prompts])
@@ -102,8 +102,7 @@ class WindowBatches(Dataset[Batch]):
                 first = choice.start + choice.history
                 spans.append(LatentSpan(choice.row, "hr", first, first + len(choice.targets)))
                 into.append(target_TCHW)
-        if spans:
-            self._latents.read(spans, into)
+        _read(self._latents, spans, into)
         return target_BTCHW
 
 
@@ -119,7 +118,12 @@ def _check_in_step(sampler: WindowSampler, source: LatentSource) -> None:
 def _histories(
     source: LatentSource, choices: Sequence[SampledWindow], branch: Branch
 ) -> tuple[list[LatentSpan], NDArray[np.float16]]:
-    """Where the histories lie in a branch, and an array (B, T, C, H, W) to read them into."""
+    """Where the histories lie in a branch, and an array (B, T, C, H, W) to read them into.
+
+    A batch without history has no spans, and an array of T = 0.
+    """
+    if not choices[0].history:
+        return [], _empty(source, choices, branch, 0)
     spans = []
     for each in choices:
         window = Window(
@@ -134,8 +138,15 @@ def _histories(
 
 def _read_lr(source: LatentSource, choices: Sequence[SampledWindow]) -> torch.Tensor:
     spans, lr_BTCHW = _histories(source, choices, "lr")
-    source.read(spans, list(lr_BTCHW))
+    _read(source, spans, list(lr_BTCHW))
     return torch.from_numpy(lr_BTCHW).transpose(1, 2)
+
+
+def _read(
+    source: LatentSource, spans: Sequence[LatentSpan], into: Sequence[NDArray[np.float16]]
+) -> None:
+    if spans:
+        source.read(spans, into)
 
 
 def _empty(

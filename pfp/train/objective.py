@@ -29,6 +29,7 @@ class Batch:
     Latents are normalised: float32 as the model takes them, fp16 as they are stored and loaded.
     ``hr`` and ``lr`` are the history H that phi sees, ``target`` the frames to denoise (H_Omega
     for retrieval, the next section X_0 for continuation) at true latent indices ``frame_index``.
+    A history of T = 0 is none: the section is how the video begins.
     ``more_lr`` are the LR latents of further encoders, of other rates.
     ``text_mask`` and ``text_pooled`` are what HunyuanVideo wants beside the text. ``origin`` is
     where a crop lies in its frame, in patches.
@@ -134,15 +135,26 @@ def squared_error(
     times = times_B[:, None, None, None, None]
     strides = [rate.time for rate in model.config.rates]
     hr_BCTHW, lrs_BCTHW = masked_history(batch, generator, objective, strides)
+    memory = model.encode_history(hr_BCTHW, *lrs_BCTHW)
     velocity = model(
         (1 - times) * target + times * noise,
         (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
         _prompts(batch, generator, objective, empty_text),
         batch.frame_index_BT,
-        memory=model.encode_history(hr_BCTHW, *lrs_BCTHW),
+        memory=memory,
         origin_B2=batch.origin_B2,
     )
-    return cast("Tensor", (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4)))
+    error_BT = cast("Tensor", (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4)))
+    return error_BT if memory is not None else error_BT + _nothing_of_memory(model)
+
+
+def _nothing_of_memory(model: MemoryDiT) -> Tensor | float:
+    """0, whose gradient is 0 for what only a memory uses: encoder and cross-attention.
+
+    Ranks add up gradients, and each must bring one for every weight, whether or not its own
+    batch had a history.
+    """
+    return sum(0.0 * parameter.sum() for parameter in model.memory_parameters())
 
 
 class History(NamedTuple):

@@ -31,6 +31,11 @@ class WindowPlan:
     has ``num_targets`` latent frames too, or one of ``section_lengths``. Where several lengths are
     given, of histories or sections, each step draws one, the same for the batch and for all ranks.
 
+    With ``shorten_history`` every sample continues: a batch with a clip that is too short for the
+    drawn history and section takes the longest history that leaves room for the section. It needs
+    a ``continue_share`` of 1. A history may then also have no latent frame: 0 among
+    ``history_frames`` trains how a video begins, always with the clip's first latents.
+
     ``time_stride`` is T of the rate HxWxT, the largest where encoders of several are trained at
     once: windows begin at its multiples, and a history has a multiple of it and one latent frame
     more, so that HR and LR are in step and end together.
@@ -42,6 +47,7 @@ class WindowPlan:
     continue_share: float
     section_lengths: tuple[int, ...] = ()
     time_stride: int = TIME_STRIDE
+    shorten_history: bool = False
 
     @property
     def histories(self) -> tuple[int, ...]:
@@ -54,6 +60,19 @@ class WindowPlan:
         """The lengths that a section may have."""
         return self.section_lengths or (self.num_targets,)
 
+    @property
+    def shortest_clip(self) -> int:
+        """The latent frames that a clip must have to be trained on."""
+        if self.shorten_history:
+            return min(1, *self.histories) + max(self.sections)
+        return max(self.histories)
+
+    def fitting(self, history: int, room: int) -> int:
+        """The longest history of at most ``history`` and ``room`` latent frames, in step with LR."""
+        if history <= room:
+            return history
+        return room and room - (room - 1) % self.time_stride
+
     def __post_init__(self) -> None:
         """Refuses what cannot be cut."""
         stride = self.time_stride
@@ -61,12 +80,38 @@ class WindowPlan:
         if not self.histories:
             raise ConfigError("history_frames is empty; give one length or several")
         for length in self.histories:
-            if length < 1 or length % stride != 1 % stride:
+            if length < 0 or (length and length % stride != 1 % stride):
                 raise ConfigError(
                     f"history_frames is {length}; give a multiple of {stride} and one more, so "
                     "that the high- and the low-resolution history end together"
                 )
+        if self.shorten_history:
+            self._check_that_all_continue()
+        else:
+            self._check_that_all_can_be_asked()
+        if self.batch_size < 1 or not 0 <= self.continue_share <= 1:
+            raise ConfigError(
+                f"batch_size {self.batch_size} starts at 1, continue_share {self.continue_share} "
+                "lies in [0, 1]; give other values"
+            )
+
+    def _check_that_all_continue(self) -> None:
+        if self.continue_share != 1:
+            raise ConfigError(
+                f"continue_share is {self.continue_share}, and shorten_history makes every sample "
+                "continue; give continue_share=1, or shorten_history=false"
+            )
+        for name, lengths in (("num_targets", (self.num_targets,)), ("sections", self.sections)):
+            if min(lengths) < 1:
+                raise ConfigError(f"{name} has {min(lengths)}; give 1 or more")
+
+    def _check_that_all_can_be_asked(self) -> None:
         shortest = min(self.histories)
+        if shortest < 1:
+            raise ConfigError(
+                "history_frames has 0, and of no history nothing can be retrieved; leave it out, "
+                "or give shorten_history=true and continue_share=1"
+            )
         if not 1 <= self.num_targets <= shortest:
             raise ConfigError(f"num_targets is {self.num_targets}; give 1 to {shortest}")
         for length in self.sections:
@@ -75,11 +120,6 @@ class WindowPlan:
                     f"section_lengths has {length}; give 1 to {shortest}, for clips too short to "
                     "go on are asked for as many frames of their history"
                 )
-        if self.batch_size < 1 or not 0 <= self.continue_share <= 1:
-            raise ConfigError(
-                f"batch_size {self.batch_size} starts at 1, continue_share {self.continue_share} "
-                "lies in [0, 1]; give other values"
-            )
 
 
 class SampledWindow(NamedTuple):
@@ -102,13 +142,14 @@ class _Lengths(NamedTuple):
 class WindowSampler:
     """An endless sequence of batches of one shape each, dealt out to ``world_size`` ranks.
 
-    An epoch shows every clip that is as long as the longest history once, in one random window:
-    clips are shuffled within their shape and cut into batches, the batches of all shapes are
-    shuffled and dealt out in turn. Where a shape's clips do not fill the last batch, or the batches
+    An epoch shows every clip that is as long as the longest history (with ``shorten_history``, as
+    the plan's ``shortest_clip``) once, in one random window: clips are shuffled within their shape
+    and cut into batches, the batches of all shapes are shuffled and dealt out in turn. Where a
+    batch's shortest clip decides on the history, clips of like lengths come together. Where a shape's clips do not fill the last batch, or the batches
     the last turn, some are shown again from the epoch's beginning. Each rank draws for itself
     whether its batch goes on. ``shapes_N4`` holds the ``(T, C, H, W)`` of each row's HR latents.
 
-    ``InputError`` when no clip is as long as a history.
+    ``InputError`` when no clip is long enough.
     """
 
     def __init__(
@@ -126,10 +167,10 @@ class WindowSampler:
         self.plan = plan
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self._num_latents = shapes[:, 0]
-        self._buckets = _buckets(shapes, max(plan.histories))
+        self._buckets = _buckets(shapes, plan.shortest_clip)
         if not self._buckets:
             raise InputError(
-                f"none of {len(shapes)} clips has {max(plan.histories)} latent frames; "
+                f"none of {len(shapes)} clips has {plan.shortest_clip} latent frames; "
                 "give longer clips or a shorter history"
             )
         num_batches = sum(-(-len(rows) // plan.batch_size) for rows in self._buckets)
@@ -144,6 +185,9 @@ class WindowSampler:
         rng = _generator(self._seed, 1, step, self._rank)
         follows = bool(rng.random() < self.plan.continue_share)
         lengths = self._lengths(step)
+        if self.plan.shorten_history:
+            room = int(self._num_latents[rows].min()) - lengths.section
+            lengths = lengths._replace(history=self.plan.fitting(lengths.history, room))
         return [self._choose(int(row), rng, lengths, follows=follows) for row in rows]
 
     def _lengths(self, step: int) -> _Lengths:
@@ -164,7 +208,9 @@ class WindowSampler:
         num_targets = lengths.section if follows else self.plan.num_targets
         follows = follows and num_latents >= history + num_targets
         needed = history + num_targets * follows
-        start = stride * int(rng.integers((num_latents - needed) // stride + 1))
+        start = 0  # a video without a history begins with its first latent
+        if history:
+            start = stride * int(rng.integers((num_latents - needed) // stride + 1))
         if follows:
             targets = np.arange(history, needed)
         else:
@@ -178,15 +224,25 @@ class WindowSampler:
             batches = [
                 batch
                 for rows in self._buckets
-                for batch in _cut(rng.permutation(rows), self.plan.batch_size)
+                for batch in _cut(self._alike(rng.permutation(rows)), self.plan.batch_size)
             ]
             self._epoch = epoch, [batches[index] for index in rng.permutation(len(batches))]
         return self._epoch[1]
 
+    def _alike(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows whose clips allow equally long histories together, where histories are shortened.
 
-def _buckets(shapes_N4: NDArray[np.int64], history_frames: int) -> list[NDArray[np.int64]]:
+        The longest come first, since the last batch is filled up from the beginning.
+        """
+        if not self.plan.shorten_history:
+            return rows
+        most = max(self.plan.histories) + max(self.plan.sections)
+        return rows[np.argsort(-np.minimum(self._num_latents[rows], most), kind="stable")]
+
+
+def _buckets(shapes_N4: NDArray[np.int64], shortest_clip: int) -> list[NDArray[np.int64]]:
     """The rows of long enough clips, one array for each ``(C, H, W)``."""
-    long_enough = np.flatnonzero(shapes_N4[:, 0] >= history_frames)
+    long_enough = np.flatnonzero(shapes_N4[:, 0] >= shortest_clip)
     kinds, kind_of = np.unique(shapes_N4[long_enough, 1:], axis=0, return_inverse=True)
     return [long_enough[kind_of.reshape(-1) == kind] for kind in range(len(kinds))]
 

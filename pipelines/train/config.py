@@ -16,6 +16,10 @@ from pfp.train.settings import Objective, TrainSettings
 
 Task: TypeAlias = Literal["pretrain", "finetune"]
 
+# Latent frames of history that the paper's bases are fine-tuned on: a video begins with none, and
+# goes on past the 20 s that pretraining sees where clips are longer.
+FINETUNE_HISTORIES: Final = (0, 1, 3, 7, 15, 31, 63, 119, 239)
+
 # Fine-tuning of an encoder that was never pretrained (section 4.2), as in the paper's Table 2.
 WITHOUT_PRETRAIN: Final = "without_pretrain"
 
@@ -33,7 +37,8 @@ class TrainConfig:
     ``base_folder`` (None: the tiny one that comes with pfp). Pretraining starts from ``shipped``
     weights (tiny only) or from ``nothing``; fine-tuning from the run's ``pretrained`` checkpoint of
     the variant, or for ``without_pretrain`` from nothing. ``windows`` says what is cut out of
-    clips, ``objective`` what is asked of the model, ``steps`` how it is trained.
+    clips, ``objective`` what is asked of the model, ``steps`` how it is trained. Fine-tuning takes
+    histories of ``finetune_history_frames``, where they are given, up to what its clips hold.
 
     One clip in ``clips_per_train_clip``, chosen by clip id, is trained on; the others are left for
     evaluation. Prompts have ``num_text_tokens``.
@@ -56,6 +61,7 @@ class TrainConfig:
     windows: WindowPlan
     objective: Objective = field(default_factory=Objective)
     steps: TrainSettings
+    finetune_history_frames: tuple[int, ...] = ()
     clips_per_train_clip: int = 4
     num_text_tokens: int = TINY_TEXT_TOKENS
     num_workers: int | None = None
@@ -232,6 +238,7 @@ def _paper(base: str, *, rate: str, shift: float) -> TrainConfig:
             gradient_checkpointing=True,
             save_every_steps=500,
         ),
+        finetune_history_frames=FINETUNE_HISTORIES,
         clips_per_train_clip=1,
         num_text_tokens=512,
         num_workers=1,
@@ -247,14 +254,21 @@ def _paper(base: str, *, rate: str, shift: float) -> TrainConfig:
 def finetuned(config: TrainConfig) -> TrainConfig:
     """The preset's fine-tuning (section 3.2): the next section, from the compressed history.
 
-    Sections are one to as many latent frames as targets in pretraining; the history is clean.
+    Sections are one to as many latent frames as targets in pretraining; the history is clean, and
+    shorter where a clip is too short for it and the section.
     """
     sections = tuple(range(1, config.windows.num_targets + 1))
     return replace(
         config,
         task="finetune",
         start="pretrained",
-        windows=replace(config.windows, continue_share=1.0, section_lengths=sections),
+        windows=replace(
+            config.windows,
+            continue_share=1.0,
+            section_lengths=sections,
+            shorten_history=True,
+            history_frames=config.finetune_history_frames or config.windows.history_frames,
+        ),
         objective=replace(config.objective, mask_scope="none"),
     )
 

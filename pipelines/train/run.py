@@ -60,6 +60,7 @@ def run(
     from pfp.train import checks
     from pfp.train.device_memory import device_memory
     from pfp.train.monitor import showing_progress
+    from pfp.train.window_shares import told_windows
     from pipelines.train.worker import open_latents
 
     config = finetuned(config) if task == "finetune" else config
@@ -68,11 +69,11 @@ def run(
     # What would go wrong later is refused now, in one sentence.
     config.check(engine)
     checks.check_trackers(config.trackers)
-    vae_sha256, latents = checks.usable_latents(
+    vae_sha256, latents, num_too_short = checks.usable_latents(
         source,
         open_latents(source, config.model.rates),
         base=config.model.base,
-        history_frames=max(config.windows.histories),
+        windows=config.windows,
     )
     checks.check_prompts(input_directory, config.objective.text_free_share)
     for name in config.variants:
@@ -82,6 +83,13 @@ def run(
     # The clips to train on; the others are left for evaluation.
     clips, _ = split_clips(latents, clips_per_train_clip=config.clips_per_train_clip)
     data_sha256 = sha256_json(data_keys(source, [latents[clip].result_key for clip in clips]))
+    if num_too_short:
+        say(
+            f"{num_too_short} clips are left out, shorter than the {config.windows.shortest_clip} "
+            "latent frames that a window takes"
+        )
+    shapes = [latents[clip].hr_shape for clip in clips]
+    say(told_windows(shapes, config.windows, seed=config.steps.seed))
     say(
         device_memory(
             config.model,

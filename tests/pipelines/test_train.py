@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -83,6 +84,39 @@ def test_fine_tuning_goes_on_from_what_was_pretrained(latents_run: Path) -> None
     assert "finetune" == described["task"]
     assert finetuned.vae_sha256 == described["vae_sha256"]
     assert finetuned.clip_ids == described["clip_ids"]
+
+
+def test_fine_tuning_trains_histories_of_many_lengths(
+    latents_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From none to what clips of 15 latent frames hold, without retrieval; the shares are told."""
+    steps = replace(debug().steps, num_steps=8, ema_decay=0.9)
+    told = config(
+        task="finetune",
+        start="pretrained",
+        variants=("without_pretrain",),
+        finetune_history_frames=(0, 1, 3, 239),
+        steps=steps,
+    )
+
+    trained(latents_run, told)
+
+    said = capsys.readouterr().err
+    shares = re.findall(r"([\d.]+)% (none|\d+)[,;]", said)
+    lengths = [length for _, length in shares]
+    assert ["none", "1", "3", "13"] == lengths
+    assert "100.0% ask for the section that follows, 0.0% for frames of the history" in said
+    (record,) = tables.read_records(*checkpoints_table(str(latents_run), "finetune"))
+    assert record.num_steps == 8
+
+
+def test_clips_that_hold_no_section_are_refused(latents_run: Path) -> None:
+    """Before anything is trained, with what a window takes."""
+    windows = replace(debug().windows, history_frames=21, num_targets=20)
+    told = config(task="finetune", start="pretrained", variants=("without_pretrain",))
+
+    with pytest.raises(NothingUsable, match="a history and the section after it take 1 and 20"):
+        trained(latents_run, replace(told, windows=windows))
 
 
 def test_a_frozen_encoder_is_saved_as_it_was(latents_run: Path) -> None:

@@ -34,11 +34,11 @@ def main(run_directory: str, output_directory: str) -> None:
     """What the stage's worker has its processes do."""
     told = config()
     run = RunDirectory(run_directory)
-    vae_sha256, latents = checks.usable_latents(
+    vae_sha256, latents, _ = checks.usable_latents(
         run,
         open_latents(run, told.model.rates),
         base=told.model.base,
-        history_frames=max(told.windows.histories),
+        windows=told.windows,
     )
     clips, _ = split_clips(latents, clips_per_train_clip=told.clips_per_train_clip)
     (row,) = train_inputs(told, output_directory, vae_sha256, clips, "data").to_pylist()

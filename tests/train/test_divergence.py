@@ -49,3 +49,8 @@ def test_the_loss_is_told_by_position() -> None:
     positions.update(error_BT, index_BT, 11)
 
     assert {"early": 1.0, "middle": 2.0, "late": 3.0, "next": 4.0} == positions.means
+
+    positions.update(torch.tensor([[5.0, 5.0]]), torch.tensor([[0, 1]]), 0)
+
+    assert 5.0 == positions.means["first"]
+    assert 4.0 == positions.means["next"]

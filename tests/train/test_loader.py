@@ -150,6 +150,40 @@ def test_batches_of_every_rate(tmp_path: Path, stride: int, plan_stride: int) ->
     assert len({start for _, _, start in seen}) > 1
 
 
+def test_a_batch_without_history_has_its_section_alone(tmp_path: Path) -> None:
+    """Histories of T = 0, also of further LR copies; the section is the clip's beginning."""
+    tables.write_table(
+        tmp_path / "latents", LatentRecord.table([record(r, 2) for r in range(14)]), LatentRecord
+    )
+    alone = [replace(record(row, 8), hr=None, hr_shape=[]) for row in range(14)]
+    tables.write_table(tmp_path / "copy", LatentRecord.table(alone), LatentRecord)
+    plan = WindowPlan(
+        batch_size=3,
+        history_frames=(0, 9),
+        num_targets=2,
+        continue_share=1.0,
+        time_stride=8,
+        shorten_history=True,
+    )
+    source = WindowBatches(
+        LatentReader(tmp_path / "latents"),
+        text_at,
+        WindowSampler(SHAPES, plan, seed=0),
+        more_lr=[LatentReader(tmp_path / "copy", lr_frame_stride=8)],
+    )
+
+    lengths = set()
+    for batch in batch_loader(source, range(12), num_workers=2):
+        lengths.add(batch.hr_BCTHW.shape[2])
+        if batch.hr_BCTHW.shape[2]:
+            continue
+        assert [0, 0] == [x.shape[2] for x in (batch.lr_BCTHW, *batch.more_lr_BCTHW)]
+        assert [[0, 1]] * 3 == batch.frame_index_BT.tolist()
+        assert [0.0, 1.0] == (batch.target_BCTHW[0, 0, :, 0, 0] % 100).tolist()
+        assert 0 == batch.text_BLD[0, 0, 0].item() % 100
+    assert {0, 1, 9} == lengths
+
+
 def test_a_second_lr_copy_is_read_beside(tmp_path: Path, reader: LatentReader) -> None:
     """Two encoders at once, 4x4x2 and 2x2x8: the second's LR latents are of the same windows."""
     alone = [replace(record(row, 8), hr=None, hr_shape=[]) for row in range(14)]

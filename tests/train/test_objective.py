@@ -1,5 +1,6 @@
 """The velocity error, noise-as-mask, text-free samples and frame sets."""
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
+from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.objective import (
     Batch,
     Denoising,
@@ -21,7 +23,7 @@ from pfp.train.objective import (
     squared_error,
 )
 from pfp.train.settings import Objective
-from tests.small_models import small_hunyuan
+from tests.small_models import small_hunyuan, small_wan, with_noise
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -231,3 +233,50 @@ def test_every_frame_is_asked_for_equally_often() -> None:
 
     share = counts / counts.sum()
     assert share.sub(1 / 11).abs().max().item() < 0.1 / 11
+
+
+@pytest.mark.parametrize("cross_attention", [False, True])
+@pytest.mark.parametrize("base", ["wan", "hunyuan"])
+def test_a_section_without_history_is_denoised_as_the_base_would(
+    base: str, *, cross_attention: bool
+) -> None:
+    """No memory enters: the stock forward's error. LoRA learns, the encoder gets gradients of 0."""
+    dit: Any = with_noise(small_wan() if base == "wan" else small_hunyuan())
+    stock, config = (
+        deepcopy(dit),
+        MemoryDiTConfig(variant="proposed", lora_rank=2, cross_attention=cross_attention),
+    )
+    model = MemoryDiT(dit, config)
+    generator = seeded(1)
+    given = Batch(
+        hr_BCTHW=torch.zeros(2, 16, 0, 16, 16),
+        lr_BCTHW=torch.zeros(2, 16, 0, 4, 4),
+        target_BCTHW=torch.randn(2, 16, 2, 16, 16, generator=generator),
+        frame_index_BT=torch.tensor([[0, 1]] * 2),
+        text_BLD=torch.randn(2, 4, 8 if base == "wan" else 12, generator=generator),
+        text_mask_BL=torch.ones(2, 4, dtype=torch.bool),
+        text_pooled_BP=torch.randn(2, 10, generator=generator),
+    )
+    objective = Objective(mask_scope="hr+lr", guidance=None if base == "wan" else 1.0)
+
+    error_BT = squared_error(model, given, seeded(), objective)
+    error_BT.mean().backward()
+
+    noise = torch.randn(given.target_BCTHW.shape, generator=(same := seeded()))
+    times_B = sample_noise_levels(2, same)
+    times = times_B[:, None, None, None, None]
+    noisy = (1 - times) * given.target_BCTHW + times * noise
+    extra: dict[str, Any] = {}
+    if base == "hunyuan":
+        extra = {
+            "encoder_attention_mask": given.text_mask_BL,
+            "pooled_projections": given.text_pooled_BP,
+            "guidance": torch.full((2,), 1000.0),
+        }
+    velocity = stock(noisy, times_B * 1000, given.text_BLD, return_dict=False, **extra)[0]
+    expected = (velocity - (noise - given.target_BCTHW)).square().mean(dim=(1, 3, 4))
+    torch.testing.assert_close(error_BT, expected, atol=1e-4, rtol=1e-4)
+    of_memory = model.memory_parameters()
+    assert all(p.grad is not None and not p.grad.any() for p in of_memory)
+    lora = [p for n, p in model.named_parameters() if "lora_B" in n]
+    assert any(p.grad is not None and p.grad.any() for p in lora)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from pfp.errors import ConfigError, InputError
 from pfp.train.sampler import WindowPlan, WindowSampler
+from pipelines.train.config import PRESETS, finetuned
 
 KINDS = [(16, 12, 20), (16, 20, 12), (16, 8, 8)]
 PLAN = WindowPlan(batch_size=4, history_frames=5, num_targets=2, continue_share=0.5)
@@ -267,9 +270,124 @@ def test_the_default_plan_draws_what_it_always_drew() -> None:
     ]
 
 
+GROWING = WindowPlan(
+    batch_size=3,
+    history_frames=(0, 1, 3, 7, 15),
+    num_targets=3,
+    continue_share=1.0,
+    section_lengths=(1, 2, 3),
+    shorten_history=True,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips=shapes, histories=st.sets(st.sampled_from([0, 1, 5, 9, 33]), min_size=1))
+def test_no_sample_is_retrieval_where_histories_are_shortened(
+    clips: list[tuple[int, ...]], histories: set[int]
+) -> None:
+    """All go on, with the longest history in step that leaves the batch's shortest clip a section.
+
+    Clips that hold no section after the shortest history are never shown.
+    """
+    plan = replace(GROWING, history_frames=tuple(sorted(histories)), time_stride=4)
+    long_enough = {row for row, clip in enumerate(clips) if clip[0] >= 3 + min(1, *histories)}
+    if not long_enough:
+        with pytest.raises(InputError, match=f"has {3 + min(1, *histories)} latent frames"):
+            WindowSampler(clips, plan, seed=0)
+        return
+    sampler = WindowSampler(clips, plan, seed=0)
+
+    seen = set()
+    for step in range(sampler.steps_per_epoch):
+        choices = sampler.at(step)
+        ((history, section),) = {(each.history, len(each.targets)) for each in choices}
+        room = min(clips[each.row][0] for each in choices) - section
+        fit = [length for length in (0, *range(1, 40, 4)) if length <= room]
+        assert history in histories or history == max(fit)
+        seen |= {each.row for each in choices}
+        for row, start, _, targets in choices:
+            assert targets == tuple(range(history, history + section))
+            assert start + history + section <= clips[row][0]
+            assert start % 4 == 0
+    assert long_enough == seen
+
+
+def test_twenty_seconds_have_all_histories_that_they_hold() -> None:
+    """120 latent frames: none to 63 as drawn, 119 with a section of one, 117 with two or three."""
+    plan = replace(GROWING, history_frames=(0, 1, 3, 7, 15, 31, 63, 119, 239))
+    sampler = WindowSampler([(120, *KINDS[0])] * 10, plan, seed=0)
+
+    drawn = Counter(
+        (each.history, len(each.targets)) for each in (sampler.at(s)[0] for s in range(2700))
+    )
+
+    lengths = {history for history, _ in drawn}
+    assert {0, 1, 3, 7, 15, 31, 63, 117, 119} == lengths
+    assert all(sum(drawn[length, n] for n in (1, 2, 3)) > 230 for length in lengths - {117, 119})
+    assert {(117, 2), (117, 3), (119, 1)} == {key for key in drawn if key[0] > 63}
+    longer = WindowSampler([(260, *KINDS[0])] * 10, plan, seed=0)
+    assert 239 == max(longer.at(step)[0].history for step in range(100))
+
+
+def test_a_video_without_history_begins_with_its_first_latents() -> None:
+    """Its first latent stands for one frame, as in generation; a history begins anywhere."""
+    sampler = WindowSampler([(30, *KINDS[0])] * 10, GROWING, seed=0)
+    choices = [each for step in range(200) for each in sampler.at(step)]
+
+    assert {0} == {each.start for each in choices if not each.history}
+    assert {0} != {each.start for each in choices if each.history == 1}
+
+
+def test_clips_of_like_lengths_come_together() -> None:
+    """One short clip would cost a batch of long ones its history: only one batch here mixes."""
+    clips = [(4 + 16 * (row % 2), *KINDS[0]) for row in range(32)]
+    sampler = WindowSampler(clips, replace(GROWING, history_frames=15), seed=0)
+
+    mixed = [len({clips[each.row][0] for each in sampler.at(step)}) > 1 for step in range(11)]
+
+    assert sampler.steps_per_epoch == len(mixed)
+    assert sum(mixed) <= 2  # where the long ones end, and the batch that is filled up
+
+
+# Drawn before histories could be shortened.
+DRAWN = {
+    "demo": "c30dec6cafd74a2b",
+    "debug": "323369c2db3947f1",
+    "small": "74450a337995a693",
+    "tiny": "162582f10a8fc61d",
+    "wan22_5b": "996b1da191ecf9a4",
+    "wan22_a14b_high": "996b1da191ecf9a4",
+    "hunyuan": "996b1da191ecf9a4",
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_presets_draw_what_they_always_drew(name: str) -> None:
+    """Every window of 60 steps, of clips as long as a history or up to six frames longer."""
+    plan = PRESETS[name]().windows
+
+    assert DRAWN[name] == windows_sha256(plan, max(plan.histories))
+
+
+def test_fine_tuning_of_long_clips_draws_what_it_always_drew() -> None:
+    """Where no clip is too short nothing moves."""
+    assert "a095a2a39625460b" == windows_sha256(finetuned(PRESETS["demo"]()).windows, 20)
+
+
+def windows_sha256(plan: WindowPlan, num_latents: int) -> str:
+    """The digest of a second rank's windows of two kinds of clips, of so many frames or more."""
+    clips = [(num_latents + row % 7, 16, 12 + 8 * (row % 2), 20) for row in range(37)]
+    sampler = WindowSampler(clips, plan, seed=3, rank=1, world_size=2)
+    drawn = [[[*each[:3], list(each.targets)] for each in sampler.at(step)] for step in range(60)]
+    return hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"history_frames": (0, 5)}, "history_frames has 0, and of no history nothing"),
+        ({"history_frames": -3}, "history_frames is -3; give a multiple of 2"),
+        ({"shorten_history": True}, r"continue_share is 0\.5, and shorten_history makes"),
         ({"history_frames": 4}, "history_frames is 4; give a multiple of 2 and one more"),
         ({"history_frames": (5, 8)}, "history_frames is 8; give a multiple of 2 and one more"),
         ({"history_frames": ()}, "history_frames is empty; give one length"),

@@ -146,7 +146,7 @@ def single_block_forward(
 
 
 def _cross(cross: nn.Module | None, streams: Streams, given: Conditions) -> Streams:
-    if cross is None:
+    if cross is None or given.features_BNF is None:
         return streams
     *before, target = streams
     flat = target.flatten(1, 2)

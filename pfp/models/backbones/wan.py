@@ -110,7 +110,7 @@ def block_forward(
         _add_gated(x, block.ffn(y).float(), gate)
         for x, y, gate in zip(streams, normed, ffn_gates, strict=True)
     )
-    if cross is None:
+    if cross is None or given.features_BNF is None:
         return streams
     *before, target = streams
     flat = target.flatten(1, 2)

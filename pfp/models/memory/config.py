@@ -98,7 +98,7 @@ class MemoryDiTConfig:
     def num_tokens(self, latents_THW: tuple[int, int, int]) -> int:
         """Memory tokens of a history of so many latent frames, rows and columns."""
         num_frames, height, width = latents_THW
-        if self.variant == "no_memory":
+        if self.variant == "no_memory" or not num_frames:
             return 0
         patch = self.geometry.patch
         window = min(self.window, num_frames) * (height // patch) * (width // patch)

@@ -108,13 +108,13 @@ class MemoryDiT(nn.Module):
         return self.backbone.patch_embedding(self.dit)
 
     def encode_history(self, hr_BCTHW: Tensor, *lrs_BCTHW: Tensor | None) -> Memory | None:
-        """phi(H): memory tokens and their placement in the sequence; None without memory.
+        """phi(H): memory tokens and their placement in the sequence; None without memory or history.
 
         ``hr_BCTHW`` and ``lrs_BCTHW`` are normalised latents of the history and of its small, slow
         copy (section 3.1), which end together; a copy for each rate. A variant without the LR
         branch takes None, or none.
         """
-        if self.encoder is None:
+        if self.encoder is None or not hr_BCTHW.shape[2]:
             return None
         return self.as_memory(
             self.encoder.encode(hr_BCTHW, self.lr_of(lrs_BCTHW), self.patch_embedding), hr_BCTHW
@@ -199,6 +199,11 @@ class MemoryDiT(nn.Module):
     def trainable_parameters(self) -> list[nn.Parameter]:
         """LoRA, encoder and cross-attention, in a fixed order."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def memory_parameters(self) -> list[nn.Parameter]:
+        """Those of them that only a memory uses: the encoder's and cross-attention's."""
+        parts = [part for part in (self.encoder, self.cross_attend) if part is not None]
+        return [p for part in parts for p in part.parameters() if p.requires_grad]
 
     def save_pretrained(
         self,
