@@ -50,8 +50,9 @@ class DivergenceCheck:
 class LossByPosition:
     """Running means of the loss on frames of each third of the history, and of what follows it.
 
-    ``first`` is the loss on sections that follow nothing: a video's beginning. An encoder that cheats (section 3.1) gives back some positions and not others; with random
-    frame sets the thirds stay together.
+    ``first`` is the loss on sections that follow nothing: a video's beginning. An encoder that
+    cheats (section 3.1) gives back some positions and not others; with random frame sets the
+    thirds stay together.
     """
 
     means: dict[str, float] = field(default_factory=dict)

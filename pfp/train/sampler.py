@@ -68,7 +68,7 @@ class WindowPlan:
         return max(self.histories)
 
     def fitting(self, history: int, room: int) -> int:
-        """The longest history of at most ``history`` and ``room`` latent frames, in step with LR."""
+        """The longest history in step with LR of at most ``history`` and ``room`` latent frames."""
         if history <= room:
             return history
         return room and room - (room - 1) % self.time_stride
@@ -145,9 +145,10 @@ class WindowSampler:
     An epoch shows every clip that is as long as the longest history (with ``shorten_history``, as
     the plan's ``shortest_clip``) once, in one random window: clips are shuffled within their shape
     and cut into batches, the batches of all shapes are shuffled and dealt out in turn. Where a
-    batch's shortest clip decides on the history, clips of like lengths come together. Where a shape's clips do not fill the last batch, or the batches
-    the last turn, some are shown again from the epoch's beginning. Each rank draws for itself
-    whether its batch goes on. ``shapes_N4`` holds the ``(T, C, H, W)`` of each row's HR latents.
+    batch's shortest clip decides on the history, clips of like lengths come together. Where a
+    shape's clips do not fill the last batch, or the batches the last turn, some are shown again
+    from the epoch's beginning. Each rank draws for itself whether its batch goes on. ``shapes_N4``
+    holds the ``(T, C, H, W)`` of each row's HR latents.
 
     ``InputError`` when no clip is long enough.
     """

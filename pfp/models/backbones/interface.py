@@ -81,6 +81,7 @@ class Backbone(Protocol):
         indices. ``origin_B2`` shifts rows and columns (in patches) of targets and memory, for crops
         of a larger frame. ``cross_attend`` holds a module a block; each adds
         ``module(target_tokens_BLD, memory.features_BNF)`` to the target's tokens where memory has
-        features. Without memory, and with equal timesteps and indices 0..T-1, this is the stock forward.
+        features. Without memory, and with equal timesteps and indices 0..T-1, this is the stock
+        forward.
         """
         ...

@@ -108,7 +108,7 @@ class MemoryDiT(nn.Module):
         return self.backbone.patch_embedding(self.dit)
 
     def encode_history(self, hr_BCTHW: Tensor, *lrs_BCTHW: Tensor | None) -> Memory | None:
-        """phi(H): memory tokens and their placement in the sequence; None without memory or history.
+        """phi(H): memory tokens and their place in the sequence; None without memory or history.
 
         ``hr_BCTHW`` and ``lrs_BCTHW`` are normalised latents of the history and of its small, slow
         copy (section 3.1), which end together; a copy for each rate. A variant without the LR
