@@ -44,7 +44,8 @@ class MemoryDiTConfig:
     have, or whether they query the prompt. ``history_timestep`` and ``positions`` are by default
     what the variant is known for: the target's timestep and FramePack's pooled positions for
     ``large_patchifier``, timestep 0 and the centre of what a token covers for all others.
-    ``stride`` and ``rounding`` are those of ``make_encoder``.
+    ``stride`` and ``rounding`` are those of ``make_encoder``, ``temporal_kernel`` and
+    ``attention_frames`` those of its HR branch: how far a token looks back.
     """
 
     variant: str  # one of VARIANTS
@@ -60,12 +61,25 @@ class MemoryDiTConfig:
     window: int = 3
     also_window: bool = False
     cross_attention: bool = False
+    temporal_kernel: int = 2
+    attention_frames: int = 1
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that mean nothing."""
         for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in (None, *choices):
                 raise ConfigError(f"{name} {value!r} is unknown; choose {' or '.join(choices)}")
+        if self.temporal_kernel not in (2, 3) or self.attention_frames < 1:
+            raise ConfigError(
+                f"temporal_kernel {self.temporal_kernel} is 2 or 3, attention_frames "
+                f"{self.attention_frames} starts at 1; give other values"
+            )
+        looks_back = (self.temporal_kernel, self.attention_frames) != (2, 1)
+        if looks_back and self.variant not in ("proposed", "without_lr"):
+            raise ConfigError(
+                f"temporal_kernel and attention_frames are the HR branch's, and {self.variant} "
+                "has none; use them with proposed or without_lr"
+            )
         if self.lora_rank < 1:
             raise ConfigError(f"lora_rank is {self.lora_rank}; give 1 or more")
         is_window = self.variant == "sliding_window"
@@ -120,6 +134,8 @@ class MemoryDiTConfig:
             for word, there in (
                 (f"window {self.window}", self.also_window),
                 ("cross-attention", self.cross_attention),
+                (f"temporal kernel {self.temporal_kernel}", self.temporal_kernel != 2),
+                (f"attention over {self.attention_frames} frames", self.attention_frames != 1),
             )
             if there
         ]

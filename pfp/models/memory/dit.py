@@ -78,6 +78,8 @@ class MemoryDiT(nn.Module):
             "stride": config.stride,
             "rounding": config.rounding,
             "window": config.window,
+            "temporal_kernel": config.temporal_kernel,
+            "attention_frames": config.attention_frames,
         }
         if config.num_encoders == 1:
             return make_encoder(config.variant, rates[0], self.patch_embedding, **shape)

@@ -53,20 +53,30 @@ def make_encoder(
     stride: TimeStride = "causal",
     rounding: Rounding = "floor",
     window: int = WINDOW,
+    temporal_kernel: int = 2,
+    attention_frames: int = 1,
 ) -> Encoder | None:
     """The encoder of a variant, ready to train; None for ``no_memory``.
 
     ``stride`` is how the HR branch halves time: the paper does not say; we infer causal, which
     keeps both branches in step and lets histories grow. ``rounding`` is what happens to rows and
     columns that fill no token: the paper's counts cut them. ``window`` is sliding_window's length
-    in latent frames; that variant has no rate.
+    in latent frames; that variant has no rate. ``temporal_kernel`` and ``attention_frames`` are
+    those of ``HighResolutionBranch``.
     """
     z_channels, inner_dim = patch_embedding.in_channels, patch_embedding.out_channels
     patch = patch_embedding.kernel_size[1]
 
     def branch(*, zero_init: bool) -> HighResolutionBranch:
         return HighResolutionBranch(
-            z_channels, inner_dim, rate, patch=patch, stride=stride, zero_init=zero_init
+            z_channels,
+            inner_dim,
+            rate,
+            patch=patch,
+            stride=stride,
+            zero_init=zero_init,
+            temporal_kernel=temporal_kernel,
+            attention_frames=attention_frames,
         )
 
     match variant:
@@ -98,11 +108,20 @@ def make_encoders(
     stride: TimeStride = "causal",
     rounding: Rounding = "floor",
     window: int = WINDOW,
+    temporal_kernel: int = 2,
+    attention_frames: int = 1,
 ) -> MultiRateEncoder:
     """An encoder of (variant, rate) pairs: ``[("proposed", r442), ("proposed", r228)]``."""
     made = [
         make_encoder(
-            variant, rate, patch_embedding, stride=stride, rounding=rounding, window=window
+            variant,
+            rate,
+            patch_embedding,
+            stride=stride,
+            rounding=rounding,
+            window=window,
+            temporal_kernel=temporal_kernel,
+            attention_frames=attention_frames,
         )
         for variant, rate in variants
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import pairwise
 
@@ -30,6 +31,8 @@ RATES = {
     "2x2x8": Rate(height=2, width=2, time=8),
 }
 Z_CHANNELS, INNER_DIM = 4, 8
+# Temporal kernel, and how many frames attention sees: the least, each alone, both, the whole past.
+LOOKS_BACK = ((2, 1), (3, 1), (2, 3), (3, 2), (2, 99))
 
 
 @cache
@@ -40,10 +43,16 @@ def patch_embedding() -> nn.Conv3d:
 
 
 @cache
-def encoder_of(variant: str, rate: str) -> MemoryEncoder:
+def encoder_of(variant: str, rate: str, looks_back: tuple[int, int] = (2, 1)) -> MemoryEncoder:
     """An encoder whose HR branch is not the zeros that training starts from."""
     torch.manual_seed(2)
-    encoder = make_encoder(variant, RATES[rate], patch_embedding())
+    encoder = make_encoder(
+        variant,
+        RATES[rate],
+        patch_embedding(),
+        temporal_kernel=looks_back[0],
+        attention_frames=looks_back[1],
+    )
     assert isinstance(encoder, MemoryEncoder)
     if encoder.hr is not None:
         nn.init.normal_(encoder.hr.project.weight, std=0.1)
@@ -76,13 +85,20 @@ def appended(
     return tokens, state
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.data(), st.sampled_from(["proposed", "without_lr", "only_lr"]), st.sampled_from([*RATES]))
-def test_appended_is_recomputed(data: st.DataObject, variant: str, rate: str) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    st.data(),
+    st.sampled_from(["proposed", "without_lr", "only_lr"]),
+    st.sampled_from([*RATES]),
+    st.sampled_from(LOOKS_BACK),
+)
+def test_appended_is_recomputed(
+    data: st.DataObject, variant: str, rate: str, looks_back: tuple[int, int]
+) -> None:
     """Wherever a history is cut, tokens, positions and features are those of encoding it whole."""
     num_latents = data.draw(st.integers(1, 20), label="num_latents")
     cuts = sorted(data.draw(st.sets(st.integers(1, 19), max_size=4), label="cuts"))
-    encoder = encoder_of(variant, rate)
+    encoder = encoder_of(variant, rate, looks_back)
     hr, lr = history(encoder.rate, num_latents)
 
     with torch.no_grad():
@@ -119,7 +135,7 @@ def test_the_work_is_that_of_the_new_frames(rate: str, num_past: int) -> None:
             hook.remove()
 
     # A stage in time halves what it sees; from then on all stages see the new tokens' frames.
-    num_time_stages = encoder.hr.num_time_stages
+    num_time_stages = int(math.log2(encoder.rate.time))
     halved = [8 >> index for index in range(num_time_stages)]
     assert seen == halved + [8 >> num_time_stages] * (len(seen) - num_time_stages)
 
@@ -134,6 +150,23 @@ def test_a_state_keeps_one_frame_a_stage_and_not_the_history() -> None:
     frames = [tail.numel() * tail.element_size() for tail in state.branch.tails]
     assert kept == frames
     assert [1, 1, 1] == [tail.shape[2] for tail in state.branch.tails]
+
+
+@pytest.mark.parametrize("looks_back", [(3, 1), (2, 3), (3, 3)])
+def test_a_state_does_not_grow_with_the_history(looks_back: tuple[int, int]) -> None:
+    """Kernels and attention that look back keep the frames that they need and no more."""
+
+    def num_kept(num_latents: int) -> list[int]:
+        encoder = encoder_of("proposed", "2x2x2", looks_back)
+        _, state = appended(encoder, *history(encoder.rate, num_latents), [])
+        assert state.branch is not None
+        past = state.branch.past_BCTHW
+        frames = [*state.branch.tails, *([] if past is None else [past])]
+        assert all(x.untyped_storage().nbytes() == x.numel() * x.element_size() for x in frames)
+        return [x.shape[2] for x in frames]
+
+    assert num_kept(9) == num_kept(31)
+    assert max(num_kept(31)) <= 2
 
 
 def test_a_latent_that_completes_no_token_waits() -> None:

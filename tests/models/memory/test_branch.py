@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pfp.models.memory.branch import SpatialAttention
+from pfp.models.memory.branch import FrameAttention
 from pfp.models.precision import bf16_products
 
 CHANNELS = 32
 
 
-def attention_and_frames() -> tuple[SpatialAttention, Tensor]:
+def attention_and_frames() -> tuple[FrameAttention, Tensor]:
     """An attention with random weights and biases, and two histories of three 5 x 7 frames."""
     torch.manual_seed(0)
-    module = SpatialAttention(CHANNELS)
+    module = FrameAttention(CHANNELS)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
     return module, torch.randn(2, CHANNELS, 3, 5, 7)

@@ -444,3 +444,39 @@ def test_a_lora_file_of_fewer_maps_is_refused(
 
     with pytest.raises(WeightsError, match=r"lacks the weights \['blocks.0.attn1.to_k"):
         model.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"temporal_kernel": 4}, "temporal_kernel 4 is 2 or 3"),
+        ({"attention_frames": 0}, "attention_frames 0 starts at 1"),
+        ({"variant": "only_lr", "temporal_kernel": 3}, "only_lr has none; use them with proposed"),
+    ],
+)
+def test_how_far_a_token_looks_back_is_checked(wrong: dict[str, Any], sentence: str) -> None:
+    """Other kernels, no frames, and a variant without an HR branch are refused."""
+    with pytest.raises(ConfigError, match=sentence):
+        MemoryDiTConfig(**{"variant": "proposed"} | wrong)
+
+
+def test_an_encoder_that_looks_back_says_so_and_is_saved(
+    small_dit: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    """Kernels of another size and attention over frames are part of the name and of the file."""
+    config = MemoryDiTConfig(
+        variant="proposed", rate="2x2x2", lora_rank=4, temporal_kernel=3, attention_frames=2
+    )
+    model = MemoryDiT(small_dit, config)
+
+    model.save_pretrained(tmp_path)
+
+    assert "proposed 2x2x2 + temporal kernel 3 + attention over 2 frames" == config.title
+    assert config == MemoryDiTConfig.from_dict(read_description(tmp_path))
+    assert model.encoder is not None
+    kernels = {
+        x.shape[2]
+        for name, x in model.encoder.named_parameters()
+        if "stages" in name and x.ndim > 1
+    }
+    assert {3} == kernels

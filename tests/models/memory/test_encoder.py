@@ -273,6 +273,31 @@ def test_attention_stays_within_a_frame() -> None:
     assert (moved[3] > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("looks_back", "num_seen"), [((2, 1), 1), ((2, 3), 3), ((3, 1), 9), ((3, 2), 10)]
+)
+def test_a_token_sees_as_far_back_as_its_kernels_and_its_attention_reach(
+    looks_back: tuple[int, int], num_seen: int
+) -> None:
+    """At 2x2x1 kernels of 3 reach two frames back in each of four stages, and none looks ahead."""
+    torch.manual_seed(0)
+    branch = HighResolutionBranch(
+        16,
+        48,
+        Rate(height=2, width=2, time=1),
+        zero_init=False,
+        temporal_kernel=looks_back[0],
+        attention_frames=looks_back[1],
+    ).double()
+    hr_BCTHW = torch.randn(1, 16, 14, 8, 8, dtype=torch.float64, requires_grad=True)
+
+    branch(hr_BCTHW)[:, :, 11].square().sum().backward()
+
+    assert hr_BCTHW.grad is not None
+    seen = hr_BCTHW.grad.abs().amax(dim=(0, 1, 3, 4)).nonzero().flatten().tolist()
+    assert list(range(12 - num_seen, 12)) == seen
+
+
 def test_symmetric_strides_look_ahead() -> None:
     """Token j covers latents 2j and 2j + 1, half a latent after its place in the causal form."""
     torch.manual_seed(0)
@@ -445,6 +470,8 @@ def test_an_encoder_that_cannot_work_is_refused(small_dit: WanTransformer3DModel
         make_encoders([("no_memory", RATE)], base)
     with pytest.raises(ConfigError, match="4x2x2 is not square"):
         make_encoder("proposed", Rate(height=4, width=2, time=2), base)
+    with pytest.raises(ConfigError, match="not with 3 and 1, which look back; use causal"):
+        make_encoder("proposed", RATE, base, stride="symmetric", temporal_kernel=3)
     with pytest.raises(ConfigError, match="1 LR videos are given for 2 encoders"):
         make_encoders([("only_lr", RATE)] * 2, base)(history()[0], [history()[1]], base)
 
