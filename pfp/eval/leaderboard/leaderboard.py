@@ -123,6 +123,13 @@ class Leaderboard:
         mean = self._comparable_means(card.metric_id).get(method.name)
         return mean is not None and mean == self.best(card)
 
+    def strongest_other(self, card: MetricCard) -> str | None:
+        """The best of those methods under the metric beside the focus; None where there is none."""
+        means = self._comparable_means(card.metric_id)
+        sign = 1 if card.direction == "higher" else -1
+        others = [name for name in means if name != self.focus]
+        return max(others, key=lambda name: sign * means[name], default=None)
+
     def _comparable_means(self, metric_id: str) -> dict[str, float]:
         """Those of methods with values of the same clips, as many as any method has.
 

@@ -112,8 +112,9 @@ def _findings(board: Leaderboard) -> list[str]:
     """How the shuffled control and the strongest other method compare with the focus."""
     lines = []
     for card in board.metrics:
+        told = (board.strongest_other(card), SHUFFLED_MEMORY)
         for item in board.compared(card.metric_id):
-            if item.other != SHUFFLED_MEMORY:
+            if item.other not in told:
                 continue
             line = text.difference_line(item.difference, card)
             finding = text.finding(item, card)

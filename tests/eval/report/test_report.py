@@ -54,6 +54,8 @@ def test_the_text_fits_a_terminal(run_directory: Path) -> None:
     firsts = [line.split("  ")[0] for line in text.splitlines()]
     assert [line for line in firsts if line in METHODS] == METHODS
     assert "proposed 4x4x2 minus shuffled memory, PSNR: +" in text
+    assert "proposed 4x4x2 minus only_lr 4x4x2, PSNR: +" in text
+    assert "minus large_patchifier" not in text
     assert "LPIPS, 17 samples not measured: weights missing, `pfp weights fetch lpips-alex`" in text
     assert "tiny is trained by this project" in text
 
