@@ -23,6 +23,7 @@ class CheckpointRecord(Record):
     vae_sha256: str
     start_sha256: str | None = None  # of the variant that the training began with
     clip_ids: list[str] = field(default_factory=list)  # trained on, never evaluated on
+    held_out_share: float | None = None  # of all clips, by their ids: pfp.train.split
     num_steps: int | None = None
     batch_size: Int32 | None = None
     learning_rate: float | None = None
@@ -34,5 +35,5 @@ class CheckpointRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "checkpoint"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     KEY: ClassVar[str] = "checkpoint_id"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord, EvalSample
 from pfp.schema.eval_sample import CONTINUE, RETRIEVE
 from pfp.schema.run_directory import RunDirectory
+from pfp.train.split import split_clips
 from pipelines.eval.config import REFERENCE_VARIANT, GenerateConfig
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
@@ -89,8 +90,7 @@ def generation_inputs(config: GenerateConfig, run_directory: str) -> pa.Table:
         raise NothingUsable(message)
     continuing = _finetuned(run_directory)
     _check_base(config, {each.base for each in (*checkpoints, *continuing)})
-    trained_on = {clip for each in (*checkpoints, *continuing) for clip in each.clip_ids}
-    clips = _held_out(config, run_directory, trained_on)
+    clips = _held_out(config, run_directory, [*checkpoints, *continuing])
     others = _another_clip(clips)
     prompts = Prompts(run_directory)
     rows: list[dict[str, Any]] = []
@@ -222,9 +222,9 @@ def _of_checkpoint(checkpoint: CheckpointRecord) -> dict[str, Any]:
 
 
 def _held_out(
-    config: GenerateConfig, run_directory: str, trained_on: set[str]
+    config: GenerateConfig, run_directory: str, checkpoints: Sequence[CheckpointRecord]
 ) -> dict[str, dict[str, Any]]:
-    """Clips that no method was trained on and that are long enough, with what the worker needs."""
+    """Clips that every training held out and that are long enough, with what the worker needs."""
     columns = [
         "clip_id",
         "video_uri",
@@ -244,6 +244,7 @@ def _held_out(
         ).to_pylist()
         if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames
     }
+    chosen = held_out_by_all(checkpoints, latents)
     held_out = {
         clip["clip_id"]: {
             **{name: clip[name] for name in columns},
@@ -253,9 +254,7 @@ def _held_out(
             "latents_per_second": _latents_per_second(latents[clip["clip_id"]]),
         }
         for clip in sorted(clips, key=lambda clip: str(clip["clip_id"]))
-        if clip["verdict"]["kind"] == "kept"
-        and clip["clip_id"] in latents
-        and clip["clip_id"] not in trained_on
+        if clip["verdict"]["kind"] == "kept" and clip["clip_id"] in chosen
     }
     if not held_out:
         message = (
@@ -264,6 +263,17 @@ def _held_out(
         )
         raise NothingUsable(message)
     return held_out
+
+
+def held_out_by_all(checkpoints: Sequence[CheckpointRecord], clip_ids: Collection[str]) -> set[str]:
+    """Of the clips those that no training saw, nor would have seen had they been there.
+
+    Where a training held out nothing, clips that came later are all that there are.
+    """
+    trained_on = {clip for each in checkpoints for clip in each.clip_ids}
+    share = min(each.held_out_share or 0.0 for each in checkpoints)
+    held_out = split_clips(clip_ids, held_out_share=share)[1] if share else clip_ids
+    return set(held_out) - trained_on
 
 
 def _latent_seconds(latents: dict[str, Any], index: int) -> float:

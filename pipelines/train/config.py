@@ -40,8 +40,8 @@ class TrainConfig:
     clips, ``objective`` what is asked of the model, ``steps`` how it is trained. Fine-tuning takes
     histories of ``finetune_history_frames``, where they are given, up to what its clips hold.
 
-    One clip in ``clips_per_train_clip``, chosen by clip id, is trained on; the others are left for
-    evaluation. Prompts have ``num_text_tokens``.
+    ``held_out_share`` of the clips, each by the digest of its own id, is not trained on: it is left
+    for validation and for evaluation. Prompts have ``num_text_tokens``.
 
     One process trains a variant, or ``num_processes`` under Ray Train: with ``min_processes`` below
     that, as many as there are machines for, and it goes on with fewer when some are lost. Each has
@@ -62,7 +62,7 @@ class TrainConfig:
     objective: Objective = field(default_factory=Objective)
     steps: TrainSettings
     finetune_history_frames: tuple[int, ...] = ()
-    clips_per_train_clip: int = 4
+    held_out_share: float = 0.01
     num_text_tokens: int = TINY_TEXT_TOKENS
     num_workers: int | None = None
     num_processes: int = 1
@@ -84,9 +84,13 @@ class TrainConfig:
             raise ConfigError(
                 f"variants {unknown or '()'} cannot be trained; choose from {', '.join(known)}"
             )
-        for name in ("clips_per_train_clip", "num_processes", "log_every_steps"):
+        for name in ("num_processes", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 0 <= self.held_out_share < 1:
+            raise ConfigError(
+                f"held_out_share is {self.held_out_share}; give 0 or more and less than 1"
+            )
         if not 1 <= (self.min_processes or 1) <= self.num_processes:
             raise ConfigError(
                 f"min_processes is {self.min_processes}; give 1 to num_processes, which is "
@@ -154,6 +158,7 @@ def demo() -> TrainConfig:
     return TrainConfig(
         windows=WindowPlan(batch_size=2, history_frames=11, num_targets=2, continue_share=0.2),
         steps=TrainSettings(num_steps=24, learning_rate=1e-4, warmup_steps=2, save_every_steps=8),
+        held_out_share=0.7,  # a dozen of its clips, so that differences between methods can decide
         trackers=(),
     )
 
@@ -183,6 +188,7 @@ def small() -> TrainConfig:
             save_every_steps=100,
             ema_decay=0.99,
         ),
+        held_out_share=0.1,
         trackers=("tensorboard",),
         sample_every_steps=100,
     )
@@ -239,7 +245,6 @@ def _paper(base: str, *, rate: str, shift: float) -> TrainConfig:
             save_every_steps=500,
         ),
         finetune_history_frames=FINETUNE_HISTORIES,
-        clips_per_train_clip=1,
         num_text_tokens=512,
         num_workers=1,
         num_processes=8,

@@ -80,8 +80,8 @@ def run(
         start = start_folder(config, name, output_directory)
         checks.check_start(start, config.model_for(name), vae_sha256)
 
-    # The clips to train on; the others are left for evaluation.
-    clips, _ = split_clips(latents, clips_per_train_clip=config.clips_per_train_clip)
+    # The clips to train on; the others are left for validation and evaluation.
+    clips, _ = split_clips(latents, held_out_share=config.held_out_share)
     data_sha256 = sha256_json(data_keys(source, [latents[clip].result_key for clip in clips]))
     if num_too_short:
         say(

@@ -91,6 +91,7 @@ class TrainVariant:
             batch_size=config.windows.batch_size * config.num_processes,
             learning_rate=steps.learning_rate,
             seed=steps.seed,
+            held_out_share=config.held_out_share,
             num_trained=_num_values(folder),
             uri=folder.relative_to(self._output).as_posix(),
             sha256=weights_sha256(folder),
@@ -287,6 +288,7 @@ def card_of(config: TrainConfig, row: Mapping[str, Any]) -> dict[str, Any]:
         "clip_ids": list(row["clip_ids"]),
         "num_steps": config.steps.num_steps if row["clip_ids"] else 0,
         "seed": config.steps.seed,
+        "held_out_share": config.held_out_share,
         "num_text_tokens": config.num_text_tokens,
         "objective": asdict(config.objective),
     }

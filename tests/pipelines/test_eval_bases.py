@@ -22,7 +22,7 @@ from tests.model_folders import save_hunyuan_vae, save_llama_and_clip, save_umt5
 
 WINDOWS = (
     *("windows.history_frames=3", "windows.num_targets=1", "windows.batch_size=1"),
-    *("steps.num_steps=1", "steps.warmup_steps=0", "clips_per_train_clip=2"),
+    *("steps.num_steps=1", "steps.warmup_steps=0", "held_out_share=0.5"),
 )
 TRAINING = (*WINDOWS, "variants=[proposed]", "start=nothing", "num_text_tokens=16")
 SMALL_WAN = {

@@ -15,10 +15,16 @@ from pfp.io.media import path_to_uri
 from pfp.io.tables import write_table
 from pfp.io.unchanged import FileChangedError, file_state
 from pfp.models._folders import weights_sha256
-from pfp.schema import KEPT, ConditionRecord, EvalSample, Failed, Verdict
+from pfp.schema import KEPT, CheckpointRecord, ConditionRecord, EvalSample, Failed, Verdict
 from pfp.schema.run_directory import VIDEOS_NAME
+from pfp.train.split import split_clips
 from pipelines.eval.config import GenerateConfig
-from pipelines.eval.stages import _condition_keys, generate_stage, remove_strays
+from pipelines.eval.stages import (
+    _condition_keys,
+    generate_stage,
+    held_out_by_all,
+    remove_strays,
+)
 from pipelines.eval.worker import GenerateSamples
 
 
@@ -117,3 +123,43 @@ def test_another_condition_makes_other_samples(tmp_path: Path) -> None:
     assert {} == keys("two", Failed(error="E", message="m"))
     columns = generate_stage(GenerateConfig(), str(tmp_path)).content_columns
     assert "condition_keys" in columns
+
+
+def trained_with(share: float, *clip_ids: str) -> CheckpointRecord:
+    """A checkpoint that was trained on these clips, with that share held out."""
+    return CheckpointRecord(
+        **dict.fromkeys(
+            ("checkpoint_id", "variant", "rate", "base", "base_sha256", "vae_sha256"), "x"
+        ),
+        clip_ids=list(clip_ids),
+        held_out_share=share,
+        verdict=KEPT,
+    )
+
+
+class TestHeldOut:
+    """Which of ten clips are evaluated on."""
+
+    CLIPS = tuple(map(str, range(10)))
+
+    def test_the_split_of_training_is_read(self) -> None:
+        """Clips that a training would have seen, had they been there, are not evaluated on."""
+        trained_on, held_out = split_clips(self.CLIPS, held_out_share=0.5)
+        assert len(trained_on) > 1
+
+        found = held_out_by_all([trained_with(0.5, trained_on[0])], self.CLIPS)
+
+        assert set(held_out) == found
+
+    def test_what_one_of_several_saw_is_left_out(self) -> None:
+        """The smallest share decides, and no clip that was trained on is held out."""
+        _, held_out = split_clips(self.CLIPS, held_out_share=0.5)
+        checkpoints = [trained_with(0.9), trained_with(0.5, held_out[0])]
+
+        assert set(held_out[1:]) == held_out_by_all(checkpoints, self.CLIPS)
+
+    def test_a_training_that_held_out_nothing_leaves_what_came_later(self) -> None:
+        """A share of 0 holds nothing out; new clips are new to it all the same."""
+        checkpoints = [trained_with(0.0, *self.CLIPS[:8])]
+
+        assert {"8", "9"} == held_out_by_all(checkpoints, self.CLIPS)

@@ -40,7 +40,7 @@ def main(run_directory: str, output_directory: str) -> None:
         base=told.model.base,
         windows=told.windows,
     )
-    clips, _ = split_clips(latents, clips_per_train_clip=told.clips_per_train_clip)
+    clips, _ = split_clips(latents, held_out_share=told.held_out_share)
     (row,) = train_inputs(told, output_directory, vae_sha256, clips, "data").to_pylist()
     worker = TrainVariant(told, run_directory, output_directory)
     run_job(worker.job({**row, "result_key": "0" * 16}))

@@ -3,26 +3,83 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfp.train.split import split_clips
+from pfp.train.split import digest_share, split_clips
+from pipelines.train.config import PRESETS, demo
 
 CLIP_IDS = st.lists(st.text("0123456789abcdef", min_size=4, max_size=8), unique=True, max_size=40)
+SHARES = st.floats(0.0, 0.99)
+
+# Of the clips that ``make demo`` draws, by their digests: the first three are trained on.
+DEMO_TRAINED_ON = ["5d5202d615cc525c", "82243080e96fa356", "9619414c107f81fe"]
+DEMO_HELD_OUT = [
+    *("068fb8c842899767", "168957c8640e19f0", "26924e7e180cbf7a", "4ceeb5d01bc67741"),
+    *("511806d580f7bb8e", "55678db4439bba0c", "8c9f16997ae0223d", "96d063bb5c759b06"),
+    *("ab0666d4a53247a7", "b34b977d0ecc4096", "c32806bfc4f1eb61", "cf2e7c76432189eb"),
+]
 
 
-@given(CLIP_IDS, st.integers(1, 8))
-def test_every_clip_is_on_one_side(clip_ids: list[str], share: int) -> None:
-    """The two sides are disjoint, complete, and of the size that was asked for."""
-    train, held_out = split_clips(clip_ids, clips_per_train_clip=share)
+@given(CLIP_IDS, SHARES)
+def test_every_clip_is_on_one_side(clip_ids: list[str], share: float) -> None:
+    """The two sides are disjoint and complete, and something is held out where that is wanted."""
+    trained_on, held_out = split_clips(clip_ids, held_out_share=share)
 
-    assert sorted(clip_ids) == sorted(train + held_out)
-    assert len(clip_ids) // share == len(train)
+    assert sorted(clip_ids) == sorted(trained_on + held_out)
+    assert bool(held_out) == bool(clip_ids and share)
 
 
-@given(CLIP_IDS, st.randoms())
-def test_the_order_of_clips_does_not_matter(clip_ids: list[str], random: object) -> None:
+@given(CLIP_IDS, SHARES, st.randoms())
+def test_the_order_of_clips_does_not_matter(
+    clip_ids: list[str], share: float, random: object
+) -> None:
     """A shuffled list is split the same way."""
     shuffled = list(clip_ids)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
 
-    assert split_clips(clip_ids, clips_per_train_clip=4) == split_clips(
-        shuffled, clips_per_train_clip=4
+    assert split_clips(clip_ids, held_out_share=share) == split_clips(
+        shuffled, held_out_share=share
     )
+
+
+@given(CLIP_IDS, CLIP_IDS, SHARES)
+def test_further_clips_move_none_into_training(
+    clip_ids: list[str], more: list[str], share: float
+) -> None:
+    """What is trained on stays so, and what a digest holds out, too."""
+    trained_on, held_out = map(set, split_clips(clip_ids, held_out_share=share))
+    trained_on_later, held_out_later = map(
+        set, split_clips({*clip_ids, *more}, held_out_share=share)
+    )
+
+    assert trained_on <= trained_on_later
+    by_digest = {clip for clip in held_out if digest_share(clip) >= 1 - share}
+    assert by_digest <= held_out_later
+
+
+@given(CLIP_IDS, SHARES, SHARES)
+def test_a_larger_share_only_holds_out_more(clip_ids: list[str], one: float, other: float) -> None:
+    """Nothing that a smaller share holds out is trained on with a larger one."""
+    small, large = sorted((one, other))
+    trained_on, _ = split_clips(clip_ids, held_out_share=large)
+
+    assert set(trained_on) <= set(split_clips(clip_ids, held_out_share=small)[0])
+
+
+def test_many_clips_are_held_out_in_the_share_that_was_asked_for() -> None:
+    """One in a hundred of 100,000, within four standard deviations."""
+    _, held_out = split_clips(map(str, range(100_000)), held_out_share=0.01)
+
+    assert abs(len(held_out) - 1000) < 4 * 31.5
+
+
+def test_the_demo_trains_on_the_clips_that_it_always_trained_on() -> None:
+    """The shipped table of README is of these: a quarter of its clips, in order of digests."""
+    share = demo().held_out_share
+
+    assert (sorted(DEMO_TRAINED_ON), sorted(DEMO_HELD_OUT)) == split_clips(
+        [*DEMO_HELD_OUT, *DEMO_TRAINED_ON], held_out_share=share
+    )
+
+
+def test_every_preset_holds_something_out() -> None:
+    """Nobody has to remember it."""
+    assert all(0 < make().held_out_share < 1 for make in PRESETS.values())
