@@ -1,6 +1,7 @@
 """The whole chain on one machine: video files to a leaderboard, five stages in one process.
 
 python -m experiments.demo [--videos FOLDER] [--out runs/demo] [--fresh]      # make demo
+python -m experiments.demo --page README.md [--check]      # write or check its result there
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from experiments.page import check_part, write_part
 from experiments.synthetic_clips import make_clips
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import InputError
@@ -32,6 +34,7 @@ from pipelines.latents.run import run as run_latents
 from pipelines.train import config as train_config
 from pipelines.train.run import run as run_train
 
+COMMAND: Final = "python -m experiments.demo --page README.md"
 NUM_CLIPS: Final = 16
 STAGES: Final[tuple[tuple[Callable[..., list[StageReport]], Mapping[str, Any]], ...]] = (
     (run_ingest, ingest_config.PRESETS),
@@ -56,6 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--preset", choices=("demo", "debug"), default="demo", help="debug: as little as possible"
     )
+    parser.add_argument("--page", type=Path, help="page whose result is written anew")
+    parser.add_argument(
+        "--check", action="store_true", help="refuse a page with another result, write nothing"
+    )
     arguments = parser.parse_args(argv)
     run = partial(
         run_demo,
@@ -64,12 +71,26 @@ def main(argv: list[str] | None = None) -> int:
         fresh=arguments.fresh,
         engine=arguments.engine,
         preset=arguments.preset,
+        page=arguments.page,
+        check=arguments.check,
     )
     return exit_status("demo", run, stopped=GOES_ON)
 
 
-def run_demo(out: str, videos: str | None, *, fresh: bool, engine: Engine, preset: str) -> None:
-    """All stages in order into ``out``; the leaderboard is printed at the end."""
+def run_demo(
+    out: str,
+    videos: str | None,
+    *,
+    fresh: bool,
+    engine: Engine,
+    preset: str,
+    page: Path | None = None,
+    check: bool = False,
+) -> None:
+    """All stages in order into ``out``; the leaderboard is printed, and put into ``page``.
+
+    ``check`` has InputError raised instead, for a page that shows another leaderboard.
+    """
     started = time.monotonic()
     directory = prepare_directory(Path(out), fresh=fresh)
     if videos is not None and not Path(videos).is_dir():
@@ -92,6 +113,9 @@ def run_demo(out: str, videos: str | None, *, fresh: bool, engine: Engine, prese
         finally:
             write_totals(directory, memory.peak_rss_bytes, time.monotonic() - started)
     print_result(directory, reports)
+    if page is not None:
+        put = check_part if check else write_part
+        put(page, COMMAND, indented((directory / "leaderboard.txt").read_text(encoding="utf-8")))
 
 
 def prepare_directory(directory: Path, *, fresh: bool) -> Path:
@@ -145,6 +169,11 @@ def print_result(directory: Path, reports: list[StageReport]) -> None:
     print()
     print((directory / "leaderboard.txt").read_text(encoding="utf-8"))
     print(f"Leaderboard: {(directory / 'leaderboard.html').resolve()}")
+
+
+def indented(text: str) -> str:
+    """As Markdown shows text that was printed."""
+    return "".join(f"    {line}".rstrip() + "\n" for line in text.splitlines())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from experiments.page import write_part
 from experiments.tiny.data import FPS, SIZES, lr_frames, padded_prompt
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import InputError, PfpError
@@ -37,8 +38,7 @@ NUM_FRAMES: Final = 1 + (NUM_LATENTS - 1) * GEOMETRIES["tiny"].temporal_stride
 NUM_ASKED: Final = 2  # latent frames of a history
 UPPER_BOUND: Final = "VAE reconstruction (upper bound; each frame through the VAE alone)"
 SHUFFLED: Final = "proposed with another clip's memory"
-BEGIN: Final = "<!-- Written by `python -m experiments.tiny.retrieval`: -->"
-END: Final = "<!-- until here. -->"
+COMMAND: Final = "python -m experiments.tiny.retrieval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         text = table(psnr_db, num_clips)
         print(text, end="")
         if given.page is not None:
-            write_between_marks(given.page, text)
+            write_part(given.page, COMMAND, text)
 
     return exit_status("tiny retrieval", measure)
 
@@ -183,15 +183,6 @@ def table(psnr_db: dict[str, float], num_clips: int) -> str:
     """The measured values as Markdown."""
     rows = [f"| {name} | {value:.2f} |\n" for name, value in psnr_db.items()]
     return f"| method | PSNR dB, {num_clips} clips |\n|---|---|\n{''.join(rows)}"
-
-
-def write_between_marks(page: Path, text: str) -> None:
-    """Put a table between the page's two marks; InputError when they are not there."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{page} has no lines {BEGIN!r} and {END!r}; add them around the table")
-    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 if __name__ == "__main__":

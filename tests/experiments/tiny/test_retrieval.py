@@ -8,19 +8,14 @@ import numpy as np
 import pytest
 
 from experiments.tiny.retrieval import (
-    BEGIN,
-    END,
     History,
     mean_psnr_db,
     other_of_shape,
     real_histories,
     table,
-    write_between_marks,
 )
 from experiments.tiny.run import main
 from pfp.errors import InputError
-
-PAGE = Path(__file__).parents[3] / "docs" / "tiny-family.md"
 
 
 def history(name: str, height: int = 8, value: int = 0) -> History:
@@ -69,31 +64,11 @@ class TestTable:
         ]
         assert 38.13 == pytest.approx(mean_psnr_db(clips, found), abs=0.005)
 
-    def test_table_goes_between_the_marks(self, tmp_path: Path) -> None:
-        """The rest of the page stays, and a second run changes nothing."""
-        page = tmp_path / "page.md"
-        page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    def test_a_row_names_its_method(self) -> None:
+        """Two digits, as the page prints them."""
         text = table({"proposed 4x4x2": 17.484}, 16)
-        write_between_marks(page, text)
-        once = page.read_text()
-        write_between_marks(page, text)
-        assert once == page.read_text()
-        assert once.startswith("before\n")
-        assert once.endswith("after\n")
-        assert "| proposed 4x4x2 | 17.48 |" in once
-        assert "old" not in once
-
-    def test_a_page_without_marks_is_refused(self, tmp_path: Path) -> None:
-        """Nothing is written."""
-        page = tmp_path / "page.md"
-        page.write_text("no marks\n")
-        with pytest.raises(InputError, match="has no lines"):
-            write_between_marks(page, "table")
-        assert "no marks\n" == page.read_text()
-
-    def test_our_page_has_the_marks(self) -> None:
-        """The command of the page can write it."""
-        assert PAGE.read_text().index(BEGIN) < PAGE.read_text().index(END)
+        assert "| method | PSNR dB, 16 clips |" in text
+        assert "| proposed 4x4x2 | 17.48 |" in text
 
 
 def test_clips_that_cannot_be_measured_are_refused_before_training(tmp_path: Path) -> None:
