@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pfp.errors import ConfigError
 from pfp.models.tiny_names import TINY_TEXT_TOKENS
@@ -85,6 +85,15 @@ def family_of(base: str) -> Family:
     if base not in FAMILIES:
         raise ConfigError(f"base {base!r} is unknown; choose one of {', '.join(FAMILIES)}")
     return FAMILIES[base]
+
+
+def trained_shift(described: Mapping[str, Any]) -> float:
+    """The shift that a checkpoint is sampled with: its training's where its config says so.
+
+    ``described`` is its config.json. Without a word in it, the shift is that of the base's family.
+    """
+    family = family_of(described.get("base", "tiny"))
+    return float(described.get("objective", {}).get("shift", family.shift))
 
 
 def spec_of(part: str, name: str, given: str | None) -> str:

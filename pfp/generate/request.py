@@ -13,7 +13,7 @@ import torch
 
 from pfp.errors import ConfigError, InputError, WeightsError
 from pfp.generate.conditions import encoder_specs
-from pfp.generate.families import Family, family_of, spec_of
+from pfp.generate.families import Family, family_of, spec_of, trained_shift
 from pfp.generate.plan import PlannedSection, find_lost_shot, plan_sections
 from pfp.generate.settings import GenerateSettings, SamplerSettings
 from pfp.io.digests import sha256_file
@@ -182,7 +182,7 @@ def _sampler(
     """The family's, at the shift of the checkpoint's training where it says so."""
     names = ("scheduler", "num_steps", "shift", "guidance_scale")
     own = {name: getattr(family, name) for name in names}
-    own["shift"] = described.get("objective", {}).get("shift", family.shift)
+    own["shift"] = trained_shift(described)
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
     return SamplerSettings(**{**own, **given})
 

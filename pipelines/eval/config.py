@@ -22,8 +22,9 @@ class GenerateConfig:
     ``num_targets`` random latent frames of a history of ``history_frames`` are retrieved in
     ``num_steps`` sampler steps. ``num_continued`` clips get ``num_sections`` further sections of
     ``section_latents`` latent frames each. ``shift``, ``scheduler`` and ``guidance_scale`` are
-    ``SamplerSettings``'; guidance is against the empty prompt, which the run must have embedded
-    (``with_empty_prompt`` of the latents stage).
+    ``SamplerSettings``'; without a ``shift`` each checkpoint has that of its training. Guidance is
+    against the empty prompt, which the run must have embedded (``with_empty_prompt`` of the latents
+    stage).
 
     ``base_folder`` holds the base's own weights (None: the tiny one that comes with pfp), loaded in
     ``base_dtype``; ``vae`` is the one that the run's latents are of, ``NAME`` or ``NAME:FOLDER``.
@@ -34,7 +35,7 @@ class GenerateConfig:
     history_frames: int = 11
     num_targets: int = 2
     num_steps: int = 8
-    shift: float = 3.0
+    shift: float | None = None
     scheduler: str = "euler"
     guidance_scale: float = 1.0
     seed: int = 0
@@ -64,14 +65,13 @@ class GenerateConfig:
             raise ConfigError("offload keeps weights off a GPU, and device is cpu; give cuda")
         if self.num_gpus < 0:
             raise ConfigError(f"num_gpus is {self.num_gpus}; give 0 or more")
-        _ = self.sampler
+        self.sampler(trained_shift=1.0)
 
-    @property
-    def sampler(self) -> SamplerSettings:
-        """How frames are sampled."""
+    def sampler(self, *, trained_shift: float) -> SamplerSettings:
+        """How frames of a checkpoint are sampled that was trained with this shift."""
         return SamplerSettings(
             num_steps=self.num_steps,
-            shift=self.shift,
+            shift=trained_shift if self.shift is None else self.shift,
             scheduler=self.scheduler,
             guidance_scale=self.guidance_scale,
         )

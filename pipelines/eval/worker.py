@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from pfp.errors import PermanentError
 from pfp.eval.leaderboard.methods import VAE_RECONSTRUCTION
-from pfp.generate.families import family_of
+from pfp.generate.families import family_of, trained_shift
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.rollout import History, continue_history
 from pfp.generate.sampler import is_guidance_distilled
+from pfp.generate.settings import SamplerSettings
 from pfp.io.digests import sha256_json
 from pfp.io.media import Guard, write_video
 from pfp.io.prompts import Prompts
@@ -55,9 +56,10 @@ DIGITS: Final = 12  # of the digests in names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Method:
-    """A checkpoint on its base. Prompts have the length that they had in its training."""
+    """A checkpoint on its base. Prompts and noise levels are those of its training."""
 
     model: MemoryDiT
+    sampler: SamplerSettings
     num_text_tokens: int | None
 
 
@@ -156,7 +158,7 @@ class GenerateSamples:
             omega=omega,
             text=self._text(row["prompts"][0], method),
             negative=self._negative(method),
-            settings=self._config.sampler,
+            settings=method.sampler,
             seed=row["seed"],
         )
         size = of_memory.hr_TCHW.shape[2:]
@@ -204,7 +206,7 @@ class GenerateSamples:
             downscale,
             negative=self._negative(method),
             section_latents=self._config.section_latents,
-            settings=self._config.sampler,
+            settings=method.sampler,
             seed=row["seed"],
         )
         return np.concatenate(list(sections))
@@ -264,7 +266,11 @@ class GenerateSamples:
         num_text_tokens = described.get(
             "num_text_tokens", family_of(model.config.base).num_text_tokens
         )
-        return _Method(model=model, num_text_tokens=num_text_tokens)
+        return _Method(
+            model=model,
+            sampler=config.sampler(trained_shift=trained_shift(described)),
+            num_text_tokens=num_text_tokens,
+        )
 
     def _write(
         self, uri: str, frames_FHWC: NDArray[np.uint8], fps: float, *, lossless: bool = False

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pfp.errors import ConfigError
 from pfp.generate.conditions import encode_prompts, encoder_specs
 from pfp.generate.decoding import CONTEXT
-from pfp.generate.families import FAMILIES, family_of, spec_of
+from pfp.generate.families import FAMILIES, family_of, spec_of, trained_shift
 from pfp.generate.request import check_size
 from pfp.generate.rollout import Rollout
 from pfp.generate.settings import SamplerSettings
@@ -189,3 +189,9 @@ def test_hunyuan_rolls_out_and_encodes_anew(tmp_path: Path) -> None:
     )
 
     assert "the LR latents of VAE hunyuan depend on what follows" == rollout.memory.reencode_reason
+
+
+def test_a_checkpoint_is_sampled_at_the_shift_of_its_training() -> None:
+    """Its config.json says which; an older one without a word has its family's."""
+    assert 12.0 == trained_shift({"base": "tiny", "objective": {"shift": 12}})
+    assert FAMILIES["wan22_5b"].shift == trained_shift({"base": "wan22_5b"})

@@ -15,6 +15,9 @@ from pfp.io.media import path_to_uri
 from pfp.io.tables import write_table
 from pfp.io.unchanged import FileChangedError, file_state
 from pfp.models._folders import weights_sha256
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
+from pfp.models.tiny import load_base
+from pfp.models.tiny_names import tiny_folder
 from pfp.schema import KEPT, CheckpointRecord, ConditionRecord, EvalSample, Failed, Verdict
 from pfp.schema.run_directory import VIDEOS_NAME
 from pfp.train.split import split_clips
@@ -123,6 +126,25 @@ def test_another_condition_makes_other_samples(tmp_path: Path) -> None:
     assert {} == keys("two", Failed(error="E", message="m"))
     columns = generate_stage(GenerateConfig(), str(tmp_path)).content_columns
     assert "condition_keys" in columns
+
+
+def test_samples_have_the_shift_of_training_unless_another_is_asked_for() -> None:
+    """Methods of one run may have been trained at different shifts."""
+    assert 12.0 == GenerateConfig().sampler(trained_shift=12.0).shift
+    assert 4.0 == GenerateConfig(shift=4.0).sampler(trained_shift=12.0).shift
+
+
+def test_a_loaded_method_knows_its_shift(worker: GenerateSamples, tmp_path: Path) -> None:
+    """The worker reads it beside the weights."""
+    model = MemoryDiT(load_base(), MemoryDiTConfig(variant="only_lr", lora_rank=1))
+    base_sha256 = weights_sha256(tiny_folder() / "base")
+    card = {"base_sha256": base_sha256, "objective": {"shift": 9.0}}
+    model.save_pretrained(tmp_path, card=card)
+    worker._config, worker._run = GenerateConfig(), tmp_path.parent
+
+    method = worker._load_method(tmp_path.name, weights_sha256(tmp_path))
+
+    assert 9.0 == method.sampler.shift
 
 
 def trained_with(share: float, *clip_ids: str) -> CheckpointRecord:
