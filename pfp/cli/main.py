@@ -26,8 +26,9 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("clip", metavar="CLIP", help="clip id, its beginning, or part of a path")
     why.add_argument("--run", dest="directory", default="runs/demo", help="run directory")
     why.set_defaults(run=_why)
-    from pfp.cli import doctor, generate, latents, tokens, verify, weights
+    from pfp.cli import checkpoint, doctor, generate, latents, tokens, verify, weights
 
+    checkpoint.add_parser(commands)
     doctor.add_parser(commands)
     generate.add_parser(commands)
     latents.add_parser(commands)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from accelerate import Accelerator
 
 from pfp.models.memory.checkpoint import EMA_FOLDER, own_weights
 from pfp.models.memory.dit import MemoryDiT
+from pfp.train.folders import appearing_whole
 from pfp.train.loop import Trained
 
 
@@ -31,10 +31,7 @@ def save_checkpoint(
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return
-    aside = folder.with_name(f".{folder.name}.aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    model.save_pretrained(aside, card=card, weights=weights)
-    if averaged:
-        model.save_pretrained(aside / EMA_FOLDER, card=card, weights={**weights, **averaged})
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    with appearing_whole(folder) as aside:
+        model.save_pretrained(aside, card=card, weights=weights)
+        if averaged:
+            model.save_pretrained(aside / EMA_FOLDER, card=card, weights={**weights, **averaged})

@@ -7,7 +7,7 @@ spreads a base over ranks that is too large for one device.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count, islice
@@ -26,8 +26,10 @@ from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.train.divergence import DivergenceCheck, LossByPosition
 from pfp.train.objective import Batch, Denoising
+from pfp.train.saving import HeldOutLoss, Saving
 from pfp.train.settings import TrainSettings
 from pfp.train.state import TrainingState
+from pfp.train.step_checkpoints import StepCheckpoints
 
 # The batches of the steps from this one on, in order.
 BatchesFrom: TypeAlias = Callable[[int], Iterable[Batch]]
@@ -101,6 +103,9 @@ def train(
     report: Callable[[StepReport], None],
     accelerator: Accelerator | None = None,
     sharded: bool = False,
+    card: Mapping[str, Any] | None = None,
+    checkpoints: StepCheckpoints | None = None,
+    held_out_loss: HeldOutLoss | None = None,
 ) -> Trained:
     """Train in place to ``num_steps``, going on from ``folder`` when a state lies there.
 
@@ -108,6 +113,9 @@ def train(
     one that was never killed: every step's batch and noise depend on (seed, step, rank) alone, and
     weights, moments, averages and step are saved together. ``sharded`` says that ``denoising`` was
     given to ``sharding.shard``, and must not be copied to every rank.
+
+    ``checkpoints`` are left on the way, made of states; ``card`` goes into their config.json.
+    ``held_out_loss`` is measured every so many steps and changes nothing in the training.
 
     Raises ConfigError for a loss that is not finite or that grows; nothing is saved after it.
     """
@@ -120,8 +128,13 @@ def train(
     averaged = dict(zip(trained, averages.shadow_params if averages else [], strict=False))
     state = None
     if folder is not None:
-        state = TrainingState(folder, model, optimiser, asdict(settings), averaged)
-    first = state.load() if state else 0
+        state = TrainingState(
+            folder, model, optimiser, asdict(settings), averaged=averaged, card=card
+        )
+    saving = Saving(
+        state, settings, accelerator, checkpoints=checkpoints, held_out_loss=held_out_loss
+    )
+    first = saving.resume()
     if averages is not None:
         averages.optimization_step = first
     call = denoising if sharded else accelerator.prepare(denoising)
@@ -157,10 +170,8 @@ def train(
                 positions=dict(positions.means),
             )
         )
-        started = now
-        done = step + 1
-        if state and (done % settings.save_every_steps == 0 or done == settings.num_steps):
-            state.save(done)
+        saving.after(step + 1)
+        started = time.monotonic()
     model.eval()
     return Trained(first_step=first, averaged=averaged)
 

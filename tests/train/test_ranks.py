@@ -10,7 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pfp.models.memory.checkpoint import load_weights, own_weights
+from pfp.train.export import export_state
 from tests.train.ranks_driver import main
+from tests.train.small_training import tiny_model
 from tests.two_processes import run_by_two
 
 
@@ -56,11 +59,17 @@ def test_parts_of_a_model_train_as_copies_do(copied: Ended, tmp_path: Path) -> N
     for name, weight in copied.weights.items():
         torch.testing.assert_close(sharded.weights[name], weight, atol=1e-6, rtol=1e-5, msg=name)
 
-    # Its state lies in two parts; a single process puts them together.
+    # Its state lies in two parts; a single process puts them together, with the base and without.
+    export_state(tmp_path / "state", tmp_path / "exported")
     again = alone(tmp_path)
 
     assert 4 == again.first_step
     assert all(torch.equal(x, again.weights[name]) for name, x in sharded.weights.items())
+    for folder, prefix in (("exported", ""), ("exported/ema", "average ")):
+        exported = tiny_model()
+        load_weights(exported, tmp_path / folder)
+        for name, weight in own_weights(exported).items():
+            assert torch.equal(weight, sharded.weights[f"{prefix}{name}"]), (folder, name)
 
 
 def test_each_process_has_noise_of_its_own(copied: Ended, tmp_path: Path) -> None:

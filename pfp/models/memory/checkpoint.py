@@ -39,6 +39,7 @@ EMA_FOLDER: Final = "ema"
 _OWN_PARTS: Final = {ENCODER_FILE: "encoder", CROSS_ATTENTION_FILE: "cross_attend"}
 _DIT: Final = "dit."
 _LORA: Final = ".lora_"
+_ADAPTER: Final = ".default."  # peft's name of the one adapter, which files leave out
 
 
 def own_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -47,22 +48,20 @@ def own_weights(model: nn.Module) -> dict[str, Tensor]:
     Where the model is spread over ranks, all of them must ask at the same time.
     """
     return {
-        name: whole(weight)
-        for name, weight in model.state_dict().items()
-        if _LORA in name or not name.startswith(_DIT)
+        name: whole(weight) for name, weight in model.state_dict().items() if is_own_weight(name)
     }
 
 
-def save_weights(
-    dit: nn.Module, folder: Path, dtype: torch.dtype, weights: Mapping[str, Tensor]
-) -> None:
+def is_own_weight(name: str) -> bool:
+    """Whether a weight of a ``MemoryDiT`` belongs to its checkpoint, and not to the base."""
+    return _LORA in name or not name.startswith(_DIT)
+
+
+def save_weights(folder: Path, dtype: torch.dtype, weights: Mapping[str, Tensor]) -> None:
     """Write ``own_weights``, or their averages; files without tensors are not written."""
     folder.mkdir(parents=True, exist_ok=True)
-    lora = get_peft_model_state_dict(
-        dit,
-        {name.removeprefix(_DIT): x for name, x in weights.items() if name.startswith(_DIT)},
-    )
-    states = {LORA_FILE: {f"{LORA_PREFIX}{key}": value for key, value in lora.items()}}
+    lora = {name: x for name, x in weights.items() if name.startswith(_DIT)}
+    states = {LORA_FILE: {_lora_key(name): x for name, x in lora.items()}}
     for file, part in _OWN_PARTS.items():
         prefix = f"{part}."
         states[file] = {
@@ -73,6 +72,11 @@ def save_weights(
         if tensors:
             # Not save_file: it gives the file to its owner alone, whatever the umask says.
             (folder / file).write_bytes(save(tensors))
+
+
+def _lora_key(name: str) -> str:
+    """As ``get_peft_model_state_dict`` says it, which would want the base's model for that."""
+    return LORA_PREFIX + name.removeprefix(_DIT).replace(_ADAPTER, ".")
 
 
 def whole(weight: Tensor) -> Tensor:

@@ -220,7 +220,7 @@ class MemoryDiT(nn.Module):
         ``card`` says what else there is to know: digests of base and data, steps, seed.
         ``weights`` are those of ``checkpoint.own_weights`` or their averages, by default its own.
         """
-        checkpoint.save_weights(self.dit, folder, dtype, weights or checkpoint.own_weights(self))
+        checkpoint.save_weights(folder, dtype, weights or checkpoint.own_weights(self))
         checkpoint.write_description(folder, self.config, card or {})
 
     @classmethod
