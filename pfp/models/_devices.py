@@ -21,6 +21,14 @@ def compute_dtype(name: str | None) -> torch.dtype:
     return DTYPES[name]
 
 
+def gpu_memory() -> tuple[int, str] | None:
+    """Bytes and name of the GPU that torch would use; None without any."""
+    if not torch.cuda.is_available():
+        return None
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return properties.total_memory, properties.name
+
+
 def compute_device(name: str) -> torch.device:
     """``"cpu"``, ``"cuda"`` or ``"cuda:1"``; one that this process has not is a ``ConfigError``."""
     try:

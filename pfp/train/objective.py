@@ -136,23 +136,24 @@ def squared_error(
     strides = [rate.time for rate in model.config.rates]
     hr_BCTHW, lrs_BCTHW = masked_history(batch, generator, objective, strides)
     memory = model.encode_history(hr_BCTHW, *lrs_BCTHW)
+    noisy = (1 - times) * target + times * noise
     velocity = model(
-        (1 - times) * target + times * noise,
+        noisy if memory is not None else noisy + _nothing_of_memory(model),
         (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
         _prompts(batch, generator, objective, empty_text),
         batch.frame_index_BT,
         memory=memory,
         origin_B2=batch.origin_B2,
     )
-    error_BT = cast("Tensor", (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4)))
-    return error_BT if memory is not None else error_BT + _nothing_of_memory(model)
+    return cast("Tensor", (velocity.float() - (noise - target)).square().mean(dim=(1, 3, 4)))
 
 
 def _nothing_of_memory(model: MemoryDiT) -> Tensor | float:
     """0, whose gradient is 0 for what only a memory uses: encoder and cross-attention.
 
-    Ranks add up gradients, and each must bring one for every weight, whether or not its own
-    batch had a history.
+    Ranks add up gradients, and each must bring one for every weight, whether or not its own batch
+    had a history. Added to what the first block sees, because FSDP2 reduces a block's gradients
+    early or late as its inputs need some or none, and ranks must do so in one order.
     """
     return sum(0.0 * parameter.sum() for parameter in model.memory_parameters())
 

@@ -58,10 +58,10 @@ def run(
     """
     # Here and not above, because they take torch, and ``--help`` needs only the settings.
     from pfp.train import checks
-    from pfp.train.device_memory import device_memory
+    from pfp.train.device_memory import told
     from pfp.train.monitor import showing_progress
     from pfp.train.window_shares import told_windows
-    from pipelines.train.worker import open_latents
+    from pipelines.train.worker import check_device_memory, memory_plan, open_latents
 
     config = finetuned(config) if task == "finetune" else config
     source, out = RunDirectory(input_directory), RunDirectory(output_directory)
@@ -90,17 +90,9 @@ def run(
         )
     shapes = [latents[clip].hr_shape for clip in clips]
     say(told_windows(shapes, config.windows, seed=config.steps.seed))
-    say(
-        device_memory(
-            config.model,
-            config.windows,
-            [latents[clip].hr_shape for clip in latents],
-            base_dtype=config.base_dtype,
-            num_text_tokens=config.num_text_tokens,
-            num_processes=config.num_processes,
-            sharded=config.sharded,
-        )
-    )
+    all_shapes = {clip.hr_shape for clip in latents.values()}
+    say(told(memory_plan(config, config.num_processes), all_shapes))
+    check_device_memory(config, all_shapes, config.min_processes or config.num_processes)
 
     # One row a variant, each a training of its own, in one process or several (worker.py).
     checkpoints = checkpoints_table(output_directory, config.task)

@@ -24,7 +24,7 @@ _WAITING_CPUS: Final = 0.01  # of a worker that has other processes do the work
 _IRRELEVANT: Final = (
     *("variants", "num_workers", "num_gpus_per_process", "num_cpus_per_process", "max_restarts"),
     *("num_loader_workers", "trackers", "log_every_steps", "sample_every_steps", "vae"),
-    "base_folder",
+    *("base_folder", "device_memory_gb"),
 )
 
 

@@ -22,6 +22,7 @@ from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.settings import SamplerSettings
 from pfp.io.prompts import Prompts
 from pfp.latents.read import LatentReader
+from pfp.models._devices import gpu_memory
 from pfp.models._folders import weights_sha256
 from pfp.models.memory.checkpoint import load_base
 from pfp.models.memory.dit import MemoryDiT
@@ -32,6 +33,7 @@ from pfp.schema import KEPT, CheckpointRecord, Failed
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.checkpoint import save_checkpoint
 from pfp.train.clips import empty_prompt, window_batches
+from pfp.train.device_memory import TrainingPlan, check_fits
 from pfp.train.loader import WindowBatches, batch_loader
 from pfp.train.loop import Trained, train
 from pfp.train.monitor import Monitor, SampledFrames
@@ -155,10 +157,44 @@ def run_job(job: TrainJob) -> None:
     if accelerator.device.type == "cpu":
         # One thread, however many cores there are: sums in another order are other weights.
         torch.set_num_threads(1)
+    if job.clip_ids and accelerator.device.type == "cuda":
+        # The driver, which has asked this before, may have no GPU or another one.
+        check_device_memory(config, clip_shapes(job), accelerator.num_processes)
     model = starting_model(job)
     trained = train_model(job, model, accelerator) if job.clip_ids else None
     save_checkpoint(folder, model, accelerator, trained, job.card)
     accelerator.end_training()
+
+
+def memory_plan(config: TrainConfig, num_processes: int) -> TrainingPlan:
+    """What decides how much memory each of so many processes takes."""
+    return TrainingPlan(
+        model=config.model,
+        windows=config.windows,
+        steps=config.steps,
+        base_dtype=config.base_dtype,
+        num_text_tokens=config.num_text_tokens,
+        num_processes=num_processes,
+        sharded=config.sharded and num_processes > 1,
+        vae=str(config.vae).partition(":")[0] if config.sample_every_steps else None,
+    )
+
+
+def check_device_memory(
+    config: TrainConfig, hr_shapes: Iterable[tuple[int, ...]], num_processes: int
+) -> None:
+    """Raise ConfigError for what does not fit on the GPU at hand, else in ``device_memory_gb``."""
+    plan = memory_plan(config, num_processes)
+    if (found := gpu_memory()) is not None:
+        check_fits(plan, hr_shapes, found[0], f"this {found[1]}")
+    elif config.device_memory_gb is not None:
+        check_fits(plan, hr_shapes, config.device_memory_gb * 1e9, "device_memory_gb")
+
+
+def clip_shapes(job: TrainJob) -> set[tuple[int, ...]]:
+    """The different ``(T, C, H, W)`` of the clips that are trained on."""
+    latents, *_ = open_latents(RunDirectory(job.run_directory), job.config.model.rates)
+    return {latents.shape(latents.row_of(clip_id)) for clip_id in job.clip_ids}
 
 
 def starting_model(job: TrainJob) -> MemoryDiT:

@@ -1,5 +1,7 @@
 """The estimate of device memory, against what a real small model allocates on the CPU."""
 
+import math
+
 import pytest
 import torch
 from diffusers import HunyuanVideoTransformer3DModel, WanTransformer3DModel
@@ -8,8 +10,14 @@ from torch.profiler import ProfilerActivity, profile
 
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import Memory, TextConditions
-from pfp.models.backbones.loading import Architecture, backbone_of
-from pfp.models.device_memory import estimate_device_memory
+from pfp.models.backbones.loading import ARCHITECTURES, Architecture, backbone_of
+from pfp.models.device_memory import (
+    count_weights,
+    encoder_activation_bytes,
+    estimate_device_memory,
+)
+from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
+from pfp.models.precision import bf16_products
 
 NUM_MEMORY, NUM_TARGET, NUM_TEXT = 200, 600, 32
 WAN = Architecture(
@@ -139,3 +147,64 @@ def test_what_cannot_be_is_refused(wrong: dict[str, int | str]) -> None:
 
     with pytest.raises(ConfigError, match=r"1 or more|choose attention or attention_ffn"):
         estimate_device_memory("tiny", **asked)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MemoryDiTConfig(variant="proposed"),
+        MemoryDiTConfig(variant="proposed", rate="2x2x1", cross_attention=True),
+        MemoryDiTConfig(variant="large_patchifier"),
+        MemoryDiTConfig(variant="proposed", rate="4x4x2+2x2x8", also_window=True),
+    ],
+    ids=["proposed", "cross-attention", "large_patchifier", "multi-rate"],
+)
+def test_an_encoder_keeps_what_is_counted(config: MemoryDiTConfig) -> None:
+    """What a real forward holds for its backward pass when it has ended, within 15%.
+
+    Of two samples, less of one. The batch is counted three times: as it came, noised, its noise.
+    """
+    torch.manual_seed(0)
+    dit: torch.nn.Module = WanTransformer3DModel(**ARCHITECTURES["tiny"].config)
+    model = MemoryDiT(dit, config)
+    shape = (16, 17, 32, 48)
+
+    def held(batch_size: int) -> int:
+        hr_BCTHW = torch.zeros(batch_size, *shape)
+        lrs = [
+            torch.zeros(batch_size, 16, -(-17 // r.time), 32 // r.height, 48 // r.width)
+            for r in config.rates
+        ]
+        with (
+            profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler,
+            bf16_products(),
+        ):
+            memory = model.encode_history(hr_BCTHW, *lrs)
+        assert memory is not None
+        return held_at_the_end(profiler) - memory.tokens_BND.nbytes
+
+    counted = encoder_activation_bytes(config, shape) - 3 * 4 * math.prod(shape)
+
+    assert counted == pytest.approx(held(2) - held(1), rel=0.15)
+
+
+def held_at_the_end(profiler: profile) -> int:
+    """Allocations less what was freed."""
+    assert profiler.profiler is not None
+    assert profiler.profiler.kineto_results is not None
+    events = profiler.profiler.kineto_results.events()
+    return sum(event.nbytes() for event in events if event.name() == "[memory]")
+
+
+def test_weights_are_counted_as_they_are() -> None:
+    """The tiny base's own, on the meta device."""
+    config = MemoryDiTConfig(variant="proposed", cross_attention=True, lora_rank=4)
+    model = MemoryDiT(WanTransformer3DModel(**ARCHITECTURES["tiny"].config), config)
+
+    counts = count_weights(config)
+
+    parameters = list(model.parameters())
+    assert counts.base == sum(p.numel() for p in parameters if not p.requires_grad)
+    assert counts.lora + counts.memory == sum(p.numel() for p in model.trainable_parameters())
+    assert counts.base == counts.rest_base + 5 * counts.block_base
+    assert counts.lora == 5 * counts.block_lora

@@ -1,43 +1,117 @@
 """A training of ``test_ranks`` by one of several processes; writes what it ended with.
 
-Arguments: ``copied`` or ``sharded``, the folder of the state, the file for the weights.
+Arguments: ``copied``, ``sharded`` or ``every way``, what is trained (``small``, or the large preset
+whose settings a narrow model is trained with), the folder of the state, and the file for the
+weights, or of every way their folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from pfp.models.memory.checkpoint import own_weights
-from pfp.train.loop import TrainSettings, batches_by_step, train
-from pfp.train.objective import Denoising
+from pfp.models.memory.dit import MemoryDiT
+from pfp.train.loop import BatchesFrom, StepReport, TrainSettings, batches_by_step, train
+from pfp.train.objective import Batch, Denoising
 from pfp.train.settings import Objective
 from pfp.train.sharding import shard
+from pipelines.train.config import PRESETS
+from tests.small_models import small_hunyuan, small_wan
 from tests.train.small_training import batch_at, tiny_model
 
-SETTINGS = TrainSettings(
+SMALL = TrainSettings(
     num_steps=4, warmup_steps=2, save_every_steps=2, autocast=False, ema_decay=0.9
 )
 
 
-def main(way: str, folder: str, out: str) -> None:
-    """Train to the end, going on from the state if there is one."""
-    accelerator = Accelerator(cpu=True)
-    model = tiny_model()
-    denoising = Denoising(model, Objective())
+class BrokenOff(Exception):  # noqa: N818 - no error: what the test wants
+    """Ends a training as a lost process would, between two steps."""
+
+
+class Training(NamedTuple):
+    """What is trained and how."""
+
+    model: MemoryDiT
+    objective: Objective
+    settings: TrainSettings
+    batches_from: BatchesFrom
+
+
+def training_of(what: str, rank: int) -> Training:
+    """The small one, or a narrow model with all the settings of a large preset."""
+    if what == "small":
+        return Training(tiny_model(), Objective(), SMALL, batches_by_step(batch_at, 0))
+    preset = PRESETS[what]()
+    dit = in_dtype(small_hunyuan() if what == "hunyuan" else small_wan(), preset.base_dtype)
+    settings = replace(preset.steps, num_steps=4, warmup_steps=2, save_every_steps=2)
+    model = MemoryDiT(dit, replace(preset.model, base="tiny", rate="4x4x2", lora_rank=2))
+
+    def given(step: int, generator: torch.Generator) -> Batch:
+        return mixed_batch(step, rank, generator, 12 if what == "hunyuan" else 8)
+
+    return Training(model, preset.objective, settings, batches_by_step(given, 0))
+
+
+def in_dtype(dit: Any, name: str) -> Any:
+    """A base in this dtype but for what diffusers keeps in float32, as ``from_pretrained`` does."""
+    kept: list[str] = dit._keep_in_fp32_modules or []
+    for path, parameter in dit.named_parameters():
+        if not any(part in path for part in kept):
+            parameter.data = parameter.data.to(getattr(torch, name))
+    return dit
+
+
+def mixed_batch(step: int, rank: int, generator: torch.Generator, text_dim: int) -> Batch:
+    """Retrieval, then what follows; at some steps one rank has no history and the other has."""
+    num_frames = 0 if (step + rank) % 3 == 2 else 5
+    index = [[0, 3], [1, 4]] if num_frames and step % 2 else [[num_frames, num_frames + 1]] * 2
+    return Batch(
+        hr_BCTHW=torch.randn(2, 16, num_frames, 16, 16, generator=generator),
+        lr_BCTHW=torch.randn(2, 16, -(-num_frames // 2), 4, 4, generator=generator),
+        target_BCTHW=torch.randn(2, 16, 2, 16, 16, generator=generator),
+        frame_index_BT=torch.tensor(index),
+        text_BLD=torch.randn(2, 3, text_dim, generator=generator),
+        text_mask_BL=torch.tensor([[True, True, False]] * 2),
+        text_pooled_BP=torch.randn(2, 10, generator=generator),
+    )
+
+
+def ended(
+    way: str,
+    what: str,
+    accelerator: Accelerator,
+    folder: Path,
+    out: Path,
+    *,
+    break_off_at: int = -1,
+) -> None:
+    """Train to the end, going on from the state if there is one, or break off at a step."""
+    model, objective, settings, batches_from = training_of(what, accelerator.process_index)
+    denoising = Denoising(model, objective)
     if way == "sharded":
         shard(denoising, device_type="cpu", num_ranks=accelerator.num_processes)
     reports = []
+
+    def report(done: StepReport) -> None:
+        reports.append([done.loss, done.grad_norm])
+        if done.step == break_off_at:
+            raise BrokenOff
+
     trained = train(
         denoising,
-        batches_by_step(batch_at, 0),
-        SETTINGS,
-        Path(folder),
-        report=lambda done: reports.append([done.loss, done.grad_norm]),
+        batches_from,
+        settings,
+        folder,
+        report=report,
         accelerator=accelerator,
         sharded=way == "sharded",
     )
@@ -46,7 +120,24 @@ def main(way: str, folder: str, out: str) -> None:
     if accelerator.is_main_process:
         save_file({name: x.detach().contiguous() for name, x in weights.items()}, out)
         told = {"first_step": trained.first_step, "reports": reports}
-        Path(out).with_suffix(".json").write_text(json.dumps(told))
+        out.with_suffix(".json").write_text(json.dumps(told))
+
+
+def main(way: str, what: str, folder: str, out: str) -> None:
+    """One training; ``every way`` is copied, sharded, and sharded again with a break."""
+    accelerator = Accelerator(cpu=True)
+    if way != "every way":
+        ended(way, what, accelerator, Path(folder), Path(out))
+    else:
+        outs = {
+            name: Path(out) / f"{name}.safetensors" for name in ("copied", "sharded", "resumed")
+        }
+        for each in ("copied", "sharded"):
+            ended(each, what, accelerator, Path(folder) / each, outs[each])
+        broken = Path(folder) / "broken"
+        with contextlib.suppress(BrokenOff):
+            ended("sharded", what, accelerator, broken, outs["resumed"], break_off_at=2)
+        ended("sharded", what, accelerator, broken, outs["resumed"])
     accelerator.end_training()
 
 
