@@ -1,27 +1,38 @@
-"""How the tiny base DiT is trained: without memory, before any variant, from text and images.
+"""How the tiny base DiT is trained, before any variant: from text and frames, then to read memory.
 
 Axes: B batch, C latent channels, T latent frames, H rows, W columns.
 
 Like Wan 2.2 TI2V, it learns with some of its frames given clean at timestep 0; a base that can
 take up what stands in its own sequence is what the paper's bases are, and what LoRA then bends.
+Billions of weights and videos make such a base read a small copy of a video, too; ours learns it
+by itself, or no variant could show what its memory holds (docs/tiny-family.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
+from pfp.models.backbones.interface import Memory
 from pfp.models.backbones.wan import forward_with_memory
+from pfp.models.memory.encoder import MemoryEncoder
 from pfp.models.precision import bf16_products
+from pfp.models.rates import Rate
 from pfp.train.loop import BatchesFrom, generator_at, make_optimiser
 from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch
 from pfp.train.settings import TrainSettings
+from pfp.train.state import TrainingState
+
+Loss: TypeAlias = Callable[[WanTransformer3DModel, Batch, torch.Generator], Tensor]
 
 CLEAN_PROBABILITY = 0.3  # of each target frame; frame sets without a noisy frame are drawn again
 MAX_INDEX_SHIFT = 6  # so that indices after the window, needed for continuation, are known
@@ -66,26 +77,62 @@ def base_loss(dit: WanTransformer3DModel, batch: Batch, generator: torch.Generat
     return (error * noisy_BT).sum() / noisy_BT.sum()
 
 
+def memory_loss(rate: Rate, *, shift: float) -> Loss:
+    """Velocity error on frames asked for, given the LR video's tokens as only_lr gives them."""
+    encoder = MemoryEncoder(rate, hr=None, lr=True)
+
+    def loss(dit: WanTransformer3DModel, batch: Batch, generator: torch.Generator) -> Tensor:
+        target = batch.target_BCTHW
+        noise = torch.randn(target.shape, generator=generator)
+        times_B = sample_noise_levels(len(target), generator, shift=shift)
+        times = times_B[:, None, None, None, None]
+        run = encoder.encode(batch.hr_BCTHW, batch.lr_BCTHW, dit.patch_embedding)
+        velocity = forward_with_memory(
+            dit,
+            (1 - times) * target + times * noise,
+            (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
+            batch.text_BLD,
+            frame_index_BT=batch.frame_index_BT,
+            memory=Memory(tokens_BND=run.tokens_BND, positions_NK3=run.positions_NK3),
+            origin_B2=batch.origin_B2,
+        )
+        return (velocity.float() - (noise - target)).square().mean()
+
+    return loss
+
+
 def train_base(
     dit: WanTransformer3DModel,
     batches_from: BatchesFrom,
     settings: TrainSettings,
+    state_folder: Path,
     report: Callable[[int, float], None],
+    *,
+    loss_at: Callable[[int], Loss] = lambda _step: base_loss,
 ) -> None:
-    """Train the whole DiT in place; the averaged weights are what is kept."""
+    """Train the whole DiT in place; the averaged weights are what is kept.
+
+    A killed training goes on from its state in ``state_folder``.
+    """
     parameters = list(dit.parameters())
     optimiser = make_optimiser(dit.named_parameters(), settings)
     ema = EMAModel(parameters, decay=0.998, use_ema_warmup=True)
-    for step, batch in enumerate(islice(batches_from(0), settings.num_steps)):
+    names = [name for name, _ in dit.named_parameters()]
+    averaged = dict(zip(names, ema.shadow_params, strict=True))
+    state = TrainingState(state_folder, dit, optimiser, asdict(settings), averaged)
+    first = ema.optimization_step = state.load()
+    for step, batch in enumerate(islice(batches_from(first), settings.num_steps - first), first):
         generator = generator_at(settings.seed, step)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * settings.learning_rate_share_at(step)
         with bf16_products(enabled=settings.autocast):
-            loss = base_loss(dit, batch, generator)
+            loss = loss_at(step)(dit, batch, generator)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad()
         ema.step(parameters)
         report(step, loss.item())
+        if (step + 1) % settings.save_every_steps == 0:
+            state.save(step + 1)
     ema.copy_to(parameters)

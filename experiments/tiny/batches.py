@@ -16,7 +16,6 @@ from torch import Tensor
 from pfp.models.rates import Rate
 from pfp.train.objective import Batch, random_frame_set
 
-RATE: Final = Rate(height=4, width=4, time=2)
 CELL: Final = 8  # latent rows or columns that crops are whole multiples of: a token of rate 4x4x2
 CONTINUE_SHARE: Final = 0.2  # of batches whose target follows the history instead of lying in it
 
@@ -40,7 +39,7 @@ class BatchPlan:
     ``omega`` is which frames retrieval asks for: random ones, or always the history's last ones.
     """
 
-    rate: Rate = RATE  # that the banks' LR latents are of
+    rate: Rate  # that the banks' LR latents are of
     omega: Literal["random", "last"] = "random"
     batch_size: int = 16
     num_targets: int = 2

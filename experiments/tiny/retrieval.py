@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,11 @@ from experiments.tiny.data import FPS, SIZES, lr_frames, padded_prompt
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import InputError, PfpError
 from pfp.eval.metrics.psnr import CAP_DB, mse_per_frame, psnr_of
+from pfp.generate.families import trained_shift
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.settings import SamplerSettings
 from pfp.io.media import probe, read_frames
+from pfp.models.memory.checkpoint import read_description
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES
 from pfp.models.tiny_names import TINY_VARIANTS, tiny_folder
@@ -85,13 +88,15 @@ def retrieval_psnr_db(weights: Path, clips: Path) -> tuple[dict[str, float], int
     for method in TINY_VARIANTS:
         if method == "no_memory":
             continue
-        model = MemoryDiT.from_pretrained(weights / "variants" / method, base=weights / "base")
+        folder = weights / "variants" / method
+        model = MemoryDiT.from_pretrained(folder, base=weights / "base")
+        settings = SamplerSettings(num_steps=8, shift=trained_shift(read_description(folder)))
         model.dit.fuse_lora()  # the same weights in fewer products; this model only samples
-        title = model.config.title
-        found[title] = mean_psnr_db(histories, retrieved(model, vae, hr, histories, histories))
+        retrieve = partial(retrieved, model, vae, hr, histories, settings=settings)
+        found[model.config.title] = mean_psnr_db(histories, retrieve(histories))
         if method == "proposed":
             others = [other_of_shape(history, histories) for history in histories]
-            found[SHUFFLED] = mean_psnr_db(histories, retrieved(model, vae, hr, histories, others))
+            found[SHUFFLED] = mean_psnr_db(histories, retrieve(others))
     return found, len(histories)
 
 
@@ -149,6 +154,8 @@ def retrieved(
     hr: dict[str, NDArray[np.float32]],
     histories: Sequence[History],
     memories: Sequence[History],
+    *,
+    settings: SamplerSettings,
 ) -> list[NDArray[np.uint8]]:
     """What a method samples of each history, given the memory of the clip beside it."""
     text = torch.from_numpy(padded_prompt(""))[None]
@@ -163,7 +170,7 @@ def retrieved(
             ],
             omega=history.omega,
             text=text,
-            settings=SamplerSettings(num_steps=8),
+            settings=settings,
             seed=number,
         )
         frames.append(decode_alone(vae, latents_TCHW, history.omega))

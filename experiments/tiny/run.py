@@ -1,9 +1,10 @@
-"""Makes the tiny family that ships with pfp: its VAE, its base DiT and its four variants.
+"""Makes the tiny family that ships with pfp: its VAE, its base DiT and its variants.
 
     python -m experiments.tiny --work DIR [--clips FOLDER] [--out FOLDER]
 
-On two CPU cores it takes about two hours, most of it for the base and the variants. Every step
-writes into ``--work`` and is skipped when its output is there, so a stopped run goes on.
+On two CPU cores it takes some hours, most of them for the base and the variants. Every step writes
+into ``--work`` and is skipped when its output is there, and a training that was killed goes on from
+its last state.
 ``--clips`` are real videos that nothing is trained on; the card says what is reached on them.
 """
 
@@ -23,8 +24,8 @@ import torch
 from diffusers import WanTransformer3DModel
 from numpy.typing import NDArray
 
-from experiments.tiny.base import tiny_base_config, train_base
-from experiments.tiny.batches import RATE, BatchPlan, LatentBank, bank_batch
+from experiments.tiny.base import Loss, base_loss, memory_loss, tiny_base_config, train_base
+from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
 from experiments.tiny.card import write_card
 from experiments.tiny.data import (
     FPS,
@@ -47,6 +48,7 @@ from experiments.tiny.vae import (
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.models._folders import weights_sha256
 from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
+from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 from pfp.models.tiny import load_base
 from pfp.models.tiny_names import TINY_RATE, TINY_VARIANTS
 from pfp.models.vae import load_vae
@@ -58,6 +60,9 @@ from pfp.train.settings import Objective, TrainSettings
 
 WINDOW_FRAMES: Final = 45
 GENERATED_SEED: Final = 1000  # the demo's own clips have seed 0
+RATES: Final = tuple(parse_rate(text, GEOMETRIES["tiny"]) for text in ("2x2x2", "4x4x2"))
+# What the base is trained on in turn, once it has learned frames: LR videos, or no memory (None).
+READING: Final[tuple[Rate | None, ...]] = (None, *RATES, *RATES, *RATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +73,12 @@ class Recipe:
     num_generated_clips: int = 40  # per orientation, each of some six windows
     vae: VaeTraining = field(default_factory=lambda: VaeTraining(num_steps=1200))
     base_steps: int = 1300
+    reading_steps: int = 1400
     variant_steps: int = 1000
     lora_rank: int = 32
+    shift: float = (
+        12.0  # of noise levels wherever there is a memory: what it is worth is decided early
+    )
     seed: int = 0
 
 
@@ -94,7 +103,9 @@ def main(argv: list[str] | None = None) -> int:
         step("windows", work / "windows", lambda: make_windows(work, recipe, arguments.images))
         step("vae", out / "vae", lambda: make_vae(work, out, recipe))
         step("latents", work / "bank.npz", lambda: make_bank(work, out))
-        step("base", out / "base", lambda: make_base(work, out, recipe))
+        alone = work / "base-without-memory"
+        step("base without memory", alone, lambda: make_base(work, alone, recipe))
+        step("base", out / "base", lambda: teach_reading(work, alone, out / "base", recipe))
         for variant in TINY_VARIANTS:
             step(
                 variant,
@@ -196,41 +207,42 @@ def make_bank(work: Path, out: Path) -> None:
             captions = work / "windows" / f"{kind}-{orientation}.json"
             prompts = json.loads(captions.read_text()) if captions.exists() else [""] * len(windows)
             rows += [bank_row(vae, w, p) for w, p in zip(windows, prompts, strict=True)]
-        for name, column in zip(("hr", "lr", "text"), zip(*rows, strict=True), strict=True):
-            parts[f"{orientation}_{name}"] = np.stack(column)
+        for name in rows[0]:
+            parts[f"{orientation}_{name}"] = np.stack([row[name] for row in rows])
     np.savez(work / "bank.aside.npz", **parts)  # type: ignore[arg-type]
     (work / "bank.aside.npz").rename(work / "bank.npz")
 
 
 def bank_row(
     vae: LatentVAE, window: NDArray[np.uint8], prompt: str
-) -> tuple[NDArray[np.float16], ...]:
-    """HR latents, LR latents of the small slow copy, padded text of one window."""
-    hr = vae.encode(window)
-    lr = vae.encode(lr_frames(window, RATE))
-    return tuple(part.astype(np.float16) for part in (hr, lr, padded_prompt(prompt)))
+) -> dict[str, NDArray[np.float16]]:
+    """HR latents, LR latents of the small slow copy of each rate, padded text of one window."""
+    row = {"hr": vae.encode(window), "text": padded_prompt(prompt)}
+    row |= {f"lr_{rate}": vae.encode(lr_frames(window, rate)) for rate in RATES}
+    return {name: part.astype(np.float16) for name, part in row.items()}
 
 
-def load_banks(work: Path) -> list[LatentBank]:
-    """The two orientations' windows."""
+def load_banks(work: Path, rate: Rate) -> list[LatentBank]:
+    """The two orientations' windows, with the LR latents of a rate."""
     with np.load(work / "bank.npz") as parts:
         return [
             LatentBank(
                 hr_NTCHW=parts[f"{orientation}_hr"],
-                lr_NTCHW=parts[f"{orientation}_lr"],
+                lr_NTCHW=parts[f"{orientation}_lr_{rate}"],
                 text_NLD=parts[f"{orientation}_text"],
             )
             for orientation in SIZES
         ]
 
 
-def make_base(work: Path, out: Path, recipe: Recipe) -> None:
+def make_base(work: Path, folder: Path, recipe: Recipe) -> None:
     """The base DiT, without memory: small crops first, larger ones at the end."""
-    banks = load_banks(work)
+    banks = load_banks(work, RATES[0])
 
     def batch_at(step: int, generator: torch.Generator) -> Batch:
         small = step < 0.88 * recipe.base_steps
         plan = BatchPlan(
+            rate=RATES[0],
             batch_size=16 if small else 8,
             crop_cells=2 if small else 3,
             continue_share=0.4,
@@ -241,8 +253,49 @@ def make_base(work: Path, out: Path, recipe: Recipe) -> None:
     torch.manual_seed(recipe.seed)
     dit = WanTransformer3DModel(**tiny_base_config())
     settings = TrainSettings(num_steps=recipe.base_steps, warmup_steps=100, seed=recipe.seed)
-    train_base(dit, batches_by_step(batch_at, recipe.seed), settings, every(100, "base"))
-    dit.half().save_pretrained(out / "base")
+    train_base(
+        dit,
+        batches_by_step(batch_at, recipe.seed),
+        settings,
+        work / "state-base-without-memory",
+        every(100, "base without memory"),
+    )
+    dit.half().save_pretrained(folder)
+
+
+def teach_reading(work: Path, start: Path, folder: Path, recipe: Recipe) -> None:
+    """The base goes on with the LR videos of all rates in its sequence, or nothing, in turn."""
+    banks = {rate: load_banks(work, rate) for rate in RATES}
+    losses: dict[Rate | None, Loss] = {
+        rate: memory_loss(rate, shift=recipe.shift) for rate in RATES
+    }
+    losses[None] = base_loss
+
+    def batch_at(step: int, generator: torch.Generator) -> Batch:
+        rate = READING[step % len(READING)]
+        if rate is None:
+            plan = BatchPlan(
+                rate=RATES[0], batch_size=8, continue_share=0.4, history_frames=(3, 5, 7, 9, 11)
+            )
+        else:
+            plan = BatchPlan(
+                rate=rate, batch_size=8, num_targets=4, continue_share=0.0, history_frames=(9, 11)
+            )
+        return bank_batch(banks[plan.rate], plan, generator)
+
+    dit = load_base(start).float().requires_grad_(requires_grad=True)
+    settings = TrainSettings(
+        num_steps=recipe.reading_steps, learning_rate=6e-4, warmup_steps=20, seed=recipe.seed
+    )
+    train_base(
+        dit,
+        batches_by_step(batch_at, recipe.seed),
+        settings,
+        work / "state-base",
+        every(100, "base"),
+        loss_at=lambda step: losses[READING[step % len(READING)]],
+    )
+    dit.half().save_pretrained(folder)
 
 
 def make_variant(variant: str, work: Path, out: Path, recipe: Recipe) -> None:
@@ -251,22 +304,24 @@ def make_variant(variant: str, work: Path, out: Path, recipe: Recipe) -> None:
     ``no_memory`` stays the base itself: there is nothing that it could learn to read.
     """
     num_steps = 0 if variant == "no_memory" else recipe.variant_steps
-    banks = load_banks(work)
+    rate = parse_rate(TINY_RATE, GEOMETRIES["tiny"])
+    banks = load_banks(work, rate)
 
     def batch_at(step: int, generator: torch.Generator) -> Batch:
         done = step / recipe.variant_steps
         cells, size = (2, 16) if done < 0.75 else (3, 8) if done < 0.93 else (0, 3)
         histories = (7, 9, 11) if done < 0.75 else (9, 11)
-        plan = BatchPlan(batch_size=size, crop_cells=cells, history_frames=histories)
+        plan = BatchPlan(rate=rate, batch_size=size, crop_cells=cells, history_frames=histories)
         return bank_batch(banks, plan, generator)
 
     torch.manual_seed(recipe.seed + 1)
     config = MemoryDiTConfig(variant=variant, rate=TINY_RATE, lora_rank=recipe.lora_rank)
     model = MemoryDiT(load_base(out / "base"), config)
     settings = TrainSettings(num_steps=num_steps, seed=recipe.seed)
+    objective = Objective(shift=recipe.shift)
     report = every(100, variant)
     train(
-        Denoising(model, Objective()),
+        Denoising(model, objective),
         batches_by_step(batch_at, recipe.seed),
         settings,
         work / f"state-{variant}",
@@ -277,6 +332,7 @@ def make_variant(variant: str, work: Path, out: Path, recipe: Recipe) -> None:
         "vae_sha256": weights_sha256(out / "vae"),
         "num_steps": num_steps,
         "seed": recipe.seed,
+        "objective": asdict(objective),
     }
     aside = work / f"variant-{variant}.aside"
     model.save_pretrained(aside, dtype=torch.float16, card=card)
