@@ -73,7 +73,7 @@ class Recipe:
     num_generated_clips: int = 40  # per orientation, each of some six windows
     vae: VaeTraining = field(default_factory=lambda: VaeTraining(num_steps=1200))
     base_steps: int = 1300
-    reading_steps: int = 1400
+    reading_steps: int = 2000
     variant_steps: int = 1000
     lora_rank: int = 32
     shift: float = (
