@@ -11,7 +11,6 @@ by itself, or no variant could show what its memory holds (docs/tiny-family.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +20,7 @@ from diffusers import WanTransformer3DModel
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
+from experiments.tiny.state import SavedState
 from pfp.models.backbones.interface import Memory
 from pfp.models.backbones.wan import forward_with_memory
 from pfp.models.memory.encoder import MemoryEncoder
@@ -30,7 +30,6 @@ from pfp.train.loop import BatchesFrom, generator_at, make_optimiser
 from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.objective import NUM_TRAIN_TIMESTEPS, Batch
 from pfp.train.settings import TrainSettings
-from pfp.train.state import TrainingState
 
 Loss: TypeAlias = Callable[[WanTransformer3DModel, Batch, torch.Generator], Tensor]
 
@@ -105,21 +104,25 @@ def train_base(
     dit: WanTransformer3DModel,
     batches_from: BatchesFrom,
     settings: TrainSettings,
-    state_folder: Path,
+    state_path: Path,
     report: Callable[[int, float], None],
     *,
     loss_at: Callable[[int], Loss] = lambda _step: base_loss,
 ) -> None:
     """Train the whole DiT in place; the averaged weights are what is kept.
 
-    A killed training goes on from its state in ``state_folder``.
+    A killed training goes on from its state in the file ``state_path``.
     """
     parameters = list(dit.parameters())
     optimiser = make_optimiser(dit.named_parameters(), settings)
     ema = EMAModel(parameters, decay=0.998, use_ema_warmup=True)
-    names = [name for name, _ in dit.named_parameters()]
-    averaged = dict(zip(names, ema.shadow_params, strict=True))
-    state = TrainingState(state_folder, dit, optimiser, asdict(settings), averaged)
+    state = SavedState(
+        path=state_path,
+        model=dit,
+        optimiser=optimiser,
+        settings=settings,
+        averages=ema.shadow_params,
+    )
     first = ema.optimization_step = state.load()
     for step, batch in enumerate(islice(batches_from(first), settings.num_steps - first), first):
         generator = generator_at(settings.seed, step)

@@ -257,7 +257,7 @@ def make_base(work: Path, folder: Path, recipe: Recipe) -> None:
         dit,
         batches_by_step(batch_at, recipe.seed),
         settings,
-        work / "state-base-without-memory",
+        work / "base-without-memory.pt",
         every(100, "base without memory"),
     )
     dit.half().save_pretrained(folder)
@@ -291,7 +291,7 @@ def teach_reading(work: Path, start: Path, folder: Path, recipe: Recipe) -> None
         dit,
         batches_by_step(batch_at, recipe.seed),
         settings,
-        work / "state-base",
+        work / "base.pt",
         every(100, "base"),
         loss_at=lambda step: losses[READING[step % len(READING)]],
     )

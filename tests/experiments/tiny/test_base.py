@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from diffusers import WanTransformer3DModel
 
 from experiments.tiny.base import base_loss, memory_loss, train_base
+from pfp.errors import WeightsError
 from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.rates import Rate
 from pfp.train.loop import batches_by_step, generator_at
@@ -64,7 +66,7 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, killed_at:
     """Weights, moments, averages and the step come back; losses still take turns by the step."""
     losses = (base_loss, memory_loss(RATE, shift=3.0))
 
-    def trained(folder: Path, report_until: int) -> WanTransformer3DModel:
+    def trained(state: Path, report_until: int) -> WanTransformer3DModel:
         dit = small_base()
 
         def report(step: int, loss: float) -> None:
@@ -76,16 +78,26 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, killed_at:
             dit,
             batches_by_step(batch_at, 0),
             SETTINGS,
-            folder,
+            state,
             report,
             loss_at=lambda step: losses[step % 2],
         )
         return dit
 
-    whole = trained(tmp_path / "whole", report_until=99)
+    whole = trained(tmp_path / "whole.pt", report_until=99)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "killed", report_until=killed_at)
-    resumed = trained(tmp_path / "killed", report_until=99)
+        trained(tmp_path / "killed.pt", report_until=killed_at)
+    resumed = trained(tmp_path / "killed.pt", report_until=99)
 
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
+    """A longer training has another schedule, and cannot go on from a shorter one's end."""
+    state = tmp_path / "state.pt"
+    batches = batches_by_step(batch_at, 0)
+    train_base(small_base(), batches, SETTINGS, state, lambda *_: None)
+    longer = replace(SETTINGS, num_steps=9)
+    with pytest.raises(WeightsError, match="a training with other settings; remove it"):
+        train_base(small_base(), batches, longer, state, lambda *_: None)
