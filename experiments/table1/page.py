@@ -28,6 +28,10 @@ MEANT: Final = (
     ("last frames", "asked for these two and no others"),
     ("placed", "at the positions and the timestep of the proposed variant, instead of FramePack's"),
     ("torch start", "the HR branch with torch's own start of its convolutions"),
+    ("only_lr 1x1x1", "every latent frame itself as memory: what the reader can do"),
+    (", mask", "the history under noise as a mask (section 3.1), on one branch or both"),
+    (", shift 3", "times of training and sampling shifted by 3 as the base's own, not by 12"),
+    (", kernel 3", "convolutions that reach two frames back in time (`temporal_kernel=3`)"),
 )
 
 # The order to show: each first variant above its second. The last pair is open, see ``UNDECIDED``.
@@ -39,7 +43,20 @@ CLAIMED: Final = (
     ("proposed 2x2x4", PROPOSED),
     ("proposed 2x2x2", "proposed 2x2x4"),
     ("proposed 2x2x1", "proposed 2x2x2"),
+    ("proposed 2x2x2", "only_lr 2x2x2"),
+    ("only_lr 2x2x2", "large_patchifier 2x2x2"),
     ("without_lr 4x4x2", "only_lr 4x4x2"),
+)
+# Ablations: a variant, and the one that it is another form of.
+ABLATIONS: Final = (
+    (f"{PROPOSED}, mask hr", PROPOSED),
+    (f"{PROPOSED}, mask hr+lr", PROPOSED),
+    (f"{PROPOSED}, kernel 3", PROPOSED),
+    (f"{PROPOSED}, shift 3", PROPOSED),
+    ("only_lr 4x4x2, shift 3", "only_lr 4x4x2"),
+    (f"{PROPOSED}, shift 3", "only_lr 4x4x2, shift 3"),
+    ("large_patchifier, placed", "large_patchifier 4x4x2"),
+    ("large_patchifier, placed", PROPOSED),
 )
 
 
@@ -110,13 +127,15 @@ def _about(board: Board, num_steps: int, facts: Mapping[str, Any]) -> str:
     seeds = sorted({seed for name in board.names() for seed in board.seeds(name)})
     return (
         "Written by `make table1 VIDEOS=FOLDER` (`python -m experiments.table1`) from its scores. "
-        "The frozen base is the shipped tiny Wan DiT, which was pretrained without memory; every "
+        "The frozen base is the shipped tiny Wan DiT, which has learned to read small copies of "
+        "videos (docs/tiny-family.md); every "
         f"variant is LoRA of rank {train['lora_rank']} and its encoder, trained for {num_steps} "
         f"steps of {train['batch_size']} crops with the same windows, frames asked for and noise "
         f"(seeds {', '.join(map(str, seeds))}). A crop is {side}x{side} pixels; its history is "
         f"{data['num_latents']} latent frames ({1 + 4 * (data['num_latents'] - 1)} frames at 12 "
         f"fps), of which {score['set_size']} random ones are asked for at a time and sampled with "
-        f"{score['sampler']['num_steps']} Euler steps. Measured on: {facts['machine']}."
+        f"{score['sampler']['num_steps']} Euler steps. Times are shifted by {train['shift']:g} "
+        f"in training and sampling. Measured on: {facts['machine']}."
     )
 
 
@@ -157,9 +176,9 @@ def _order(board: Board, crops: str) -> str:
 
 
 def _differences(board: Board, crops: str) -> str:
-    """Every step of the order that is claimed, and the pair that it leaves open."""
+    """Every step of the order that is claimed, the pair that it leaves open, the ablations."""
     rows = ["| minus | PSNR dB | high band dB |", "|---|---|---|"]
-    for a, b in CLAIMED:
+    for a, b in (*CLAIMED, *ABLATIONS):
         if {a, b} <= set(board.names()):
             cells = [_difference(board.difference(a, b, crops, m)) for m in ("psnr", "high_band")]
             rows.append(f"| {a} - {b} | {' | '.join(cells)} |")

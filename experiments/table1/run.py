@@ -50,7 +50,9 @@ from experiments.tiny.data import SIZES
 from pfp.cli.command import GOES_ON, exit_status, prints_safely
 from pfp.errors import ConfigError
 from pfp.eval.leaderboard.methods import SHUFFLED_MEMORY, VAE_RECONSTRUCTION
+from pfp.generate.families import trained_shift
 from pfp.io.digests import sha256_file
+from pfp.models.memory.checkpoint import read_description
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import GEOMETRIES, Rate, parse_rate
 
@@ -204,7 +206,9 @@ def score_variant(
         model = MemoryDiT.from_pretrained(folder)
         crops = load_crops(crops_path, model.config.rate)
         shuffled = about.name == SHUFFLED_MEMORY
-        rows = score(retrieved(model, tiny_vae(), crops, plan, shuffled=shuffled), crops, plan)
+        at_its_shift = plan.at_shift(trained_shift(read_description(folder)))
+        fill = retrieved(model, tiny_vae(), crops, at_its_shift, shuffled=shuffled)
+        rows = score(fill, crops, plan)
         tokens = num_tokens(model, crops)
         write_scores(path, replace(about, rows=tuple(rows), num_tokens=tokens))
 

@@ -65,6 +65,10 @@ class ScorePlan:
     batch_size: int = 16
     seed: int = 0
 
+    def at_shift(self, shift: float) -> ScorePlan:
+        """The same, sampled at a checkpoint's shift."""
+        return replace(self, sampler=replace(self.sampler, shift=shift))
+
     def shorter(self) -> ScorePlan:
         """One set a crop: what curves are drawn of."""
         return replace(self, num_sets=1)

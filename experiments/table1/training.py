@@ -5,10 +5,10 @@ Axes: B batch, C channels, T latent frames, H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import torch
 
@@ -23,7 +23,7 @@ from pfp.models.tiny import load_base
 from pfp.models.tiny_names import tiny_folder
 from pfp.train.loop import StepReport, batches_by_step, train
 from pfp.train.objective import Batch, Denoising
-from pfp.train.settings import Objective, TrainSettings
+from pfp.train.settings import MaskScope, Objective, TrainSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class Variant:
     """One row of the table, and how it is named there; ``once`` means for one seed only.
 
     ``as_proposed`` lets the variant's tokens stand where and when the proposed variant's do.
+    ``shift`` is that of training and sampling, None for the plan's; ``mask_scope`` which branches
+    see noise as a mask; ``temporal_kernel`` that of the HR branch.
     """
 
     name: str
@@ -39,6 +41,9 @@ class Variant:
     omega: Literal["random", "last"] = "random"
     as_proposed: bool = False
     kaiming_init: bool = True
+    shift: float | None = None
+    mask_scope: MaskScope = "none"
+    temporal_kernel: int = 2
     once: bool = False
 
 
@@ -52,6 +57,14 @@ VARIANTS: Final = (
     Variant(name="proposed 2x2x4", encoder="proposed", rate="2x2x4"),
     Variant(name="proposed 2x2x2", encoder="proposed", rate="2x2x2"),
     Variant(name="proposed 2x2x1", encoder="proposed", rate="2x2x1"),
+    Variant(name="only_lr 2x2x2", encoder="only_lr", rate="2x2x2"),
+    Variant(name="large_patchifier 2x2x2", encoder="large_patchifier", rate="2x2x2"),
+    Variant(name="only_lr 1x1x1", encoder="only_lr", rate="1x1x1", once=True),
+    Variant(name="proposed 4x4x2, mask hr", encoder="proposed", mask_scope="hr", once=True),
+    Variant(name="proposed 4x4x2, mask hr+lr", encoder="proposed", mask_scope="hr+lr", once=True),
+    Variant(name="only_lr 4x4x2, shift 3", encoder="only_lr", shift=3.0, once=True),
+    Variant(name="proposed 4x4x2, shift 3", encoder="proposed", shift=3.0, once=True),
+    Variant(name="proposed 4x4x2, kernel 3", encoder="proposed", temporal_kernel=3, once=True),
     Variant(name="fixed Omega 4x4x2", encoder="proposed", omega="last", once=True),
     Variant(
         name="large_patchifier, placed", encoder="large_patchifier", as_proposed=True, once=True
@@ -73,13 +86,24 @@ class TrainPlan:
     lora_rank: int = 32
     learning_rate: float = 1e-3
     encoder_learning_rate: float = 1e-3
+    shift: float = 12.0
     compiled: bool = True
+
+    def objective(self, variant: Variant) -> Objective:
+        """What is asked of a variant at a step."""
+        shift = self.shift if variant.shift is None else variant.shift
+        return Objective(shift=shift, mask_scope=variant.mask_scope)
 
 
 def make_model(variant: Variant, plan: TrainPlan, seed: int) -> MemoryDiT:
     """The variant before any training; weights are a pure function of the seed."""
     torch.manual_seed(seed)
-    config = MemoryDiTConfig(variant=variant.encoder, rate=variant.rate, lora_rank=plan.lora_rank)
+    config = MemoryDiTConfig(
+        variant=variant.encoder,
+        rate=variant.rate,
+        lora_rank=plan.lora_rank,
+        temporal_kernel=variant.temporal_kernel,
+    )
     if variant.as_proposed:
         config = replace(config, positions="centre", history_timestep="zero")
     model = MemoryDiT(load_base(), config)
@@ -128,16 +152,21 @@ def train_variant(
 
     A killed training goes on from its state in ``folder/state``. Of no steps the base is left.
     """
-    model = make_model(variant, plan, seed)
+    model, objective = make_model(variant, plan, seed), plan.objective(variant)
     folder.mkdir(parents=True, exist_ok=True)
+    card = {
+        "base_sha256": weights_sha256(tiny_folder() / "base"),
+        "seed": seed,
+        "objective": asdict(objective),
+    }
     if not num_steps:
-        save(model, folder / "step-0", seed=seed, num_steps=0)
+        save(model, folder / "step-0", card)
         return
 
     def keep(done: StepReport) -> None:
         num_done = done.step + 1
         if num_done in marks:
-            save(model, folder / f"step-{num_done}", seed=seed, num_steps=num_done)
+            save(model, folder / f"step-{num_done}", {**card, "num_steps": num_done})
         report(done.step, done.loss)
 
     settings = TrainSettings(
@@ -149,7 +178,7 @@ def train_variant(
         save_every_steps=100,
     )
     train(
-        Denoising(model, Objective()),
+        Denoising(model, objective),
         batches_by_step(batches(variant, plan, banks), seed),
         settings,
         folder / "state",
@@ -157,10 +186,8 @@ def train_variant(
     )
 
 
-def save(model: MemoryDiT, folder: Path, *, seed: int, num_steps: int) -> None:
+def save(model: MemoryDiT, folder: Path, card: Mapping[str, Any]) -> None:
     """The variant's weights in fp16, aside and renamed."""
     aside = folder.with_name(f".{folder.name}")
-    base_sha256 = weights_sha256(tiny_folder() / "base")
-    card = {"base_sha256": base_sha256, "seed": seed, "num_steps": num_steps}
     model.save_pretrained(aside, dtype=torch.float16, card=card)
     aside.replace(folder)

@@ -24,6 +24,7 @@ from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
 from experiments.tiny.data import lr_frames
 from pfp.errors import ConfigError
 from pfp.models.rates import GEOMETRIES, parse_rate
+from pfp.train.settings import Objective
 
 TINY = GEOMETRIES["tiny"]
 RATES = sorted({variant.rate for variant in VARIANTS})
@@ -168,6 +169,18 @@ def test_kaiming_initialisation_keeps_the_strength_of_the_latents() -> None:
     assert 0.4 < left[True] < 1.6
 
 
+def test_variants_differ_as_their_names_say() -> None:
+    """Shift and mask are the objective's, the kernel is the encoder's; the rest is the plan's."""
+    plan = TrainPlan(lora_rank=1)
+    named = {variant.name: variant for variant in VARIANTS}
+
+    assert Objective(shift=12.0) == plan.objective(named["proposed 4x4x2"])
+    assert 3.0 == plan.objective(named["only_lr 4x4x2, shift 3"]).shift
+    assert "hr+lr" == plan.objective(named["proposed 4x4x2, mask hr+lr"]).mask_scope
+    assert 3 == make_model(named["proposed 4x4x2, kernel 3"], plan, 0).config.temporal_kernel
+    assert ScorePlan().at_shift(7.0).sampler.shift == 7.0
+
+
 def scores(name: str, psnr: float, **changes: Any) -> Scores:
     """An evaluation of two clips, each asked for one frame."""
     rows = tuple(
@@ -181,7 +194,7 @@ def scores(name: str, psnr: float, **changes: Any) -> Scores:
 
 FACTS = {
     "data": {"crop_cells": 2, "num_latents": 13},
-    "train": {"lora_rank": 2, "batch_size": 3},
+    "train": {"lora_rank": 2, "batch_size": 3, "shift": 12.0},
     "score": {"set_size": 2, "sampler": {"num_steps": 8}},
     "machine": "a machine",
 }
