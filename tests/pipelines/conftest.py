@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+from pfp.models.backbones import loading
+from pfp.models.backbones.loading import architecture
+from tests.pipelines.small_bases import Narrow
 
 NUM_VIDEOS = 6
 STAGES = ("ingest", "caption", "latents", "train", "eval")
@@ -75,3 +82,17 @@ def finished_run(
 ) -> Path:
     """The run directory of the chain over the small videos, engine local."""
     return chain(small_videos, tmp_path_factory.mktemp("run") / "out")
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Narrow:
+    """A function that saves a base's transformer with other sizes, which pfp then takes for it."""
+
+    def save(base: str, sizes: Mapping[str, Any], folder: Path) -> None:
+        whole = architecture(base)
+        small = replace(whole, config={**whole.config, **sizes})
+        monkeypatch.setitem(loading.ARCHITECTURES, base, small)  # type: ignore[arg-type]
+        torch.manual_seed(0)
+        small.build().save_pretrained(folder / "transformer")
+
+    return save
