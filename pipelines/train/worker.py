@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from pfp.generate.retrieve import decode_alone, retrieve_latents
+from pfp.generate.sampler import is_guidance_distilled
 from pfp.generate.settings import SamplerSettings
 from pfp.io.prompts import Prompts
 from pfp.latents.read import LatentReader
@@ -285,6 +286,13 @@ def frames_of_batch(config: TrainConfig, model: MemoryDiT, batch: Batch) -> NDAr
     """A column for each of the first samples, true frames above sampled ones, ``(H, W, 3)``."""
     vae = load_vae(str(config.vae), device=str(model.patch_embedding.weight.device))
     lrs_BCTHW = (batch.lr_BCTHW, *batch.more_lr_BCTHW)
+    told = config.objective.guidance if is_guidance_distilled(model) else None
+    settings = SamplerSettings(
+        num_steps=8,
+        shift=config.objective.shift,
+        guidance_scale=1.0 if told is None else told,
+        autocast=config.steps.autocast,
+    )
     columns = []
     for clip in range(min(NUM_SHOWN, len(batch.hr_BCTHW))):
         index = batch.frame_index_BT[clip].tolist()
@@ -294,7 +302,7 @@ def frames_of_batch(config: TrainConfig, model: MemoryDiT, batch: Batch) -> NDAr
             lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
             omega=index,
             text=batch.text_of(clip),
-            settings=SamplerSettings(num_steps=8, shift=config.objective.shift),
+            settings=settings,
             seed=config.steps.seed,
         )
         true_TCHW = batch.target_BCTHW[clip].transpose(0, 1).float().numpy()

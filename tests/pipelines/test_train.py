@@ -23,9 +23,13 @@ from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.tiny_names import tiny_folder, variant_folder
 from pfp.runtime import NoProgress, Progress
 from pfp.schema import LatentRecord
+from pfp.train.objective import Batch
+from pfp.train.settings import Objective
 from pipelines.train.config import PRESETS, TrainConfig, debug
 from pipelines.train.run import main, run
 from pipelines.train.stages import checkpoints_table
+from pipelines.train.worker import frames_of_batch
+from tests.small_models import small_hunyuan, small_wan
 
 
 @pytest.fixture
@@ -197,6 +201,33 @@ def test_curves_and_images_are_drawn(latents_run: Path) -> None:
     assert ["retrieved"] == tags["images"]
     (image,) = events.Images("retrieved")
     assert (image.height, image.width) in ((2 * 96, 2 * 160), (2 * 160, 2 * 96))
+
+
+@pytest.mark.parametrize("num_frames", [5, 0])
+@pytest.mark.parametrize("base", ["wan", "hunyuan"])
+def test_frames_of_every_base_are_drawn_while_it_trains(base: str, num_frames: int) -> None:
+    """HunyuanVideo is given its mask, pooled text and the guidance that it is trained with."""
+    dit = small_wan() if base == "wan" else small_hunyuan(guidance_embeds=True)
+    model = MemoryDiT(dit, MemoryDiTConfig(variant="proposed", lora_rank=2)).eval()
+    told: list[Any] = []
+    model.register_forward_pre_hook(lambda _, given: told.append(given[2]))
+    batch = Batch(
+        hr_BCTHW=torch.randn(2, 16, num_frames, 16, 16).half(),
+        lr_BCTHW=torch.randn(2, 16, -(-num_frames // 2), 4, 4).half(),
+        target_BCTHW=torch.randn(2, 16, 2, 16, 16).half(),
+        frame_index_BT=torch.tensor([[num_frames, num_frames + 1]] * 2),
+        text_BLD=torch.randn(2, 4, 8 if base == "wan" else 12).half(),
+        text_mask_BL=torch.tensor([[True, True, True, False]] * 2),
+        text_pooled_BP=None if base == "wan" else torch.randn(2, 10).half(),
+    )
+
+    frames_HWC = frames_of_batch(replace(debug(), objective=Objective(guidance=6.0)), model, batch)
+
+    assert (128, 256, 3) == frames_HWC.shape
+    if base == "hunyuan":
+        assert [True, True, True, False] == told[0].mask_BL[0].tolist()
+        assert (1, 10) == told[0].pooled_BP.shape
+        assert [6000.0] == told[0].guidance_B.tolist()
 
 
 def test_text_free_training_takes_the_empty_prompt_of_the_run(latents_run: Path) -> None:
