@@ -26,7 +26,7 @@ from pfp.errors import InputError, PfpError
 from pfp.eval.metrics.psnr import CAP_DB, mse_per_frame, psnr_of
 from pfp.generate.families import trained_shift
 from pfp.generate.retrieve import decode_alone, retrieve_latents
-from pfp.generate.settings import SamplerSettings
+from pfp.generate.settings import SIGMAS, SamplerSettings
 from pfp.io.media import probe, read_frames
 from pfp.models.memory.checkpoint import read_description
 from pfp.models.memory.dit import MemoryDiT
@@ -66,11 +66,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--clips", type=Path, required=True, help="folder of real videos")
     parser.add_argument("--weights", type=Path, help="folder of a family (default: the shipped)")
+    parser.add_argument(
+        "--sigmas", choices=SIGMAS, default="scheduler", help="of the sampler (default: its own)"
+    )
     parser.add_argument("--page", type=Path, help="page whose table is written anew")
     given = parser.parse_args(argv)
 
     def measure() -> None:
-        psnr_db, num_clips = retrieval_psnr_db(given.weights or tiny_folder(), given.clips)
+        psnr_db, num_clips = retrieval_psnr_db(
+            given.weights or tiny_folder(), given.clips, sigmas=given.sigmas
+        )
         text = table(psnr_db, num_clips)
         print(text, end="")
         if given.page is not None:
@@ -79,7 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     return exit_status("tiny retrieval", measure)
 
 
-def retrieval_psnr_db(weights: Path, clips: Path) -> tuple[dict[str, float], int]:
+def retrieval_psnr_db(
+    weights: Path, clips: Path, *, sigmas: str = "scheduler"
+) -> tuple[dict[str, float], int]:
     """PSNR in dB, mean over clips, of each method and bound; and the number of clips."""
     histories = list(real_histories(clips))
     vae = load_vae(f"tiny:{weights / 'vae'}", dtype="bfloat16")
@@ -90,7 +97,8 @@ def retrieval_psnr_db(weights: Path, clips: Path) -> tuple[dict[str, float], int
             continue
         folder = weights / "variants" / method
         model = MemoryDiT.from_pretrained(folder, base=weights / "base")
-        settings = SamplerSettings(num_steps=8, shift=trained_shift(read_description(folder)))
+        shift = trained_shift(read_description(folder))
+        settings = SamplerSettings(num_steps=8, shift=shift, sigmas=sigmas)
         model.dit.fuse_lora()  # the same weights in fewer products; this model only samples
         retrieve = partial(retrieved, model, vae, hr, histories, settings=settings)
         found[model.config.title] = mean_psnr_db(histories, retrieve(histories))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pfp.errors import InputError, SchemaError
-from pfp.generate.settings import SCHEDULERS, GenerateSettings
+from pfp.generate.settings import SCHEDULERS, SIGMAS, GenerateSettings
 
 if TYPE_CHECKING:
     from pfp.schema.storyboard import CaptionedShot
@@ -66,6 +66,9 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     sampling = parser.add_argument_group("sampling", "by default what suits the checkpoint's base")
     sampling.add_argument("--scheduler", choices=SCHEDULERS)
+    sampling.add_argument(
+        "--sigmas", choices=SIGMAS, help="of euler: the scheduler's own, or evenly down to 0"
+    )
     sampling.add_argument("--steps", type=int, metavar="N", help="sampler steps for a section")
     sampling.add_argument("--shift", type=float, help="spend steps at high noise; 1: evenly")
     sampling.add_argument("--guidance", type=float, metavar="SCALE", help="by text; 1: none")
@@ -96,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> GenerateSettings:
     names = (
         *("history", "base", "vae", "text_encoder", "fps", "seconds", "section_latents"),
-        *("scheduler", "shift", "negative_prompt", "seed"),
+        *("scheduler", "sigmas", "shift", "negative_prompt", "seed"),
         *("device", "offload", "ema", "keep_state"),
     )
     return GenerateSettings(

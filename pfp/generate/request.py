@@ -180,9 +180,9 @@ def _sampler(
     family: Family, described: Mapping[str, Any], settings: GenerateSettings
 ) -> SamplerSettings:
     """The family's, at the shift of the checkpoint's training where it says so."""
-    names = ("scheduler", "num_steps", "shift", "guidance_scale")
-    own = {name: getattr(family, name) for name in names}
+    own = {name: getattr(family, name) for name in ("scheduler", "num_steps", "guidance_scale")}
     own["shift"] = trained_shift(described)
+    names = (*own, "sigmas")
     given = {name: value for name in names if (value := getattr(settings, name)) is not None}
     return SamplerSettings(**{**own, **given})
 

@@ -26,7 +26,9 @@ GUIDANCE_UNITS: Final = 1000.0  # an embedded guidance scale is given times this
 def make_scheduler(settings: SamplerSettings) -> Any:
     """Diffusers' scheduler with its timesteps set; a new one for every sample, since it has state.
 
-    Both shift sigma to ``s * sigma / (1 + (s - 1) * sigma)``. UniPC keeps sigmas exactly and tells
+    Both shift sigma to ``s * sigma / (1 + (s - 1) * sigma)``. Left to itself Euler's scheduler
+    shifts the smallest sigma twice: it spaces sigmas down to that of a shifted training table, and
+    shifts what it has spaced. UniPC keeps sigmas exactly and tells
     the model timesteps that are cut to whole numbers, as in the pipelines of Wan.
     """
     if settings.scheduler == "unipc":
@@ -35,7 +37,11 @@ def make_scheduler(settings: SamplerSettings) -> Any:
         )
     else:
         scheduler = FlowMatchEulerDiscreteScheduler(shift=settings.shift)
-    scheduler.set_timesteps(settings.num_steps)
+    if settings.sigmas == "even":
+        num = settings.num_steps
+        scheduler.set_timesteps(sigmas=[1 - step / num for step in range(num)])
+    else:
+        scheduler.set_timesteps(settings.num_steps)
     return scheduler
 
 

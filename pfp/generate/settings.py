@@ -8,6 +8,7 @@ from typing import Final
 from pfp.errors import ConfigError
 
 SCHEDULERS: Final = ("euler", "unipc")
+SIGMAS: Final = ("scheduler", "even")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,10 @@ class SamplerSettings:
     """Steps from pure noise; ``shift`` moves them towards high noise, as in training.
 
     ``scheduler`` is ``"euler"`` (first order) or ``"unipc"`` (second order with a corrector, arXiv
-    2302.04867; what Wan is sampled with). ``guidance_scale`` is that of classifier-free guidance
+    2302.04867; what Wan is sampled with). ``sigmas`` are Euler's own (``"scheduler"``), whose last
+    is the smallest of training, so that the last step moves next to nothing, or ``"even"``: from 1
+    down in equal parts, each shifted once, as the stock pipeline of HunyuanVideo gives them.
+    ``guidance_scale`` is that of classifier-free guidance
     against the negative prompt, with 1 for none, which saves half of the model's work; a model that
     was distilled to guidance (HunyuanVideo) takes the scale as a condition instead. ``autocast``
     computes products in bf16 on the CPU.
@@ -24,6 +28,7 @@ class SamplerSettings:
     num_steps: int = 16
     shift: float = 3.0
     scheduler: str = "euler"
+    sigmas: str = "scheduler"
     guidance_scale: float = 1.0
     autocast: bool = True
 
@@ -34,6 +39,13 @@ class SamplerSettings:
         if self.scheduler not in SCHEDULERS:
             raise ConfigError(
                 f"there is no scheduler {self.scheduler!r}; choose {' or '.join(SCHEDULERS)}"
+            )
+        if self.sigmas not in SIGMAS:
+            raise ConfigError(f"sigmas {self.sigmas!r} are unknown; choose {' or '.join(SIGMAS)}")
+        if self.sigmas == "even" and self.scheduler != "euler":
+            raise ConfigError(
+                f"sigmas 'even' are those of euler, and scheduler is {self.scheduler}; "
+                "leave one of them out"
             )
         if not 0 < self.shift < float("inf"):
             raise ConfigError(f"shift is {self.shift}; give a positive number, 1 for no shift")
@@ -64,6 +76,7 @@ class GenerateSettings:
     seconds: float | None = None
     section_latents: int | None = None
     scheduler: str | None = None
+    sigmas: str | None = None
     num_steps: int | None = None
     shift: float | None = None
     guidance_scale: float | None = None

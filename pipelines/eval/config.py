@@ -21,10 +21,10 @@ class GenerateConfig:
 
     ``num_targets`` random latent frames of a history of ``history_frames`` are retrieved in
     ``num_steps`` sampler steps. ``num_continued`` clips get ``num_sections`` further sections of
-    ``section_latents`` latent frames each. ``shift``, ``scheduler`` and ``guidance_scale`` are
-    ``SamplerSettings``'; without a ``shift`` each checkpoint has that of its training. Guidance is
-    against the empty prompt, which the run must have embedded (``with_empty_prompt`` of the latents
-    stage).
+    ``section_latents`` latent frames each. ``shift``, ``scheduler``, ``sigmas`` and
+    ``guidance_scale`` are ``SamplerSettings``'; without a ``shift`` each checkpoint has that of its
+    training. Guidance is against the empty prompt, which the run must have embedded
+    (``with_empty_prompt`` of the latents stage).
 
     ``base_folder`` holds the base's own weights (None: the tiny one that comes with pfp), loaded in
     ``base_dtype``; ``vae`` is the one that the run's latents are of, ``NAME`` or ``NAME:FOLDER``.
@@ -37,6 +37,7 @@ class GenerateConfig:
     num_steps: int = 8
     shift: float | None = None
     scheduler: str = "euler"
+    sigmas: str = "scheduler"
     guidance_scale: float = 1.0
     seed: int = 0
     num_continued: int = 6
@@ -73,6 +74,7 @@ class GenerateConfig:
             num_steps=self.num_steps,
             shift=trained_shift if self.shift is None else self.shift,
             scheduler=self.scheduler,
+            sigmas=self.sigmas,
             guidance_scale=self.guidance_scale,
         )
 

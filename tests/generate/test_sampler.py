@@ -80,6 +80,21 @@ def sample(
     )
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0, 7.0])
+def test_even_sigmas_are_those_of_the_stock_pipeline(shift: float) -> None:
+    """linspace(1, 0, steps + 1) without the last, shifted once; the last step moves its share."""
+    model = towards(torch.zeros(SHAPE))
+
+    sample(model, num_steps=8, shift=shift, sigmas="even")
+
+    even = [1 - step / 8 for step in range(8)]
+    expected = [shift * sigma / (1 + (shift - 1) * sigma) for sigma in even]
+    assert [time / 1000 for time in model.timesteps] == pytest.approx(expected, abs=1e-6)
+    own = towards(torch.zeros(SHAPE))
+    sample(own, num_steps=8, shift=shift)
+    assert own.timesteps[-1] < 10 * shift < model.timesteps[-1]
+
+
 @pytest.mark.parametrize("num_steps", [1, 2, 7])
 def test_a_perfect_denoiser_is_sampled_to_the_clean_frames(num_steps: int) -> None:
     """The line is straight, so any number of Euler steps ends on it."""
@@ -231,6 +246,11 @@ def test_guidance_without_a_negative_prompt_is_refused() -> None:
     [
         ({"num_steps": 0}, "num_steps is 0; give 1 or more"),
         ({"scheduler": "ddim"}, "there is no scheduler 'ddim'; choose euler or unipc"),
+        ({"sigmas": "odd"}, "sigmas 'odd' are unknown; choose scheduler or even"),
+        (
+            {"sigmas": "even", "scheduler": "unipc"},
+            "sigmas 'even' are those of euler, and scheduler is unipc; leave one of them out",
+        ),
         ({"shift": 0.0}, "shift is 0.0; give a positive number, 1 for no shift"),
         ({"shift": math.nan}, "shift is nan; give a positive number, 1 for no shift"),
         ({"guidance_scale": -1.0}, "guidance_scale is -1.0; give 0 or more, 1 for no guidance"),
