@@ -26,7 +26,13 @@ from torch import Tensor, nn
 
 from pfp.errors import ConfigError
 from pfp.models.backbones.interface import Memory, TextConditions
-from pfp.models.backbones.rotary import sequence_rotary, target_positions
+from pfp.models.backbones.rotary import (
+    CrossRotary,
+    cross_rotary,
+    rotate,
+    sequence_rotary,
+    target_positions,
+)
 from pfp.models.backbones.streams import Block, Streams, join, segment_timesteps, split_like
 from pfp.models.patchify import patchify
 
@@ -54,12 +60,7 @@ class Conditions(NamedTuple):
     mask_B11L: Tensor
     rotary: tuple[Tensor, Tensor]  # cosines and sines (B, L, 1, E) of the image stream
     features_BNF: Tensor | None = None
-
-
-def _rotate(x_BLGE: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    even, odd = x_BLGE.float().reshape(*x_BLGE.shape[:-1], -1, 2).unbind(-1)
-    turned = torch.stack([-odd, even], dim=-1).flatten(-2)
-    return (x_BLGE.float() * rotary[0] + turned * rotary[1]).type_as(x_BLGE)
+    cross_rotary: CrossRotary | None = None
 
 
 def _attention(attn: Any, image_BLD: Tensor, text_BLD: Tensor, given: Conditions) -> Tensor:
@@ -76,8 +77,8 @@ def _attention(attn: Any, image_BLD: Tensor, text_BLD: Tensor, given: Conditions
             (attn.add_k_proj, attn.norm_added_k),
             (attn.add_v_proj, None),
         ]
-    query = _rotate(heads(attn.to_q, attn.norm_q, image_BLD), given.rotary)
-    key = _rotate(heads(attn.to_k, attn.norm_k, image_BLD), given.rotary)
+    query = rotate(heads(attn.to_q, attn.norm_q, image_BLD), given.rotary)
+    key = rotate(heads(attn.to_k, attn.norm_k, image_BLD), given.rotary)
     image = (query, key, heads(attn.to_v, None, image_BLD))
     text = (heads(project, norm, text_BLD) for project, norm in of_text)
     joined = [torch.cat(pair, dim=1) for pair in zip(image, text, strict=True)]
@@ -150,7 +151,8 @@ def _cross(cross: nn.Module | None, streams: Streams, given: Conditions) -> Stre
         return streams
     *before, target = streams
     flat = target.flatten(1, 2)
-    return (*before, (flat + cross(flat, given.features_BNF)).view_as(target))
+    read = cross(flat, given.features_BNF, given.cross_rotary)
+    return (*before, (flat + read).view_as(target))
 
 
 def blocks_of(dit: HunyuanVideoTransformer3DModel) -> list[Block]:
@@ -182,9 +184,8 @@ def forward_with_memory(
     conditions = _checked(text, needs_guidance=dit.config.guidance_embeds)
     target = patchify(dit.x_embedder.proj, noisy_BCTHW).flatten(1, 3)
     positions_BL3 = target_positions(frame_index_BT, grid[1], grid[2])
-    waves = sequence_rotary(
-        positions_BL3, memory, origin_B2, tuple(dit.config.rope_axes_dim), dit.config.rope_theta
-    )
+    rope = tuple(dit.config.rope_axes_dim), dit.config.rope_theta
+    waves = sequence_rotary(positions_BL3, memory, origin_B2, *rope)
 
     num_segments = timestep_BT.shape[1]
     temb_target_BSD = _timestep_embedding(dit, timestep_BT, conditions, guided=True)
@@ -204,6 +205,14 @@ def forward_with_memory(
         _attention_mask(conditions.mask_BL, waves[0].shape[1]),
         (waves[0][:, :, None], waves[1][:, :, None]),
         memory.features_BNF if memory is not None else None,
+        cross_rotary(
+            waves,
+            memory,
+            positions_BL3,
+            origin_B2=origin_B2,
+            axis_dims=rope[0],
+            theta=rope[1],
+        ),
     )
 
     blocks = blocks_of(dit)

@@ -23,7 +23,8 @@ class Memory(NamedTuple):
     as clean frames (timestep 0), or with ``shared_timestep`` as if as noisy as the target.
     ``attends_to_text`` lets memory tokens query the prompt where text has an attention of its own
     (Wan); Helios leaves them out, and the paper does not say. ``features_BNF`` is what modules of
-    cross-attention read, if the backbone is given any.
+    cross-attention read, if the backbone is given any, and ``feature_positions_NK3`` where that
+    is; None: nowhere.
     """
 
     tokens_BND: Tensor
@@ -31,6 +32,7 @@ class Memory(NamedTuple):
     shared_timestep: bool = False
     attends_to_text: bool = False
     features_BNF: Tensor | None = None
+    feature_positions_NK3: Tensor | None = None
 
 
 class TextConditions(NamedTuple):
@@ -80,8 +82,8 @@ class Backbone(Protocol):
         are clean and serve as conditions. ``frame_index_BT`` are the targets' true latent frame
         indices. ``origin_B2`` shifts rows and columns (in patches) of targets and memory, for crops
         of a larger frame. ``cross_attend`` holds a module a block; each adds
-        ``module(target_tokens_BLD, memory.features_BNF)`` to the target's tokens where memory has
-        features. Without memory, and with equal timesteps and indices 0..T-1, this is the stock
-        forward.
+        ``module(target_tokens_BLD, memory.features_BNF, rotary)`` to the target's tokens where
+        memory has features, ``rotary`` being the phases of both (``CrossRotary``) or None. Without
+        memory, and with equal timesteps and indices 0..T-1, this is the stock forward.
         """
         ...

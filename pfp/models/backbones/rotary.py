@@ -6,6 +6,8 @@ frames, 3 the (time, row, column) of a position in latent frames and patches.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,23 @@ def rotary_at(
     return angle_BLE.cos().float(), angle_BLE.sin().float()
 
 
+Waves = tuple[Tensor, Tensor]  # cosines and sines, as diffusers lays them
+
+
+class CrossRotary(NamedTuple):
+    """Phases ``(B, L, 1, E)`` of target tokens and ``(B, N, 1, E)`` of what they read."""
+
+    query: Waves
+    key: Waves
+
+
+def rotate(x_BLGE: Tensor, rotary: Waves) -> Tensor:
+    """Heads ``(B, L, G, E)`` turned by phases ``(B, L, 1, E)``, computed in float32."""
+    even, odd = x_BLGE.float().reshape(*x_BLGE.shape[:-1], -1, 2).unbind(-1)
+    turned = torch.stack([-odd, even], dim=-1).flatten(-2)
+    return (x_BLGE.float() * rotary[0] + turned * rotary[1]).type_as(x_BLGE)
+
+
 def sequence_rotary(
     target_positions_BL3: Tensor,
     memory: Memory | None,
@@ -50,15 +69,49 @@ def sequence_rotary(
 
     A memory token's are averaged over its K positions (FramePack's pooling; K = 1 leaves them).
     """
-    batch = len(target_positions_BL3)
-    origin_B3 = target_positions_BL3.new_zeros(batch, 3)
-    if origin_B2 is not None:
-        origin_B3 = torch.cat([origin_B3[:, :1], origin_B2.to(origin_B3)], dim=1)
+    origin_B3 = _origins(target_positions_BL3, origin_B2)
     target = rotary_at(target_positions_BL3 + origin_B3[:, None], axis_dims, theta)
     if memory is None:
         return target
-    batch_and_cells = (batch, *memory.positions_NK3.shape[:2], -1)
-    positions_BL3 = memory.positions_NK3.flatten(0, 1).to(origin_B3) + origin_B3[:, None]
+    cosine, sine = _of_memory(memory.positions_NK3, origin_B3, axis_dims, theta)
+    return torch.cat([cosine, target[0]], dim=1), torch.cat([sine, target[1]], dim=1)
+
+
+def cross_rotary(
+    waves: Waves,
+    memory: Memory | None,
+    target_positions_BL3: Tensor,
+    *,
+    origin_B2: Tensor | None,
+    axis_dims: tuple[int, int, int],
+    theta: float,
+) -> CrossRotary | None:
+    """What cross-attention turns queries and keys by; None where features have no positions.
+
+    ``waves`` are those of ``sequence_rotary``, whose last are the target's.
+    """
+    if memory is None or memory.features_BNF is None or memory.feature_positions_NK3 is None:
+        return None
+    num_targets = target_positions_BL3.shape[1]
+    cosine, sine = _of_memory(
+        memory.feature_positions_NK3, _origins(target_positions_BL3, origin_B2), axis_dims, theta
+    )
+    query = (waves[0][:, -num_targets:, None], waves[1][:, -num_targets:, None])
+    return CrossRotary(query, (cosine[:, :, None], sine[:, :, None]))
+
+
+def _origins(target_positions_BL3: Tensor, origin_B2: Tensor | None) -> Tensor:
+    origin_B3 = target_positions_BL3.new_zeros(len(target_positions_BL3), 3)
+    if origin_B2 is not None:
+        origin_B3 = torch.cat([origin_B3[:, :1], origin_B2.to(origin_B3)], dim=1)
+    return origin_B3
+
+
+def _of_memory(
+    positions_NK3: Tensor, origin_B3: Tensor, axis_dims: tuple[int, int, int], theta: float
+) -> Waves:
+    batch_and_cells = (len(origin_B3), *positions_NK3.shape[:2], -1)
+    positions_BL3 = positions_NK3.flatten(0, 1).to(origin_B3) + origin_B3[:, None]
     of_positions = rotary_at(positions_BL3, axis_dims, theta)
     cosine, sine = (waves.reshape(batch_and_cells).mean(2) for waves in of_positions)
-    return torch.cat([cosine, target[0]], dim=1), torch.cat([sine, target[1]], dim=1)
+    return cosine, sine

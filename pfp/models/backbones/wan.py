@@ -22,7 +22,13 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import Tensor, nn
 
 from pfp.models.backbones.interface import Memory, TextConditions
-from pfp.models.backbones.rotary import rotary_at, sequence_rotary, target_positions
+from pfp.models.backbones.rotary import (
+    CrossRotary,
+    cross_rotary,
+    rotary_at,
+    sequence_rotary,
+    target_positions,
+)
 from pfp.models.backbones.streams import (
     Block,
     Streams,
@@ -78,6 +84,7 @@ class Conditions(NamedTuple):
     text_BLD: Tensor
     rotary: tuple[Tensor, Tensor]  # cosines and sines (B, L, 1, E)
     features_BNF: Tensor | None = None
+    cross_rotary: CrossRotary | None = None
 
 
 def block_forward(
@@ -114,7 +121,8 @@ def block_forward(
         return streams
     *before, target = streams
     flat = target.flatten(1, 2)
-    return (*before, (flat + cross(flat, given.features_BNF)).unflatten(1, target.shape[1:3]))
+    read = cross(flat, given.features_BNF, given.cross_rotary)
+    return (*before, (flat + read).unflatten(1, target.shape[1:3]))
 
 
 def _modulate(norm: nn.Module, x_BSPD: Tensor, shift_BS1D: Tensor, scale_BS1D: Tensor) -> Tensor:
@@ -171,6 +179,14 @@ def forward_with_memory(
         text_BLD,
         rotary,
         memory.features_BNF if memory is not None else None,
+        cross_rotary(
+            waves,
+            memory,
+            positions_BL3,
+            origin_B2=origin_B2,
+            axis_dims=_axis_dims(dit),
+            theta=THETA,
+        ),
     )
     blocks = blocks_of(dit)
     crosses = cross_attend if cross_attend is not None else [None] * len(blocks)

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from pfp.errors import ConfigError
+from pfp.models.backbones.rotary import CrossRotary, rotate
 
 
 class MemoryCrossAttention(nn.Module):
@@ -19,7 +20,9 @@ class MemoryCrossAttention(nn.Module):
 
     The paper names IP-Adapter, whose attention has its own keys and values beside the text's. It
     gives no details; we infer normalised queries and keys, for which any scale of the features is
-    the same, and a zero-initialised output projection, so that a fresh module changes nothing.
+    the same, a zero-initialised output projection, so that a fresh module changes nothing, and the
+    rotary positions of the DiT's self-attention, without which a token could not tell which part
+    of the history it reads.
     """
 
     def __init__(self, inner_dim: int, feature_dim: int, num_heads: int) -> None:
@@ -41,15 +44,24 @@ class MemoryCrossAttention(nn.Module):
         for parameter in self.to_out.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, tokens_BLD: Tensor, features_BNF: Tensor) -> Tensor:
-        """What to add to the tokens ``(B, L, D)``; exactly zero before any training."""
+    def forward(
+        self, tokens_BLD: Tensor, features_BNF: Tensor, rotary: CrossRotary | None = None
+    ) -> Tensor:
+        """What to add to the tokens ``(B, L, D)``; exactly zero before any training.
+
+        ``rotary`` None reads features as a set, as checkpoints before format 3 do.
+        """
         features = self.norm_features(features_BNF)
         query = self.norm_q(self._heads(self.to_q(self.norm_tokens(tokens_BLD))))
         key = self.norm_k(self._heads(self.to_k(features)))
         value = self._heads(self.to_v(features))
-        read_BALE = F.scaled_dot_product_attention(query, key, value)
+        if rotary is not None:
+            query, key = rotate(query, rotary.query), rotate(key, rotary.key)
+        read_BALE = F.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        )
         return cast("Tensor", self.to_out(read_BALE.transpose(1, 2).flatten(2)))
 
     def _heads(self, x_BLD: Tensor) -> Tensor:
         batch, num_tokens, _ = x_BLD.shape
-        return x_BLD.reshape(batch, num_tokens, self.num_heads, -1).transpose(1, 2)
+        return x_BLD.reshape(batch, num_tokens, self.num_heads, -1)

@@ -20,15 +20,22 @@ VARIANTS: Final = (
     "no_memory",
 )
 
-FORMAT_VERSION: Final = 2  # of config.json
+FORMAT_VERSION: Final = 3  # of config.json
 # What a config.json of version 1 means where it says nothing and today's default is another.
 VERSION_1_DEFAULTS: Final[Mapping[str, Any]] = {"memory_attends_to_text": True}
 
 # Where memory tokens are placed in the DiT's sequence. It changes no weight's shape, so the
 # checkpoint decides it.
-PLACEMENT: Final = ("history_timestep", "positions", "memory_attends_to_text")
+PLACEMENT: Final = (
+    *("history_timestep", "positions", "memory_attends_to_text"),
+    "cross_attention_positions",
+)
 
-_CHOICES: Final = {"history_timestep": ("zero", "shared"), "positions": ("centre", "pooled")}
+_CHOICES: Final = {
+    "history_timestep": ("zero", "shared"),
+    "positions": ("centre", "pooled"),
+    "cross_attention_positions": ("rotary", "none"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +45,9 @@ class MemoryDiTConfig:
     ``rate`` is one rate, or more joined by ``+`` for a multi-rate encoder
     (``4x4x2+2x2x8``, section 4.5). ``also_window`` puts a sliding window of ``window`` latent
     frames beside them (section 4.5), which is also the length of the variant ``sliding_window``.
-    ``cross_attention`` lets every block read the encoder's last hidden state (section 4.5).
+    ``cross_attention`` lets every block read the encoder's last hidden state (section 4.5); its
+    queries and keys have the rotary positions of target and memory tokens, or with
+    ``cross_attention_positions`` ``none`` no place at all, as checkpoints before format 3.
 
     The paper does not say what LoRA is put on, which timestep and positions the history's tokens
     have, or whether they query the prompt. ``history_timestep`` and ``positions`` are by default
@@ -61,6 +70,7 @@ class MemoryDiTConfig:
     window: int = 3
     also_window: bool = False
     cross_attention: bool = False
+    cross_attention_positions: str = "rotary"  # rotary | none
     temporal_kernel: int = 2
     attention_frames: int = 1
 
@@ -133,7 +143,7 @@ class MemoryDiTConfig:
             word
             for word, there in (
                 (f"window {self.window}", self.also_window),
-                ("cross-attention", self.cross_attention),
+                (self._cross_attention_title, self.cross_attention),
                 (f"temporal kernel {self.temporal_kernel}", self.temporal_kernel != 2),
                 (f"attention over {self.attention_frames} frames", self.attention_frames != 1),
             )
@@ -141,10 +151,18 @@ class MemoryDiTConfig:
         ]
         return " + ".join([f"{self.variant} {self.rate}", *extras])
 
+    @property
+    def _cross_attention_title(self) -> str:
+        without = self.cross_attention_positions == "none"
+        return f"cross-attention{' without positions' * without}"
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The settings among the ``values`` of a config.json of any version so far."""
-        if values.get("format_version", 1) == 1:
+        version = values.get("format_version", 1)
+        if version == 1:
             values = {**VERSION_1_DEFAULTS, "variant": values.get("arm"), **values}
+        if version < 3 and values.get("cross_attention"):
+            values = {"cross_attention_positions": "none", **values}
         names = [field.name for field in fields(cls)]
         return cls(**{name: values[name] for name in names if name in values})

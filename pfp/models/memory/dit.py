@@ -136,7 +136,12 @@ class MemoryDiT(nn.Module):
         are not the encoder's own.
         """
         config = self.config
-        positions = run.positions_NK3
+        device, positions = run.tokens_BND.device, run.positions_NK3
+        features, places = run.features_BNF, run.feature_positions_NK3
+        if config.cross_attention_positions == "none" or places is None:
+            places = None
+        else:
+            places = places.to(device)
         if config.positions is not None:
             if hr_BCTHW is None:
                 raise ConfigError(
@@ -146,14 +151,15 @@ class MemoryDiT(nn.Module):
             positions = self._stated_positions(hr_BCTHW)
         return Memory(
             tokens_BND=run.tokens_BND,
-            positions_NK3=positions.to(run.tokens_BND.device),
+            positions_NK3=positions.to(device),
             shared_timestep=(
                 run.shared_timestep
                 if config.history_timestep is None
                 else config.history_timestep == "shared"
             ),
             attends_to_text=config.memory_attends_to_text,
-            features_BNF=run.features_BNF if self.cross_attend is not None else None,
+            features_BNF=features if self.cross_attend is not None else None,
+            feature_positions_NK3=places if self.cross_attend is not None else None,
         )
 
     def _stated_positions(self, hr_BCTHW: Tensor) -> Tensor:

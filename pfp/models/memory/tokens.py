@@ -20,7 +20,8 @@ class MemoryTokens(NamedTuple):
     """A run of memory tokens ``(B, N, D)`` of one encoder, or of a multi-rate encoder.
 
     ``positions_NK3`` are the positions that a token's rotary phases are averaged over.
-    ``features_BNF`` is the encoder's last hidden state, for cross-attention, where it has one.
+    ``features_BNF`` is the encoder's last hidden state, for cross-attention, where it has one, and
+    ``feature_positions_NK3`` where its tokens are.
     ``shared_timestep`` asks that tokens be modulated as the target is, not as clean frames.
     ``replaces_past`` says that the run stands for the whole history and not for its newest part.
     """
@@ -28,6 +29,7 @@ class MemoryTokens(NamedTuple):
     tokens_BND: Tensor
     positions_NK3: Tensor
     features_BNF: Tensor | None = None
+    feature_positions_NK3: Tensor | None = None
     shared_timestep: bool = False
     replaces_past: bool = False
 
@@ -55,10 +57,12 @@ def joined(runs: Sequence[MemoryTokens]) -> MemoryTokens:
         )
         raise ConfigError(message)
     features = [run.features_BNF for run in runs if run.features_BNF is not None]
+    places = [run.feature_positions_NK3 for run in runs if run.feature_positions_NK3 is not None]
     return MemoryTokens(
         tokens_BND=torch.cat([run.tokens_BND for run in runs], dim=1),
         positions_NK3=torch.cat([run.positions_NK3 for run in runs]),
         features_BNF=torch.cat(features, dim=1) if features else None,
+        feature_positions_NK3=torch.cat(places) if places else None,
         shared_timestep=runs[0].shared_timestep,
     )
 

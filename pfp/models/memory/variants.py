@@ -174,11 +174,12 @@ class MemoryEncoder(nn.Module):
     def _run(self, tokens: Tensor, features: Tensor | None, *, first: int) -> MemoryTokens:
         stride: TimeStride = "causal" if self.hr is None else self.hr.stride
         grid = cast("tuple[int, int, int]", tuple(tokens.shape[2:]))
-        positions = centre_positions(grid, self.rate, first=first, stride=stride)
+        positions = centre_positions(grid, self.rate, first=first, stride=stride).to(tokens.device)
         return MemoryTokens(
             tokens_BND=flat(tokens),
-            positions_NK3=positions.to(tokens.device),
+            positions_NK3=positions,
             features_BNF=None if features is None else flat(features),
+            feature_positions_NK3=None if features is None else positions,
         )
 
 

@@ -296,8 +296,11 @@ class ReadFeatures(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.full((1,), start))
         self.num_tokens: list[int] = []
 
-    def forward(self, tokens_BLD: torch.Tensor, features_BNF: torch.Tensor) -> torch.Tensor:
-        """What is added, ``(B, L, D)``."""
+    def forward(
+        self, tokens_BLD: torch.Tensor, features_BNF: torch.Tensor, rotary: object
+    ) -> torch.Tensor:
+        """What is added, ``(B, L, D)``; features of no positions have no phases."""
+        assert rotary is None
         self.num_tokens.append(tokens_BLD.shape[1])
         return (self.scale * features_BNF.mean(1, keepdim=True)).expand_as(tokens_BLD)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pfp.errors import ConfigError
+from pfp.models.backbones.rotary import CrossRotary, rotary_at
 from pfp.models.memory.attention import MemoryCrossAttention
 
 
@@ -60,6 +61,29 @@ def test_the_order_and_the_scale_of_features_do_not_matter() -> None:
     torch.testing.assert_close(
         module(tokens, features), module(tokens, 10 * features.flip(1)), atol=1e-4, rtol=1e-4
     )
+
+
+def test_queries_and_keys_have_rotary_positions() -> None:
+    """Only distances count: a shift of both changes nothing, one of the features alone does."""
+    tokens, features = inputs()
+    module = trained()
+
+    def read(shift_tokens: float, shift_features: float) -> torch.Tensor:
+        waves = [
+            rotary_at(places_L3[None] + shift, (4, 2, 2), 100.0)
+            for places_L3, shift in (
+                (torch.rand(7, 3, generator=torch.Generator().manual_seed(2)), shift_tokens),
+                (torch.arange(15.0).view(5, 3), shift_features),
+            )
+        ]
+        query, key = ((cosine[:, :, None], sine[:, :, None]) for cosine, sine in waves)
+        return module(tokens, features, CrossRotary(query, key))
+
+    once = read(0.0, 0.0)
+
+    torch.testing.assert_close(once, read(3.0, 3.0), atol=1e-4, rtol=1e-4)
+    assert (once - read(0.0, 3.0)).abs().max() > 1e-3
+    assert (once - module(tokens, features)).abs().max() > 1e-3
 
 
 def test_gradients_reach_the_projection_first_and_then_everything() -> None:

@@ -2,7 +2,7 @@
 
 import os
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pfp.models.backbones.interface import TextConditions
 from pfp.models.memory.checkpoint import read_description
 from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.tiny_names import variant_folder
+from tests.small_models import small_hunyuan, small_wan
 
 
 def sample(model: MemoryDiT) -> torch.Tensor:
@@ -210,9 +211,9 @@ def test_a_config_of_the_first_version_loads_as_it_was_meant(told: dict[str, int
 
 def test_a_config_of_a_later_version_is_refused(tmp_path: Path) -> None:
     """What it means is not known here."""
-    (tmp_path / "config.json").write_text('{"format_version": 3, "variant": "only_lr"}')
+    (tmp_path / "config.json").write_text('{"format_version": 4, "variant": "only_lr"}')
 
-    with pytest.raises(WeightsError, match=r"format_version 3, .* up to 2; install a newer pfp"):
+    with pytest.raises(WeightsError, match=r"format_version 4, .* up to 3; install a newer pfp"):
         read_description(tmp_path)
 
 
@@ -300,6 +301,62 @@ def test_cross_attention_is_trained_and_saved(
         parameter.grad is not None and parameter.grad.abs().max() > 0
         for parameter in model.cross_attend.parameters()
     )
+
+
+@pytest.mark.parametrize("base", ["wan", "hunyuan"])
+def test_cross_attention_knows_where_features_are(base: str) -> None:
+    """Features in another order of positions are read otherwise; without positions they are not."""
+    dit = small_wan() if base == "wan" else small_hunyuan()
+    config = MemoryDiTConfig(variant="proposed", lora_rank=4, cross_attention=True)
+    model = MemoryDiT(dit, config).eval()
+    randomise(model)
+    memory = model.encode_history(*fixed_history())
+    assert memory is not None
+    assert memory.feature_positions_NK3 is not None
+    assert torch.equal(memory.feature_positions_NK3, memory.positions_NK3)
+    text = TextConditions(
+        torch.zeros(1, 3, 8 if base == "wan" else 12),
+        torch.ones(1, 3, dtype=torch.bool),
+        torch.zeros(1, 10),
+        torch.tensor([1000.0]),
+    )
+
+    def velocity(places: torch.Tensor | None) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(4)
+        return model(
+            torch.randn(1, 16, 2, 16, 24, generator=generator),
+            torch.full((1, 2), 500.0),
+            text,
+            torch.tensor([[0, 8]]),
+            memory=memory._replace(feature_positions_NK3=places),
+        )
+
+    with torch.no_grad():
+        whole, flipped, nowhere = map(
+            velocity,
+            (memory.feature_positions_NK3, memory.feature_positions_NK3.flip(0), None),
+        )
+
+    assert (whole - flipped).abs().max() > 1e-5
+    assert (whole - nowhere).abs().max() > 1e-5
+    model.config = replace(config, cross_attention_positions="none")
+    placed = model.encode_history(*fixed_history())
+    assert placed is not None
+    assert placed.feature_positions_NK3 is None
+
+
+@pytest.mark.parametrize("version", [{}, {"format_version": 2}], ids=["1", "2"])
+def test_old_cross_attention_reads_features_as_a_set(version: dict[str, int]) -> None:
+    """As it was trained; a config without cross-attention is what it would be today."""
+    old = {"variant": "proposed", "memory_attends_to_text": False, **version}
+
+    read = MemoryDiTConfig.from_dict({**old, "cross_attention": True})
+
+    assert "none" == read.cross_attention_positions
+    assert "proposed 4x4x2 + cross-attention without positions" == read.title
+    assert MemoryDiTConfig(variant="proposed") == MemoryDiTConfig.from_dict(old)
+    again = MemoryDiTConfig.from_dict({**asdict(read), "format_version": 3})
+    assert read == again
 
 
 @pytest.mark.parametrize("variant", ["only_lr", "large_patchifier", "no_memory"])
