@@ -11,7 +11,7 @@ from typing import Final
 REPO: Final = Path(__file__).resolve().parents[1]
 
 
-def run_by_two(module: str, *arguments: str) -> None:
+def run_by_two(module: str, *arguments: str, timeout_seconds: float = 280) -> None:
     """Wait until both have ended; fail with what they said if one did not end well."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
@@ -23,7 +23,7 @@ def run_by_two(module: str, *arguments: str) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=timeout_seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -83,6 +83,7 @@ def test_each_process_has_noise_of_its_own(copied: Ended, tmp_path: Path) -> Non
     assert copied.reports[0] != one.reports[0]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("preset", SHARDED)
 def test_every_sharded_preset_trains_in_parts_and_goes_on(preset: str, tmp_path: Path) -> None:
     """A narrow model with the preset's settings: bf16 base, checkpointing, averages, masks.
@@ -91,7 +92,8 @@ def test_every_sharded_preset_trains_in_parts_and_goes_on(preset: str, tmp_path:
     has a history; and one that breaks off after three steps ends with the same weights, bit for
     bit, from the state after two.
     """
-    run_by_two("tests.train.ranks_driver", "every way", preset, str(tmp_path), str(tmp_path))
+    told = ("every way", preset, str(tmp_path), str(tmp_path))
+    run_by_two("tests.train.ranks_driver", *told, timeout_seconds=580)  # four trainings
     copied, sharded, resumed = (
         ended(tmp_path / f"{way}.safetensors") for way in ("copied", "sharded", "resumed")
     )
