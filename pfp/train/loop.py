@@ -7,7 +7,8 @@ spreads a base over ranks that is too large for one device.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count, islice
@@ -25,7 +26,7 @@ from pfp.models.memory.checkpoint import whole
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.precision import bf16_products
 from pfp.train.divergence import DivergenceCheck, LossByPosition
-from pfp.train.objective import Batch, Denoising
+from pfp.train.objective import Batch, Denoising, Draws, draw
 from pfp.train.saving import HeldOutLoss, Saving
 from pfp.train.settings import TrainSettings
 from pfp.train.state import TrainingState
@@ -67,6 +68,30 @@ def generator_at(seed: int, step: int, rank: int = 0) -> torch.Generator:
     entropy = [seed, step, rank] if rank else [seed, step]
     # Hashed to 32 bits, because torch's CPU generator looks at no more of its seed.
     return torch.Generator().manual_seed(int(SeedSequence(entropy).generate_state(1)[0]))
+
+
+def drawn_ahead(
+    batches: Iterable[Batch], draw_of: Callable[[Batch, int], Draws], *, pinned: bool
+) -> Iterator[tuple[Batch, Draws]]:
+    """Batches with their random numbers, which a thread draws while the step before is under way.
+
+    Of 8 histories of 20 s at 480p that is 0.1 billion numbers a step, and a CPU's generator is one
+    thread; torch draws without holding Python's lock. ``draw_of`` is given a batch and its number.
+    """
+
+    def drawn(batch: Batch, number: int) -> Draws:
+        draws = draw_of(batch, number)
+        return draws.pin_memory() if pinned else draws
+
+    with ThreadPoolExecutor(1, thread_name_prefix="draws") as pool:
+        waiting: tuple[Batch, Future[Draws]] | None = None
+        for number, batch in enumerate(batches):
+            after = batch, pool.submit(drawn, batch, number)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = after
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
 
 
 def batches_by_step(batch_at: Callable[[int, torch.Generator], Batch], seed: int) -> BatchesFrom:
@@ -141,14 +166,22 @@ def train(
     divergence, positions = DivergenceCheck(settings.divergence_factor), LossByPosition()
     model.train()
     started = time.monotonic()
-    for step, stored in enumerate(islice(batches_from(first), settings.num_steps - first), first):
+    batches = islice(batches_from(first), settings.num_steps - first)
+    coming = drawn_ahead(
+        batches,
+        lambda batch, number: draw(
+            batch, generator_at(settings.seed, first + number, rank), denoising.objective
+        ),
+        pinned=device.type == "cuda",
+    )
+    for step, (stored, draws) in enumerate(coming, first):
         batch = stored.to(device)
         share = settings.learning_rate_share_at(step)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * share
         with _attention(device, num_tokens(model, batch)):
             with bf16_products(device.type, enabled=settings.autocast):
-                error_BT = call(batch, generator_at(settings.seed, step, rank))
+                error_BT = call(batch, draws)
                 loss = error_BT.mean()
             everyones: Any = accelerator.reduce(loss.detach(), "mean")
             divergence.update(step, everyones.item())

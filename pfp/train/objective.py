@@ -74,14 +74,7 @@ class Batch:
         )
 
     def _map(self, fn: Callable[[Tensor], Tensor]) -> Batch:
-        changed: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, tuple):
-                changed[field.name] = tuple(map(fn, value))
-            else:
-                changed[field.name] = None if value is None else fn(value)
-        return Batch(**changed)
+        return Batch(**_mapped(self, fn))
 
 
 class Denoising(nn.Module):
@@ -104,43 +97,119 @@ class Denoising(nn.Module):
         self.objective = objective
         self.empty_text = empty_text
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def forward(self, batch: Batch, random: torch.Generator | Draws) -> Tensor:
         """Squared velocity error of each target frame, ``(B, T)``; see ``squared_error``."""
-        return squared_error(self.model, batch, generator, self.objective, self.empty_text)
+        return squared_error(self.model, batch, random, self.objective, self.empty_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """All random numbers of a batch, float32: noise and times of targets, of masks, of text.
+
+    ``mask_levels_B`` is None where nothing is masked; ``lr_noises`` is empty where no LR copy is,
+    and ``text_free_B`` None where all samples keep their prompts.
+    """
+
+    noise_BCTHW: Tensor
+    times_B: Tensor
+    mask_levels_B: Tensor | None = None
+    hr_noise_BCTHW: Tensor | None = None
+    lr_noises_BCTHW: tuple[Tensor, ...] = ()
+    text_free_B: Tensor | None = None
+
+    def pin_memory(self) -> Draws:
+        """The same in pinned memory."""
+        return self._map(Tensor.pin_memory)
+
+    def to(self, device: torch.device | str) -> Draws:
+        """On a device, without waiting for it."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _map(self, fn: Callable[[Tensor], Tensor]) -> Draws:
+        return Draws(**_mapped(self, fn))
+
+
+def _mapped(values: Any, fn: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """A dataclass's tensors, alone, in tuples or None, each given to ``fn``."""
+    changed: dict[str, Any] = {}
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if isinstance(value, tuple):
+            changed[field.name] = tuple(map(fn, value))
+        else:
+            changed[field.name] = None if value is None else fn(value)
+    return changed
+
+
+def draw(batch: Batch, generator: torch.Generator, objective: Objective) -> Draws:
+    """What a batch needs of a CPU's generator, always in one order; only shapes are looked at."""
+    noise_BCTHW = torch.randn(batch.target_BCTHW.shape, generator=generator)
+    num = len(noise_BCTHW)
+    times_B = sample_noise_levels(
+        num,
+        generator,
+        shift=objective.shift,
+        low=objective.low,
+        high=objective.high,
+        mode=objective.range_mode,
+    )
+    mask = _draw_mask(batch, generator, objective) if is_masked(batch, objective) else {}
+    text_free_B = None
+    if objective.text_free_share:
+        text_free_B = torch.rand(num, generator=generator) < objective.text_free_share
+    return Draws(noise_BCTHW=noise_BCTHW, times_B=times_B, text_free_B=text_free_B, **mask)
+
+
+def _draw_mask(batch: Batch, generator: torch.Generator, objective: Objective) -> dict[str, Any]:
+    levels_B = sample_noise_levels(
+        len(batch.hr_BCTHW),
+        generator,
+        shift=objective.mask_shift,
+        low=objective.mask_low,
+        high=objective.mask_high,
+        mode=objective.range_mode,
+    )
+    hr_noise = torch.randn(batch.hr_BCTHW.shape, generator=generator)
+    lrs = (batch.lr_BCTHW, *batch.more_lr_BCTHW) if objective.mask_scope == "hr+lr" else ()
+    lr_noises = tuple(torch.randn(lr.shape, generator=generator) for lr in lrs)
+    return {
+        "mask_levels_B": levels_B,
+        "hr_noise_BCTHW": hr_noise,
+        "lr_noises_BCTHW": lr_noises,
+    }
+
+
+def is_masked(batch: Batch, objective: Objective) -> bool:
+    """Whether frames outside Omega are noised: not where the target follows the history."""
+    follows = int(batch.frame_index_BT.max()) >= batch.hr_BCTHW.shape[2]
+    return objective.mask_scope != "none" and not follows
 
 
 def squared_error(
     model: MemoryDiT,
     batch: Batch,
-    generator: torch.Generator,
+    random: torch.Generator | Draws,
     objective: Objective,
     empty_text: TextConditions | None = None,
 ) -> Tensor:
     """Equations 3 and 4: ``|| (eps - X) - G(X_t, t, c, phi(H)) ||^2``, mean over a frame, (B, T).
 
     Equation 3 (retrieval) and equation 4 (continuation) differ only in what the target is. All
-    random numbers come from ``generator``, which is the CPU's wherever the model is.
+    random numbers are ``random``, or drawn from it, a generator of the CPU wherever the model is.
     """
+    draws = random if isinstance(random, Draws) else draw(batch, random, objective)
     target = batch.target_BCTHW
-    device = target.device
-    noise = torch.randn(target.shape, generator=generator).to(device)
-    times_B = sample_noise_levels(
-        len(target),
-        generator,
-        shift=objective.shift,
-        low=objective.low,
-        high=objective.high,
-        mode=objective.range_mode,
-    ).to(device)
+    draws = draws.to(target.device)
+    noise, times_B = draws.noise_BCTHW, draws.times_B
     times = times_B[:, None, None, None, None]
     strides = [rate.time for rate in model.config.rates]
-    hr_BCTHW, lrs_BCTHW = masked_history(batch, generator, objective, strides)
+    hr_BCTHW, lrs_BCTHW = masked_history(batch, draws, strides)
     memory = model.encode_history(hr_BCTHW, *lrs_BCTHW)
     noisy = (1 - times) * target + times * noise
     velocity = model(
         noisy if memory is not None else noisy + _nothing_of_memory(model),
         (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
-        _prompts(batch, generator, objective, empty_text),
+        _prompts(batch, draws.text_free_B, objective, empty_text),
         batch.frame_index_BT,
         memory=memory,
         origin_B2=batch.origin_B2,
@@ -165,9 +234,7 @@ class History(NamedTuple):
     lrs_BCTHW: tuple[Tensor, ...]
 
 
-def masked_history(
-    batch: Batch, generator: torch.Generator, objective: Objective, time_strides: Sequence[int]
-) -> History:
+def masked_history(batch: Batch, draws: Draws, time_strides: Sequence[int]) -> History:
     """Noise-as-mask (section 3.1): frames outside Omega noised, those of Omega clean.
 
     An LR latent is kept when one of the HR latents that it covers is, as many as its encoder's
@@ -175,24 +242,16 @@ def masked_history(
     for.
     """
     hr, lrs = batch.hr_BCTHW, (batch.lr_BCTHW, *batch.more_lr_BCTHW)
-    num_frames = hr.shape[2]
-    if objective.mask_scope == "none" or int(batch.frame_index_BT.max()) >= num_frames:
+    levels_B = draws.mask_levels_B
+    if levels_B is None or draws.hr_noise_BCTHW is None:
         return History(hr, lrs)
-    kept_BT = torch.zeros(len(hr), num_frames, dtype=torch.bool, device=hr.device)
+    kept_BT = torch.zeros(len(hr), hr.shape[2], dtype=torch.bool, device=hr.device)
     kept_BT.scatter_(1, batch.frame_index_BT.to(hr.device), value=True)
-    levels_B = sample_noise_levels(
-        len(hr),
-        generator,
-        shift=objective.mask_shift,
-        low=objective.mask_low,
-        high=objective.mask_high,
-        mode=objective.range_mode,
-    ).to(hr.device)
-    hr = _noised(hr, levels_B, kept_BT, generator)
-    if objective.mask_scope == "hr+lr":
+    hr = _noised(hr, levels_B, kept_BT, draws.hr_noise_BCTHW)
+    if draws.lr_noises_BCTHW:
         lrs = tuple(
-            _noised(lr, levels_B, lr_frames_kept(kept_BT, stride), generator)
-            for lr, stride in zip(lrs, time_strides, strict=True)
+            _noised(lr, levels_B, lr_frames_kept(kept_BT, stride), noise)
+            for lr, stride, noise in zip(lrs, time_strides, draws.lr_noises_BCTHW, strict=True)
         )
     return History(hr, lrs)
 
@@ -208,10 +267,8 @@ def lr_frames_kept(kept_BT: Tensor, time_stride: int) -> Tensor:
     return covered.reshape(len(kept_BT), -1, time_stride).any(dim=2)
 
 
-def _noised(
-    clean_BCTHW: Tensor, levels_B: Tensor, kept_BT: Tensor, generator: torch.Generator
-) -> Tensor:
-    noise = torch.randn(clean_BCTHW.shape, generator=generator).to(clean_BCTHW)
+def _noised(clean_BCTHW: Tensor, levels_B: Tensor, kept_BT: Tensor, noise_BCTHW: Tensor) -> Tensor:
+    noise = noise_BCTHW.to(clean_BCTHW)
     levels = levels_B[:, None] * ~kept_BT
     levels = levels[:, None, :, None, None]
     return (1 - levels) * clean_BCTHW + levels * noise
@@ -219,14 +276,13 @@ def _noised(
 
 def _prompts(
     batch: Batch,
-    generator: torch.Generator,
+    free_B: Tensor | None,
     objective: Objective,
     empty: TextConditions | None,
 ) -> TextConditions:
     text = batch.text
-    if objective.text_free_share and empty is not None:
-        drawn = torch.rand(len(text.text_BLD), generator=generator) < objective.text_free_share
-        free_B = drawn.to(text.text_BLD.device)
+    if free_B is not None and empty is not None:
+        free_B = free_B.to(text.text_BLD.device)
         text = TextConditions(
             torch.where(free_B[:, None, None], empty.text_BLD.to(text.text_BLD), text.text_BLD),
             _replaced(text.mask_BL, empty.mask_BL, free_B),

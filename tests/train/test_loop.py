@@ -1,6 +1,7 @@
 """The training loop: what is resumed is what would have been."""
 
 import shutil
+import threading
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -10,8 +11,15 @@ import torch
 
 from pfp.errors import ConfigError, WeightsError
 from pfp.models.memory.dit import MemoryDiT
-from pfp.train.loop import BatchesFrom, StepReport, batches_by_step, generator_at, train
-from pfp.train.objective import Batch, Denoising
+from pfp.train.loop import (
+    BatchesFrom,
+    StepReport,
+    batches_by_step,
+    drawn_ahead,
+    generator_at,
+    train,
+)
+from pfp.train.objective import Batch, Denoising, Draws, draw
 from pfp.train.settings import Objective, TrainSettings
 from tests.train.small_training import batch_at, tiny_model
 
@@ -230,3 +238,26 @@ def test_numbers_that_no_training_can_have_are_refused(wrong: dict[str, float]) 
     """Before anything is loaded, with the value."""
     with pytest.raises(ConfigError, match=next(iter(wrong)).split("_", maxsplit=1)[0]):
         replace(SETTINGS, **wrong)  # type: ignore[arg-type]
+
+
+def test_numbers_are_drawn_while_the_step_before_is_under_way() -> None:
+    """By another thread, one batch ahead and no more, and each comes with its own batch."""
+    drawn: list[int] = []
+    threads = set()
+
+    def draw_of(batch: Batch, number: int) -> Draws:
+        drawn.append(number)
+        threads.add(threading.get_ident())
+        return draw(batch, generator_at(0, number), Objective())
+
+    batches = [batch_at(step, generator_at(1, step)) for step in range(4)]
+    coming = drawn_ahead(batches, draw_of, pinned=False)
+
+    for number, (batch, draws) in enumerate(coming):
+        assert batch is batches[number]
+        expected = draw(batch, generator_at(0, number), Objective())
+        assert torch.equal(expected.noise_BCTHW, draws.noise_BCTHW)
+        assert number + 2 >= len(drawn)
+    assert [0, 1, 2, 3] == drawn
+    assert {threading.get_ident()} != threads
+    assert 1 == len(threads)

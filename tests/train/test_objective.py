@@ -1,7 +1,7 @@
 """The velocity error, noise-as-mask, text-free samples and frame sets."""
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -17,6 +17,8 @@ from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.objective import (
     Batch,
     Denoising,
+    Draws,
+    draw,
     lr_frames_kept,
     masked_history,
     random_frame_set,
@@ -89,7 +91,7 @@ def test_masks_keep_what_is_asked_for_and_noise_the_rest(scope: Any) -> None:
     given_batch = batch()
     objective = Objective(mask_scope=scope)
 
-    hr, (lr,) = masked_history(given_batch, seeded(), objective, [2])
+    hr, (lr,) = masked_history(given_batch, draw(given_batch, seeded(), objective), [2])
 
     same_hr_BT = (hr == given_batch.hr_BCTHW).all(dim=4).all(dim=3).all(dim=1)
     same_lr_BT = (lr == given_batch.lr_BCTHW).all(dim=4).all(dim=3).all(dim=1)
@@ -105,16 +107,40 @@ def test_the_masks_noise_has_the_level_that_was_drawn() -> None:
     clean = replace(batch(), hr_BCTHW=torch.zeros(3, 400, 5, 8, 8))
     objective = Objective(mask_scope="hr", mask_low=0.6, mask_high=0.601)
 
-    hr, _ = masked_history(clean, seeded(), objective, [2])
+    hr, _ = masked_history(clean, draw(clean, seeded(), objective), [2])
 
     assert 0.6 == pytest.approx(hr[0, :, 1].std().item(), abs=0.01)
+
+
+def test_random_numbers_come_in_the_order_that_they_always_had() -> None:
+    """Noise, times, levels of the mask, its HR and LR noise, text: trainings can be repeated."""
+    objective = Objective(mask_scope="hr+lr", text_free_share=0.5)
+    generator = seeded()
+    noise = torch.randn(3, 4, 2, 2, 2, generator=generator)
+    times = sample_noise_levels(3, generator)
+    levels = sample_noise_levels(3, generator, shift=1.0, low=0.2)
+    hr, lr = (torch.randn(3, 4, *size, generator=generator) for size in ((5, 2, 2), (3, 1, 1)))
+    free = torch.rand(3, generator=generator) < 0.5
+
+    draws = draw(batch(), seeded(), objective)
+
+    expected = Draws(
+        noise_BCTHW=noise,
+        times_B=times,
+        mask_levels_B=levels,
+        hr_noise_BCTHW=hr,
+        lr_noises_BCTHW=(lr,),
+        text_free_B=free,
+    )
+    torch.testing.assert_close(asdict(draws), asdict(expected), rtol=0, atol=0)
 
 
 def test_a_history_that_the_target_follows_is_not_masked() -> None:
     """No frame of it was asked for, so none would be left."""
     given_batch = batch(follows=True)
 
-    hr, (lr,) = masked_history(given_batch, seeded(), Objective(mask_scope="hr+lr"), [2])
+    draws = draw(given_batch, seeded(), Objective(mask_scope="hr+lr"))
+    hr, (lr,) = masked_history(given_batch, draws, [2])
 
     assert hr is given_batch.hr_BCTHW
     assert lr is given_batch.lr_BCTHW
