@@ -79,3 +79,38 @@ def _entry(path: Path, item: dict[str, Any]) -> Weights:
         )
         raise ConfigError(f"{message}, and may have {sorted(known - needed)}")
     return Weights(**{**item, "urls": tuple(item["urls"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """Where a base, a VAE or a text encoder is published in the layout that its loader reads.
+
+    ``files`` is a pattern of names in ``folder``. ``revision`` and ``sha256`` None are not known
+    here: pfp has read none of these files, and states no digest that nobody has published.
+    """
+
+    name: str
+    part: str  # base, vae or text_encoder
+    repository: str
+    revision: str | None
+    folder: str
+    files: str
+    sha256: str | None
+
+    def __str__(self) -> str:
+        """What to download: ``transformer/diffusion_pytorch_model*.safetensors of OWNER/NAME``."""
+        at = f" at {self.revision}" if self.revision is not None else ""
+        return f"{self.folder}/{self.files} of {self.repository}{at}"
+
+
+def read_repositories(path: Path = LOCK_PATH) -> Mapping[tuple[str, str], Repository]:
+    """The lock file's repositories by part and name."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    entries = [Repository(**item) for item in document["repositories"]]
+    return {(entry.part, entry.name): entry for entry in entries}
+
+
+def published_at(part: str, name: str) -> str:
+    """``"; NAME is published as ..."`` for the end of an error; empty where nothing is known."""
+    found = read_repositories().get((part, name))
+    return "" if found is None else f"; {name} is published as {found}"

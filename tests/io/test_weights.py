@@ -12,10 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from pfp.errors import ConfigError, WeightsError
 from pfp.io import weights
 from pfp.io.weights import Weights
+from pfp.io.weights_lock import read_repositories
+from pfp.models.backbones.loading import ARCHITECTURES
+from pfp.models.memory.checkpoint import load_base
+from pfp.models.text import TEXT_ENCODERS
+from pfp.models.vae import VAES, load_vae
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -275,6 +281,30 @@ def test_the_shipped_lock_is_well_formed() -> None:
         assert entry.licence
         assert entry.cite
         assert all(url.startswith("https://") for url in entry.urls)
+
+
+def test_every_base_vae_and_text_encoder_says_where_it_is_published() -> None:
+    """By the names that the loaders know; tiny ships with pfp. No digest is known to pfp."""
+    known = {("base", name) for name in ARCHITECTURES if name != "tiny"} | {
+        ("vae", name) for name in VAES if name != "tiny"
+    }
+    known |= {("text_encoder", name) for name in TEXT_ENCODERS if name != "tiny"}
+
+    found = read_repositories()
+
+    assert known == found.keys()
+    assert all(entry.sha256 is None and entry.revision is None for entry in found.values())
+
+
+def test_loaders_name_what_is_missing(tmp_path: Path) -> None:
+    """The repository, its folder and files, for a base and for a VAE."""
+    with pytest.raises(
+        WeightsError,
+        match=r"transformer/diffusion_pytorch_model\*\.safetensors of Wan-AI/Wan2\.2-TI",
+    ):
+        load_base("wan22_5b", None, {}, dtype=torch.float32, device="cpu")
+    with pytest.raises(WeightsError, match=r"vae/.* of hunyuanvideo-community/HunyuanVideo"):
+        load_vae(f"hunyuan:{tmp_path / 'nowhere'}")
 
 
 @pytest.mark.parametrize("name", ["lpips-alex", "lpips-vgg", "raft-large-c-t-v1", "musiq-spaq"])

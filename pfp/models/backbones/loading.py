@@ -18,6 +18,7 @@ from torch import nn
 
 import pfp.models.precision  # noqa: F401 - bf16 convolutions on CPUs are right from here on
 from pfp.errors import ConfigError, WeightsError
+from pfp.io.weights_lock import published_at
 from pfp.models._folders import read_config
 from pfp.models.backbones.hunyuan import Hunyuan
 from pfp.models.backbones.interface import Backbone
@@ -166,6 +167,7 @@ def load_architecture(
     if not any(folder.glob("*.safetensors")):
         raise WeightsError(
             f"{folder} holds no *.safetensors file; download or convert the weights to safetensors"
+            f"{published_at('base', name)}"
         )
     dit = expected.model_class.from_pretrained(
         folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True
@@ -178,7 +180,7 @@ def check_config(expected: Architecture, name: str, folder: Path) -> None:
     """Raise ``WeightsError`` at the first value of the folder's config that ``name`` has not."""
     config = read_config(folder)
     class_name = expected.model_class.__name__
-    cure = f"name the folder that holds {name}'s transformer"
+    cure = f"name the folder that holds {name}'s transformer{published_at('base', name)}"
     if (found := config.get("_class_name")) != class_name:
         raise WeightsError(
             f"{folder / 'config.json'} describes a {found}, {name} is a {class_name}; {cure}"

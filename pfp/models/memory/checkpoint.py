@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from pfp.errors import WeightsError
 from pfp.io.files import UnusableFile, open_file, read_file
 from pfp.io.json_text import parse_json
+from pfp.io.weights_lock import published_at
 from pfp.limits import MAX_JSON_LENGTH
 from pfp.models._folders import weights_sha256
 from pfp.models.backbones.loading import load_backbone
@@ -217,7 +218,7 @@ def load_base(
     if folder is None and name != "tiny":
         raise WeightsError(
             f"the weights of {name} are not part of the checkpoint; name their folder (base, a "
-            "pipeline's transformer)"
+            f"pipeline's transformer){published_at('base', name)}"
         )
     where = tiny_folder() / "base" if folder is None else Path(folder)
     dit = load_backbone(name, where, dtype=dtype, device=device)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple, cast
 
 from pfp.errors import ConfigError
+from pfp.io.weights_lock import published_at
 from pfp.models.text._interface import TextEncoder as TextEncoder
 
 
@@ -77,5 +78,6 @@ def _resolve(spec: str) -> tuple[str, str]:
     if name != "tiny" and not folder:
         raise ConfigError(
             f"text encoder {name!r} needs its folder; write {name}:/path/to/the/downloaded/pipeline"
+            f"{published_at('text_encoder', name)}"
         )
     return name, folder

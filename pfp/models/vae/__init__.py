@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pfp.errors import ConfigError, WeightsError
 from pfp.io.digests import sha256_json
+from pfp.io.weights_lock import published_at
 from pfp.models._folders import read_config, weights_sha256
 from pfp.models.vae.tiles import TILE_PIXELS, TILE_STRIDE_PIXELS
 
@@ -83,11 +84,15 @@ def _resolve(spec: str, *, tiling: bool = False) -> tuple[str, Path]:
     if tiling and not VAES[name].has_tiling:
         raise ConfigError(f"VAE {name!r} encodes whole frames and has no tiling; leave it off")
     if not given and name != "tiny":
-        raise ConfigError(f"VAE {name!r} needs its weights; write {name}:/path/to/the/vae/folder")
+        raise ConfigError(
+            f"VAE {name!r} needs its weights; write {name}:/path/to/the/vae/folder"
+            f"{published_at('vae', name)}"
+        )
     folder = Path(given) if given else _shipped_folder()
     if not folder.is_dir():
         cure = (
             f"give the folder of the downloaded weights, {name}:/path/to/the/vae/folder"
+            f"{published_at('vae', name)}"
             if given
             else "install pfp with its data files, or give another folder, tiny:/path/to/the/folder"
         )
