@@ -11,6 +11,7 @@ from pfp.errors import ConfigError
 
 SMOOTHING = 0.98  # the weight of the past in a running mean: some fifty steps
 PARTS = ("early", "middle", "late")
+POSITIONS = (*PARTS, "next", "first")  # all that ``part_of`` says
 
 
 @dataclass(slots=True)

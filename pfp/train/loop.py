@@ -179,7 +179,7 @@ def train(
         share = settings.learning_rate_share_at(step)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * share
-        with _attention(device, num_tokens(model, batch)):
+        with attention_for(device, num_tokens(model, batch)):
             with bf16_products(device.type, enabled=settings.autocast):
                 error_BT = call(batch, draws)
                 loss = error_BT.mean()
@@ -229,7 +229,7 @@ def num_tokens(model: MemoryDiT, batch: Batch) -> int:
     return model.config.num_tokens((num_frames, height, width)) + target
 
 
-def _attention(device: torch.device, num_tokens: int) -> AbstractContextManager[None]:
+def attention_for(device: torch.device, num_tokens: int) -> AbstractContextManager[None]:
     """Plain products for short sequences on a CPU, where torch's flash attention is slow in bf16.
 
     At 160 tokens it was a third of a step; from some 3,000 on it is faster and takes less memory.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,6 +74,11 @@ class Monitor:
         if self._frames is not None and number % self._frames.every_steps == 0:
             self._show(self._frames, number)
         self._note(done)
+
+    def show(self, step: int, values: Mapping[str, float]) -> None:
+        """Further curves, on every process; ``step`` counts from 1."""
+        if self._accelerator.log_with:
+            self._accelerator.log(dict(values), step=step)
 
     def _note(self, done: StepReport) -> None:
         """Write the progress file that ``showing_progress`` reads, every other second."""

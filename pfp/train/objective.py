@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pfp.errors import ConfigError
-from pfp.models.backbones.interface import TextConditions
+from pfp.models.backbones.interface import Memory, TextConditions
 from pfp.models.memory.dit import MemoryDiT
 from pfp.train.noise_schedule import sample_noise_levels
 from pfp.train.settings import Objective
@@ -100,6 +100,23 @@ class Denoising(nn.Module):
     def forward(self, batch: Batch, random: torch.Generator | Draws) -> Tensor:
         """Squared velocity error of each target frame, ``(B, T)``; see ``squared_error``."""
         return squared_error(self.model, batch, random, self.objective, self.empty_text)
+
+    def errors_at(self, batch: Batch, generator: torch.Generator, times: Sequence[float]) -> Tensor:
+        """Squared errors at given diffusion times in [0, 1], ``(times, B, T)``.
+
+        The history is clean and encoded once, the prompt is the batch's own, and the noise is the
+        same at all times.
+        """
+        model, target = self.model, batch.target_BCTHW
+        noise = torch.randn(target.shape, generator=generator).to(target.device)
+        memory = model.encode_history(batch.hr_BCTHW, batch.lr_BCTHW, *batch.more_lr_BCTHW)
+        text = _prompts(batch, None, self.objective, None)
+        return torch.stack(
+            [
+                _velocity_error(model, batch, noise, times_B, text=text, memory=memory)
+                for times_B in noise.new_tensor(times)[:, None].expand(-1, len(target))
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,18 +215,35 @@ def squared_error(
     random numbers are ``random``, or drawn from it, a generator of the CPU wherever the model is.
     """
     draws = random if isinstance(random, Draws) else draw(batch, random, objective)
-    target = batch.target_BCTHW
-    draws = draws.to(target.device)
-    noise, times_B = draws.noise_BCTHW, draws.times_B
-    times = times_B[:, None, None, None, None]
+    draws = draws.to(batch.target_BCTHW.device)
     strides = [rate.time for rate in model.config.rates]
     hr_BCTHW, lrs_BCTHW = masked_history(batch, draws, strides)
-    memory = model.encode_history(hr_BCTHW, *lrs_BCTHW)
+    return _velocity_error(
+        model,
+        batch,
+        draws.noise_BCTHW,
+        draws.times_B,
+        text=_prompts(batch, draws.text_free_B, objective, empty_text),
+        memory=model.encode_history(hr_BCTHW, *lrs_BCTHW),
+    )
+
+
+def _velocity_error(
+    model: MemoryDiT,
+    batch: Batch,
+    noise: Tensor,
+    times_B: Tensor,
+    *,
+    text: TextConditions,
+    memory: Memory | None,
+) -> Tensor:
+    """The squared error of the velocity at times in [0, 1], mean over a frame, ``(B, T)``."""
+    target, times = batch.target_BCTHW, times_B[:, None, None, None, None]
     noisy = (1 - times) * target + times * noise
     velocity = model(
         noisy if memory is not None else noisy + _nothing_of_memory(model),
         (times_B * NUM_TRAIN_TIMESTEPS)[:, None].expand(-1, target.shape[2]),
-        _prompts(batch, draws.text_free_B, objective, empty_text),
+        text,
         batch.frame_index_BT,
         memory=memory,
         origin_B2=batch.origin_B2,

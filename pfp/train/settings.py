@@ -101,6 +101,30 @@ class TrainSettings:
             raise ConfigError(f"ema_decay is {self.ema_decay}; give 0 to 1, or leave it out")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationPlan:
+    """What is measured on held-out clips.
+
+    ``num_windows`` windows, of as many clips where there are so many, at each of the diffusion
+    ``times``: memory is worth most near 1. Of pretraining, with a VAE, ``num_psnr_windows`` of them
+    are sampled and decoded, and compared with the decoded true latents.
+    """
+
+    num_windows: int = 8
+    times: tuple[float, ...] = (0.5, 0.75, 0.9, 0.999)
+    num_psnr_windows: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be measured."""
+        if self.num_windows < 1 or self.num_psnr_windows < 0:
+            raise ConfigError(
+                f"num_windows is {self.num_windows} and num_psnr_windows {self.num_psnr_windows}; "
+                "give 1 or more, and 0 or more"
+            )
+        if not self.times or not all(0 < time <= 1 for time in self.times):
+            raise ConfigError(f"times is {self.times}; give some in (0, 1]")
+
+
 def check_range(low: float, high: float, mode: str, shift: float) -> None:
     """Raise ConfigError for a range or a shift that times cannot have."""
     if not 0 <= low < high <= 1:

@@ -27,3 +27,4 @@ def shard(denoising: Denoising, *, device_type: str, num_ranks: int) -> None:
         fully_shard(block.module, mesh=mesh)
         register_fsdp_forward_method(block.module, method)
     fully_shard(denoising, mesh=mesh)
+    register_fsdp_forward_method(denoising, "errors_at")

@@ -19,6 +19,11 @@ def split_clips(clip_ids: Iterable[str], *, held_out_share: float) -> tuple[list
     return sorted(shares.keys() - held_out), sorted(held_out)
 
 
+def lowest_digests(clip_ids: Iterable[str], num: int) -> list[str]:
+    """So many of the clips, chosen by their digests; all of them where there are fewer."""
+    return sorted(clip_ids, key=digest_share)[:num]
+
+
 def digest_share(clip_id: str) -> float:
     """The first 53 bits of the id's SHA-256 as a number in [0, 1), exact in a float."""
     digest = hashlib.sha256(clip_id.encode()).digest()

@@ -12,7 +12,7 @@ from pfp.models.tiny_names import TINY_TEXT_TOKENS, TINY_VARIANTS
 from pfp.runtime.run import Engine
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.sampler import WindowPlan
-from pfp.train.settings import Objective, TrainSettings
+from pfp.train.settings import Objective, TrainSettings, ValidationPlan
 
 Task: TypeAlias = Literal["pretrain", "finetune"]
 
@@ -51,6 +51,12 @@ class TrainConfig:
     lost processes are replaced. ``num_loader_workers`` read ahead for each process. ``trackers``
     are Accelerate's (``tensorboard``, ``wandb``), written every ``log_every_steps``; every
     ``sample_every_steps`` (0: never) some frames are retrieved, decoded by ``vae`` and shown there.
+
+    Every ``export_every_steps`` (0: only at the end) a checkpoint is left in ``_steps``; of these
+    the ``keep_checkpoints`` newest stay, and the one of the lowest held-out loss. That is measured
+    every ``validate_every_steps`` (0: never), at the end, and for every checkpoint, as
+    ``validation`` says. ``finish_at`` trains no more, and takes as each variant's checkpoint the
+    ``best``, the ``last``, or that of a number of steps.
     """
 
     task: Task = "pretrain"
@@ -78,6 +84,11 @@ class TrainConfig:
     trackers: tuple[str, ...] = ("tensorboard",)
     log_every_steps: int = 10
     sample_every_steps: int = 0
+    export_every_steps: int = 0
+    keep_checkpoints: int = 3
+    validate_every_steps: int = 0
+    validation: ValidationPlan = field(default_factory=ValidationPlan)
+    finish_at: str | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained."""
@@ -87,9 +98,16 @@ class TrainConfig:
             raise ConfigError(
                 f"variants {unknown or '()'} cannot be trained; choose from {', '.join(known)}"
             )
-        for name in ("num_processes", "log_every_steps"):
+        for name in ("num_processes", "log_every_steps", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        for name in ("sample_every_steps", "export_every_steps", "validate_every_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 for never, or more")
+        if self.finish_at not in {None, "best", "last"} and not str(self.finish_at).isdecimal():
+            raise ConfigError(
+                f"finish_at is {self.finish_at!r}; give best, last or a number of steps"
+            )
         if not 0 <= self.held_out_share < 1:
             raise ConfigError(
                 f"held_out_share is {self.held_out_share}; give 0 or more and less than 1"
@@ -141,6 +159,11 @@ class TrainConfig:
             raise ConfigError(
                 "blocks that are spread over processes are not compiled; give sharded=false or "
                 "steps.compiled=false"
+            )
+        if self.validate_every_steps and not self.held_out_share:
+            raise ConfigError(
+                "nothing is held out to measure a loss on; give held_out_share=0.01, or "
+                "validate_every_steps=0"
             )
         if self.sample_every_steps and (self.sharded or self.vae is None):
             raise ConfigError(
@@ -198,6 +221,8 @@ def small() -> TrainConfig:
         held_out_share=0.1,
         trackers=("tensorboard",),
         sample_every_steps=100,
+        export_every_steps=200,
+        validate_every_steps=100,
     )
 
 
@@ -210,6 +235,7 @@ def tiny() -> TrainConfig:
         start="nothing",
         windows=replace(config.windows, batch_size=4, continue_share=0.0),
         steps=replace(config.steps, num_steps=300, learning_rate=1e-3, warmup_steps=30),
+        export_every_steps=100,
     )
 
 
@@ -268,6 +294,10 @@ def _paper(base: str, *, rate: str, shift: float) -> TrainConfig:
         num_cpus_per_process=4,
         num_loader_workers=4,
         vae=None,
+        export_every_steps=2000,
+        keep_checkpoints=5,
+        validate_every_steps=500,
+        validation=ValidationPlan(num_windows=64, num_psnr_windows=4),
     )
 
 

@@ -81,7 +81,7 @@ def run(
         checks.check_start(start, config.model_for(name), vae_sha256)
 
     # The clips to train on; the others are left for validation and evaluation.
-    clips, _ = split_clips(latents, held_out_share=config.held_out_share)
+    clips, held_out = split_clips(latents, held_out_share=config.held_out_share)
     data_sha256 = sha256_json(data_keys(source, [latents[clip].result_key for clip in clips]))
     if num_too_short:
         say(
@@ -99,7 +99,14 @@ def run(
     with connect(engine), showing_progress(Path(out.checkpoints_path), progress):
         report = run_stage(
             train_stage(config, input_directory, output_directory),
-            train_inputs(config, output_directory, vae_sha256, clips, data_sha256),
+            train_inputs(
+                config,
+                output_directory,
+                vae_sha256,
+                clip_ids=clips,
+                held_out_ids=held_out,
+                data_sha256=data_sha256,
+            ),
             checkpoints.path,
             engine=engine,
             progress=progress,

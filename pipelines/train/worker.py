@@ -6,8 +6,8 @@ Axes: T latent frames, C channels, H rows, W columns.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from pfp.errors import WeightsError
+from pfp.eval.metrics.psnr import CAP_DB, psnr_of, squared_error
 from pfp.generate.retrieve import decode_alone, retrieve_latents
 from pfp.generate.sampler import is_guidance_distilled
 from pfp.generate.settings import SamplerSettings
@@ -25,23 +27,29 @@ from pfp.io.prompts import Prompts
 from pfp.latents.read import LatentReader
 from pfp.models._devices import gpu_memory
 from pfp.models._folders import weights_sha256
-from pfp.models.memory.checkpoint import load_base
+from pfp.models.memory.checkpoint import load_base, read_description
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.rates import Rate
 from pfp.models.vae import load_vae
+from pfp.models.vae.latent_vae import LatentVAE
 from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.checkpoint import save_checkpoint
 from pfp.train.clips import empty_prompt, window_batches
 from pfp.train.device_memory import TrainingPlan, check_fits
+from pfp.train.folders import step_folder
 from pfp.train.loader import WindowBatches, batch_loader
 from pfp.train.loop import Trained, train
 from pfp.train.monitor import Monitor, SampledFrames
 from pfp.train.objective import Batch, Denoising
+from pfp.train.sampler import WindowPlan
 from pfp.train.sharding import shard
+from pfp.train.step_checkpoints import StepCheckpoints
+from pfp.train.validation import VALIDATION_SEED, Validation
 from pipelines.train.config import TrainConfig, checkpoint_folder
 
+STEPS_FOLDER: Final = "_steps"  # beside the variants' folders; no variant begins with _
 NUM_SHOWN: Final = 4  # samples of a batch whose frames are shown
 
 
@@ -58,27 +66,34 @@ class TrainVariant:
         return map_rows(batch, self._train, failed_checkpoint)
 
     def _train(self, row: Mapping[str, Any]) -> CheckpointRecord:
-        job = self.job(row)
-        if self._config.num_processes == 1:
-            run_job(job)
-        else:
-            # Here and not above, because it takes Ray, which one process does without.
-            from pipelines.train.distributed import run_on_processes
+        job, config = self.job(row), self._config
+        state, folder = Path(job.state_folder), Path(job.checkpoint_folder)
+        if config.finish_at is not None:
+            num_steps = job.step_checkpoints().take(config.finish_at, state, folder)
+            return self._record(row, folder, num_steps)  # and the state stays, to go on from
+        if not job.is_finished():
+            if config.num_processes == 1:
+                run_job(job)
+            else:
+                # Here and not above, because it takes Ray, which one process does without.
+                from pipelines.train.distributed import run_on_processes
 
-            run_on_processes(run_job, job, self._config, Path(job.state_folder))
-        shutil.rmtree(job.state_folder, ignore_errors=True)
-        return self._record(row, Path(job.checkpoint_folder))
+                run_on_processes(run_job, job, config, state)
+        shutil.rmtree(state, ignore_errors=True)
+        return self._record(row, folder, job.num_steps)
 
     def job(self, row: Mapping[str, Any]) -> TrainJob:
         """What the processes of a variant's training are told."""
         # Named after all that the training depends on, so that no other goes on from it.
         state = (
-            Path(RunDirectory(self._output).checkpoints_path) / f".state-{row['result_key'][:16]}"
+            Path(RunDirectory(self._output).checkpoints_path)
+            / f".state-{row['training_sha256'][:16]}"
         )
         return TrainJob(
             config=self._config,
             variant=row["variant"],
             clip_ids=tuple(row["clip_ids"]),
+            held_out_ids=tuple(row["held_out_ids"]),
             run_directory=self._input_directory,
             start_folder=row["start_folder"],
             state_folder=str(state),
@@ -86,11 +101,11 @@ class TrainVariant:
             card=card_of(self._config, row),
         )
 
-    def _record(self, row: Mapping[str, Any], folder: Path) -> CheckpointRecord:
+    def _record(self, row: Mapping[str, Any], folder: Path, num_steps: int) -> CheckpointRecord:
         config, steps = self._config, self._config.steps
         return CheckpointRecord(
             **{name: row[name] for name in _SHARED_COLUMNS},
-            num_steps=steps.num_steps if row["clip_ids"] else 0,
+            num_steps=num_steps,
             batch_size=config.windows.batch_size * config.num_processes,
             learning_rate=steps.learning_rate,
             seed=steps.seed,
@@ -140,11 +155,50 @@ class TrainJob:
     config: TrainConfig
     variant: str
     clip_ids: tuple[str, ...]
+    held_out_ids: tuple[str, ...]
     run_directory: str
     start_folder: str | None
     state_folder: str
     checkpoint_folder: str
     card: Mapping[str, Any]
+
+    @property
+    def num_steps(self) -> int:
+        """How many steps the whole training has: none where all clips are held out."""
+        return self.config.steps.num_steps if self.clip_ids else 0
+
+    def step_checkpoints(self) -> StepCheckpoints:
+        """The checkpoints on the way, in a folder beside the variants' own."""
+        folder = Path(self.checkpoint_folder)
+        return StepCheckpoints(
+            folder=folder.parent / STEPS_FOLDER / folder.name,
+            training_sha256=self.card["training_sha256"],
+            every_steps=self.config.export_every_steps,
+            keep=self.config.keep_checkpoints,
+        )
+
+    def is_finished(self) -> bool:
+        """Whether the checkpoint is that of the whole training, which may lie among the steps.
+
+        So it is when a process was killed before the table said so, or when another step had been
+        taken as the checkpoint.
+        """
+        folder = Path(self.checkpoint_folder)
+        if self._is_whole(folder):
+            return True
+        checkpoints = self.step_checkpoints()
+        if not self._is_whole(step_folder(checkpoints.folder, self.num_steps)):
+            return False
+        checkpoints.take(str(self.num_steps), Path(self.state_folder), folder)
+        return True
+
+    def _is_whole(self, folder: Path) -> bool:
+        try:
+            described = read_description(folder)
+        except WeightsError:
+            return False
+        whole = {"training_sha256": self.card["training_sha256"], "num_steps": self.num_steps}
+        return whole.items() <= described.items()
 
 
 def run_job(job: TrainJob) -> None:
@@ -253,7 +307,72 @@ def train_model(job: TrainJob, model: MemoryDiT, accelerator: Accelerator) -> Tr
         report=monitor.update,
         accelerator=accelerator,
         sharded=config.sharded,
+        card=job.card,
+        checkpoints=job.step_checkpoints() if config.export_every_steps else None,
+        held_out_loss=held_out_loss(job, denoising, prompts, accelerator, monitor),
     )
+
+
+def held_out_loss(
+    job: TrainJob,
+    denoising: Denoising,
+    prompts: Prompts,
+    accelerator: Accelerator,
+    monitor: Monitor,
+) -> Validation | None:
+    """What measures the loss on held-out clips, if it is to be measured."""
+    config, plan = job.config, job.config.validation
+    if not config.validate_every_steps:
+        return None
+    batches = held_out_batches(job, prompts, config.windows)
+    with_psnr = config.task == "pretrain" and config.vae is not None and not config.sharded
+    psnr = None
+    if with_psnr and plan.num_psnr_windows:
+        windows = replace(config.windows, continue_share=0.0)
+        psnr = retrieval_psnr(config, denoising.model, held_out_batches(job, prompts, windows))
+    return Validation(
+        denoising,
+        batches.__getitem__,
+        plan,
+        every_steps=config.validate_every_steps,
+        accelerator=accelerator,
+        autocast=config.steps.autocast,
+        report=monitor.show,
+        psnr=psnr,
+    )
+
+
+def held_out_batches(job: TrainJob, prompts: Prompts, windows: WindowPlan) -> WindowBatches:
+    """Windows of held-out clips, one a batch, the same for trainings of all seeds and ranks."""
+    return window_batches(
+        open_latents(RunDirectory(job.run_directory), job.config.model.rates),
+        job.held_out_ids,
+        replace(windows, batch_size=1),
+        prompts,
+        num_text_tokens=job.config.num_text_tokens,
+        seed=VALIDATION_SEED,
+    )
+
+
+def retrieval_psnr(
+    config: TrainConfig, model: MemoryDiT, batches: WindowBatches
+) -> Callable[[], float]:
+    """Measures retrieved frames against the decoded true latents: the mean over frames in dB."""
+    vae = load_vae(str(config.vae), device=str(model.patch_embedding.weight.device))
+
+    def measure() -> float:
+        pairs = [
+            frames_of_sample(config, model, vae, batches[number], 0)
+            for number in range(config.validation.num_psnr_windows)
+        ]
+        errors = [
+            squared_error(*frames)
+            for true_FHWC, sampled_FHWC in pairs
+            for frames in zip(true_FHWC, sampled_FHWC, strict=True)
+        ]
+        return float(np.minimum(psnr_of(np.array(errors)), CAP_DB).mean())
+
+    return measure
 
 
 def open_latents(run: RunDirectory, rates: Sequence[Rate]) -> list[LatentReader]:
@@ -285,6 +404,18 @@ def sampled_frames(config: TrainConfig, model: MemoryDiT, batches: WindowBatches
 def frames_of_batch(config: TrainConfig, model: MemoryDiT, batch: Batch) -> NDArray[np.uint8]:
     """A column for each of the first samples, true frames above sampled ones, ``(H, W, 3)``."""
     vae = load_vae(str(config.vae), device=str(model.patch_embedding.weight.device))
+    columns = []
+    for clip in range(min(NUM_SHOWN, len(batch.hr_BCTHW))):
+        both = frames_of_sample(config, model, vae, batch, clip)
+        columns.append(np.concatenate([np.concatenate(frames, axis=1) for frames in both]))
+    return np.concatenate(columns, axis=1)
+
+
+def frames_of_sample(
+    config: TrainConfig, model: MemoryDiT, vae: LatentVAE, batch: Batch, clip: int
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """One clip's target frames, decoded from true and from sampled latents, ``(H, W, 3)`` each."""
+    index = batch.frame_index_BT[clip].tolist()
     lrs_BCTHW = (batch.lr_BCTHW, *batch.more_lr_BCTHW)
     told = config.objective.guidance if is_guidance_distilled(model) else None
     settings = SamplerSettings(
@@ -293,31 +424,24 @@ def frames_of_batch(config: TrainConfig, model: MemoryDiT, batch: Batch) -> NDAr
         guidance_scale=1.0 if told is None else told,
         autocast=config.steps.autocast,
     )
-    columns = []
-    for clip in range(min(NUM_SHOWN, len(batch.hr_BCTHW))):
-        index = batch.frame_index_BT[clip].tolist()
-        sampled_TCHW = retrieve_latents(
-            model,
-            hr_TCHW=batch.hr_BCTHW[clip].transpose(0, 1).numpy(),
-            lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
-            omega=index,
-            text=batch.text_of(clip),
-            settings=settings,
-            seed=config.steps.seed,
-        )
-        true_TCHW = batch.target_BCTHW[clip].transpose(0, 1).float().numpy()
-        rows = [
-            np.concatenate(
-                [
-                    decode_alone(vae, latent[None], [at])[-1]
-                    for latent, at in zip(latents_TCHW, index, strict=True)
-                ],
-                axis=1,
-            )
-            for latents_TCHW in (true_TCHW, sampled_TCHW)
+    sampled_TCHW = retrieve_latents(
+        model,
+        hr_TCHW=batch.hr_BCTHW[clip].transpose(0, 1).numpy(),
+        lrs_TCHW=[lr[clip].transpose(0, 1).numpy() for lr in lrs_BCTHW],
+        omega=index,
+        text=batch.text_of(clip),
+        settings=settings,
+        seed=config.steps.seed,
+    )
+    true_TCHW = batch.target_BCTHW[clip].transpose(0, 1).float().numpy()
+    true, sampled = (
+        [
+            decode_alone(vae, latent[None], [at])[-1]
+            for latent, at in zip(latents_TCHW, index, strict=True)
         ]
-        columns.append(np.concatenate(rows))
-    return np.concatenate(columns, axis=1)
+        for latents_TCHW in (true_TCHW, sampled_TCHW)
+    )
+    return true, sampled
 
 
 def card_of(config: TrainConfig, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,6 +454,7 @@ def card_of(config: TrainConfig, row: Mapping[str, Any]) -> dict[str, Any]:
         "start_sha256": row["start_sha256"],
         "data_sha256": row["data_sha256"],
         "clip_ids": list(row["clip_ids"]),
+        "training_sha256": row["training_sha256"],
         "num_steps": config.steps.num_steps if row["clip_ids"] else 0,
         "seed": config.steps.seed,
         "held_out_share": config.held_out_share,

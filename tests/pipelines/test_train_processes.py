@@ -1,4 +1,4 @@
-"""Several processes that Ray Train starts: one is killed, and the training ends as it should."""
+"""Several processes that Ray Train starts: whichever is killed, the training ends as it should."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tests.pipelines import train_driver
 from tests.two_processes import run_by_two
 
 REPO = Path(__file__).resolve().parents[2]
-CHECKPOINT = "checkpoints/proposed-4x4x2"
 
 
 def settings() -> list[str]:
@@ -31,14 +30,23 @@ def settings() -> list[str]:
         "steps.num_steps": told.steps.num_steps,
         "steps.save_every_steps": told.steps.save_every_steps,
         "steps.learning_rate": told.steps.learning_rate,
+        "export_every_steps": told.export_every_steps,
+        "validate_every_steps": told.validate_every_steps,
+        "validation.num_windows": told.validation.num_windows,
+        "validation.num_psnr_windows": told.validation.num_psnr_windows,
     }
     return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
 
 
 def weights(run_directory: Path) -> dict[str, torch.Tensor]:
-    """The checkpoint's tensors."""
-    files = sorted((run_directory / CHECKPOINT).glob("*.safetensors"))
-    return {f"{file.name}/{name}": x for file in files for name, x in load_file(file).items()}
+    """The tensors of the checkpoint and of those on the way."""
+    folder = run_directory / "checkpoints"
+    return {
+        f"{file.relative_to(folder)}/{name}": x
+        for file in sorted(folder.rglob("*.safetensors"))
+        if ".state-" not in str(file)
+        for name, x in load_file(file).items()
+    }
 
 
 def kill_one_of(driver: psutil.Process) -> bool:
@@ -52,35 +60,88 @@ def kill_one_of(driver: psutil.Process) -> bool:
     return False
 
 
-@pytest.mark.timeout(900)
-def test_a_killed_process_is_replaced_and_nothing_is_lost(
-    finished_run: Path, tmp_path: Path
-) -> None:
-    """Ray Train starts both anew from the last state; the weights are torchrun's, bit for bit."""
-    out = tmp_path / "out"
+@pytest.fixture(scope="module")
+def tables(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory with what training reads."""
+    out = tmp_path_factory.mktemp("tables")
     for table in ("storyboards", "latents", "conditions"):
         shutil.copytree(finished_run / table, out / table)
-    run_by_two("tests.pipelines.train_driver", str(out), str(tmp_path / "whole"))
-    expected = weights(tmp_path / "whole")
-    command = [
+    return out
+
+
+@pytest.fixture(scope="module")
+def expected(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What two processes of torchrun, which nobody disturbs, end with."""
+    out = tmp_path_factory.mktemp("whole")
+    run_by_two("tests.pipelines.train_driver", str(tables), str(out))
+    found = weights(out)
+    assert any("_steps/proposed-4x4x2/step-00000009/" in name for name in found)
+    return found
+
+
+def typed(tables: Path, out: Path) -> list[str]:
+    """The stage with Ray Train, as it is typed."""
+    return [
         *(sys.executable, "-m", "pipelines.train", "pretrain", "--preset", "debug"),
-        *("--engine", "ray", "--output", str(out), *settings()),
+        *("--engine", "ray", "--input", str(tables), "--output", str(out), *settings()),
     ]
 
+
+def check_ended_as(expected: dict[str, torch.Tensor], out: Path) -> None:
+    """The same weights at the end and on the way, bit for bit, and no state is left."""
+    found = weights(out)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
+    assert not list(out.glob("checkpoints/.state-*"))
+
+
+@pytest.mark.timeout(900)
+def test_a_killed_process_is_replaced_and_nothing_is_lost(
+    tables: Path, expected: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """Ray Train starts both anew from the last state; the weights are torchrun's, bit for bit."""
     with subprocess.Popen(
-        command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        typed(tables, tmp_path),
+        cwd=REPO,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as driver:
         killed = False
         until = time.monotonic() + 400
         while driver.poll() is None and time.monotonic() < until:
-            if not killed and list(out.glob("checkpoints/.state-*/step-*")):
+            if not killed and list(tmp_path.glob("checkpoints/.state-*/step-*")):
                 killed = kill_one_of(psutil.Process(driver.pid))
             time.sleep(0.05)
         _, said = driver.communicate(timeout=200)
 
     assert 0 == driver.returncode, said[-3000:]
     assert killed
-    found = weights(out)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
-    assert not list(out.glob("checkpoints/.state-*"))
+    check_ended_as(expected, tmp_path)
+
+
+@pytest.mark.timeout(900)
+def test_a_killed_driver_takes_its_processes_along_and_is_started_again(
+    tables: Path, expected: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """None of them trains on beside the new ones, which go on from the last state."""
+    with subprocess.Popen(
+        typed(tables, tmp_path), cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as driver:
+        until = time.monotonic() + 400
+        while driver.poll() is None and time.monotonic() < until:
+            if list(tmp_path.glob("checkpoints/_steps/*/step-*")):
+                break
+            time.sleep(0.02)
+        its_processes = psutil.Process(driver.pid).children(recursive=True)
+        driver.kill()
+    _, left = psutil.wait_procs(its_processes, timeout=120)
+    assert not left
+    assert list(tmp_path.glob("checkpoints/.state-*/step-*"))
+
+    done = subprocess.run(
+        typed(tables, tmp_path), cwd=REPO, capture_output=True, text=True, timeout=500, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr[-3000:]
+    check_ended_as(expected, tmp_path)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pfp.schema.run_directory import RunDirectory
 from pfp.train import checks
+from pfp.train.settings import ValidationPlan
 from pfp.train.split import split_clips
 from pipelines.train.config import TrainConfig, debug
 from pipelines.train.stages import train_inputs
@@ -27,6 +28,9 @@ def config() -> TrainConfig:
         num_processes=2,
         num_cpus_per_process=0.5,
         steps=replace(told.steps, num_steps=NUM_STEPS, save_every_steps=4, learning_rate=1e-3),
+        export_every_steps=3,
+        validate_every_steps=3,
+        validation=ValidationPlan(num_windows=3, num_psnr_windows=0),
     )
 
 
@@ -40,8 +44,16 @@ def main(run_directory: str, output_directory: str) -> None:
         base=told.model.base,
         windows=told.windows,
     )
-    clips, _ = split_clips(latents, held_out_share=told.held_out_share)
-    (row,) = train_inputs(told, output_directory, vae_sha256, clips, "data").to_pylist()
+    clips, held_out = split_clips(latents, held_out_share=told.held_out_share)
+    rows = train_inputs(
+        told,
+        output_directory,
+        vae_sha256,
+        clip_ids=clips,
+        held_out_ids=held_out,
+        data_sha256="data",
+    )
+    (row,) = rows.to_pylist()
     worker = TrainVariant(told, run_directory, output_directory)
     run_job(worker.job({**row, "result_key": "0" * 16}))
 

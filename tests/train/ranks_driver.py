@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +23,12 @@ from pfp.models.memory.checkpoint import own_weights
 from pfp.models.memory.dit import MemoryDiT
 from pfp.train.loop import BatchesFrom, StepReport, TrainSettings, batches_by_step, train
 from pfp.train.objective import Batch, Denoising
-from pfp.train.settings import Objective
+from pfp.train.settings import Objective, ValidationPlan
 from pfp.train.sharding import shard
+from pfp.train.validation import Validation
 from pipelines.train.config import PRESETS
 from tests.small_models import small_hunyuan, small_wan
-from tests.train.small_training import batch_at, tiny_model
+from tests.train.small_training import batch_at, held_out_window, tiny_model
 
 SMALL = TrainSettings(
     num_steps=4, warmup_steps=2, save_every_steps=2, autocast=False, ema_decay=0.9
@@ -44,21 +46,28 @@ class Training(NamedTuple):
     objective: Objective
     settings: TrainSettings
     batches_from: BatchesFrom
+    window_at: Callable[[int], Batch]
 
 
 def training_of(what: str, rank: int) -> Training:
     """The small one, or a narrow model with all the settings of a large preset."""
     if what == "small":
-        return Training(tiny_model(), Objective(), SMALL, batches_by_step(batch_at, 0))
+        batches = batches_by_step(batch_at, 0)
+        return Training(tiny_model(), Objective(), SMALL, batches, held_out_window)
     preset = PRESETS[what]()
     dit = in_dtype(small_hunyuan() if what == "hunyuan" else small_wan(), preset.base_dtype)
     settings = replace(preset.steps, num_steps=4, warmup_steps=2, save_every_steps=2)
     model = MemoryDiT(dit, replace(preset.model, base="tiny", rate="4x4x2", lora_rank=2))
 
-    def given(step: int, generator: torch.Generator) -> Batch:
-        return mixed_batch(step, rank, generator, 12 if what == "hunyuan" else 8)
+    text_dim = 12 if what == "hunyuan" else 8
 
-    return Training(model, preset.objective, settings, batches_by_step(given, 0))
+    def given(step: int, generator: torch.Generator) -> Batch:
+        return mixed_batch(step, rank, generator, text_dim)
+
+    def window(number: int) -> Batch:
+        return mixed_batch(number, 0, torch.Generator().manual_seed(number), text_dim)
+
+    return Training(model, preset.objective, settings, batches_by_step(given, 0), window)
 
 
 def in_dtype(dit: Any, name: str) -> Any:
@@ -95,7 +104,9 @@ def ended(
     break_off_at: int = -1,
 ) -> None:
     """Train to the end, going on from the state if there is one, or break off at a step."""
-    model, objective, settings, batches_from = training_of(what, accelerator.process_index)
+    model, objective, settings, batches_from, window_at = training_of(
+        what, accelerator.process_index
+    )
     denoising = Denoising(model, objective)
     if way == "sharded":
         shard(denoising, device_type="cpu", num_ranks=accelerator.num_processes)
@@ -106,6 +117,16 @@ def ended(
         if done.step == break_off_at:
             raise BrokenOff
 
+    measured: list[Mapping[str, float]] = []
+    held_out_loss = Validation(
+        denoising,
+        window_at,
+        ValidationPlan(num_windows=3, times=(0.5, 0.9)),
+        every_steps=2,
+        accelerator=accelerator,
+        autocast=settings.autocast,
+        report=lambda _, values: measured.append(values),
+    )
     trained = train(
         denoising,
         batches_from,
@@ -114,12 +135,18 @@ def ended(
         report=report,
         accelerator=accelerator,
         sharded=way == "sharded",
+        held_out_loss=held_out_loss,
     )
+    held_out_loss(settings.num_steps)
     weights = {**own_weights(model)}
     weights |= {f"average {name}": x for name, x in trained.whole_averages().items()}
     if accelerator.is_main_process:
         save_file({name: x.detach().contiguous() for name, x in weights.items()}, out)
-        told = {"first_step": trained.first_step, "reports": reports}
+        told = {
+            "first_step": trained.first_step,
+            "reports": reports,
+            "held_out": [dict(values) for values in measured],
+        }
         out.with_suffix(".json").write_text(json.dumps(told))
 
 

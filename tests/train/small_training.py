@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
@@ -13,6 +15,19 @@ def tiny_model(variant: str = "proposed") -> MemoryDiT:
     """A real Wan DiT of one narrow layer with a variant."""
     dit = small_wan(attention_head_dim=12, freq_dim=16, ffn_dim=32, num_layers=1)
     return MemoryDiT(dit, MemoryDiTConfig(variant=variant, lora_rank=2))
+
+
+def held_out_window(number: int) -> Batch:
+    """A window of one sample, which depends on its number alone."""
+    batch = batch_at(0, torch.Generator().manual_seed(1000 + number))
+    return replace(
+        batch,
+        **{
+            name: getattr(batch, name)[:1]
+            for name in ("hr_BCTHW", "lr_BCTHW", "target_BCTHW", "text_BLD")
+        },
+        frame_index_BT=torch.tensor([[number % 4]]),
+    )
 
 
 def batch_at(step: int, generator: torch.Generator) -> Batch:

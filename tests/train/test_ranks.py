@@ -26,6 +26,7 @@ class Ended(NamedTuple):
     weights: dict[str, torch.Tensor]
     first_step: int
     reports: list[list[float]]
+    held_out: list[dict[str, float]]
 
 
 def by_two(way: str, folder: Path) -> Ended:
@@ -44,7 +45,7 @@ def alone(folder: Path) -> Ended:
 def ended(out: Path) -> Ended:
     """What the driver wrote."""
     told: dict[str, Any] = json.loads(out.with_suffix(".json").read_text())
-    return Ended(load_file(out), told["first_step"], told["reports"])
+    return Ended(load_file(out), told["first_step"], told["reports"], told["held_out"])
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +63,17 @@ def test_parts_of_a_model_train_as_copies_do(copied: Ended, tmp_path: Path) -> N
     for name, weight in copied.weights.items():
         torch.testing.assert_close(sharded.weights[name], weight, atol=1e-6, rtol=1e-5, msg=name)
 
+    assert len(copied.held_out) == len(sharded.held_out) == 3  # after 2 and 4 steps, and once more
+    for ours, theirs in zip(sharded.held_out, copied.held_out, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
     # Its state lies in two parts; a single process puts them together, with the base and without.
     export_state(tmp_path / "state", tmp_path / "exported")
     again = alone(tmp_path)
 
     assert 4 == again.first_step
+    # One process measures the held-out loss that two do, who share the windows.
+    assert [sharded.held_out[-1]] == [pytest.approx(again.held_out[0], rel=1e-6)]
     assert all(torch.equal(x, again.weights[name]) for name, x in sharded.weights.items())
     for folder, prefix in (("exported", ""), ("exported/ema", "average ")):
         exported = tiny_model()
@@ -105,6 +112,10 @@ def test_every_sharded_preset_trains_in_parts_and_goes_on(preset: str, tmp_path:
     assert any(name.startswith("average ") for name in sharded.weights)
     assert (0, 2) == (sharded.first_step, resumed.first_step)
     assert sharded.reports[2:] == resumed.reports
+    assert sharded.held_out[1:] == resumed.held_out
+    for ours, theirs in zip(sharded.held_out, copied.held_out, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+        assert "held_out_loss_by_position/first" in ours
     assert all(torch.equal(x, resumed.weights[name]) for name, x in sharded.weights.items())
 
 
