@@ -58,7 +58,7 @@ def _ls_metrics() -> None:
 
 
 def _ls_suites() -> None:
-    from pfp.eval.suites import SUITES
+    from pfp.eval.measure.suites import SUITES
 
     for name, suite in SUITES.items():
         print(f"{name:<10}{suite.title}; protocol {suite.protocol}")
@@ -79,8 +79,8 @@ def _needs_of(card: MetricCard) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from pfp.eval.measure.suites import suites_of
     from pfp.eval.metrics import resolve
-    from pfp.eval.suites import suites_of
     from pfp.io import weights
 
     card = resolve(options.metric).card

@@ -27,10 +27,10 @@ from pfp.eval.measure.score_rows import (
     family_of,
     rows_of,
 )
+from pfp.eval.measure.suites import choose_metrics, follows_user
 from pfp.eval.metrics import resolve
 from pfp.eval.metrics.judge_prompts import read_judge_prompts
 from pfp.eval.scores.origin import Origin
-from pfp.eval.suites import choose_metrics, follows_user
 from pfp.io import tables
 from pfp.runtime import Backlog, Progress, Resources, StageReport, backlog, summary
 from pfp.runtime.run import Engine

@@ -22,10 +22,10 @@ from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.protocol import Protocol
 from pfp.eval.measure.score import ScoreSamples
 from pfp.eval.measure.score_rows import CONTENT_COLUMNS, MetricSpec, row_of, rows_of
+from pfp.eval.measure.suites import SUITES, choose_metrics
 from pfp.eval.report import load_run, write_report
 from pfp.eval.run import EmptyShard, RunSettings, prepare, run
 from pfp.eval.scores.runs import read_run, read_runs
-from pfp.eval.suites import SUITES, choose_metrics
 from pfp.io import media, tables
 from pfp.runtime.stage_config import read_config
 from pfp.schema import Dropped, EvalSample, Failed, ScoreRecord

@@ -7,8 +7,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from pfp.errors import InputError
-from pfp.eval.locate import local_path
 from pfp.io.digests import sha256_file, sha256_files, sha256_json
+from pfp.io.locate import local_path
 from pfp.io.media import images_in
 
 

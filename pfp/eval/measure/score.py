@@ -22,7 +22,6 @@ from pfp.errors import (
     WeightsError,
 )
 from pfp.eval.judge import Judge
-from pfp.eval.locate import locate
 from pfp.eval.measure.contents import Contents
 from pfp.eval.measure.engine import Outcome, measure_all
 from pfp.eval.measure.environment import environment_of
@@ -42,6 +41,7 @@ from pfp.eval.metrics import Metric, MetricValue, resolve
 from pfp.eval.metrics.judge_prompts import from_json
 from pfp.io import tables
 from pfp.io.digests import sha256_json
+from pfp.io.locate import locate
 from pfp.io.media import shown_name
 from pfp.runtime import Progress, Resources, Stage, StageReport, map_rows, run_stage
 from pfp.runtime.run import Engine

@@ -18,7 +18,6 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pfp.errors import ConfigError, WeightsError
-from pfp.eval.locate import local_path
 from pfp.eval.measure.contents import Contents, digest_of
 from pfp.eval.measure.environment import DECODER_PACKAGES
 from pfp.eval.measure.protocol import Protocol
@@ -27,6 +26,7 @@ from pfp.eval.metrics.base import has_input, inputs_used, missing_input
 from pfp.eval.metrics.judge_prompts import GivenPrompts, digest_of_prompts
 from pfp.io import weights
 from pfp.io.digests import sha256_json
+from pfp.io.locate import local_path
 from pfp.io.media.decode import READER_VERSION
 from pfp.schema import EvalSample
 

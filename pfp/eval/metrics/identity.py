@@ -268,7 +268,7 @@ class _Sightings(Measurement):
 
 def _reference(place: str, finder: FaceFinder) -> npt.NDArray[np.float32]:
     """The embedding of the largest face of an image file, given by its path or URI."""
-    from pfp.eval.locate import local_path
+    from pfp.io.locate import local_path
 
     path = local_path(place)
     if path is None:

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from pfp.errors import PfpError
-from pfp.eval.locate import locate
 from pfp.eval.scores.evidence import Findings, SeenFace, findings
 from pfp.io import media
+from pfp.io.locate import locate
 from pfp.schema import EvalSample, ScoreRecord
 
 FrameArray: TypeAlias = npt.NDArray[np.uint8]

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from pfp.errors import PfpError, SchemaError
 from pfp.eval.leaderboard.build import SCORED
-from pfp.eval.locate import locate
 from pfp.eval.measure.contents import digest_of
 from pfp.eval.report.sample_detail import SampleDetail, SampleVideo, frames_at, shrunk
 from pfp.io import media, tables
+from pfp.io.locate import locate
 from pfp.schema import EvalSample, Kept, ScoreRecord
 from pfp.schema.eval_sample import GIVEN
 from pfp.schema.run_directory import RunDirectory

@@ -11,7 +11,6 @@ from pathlib import Path
 from pfp.eval.leaderboard.build import build_leaderboard
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.leaderboard.published import PublishedTable
-from pfp.eval.locate import link_from
 from pfp.eval.report.csv import render_csv
 from pfp.eval.report.html import render_html
 from pfp.eval.report.html_drift import drift_curves
@@ -22,6 +21,7 @@ from pfp.eval.report.samples import Continuation, continuations, file_names, ret
 from pfp.eval.scores.runs import read_runs
 from pfp.eval.stats.aggregate import Bootstrap
 from pfp.io.filesystems import Folder, explain_write_errors
+from pfp.io.locate import link_from
 from pfp.schema import EvalSample, ScoreRecord
 
 MAX_PAGE_BYTES = 4 << 20

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from pfp.errors import InputError
-from pfp.eval.locate import locate
 from pfp.eval.scores.origin import read_origin
 from pfp.io import tables
+from pfp.io.locate import locate
 from pfp.io.run_tables import has_table, shards_of
 from pfp.schema import EvalSample, Kept, ScoreRecord
 from pfp.schema.eval_sample import GIVEN
