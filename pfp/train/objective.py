@@ -198,8 +198,9 @@ def _draw_mask(batch: Batch, generator: torch.Generator, objective: Objective) -
 
 def is_masked(batch: Batch, objective: Objective) -> bool:
     """Whether frames outside Omega are noised: not where the target follows the history."""
-    follows = int(batch.frame_index_BT.max()) >= batch.hr_BCTHW.shape[2]
-    return objective.mask_scope != "none" and not follows
+    if objective.mask_scope == "none":
+        return False
+    return int(batch.frame_index_BT.max()) < batch.hr_BCTHW.shape[2]
 
 
 def squared_error(
