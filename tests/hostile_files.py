@@ -500,6 +500,18 @@ def drawn(draw: Callable[[Path], Frames], **options: Any) -> Maker:
     return lambda path: write(path, draw(path), **options)
 
 
+def copied(name: str) -> Maker:
+    """The bytes of another of these files: an encoder may write others when it is asked again."""
+
+    def make(path: Path) -> None:
+        original = path.with_name(name)
+        if not original.exists():
+            KINDS[name].make(original)
+        path.write_bytes(original.read_bytes())
+
+    return make
+
+
 # -- shots -----------------------------------------------------------------------------------------
 
 
@@ -558,7 +570,7 @@ KINDS: Final[dict[str, Kind]] = {
     "first.mp4": Kind(
         make=drawn(first), seconds=4.0, num_frames=96, size=(240, 144), num_shots=(1, 1)
     ),
-    "first_copied.mp4": dropped(drawn(first), "exact_duplicate"),
+    "first_copied.mp4": dropped(copied("first.mp4"), "exact_duplicate"),
     "first_recoded.mp4": dropped(drawn(first_again, options={"crf": "30"}), "near_duplicate"),
     # No video.
     "empty.mp4": dropped(holding(b""), "empty_file"),
