@@ -81,7 +81,7 @@ def test_every_option_arrives(tmp_path: Path, storyboard: Path) -> None:
 
     made = json.loads((tmp_path / "v.mp4.json").read_text())["made_with"]
     sampler = {"num_steps": 2, "shift": 2.0, "scheduler": "unipc", "guidance_scale": 1.5}
-    assert {**sampler, "autocast": True} == made["sampler"]
+    assert {**sampler, "autocast": True, "sigmas": "scheduler"} == made["sampler"]
     assert ([32, 64], 6.0, 12, 4) == (
         *(made["size"], made["fps"], made["num_frames"], made["section_latents"]),
     )
