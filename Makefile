@@ -41,7 +41,7 @@ table1: $(SETUP_STAMP) ## Train and compare all compression structures, two hour
 	@$(PY) -m experiments.table1 --work $(call quote,$(OUT)) $(if $(VIDEOS),--videos $(call quote,$(VIDEOS))) $(ARGS)
 
 test: $(DEV_STAMP) ## Run every test [ARGS="-k schema"] [WORKERS=2]
-	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 parity: $(DEV_STAMP) ## Compare every metric with its reference and write docs/parity.md
 	$(PY) -m pytest -m parity --parity=docs/parity.md $(ARGS)

@@ -34,10 +34,6 @@ os.environ.update(
 os.environ.pop("RAY_ADDRESS", None)  # tests start their own Ray and never join somebody's cluster
 
 
-# What takes long to make, once a process: all tests of these go to one worker.
-SHARED_FIXTURES = {"ray_cluster", "finished_run"}
-
-
 PARITY = pytest.StashKey[list[Parity]]()
 
 
@@ -81,14 +77,6 @@ def parity(request: pytest.FixtureRequest) -> Callable[..., None]:
         assert difference <= tolerance, found.line()
 
     return check
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what must run in one process when several share the tests (pytest-xdist): a file."""
-    for item in items:
-        shared = SHARED_FIXTURES & set(getattr(item, "fixturenames", ()))
-        name = "shared" if shared else item.path.relative_to(REPO).as_posix()
-        item.add_marker(pytest.mark.xdist_group(name))
 
 
 class NetworkBlocked(RuntimeError):  # noqa: N818 - names what happened

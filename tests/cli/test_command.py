@@ -92,7 +92,6 @@ def test_a_signal_ends_a_command_with_one_sentence(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_a_signal_ends_a_command_that_runs_on_ray_with_one_sentence() -> None:
     """Ray puts a handler of its own in place, which exits without a word."""
     assert _ended_by(signal.SIGTERM, WAITING_FOR_RAY) == (143, "pfp x: stopped (SIGTERM)\n")
