@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +14,7 @@ from pfp.io.tables import verify_table
 from pfp.runtime import StageReport
 from pfp.schema import ClipRecord, LatentRecord
 from pipelines.latents.config import LatentsConfig
+from tests.pipelines.fork_server import ForkServer, fork_server
 from tests.pipelines.test_latents import (
     clip_record,
     config,
@@ -31,7 +26,6 @@ from tests.pipelines.test_latents import (
 
 __all__ = ["config"]  # the fixture
 
-REPO = Path(__file__).resolve().parents[2]
 NUM_KILLS = 10
 NUM_CLIPS = 40
 
@@ -51,19 +45,10 @@ def fresh_run(out: Path, clips: list[ClipRecord]) -> Path:
 
 
 @pytest.fixture
-def driver() -> Iterator[subprocess.Popen[str]]:
-    """A process that starts the stage in forks of itself."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.latents_driver"],
-        cwd=REPO,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
+def server() -> Iterator[ForkServer]:
+    """Runs the stage in forks of a process."""
+    with fork_server("latents") as running:
+        yield running
 
 
 def arguments(config: LatentsConfig, out: Path, num_decoders: int) -> list[str]:
@@ -80,25 +65,6 @@ def arguments(config: LatentsConfig, out: Path, num_decoders: int) -> list[str]:
     return ["--output", str(out), "--engine", "local", *options]
 
 
-def run_and_kill(
-    driver: subprocess.Popen[str], argv: list[str], out: Path, *, num_more: int, seconds: float
-) -> None:
-    """Kills a run so many seconds after it has committed so many clips more than there were."""
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    wanted = num_committed(out) + num_more
-    driver.stdin.write(json.dumps(argv) + "\n")
-    driver.stdin.flush()
-    pid = int(driver.stdout.readline())
-    deadline = time.monotonic() + 120
-    while num_committed(out) < wanted and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(seconds)
-    os.kill(pid, signal.SIGKILL)
-    assert signal.SIGKILL == int(driver.stdout.readline())
-    assert wanted <= num_committed(out)
-
-
 def num_committed(out: Path) -> int:
     """How many clips lie in staged files."""
     return len(list((out / "latents" / "_pending").glob("part-*")))
@@ -108,7 +74,7 @@ def num_committed(out: Path) -> int:
 def test_runs_killed_at_random_moments_end_with_the_same_bytes(
     config: LatentsConfig,
     clips: list[ClipRecord],
-    driver: subprocess.Popen[str],
+    server: ForkServer,
     tmp_path: Path,
 ) -> None:
     """Ten SIGKILLs, with and without decoders, cost at most the clip that each was at."""
@@ -116,8 +82,13 @@ def test_runs_killed_at_random_moments_end_with_the_same_bytes(
     out = fresh_run(tmp_path / "out", clips)
     for _ in range(NUM_KILLS):
         argv = arguments(config, out, num_decoders=random_.randrange(2))
-        num_more, seconds = random_.randrange(1, 4), random_.random() * 0.05
-        run_and_kill(driver, argv, out, num_more=num_more, seconds=seconds)
+        wanted = num_committed(out) + random_.randrange(1, 4)
+        server.run_and_kill(
+            argv,
+            when=lambda wanted=wanted: num_committed(out) >= wanted,
+            seconds=random_.random() * 0.05,
+        )
+        assert wanted <= num_committed(out)
     before = num_committed(out)
     assert NUM_KILLS <= before < NUM_CLIPS
     (latents, _) = run_local(config, out)

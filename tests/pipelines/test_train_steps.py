@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +21,8 @@ from pfp.train.settings import ValidationPlan
 from pipelines.eval.run import main as evaluate
 from pipelines.train.config import TrainConfig, debug
 from pipelines.train.run import run
+from tests.pipelines.fork_server import ForkServer, fork_server
 
-REPO = Path(__file__).resolve().parents[2]
 NUM_STEPS = 12
 SETTINGS: dict[str, object] = {
     "variants": "[proposed]",
@@ -88,55 +83,18 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-class Driver:
-    """A process that runs the stage in forks of itself."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def run_and_kill(self, directory: Path, *, when: Path, seconds: float = 0.0) -> None:
-        """SIGKILL to a training so many seconds after something is there."""
-        pid = self._start(directory)
-        until = time.monotonic() + 240
-        while not when.exists() and time.monotonic() < until:
-            time.sleep(0.002)
-        time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)
-        assert signal.SIGKILL == self._status()
-
-    def run(self, directory: Path) -> None:
-        """A training to its end."""
-        self._start(directory)
-        assert 0 == self._status()
-
-    def _start(self, directory: Path) -> int:
-        assert self._process.stdin is not None
-        settings = [word for pair in SETTINGS.items() for word in ("--set", "{}={}".format(*pair))]
-        options = ["--preset", "debug", "--engine", "local", "--output", str(directory)]
-        self._process.stdin.write(json.dumps(["pretrain", *options, *settings]) + "\n")
-        self._process.stdin.flush()
-        return self._status()
-
-    def _status(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
+def arguments(directory: Path) -> list[str]:
+    """The stage's command line with the settings of this file."""
+    settings = [word for pair in SETTINGS.items() for word in ("--set", "{}={}".format(*pair))]
+    options = ["--preset", "debug", "--engine", "local", "--output", str(directory)]
+    return ["pretrain", *options, *settings]
 
 
 @pytest.fixture
-def driver() -> Iterator[Driver]:
-    """Ends with the test."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.train_fork_driver"],
-        cwd=REPO,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        yield Driver(process)
-        assert process.stdin is not None
-        process.stdin.close()
+def server() -> Iterator[ForkServer]:
+    """Runs the stage in forks of a process."""
+    with fork_server("train") as running:
+        yield running
 
 
 @pytest.fixture
@@ -194,7 +152,7 @@ def test_without_any_a_training_ends_with_the_same_weights(whole: Path, latents_
 
 @pytest.mark.slow
 def test_killed_at_several_moments_it_leaves_the_same(
-    whole: Path, latents_run: Path, driver: Driver
+    whole: Path, latents_run: Path, server: ForkServer
 ) -> None:
     """Six SIGKILLs around states and checkpoints: the same files at the end, none twice."""
     training_sha256 = read_description(whole / FINAL)["training_sha256"]
@@ -207,9 +165,9 @@ def test_killed_at_several_moments_it_leaves_the_same(
         (states / "step-00000009", 0.02),
         (states / "step-00000012", 0.0),
     ):
-        driver.run_and_kill(latents_run, when=when, seconds=seconds)
+        server.run_and_kill(arguments(latents_run), when=when.exists, seconds=seconds)
 
-    driver.run(latents_run)
+    server.run(arguments(latents_run))
 
     assert files(whole / STEPS) == files(latents_run / STEPS)
     assert files(whole / FINAL) == files(latents_run / FINAL)
@@ -219,10 +177,11 @@ def test_killed_at_several_moments_it_leaves_the_same(
 
 @pytest.mark.slow
 def test_a_training_is_stopped_and_an_early_step_evaluated(
-    whole: Path, latents_run: Path, driver: Driver
+    whole: Path, latents_run: Path, server: ForkServer
 ) -> None:
     """Stop, choose step 3, evaluate it; then go on to the end as if nothing had been."""
-    driver.run_and_kill(latents_run, when=latents_run / STEPS / "step-00000006")
+    left = latents_run / STEPS / "step-00000006"
+    server.run_and_kill(arguments(latents_run), when=left.exists)
 
     chosen = trained(latents_run, config(finish_at="3"))
 
