@@ -1,0 +1,60 @@
+"""The steps that make the tiny family, each at the smallest size that it takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.tiny import run
+from experiments.tiny.run import RATES, Recipe, make_variant, teach_reading
+from pfp.generate.families import trained_shift
+from pfp.models.memory.dit import MemoryDiT
+from pfp.models.tiny_names import tiny_folder
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The folder between the steps, with the latents of three windows that are noise."""
+    rng = np.random.default_rng(0)
+    parts = {}
+    for orientation, (height, width) in {"landscape": (24, 40), "portrait": (40, 24)}.items():
+        shapes = {"hr": (12, 16, height, width), "text": (32, 64)}
+        shapes |= {
+            f"lr_{rate}": (-(-12 // rate.time), 16, height // rate.height, width // rate.width)
+            for rate in RATES
+        }
+        for name, shape in shapes.items():
+            parts[f"{orientation}_{name}"] = rng.normal(size=(3, *shape)).astype(np.float16)
+    np.savez(tmp_path / "bank.npz", **parts)  # type: ignore[arg-type]
+    return tmp_path
+
+
+def test_a_base_that_reads_carries_variants(work: Path) -> None:
+    """The base goes on from one without memory, a variant stands on it and says its shift."""
+    recipe = Recipe(reading_steps=3, variant_steps=2, lora_rank=2, shift=9.0)
+    out = work / "tiny"
+    shutil.copytree(tiny_folder() / "vae", out / "vae")
+
+    teach_reading(work, tiny_folder() / "base", out / "base", recipe)
+    make_variant("only_lr", work, out, recipe)
+
+    folder = out / "variants" / "only_lr"
+    assert "only_lr" == MemoryDiT.from_pretrained(folder, base=out / "base").config.variant
+    assert 9.0 == trained_shift(json.loads((folder / "config.json").read_text()))
+    before, after = (
+        (at / "base" / "diffusion_pytorch_model.safetensors").read_bytes()
+        for at in (tiny_folder(), out)
+    )
+    assert before != after
+
+
+def test_a_finished_step_is_not_done_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is there already is said to be."""
+    run.step("vae", tmp_path, lambda: pytest.fail("done again"))
+    assert "vae: there already" in capsys.readouterr().out
