@@ -121,44 +121,46 @@ class FrameAttention(nn.Module):
         """Same shape in and out; ``past`` are the frames right before these."""
         num_past = 0 if past_BCTHW is None else past_BCTHW.shape[2]
         frames = x_BCTHW if past_BCTHW is None else torch.cat([past_BCTHW, x_BCTHW], dim=2)
-        # Contiguous, because torch normalises a strided view with other roundings.
-        tokens_BTNC = frames.movedim(1, -1).flatten(2, 3).contiguous()
-        mixed_BTNC = tokens_BTNC[:, num_past:] + self._attended(self.norm(tokens_BTNC), num_past)
-        return mixed_BTNC.movedim(-1, 1).reshape(x_BCTHW.shape)
+        batch, channels, num_frames, height, width = frames.shape
+        tokens = frames.movedim(1, -1).reshape(batch * num_frames, height * width, channels)
+        attended = self._attended(self.norm(tokens), batch, num_past)
+        if num_past:
+            tokens = tokens.view(batch, num_frames, -1, channels)[:, num_past:].flatten(0, 1)
+        mixed = tokens + attended
+        return mixed.reshape(batch, -1, height, width, channels).movedim(-1, 1)
 
-    def _attended(self, tokens_BTNC: Tensor, num_past: int) -> Tensor:
+    def _attended(self, tokens_BND: Tensor, batch_size: int, num_past: int) -> Tensor:
         """What ``self.attention`` gives when it is trained, to the bit, after ``num_past`` frames.
 
         Its own forward is not called: it projects a transposed view, for which torch copies the
         weight once for each token when it keeps no gradients under autocast. At 480p that was five
-        sixths of the time of appending a second.
+        sixths of the time of appending a second. B counts the frames of all samples.
         """
         attention = self.attention
-        projected = F.linear(tokens_BTNC, attention.in_proj_weight)
+        projected = F.linear(tokens_BND, attention.in_proj_weight)
         # Added apart, because a product that begins at the bias rounds otherwise.
         projected = projected + attention.in_proj_bias.to(projected.dtype)
-        shape = (*projected.shape[:3], 3, attention.num_heads, attention.head_dim)
-        q, k, v = projected.view(shape).movedim(3, 0).transpose(3, 4)  # each BTHNE
+        shape_BN3HE = (*projected.shape[:2], 3, attention.num_heads, attention.head_dim)
+        q, k, v = projected.view(shape_BN3HE).permute(2, 0, 3, 1, 4)
         if self.num_frames == 1:
-            mixed_BTHNE = _each_frame_alone(q[:, num_past:], k[:, num_past:], v[:, num_past:])
+            mixed_BHNE = F.scaled_dot_product_attention(q, k, v)
         else:
-            mixed_BTHNE = self._block_causal(q, k, v, num_past)
-        return cast("Tensor", attention.out_proj(mixed_BTHNE.transpose(2, 3).flatten(3)))
+            by_frame = (batch_size, -1, *q.shape[1:])
+            q, k, v = q.reshape(by_frame), k.reshape(by_frame), v.reshape(by_frame)
+            mixed_BHNE = self._block_causal(q, k, v, num_past).flatten(0, 1)
+        return cast("Tensor", attention.out_proj(mixed_BHNE.transpose(1, 2).flatten(2)))
 
     def _block_causal(self, q: Tensor, k: Tensor, v: Tensor, num_past: int) -> Tensor:
-        """One frame's queries at a time, so that nothing is as large as all tokens squared."""
+        """Attention of ``(B, T, heads, N, E)``, one frame's queries at a time.
+
+        So nothing is as large as all tokens squared. The first ``num_past`` frames only are seen.
+        """
         mixed = []
         for frame in range(num_past, q.shape[1]):
             seen = slice(max(0, frame + 1 - self.num_frames), frame + 1)
             keys, values = (x[:, seen].transpose(1, 2).flatten(2, 3) for x in (k, v))
             mixed.append(F.scaled_dot_product_attention(q[:, frame], keys, values))
         return torch.stack(mixed, dim=1)
-
-
-def _each_frame_alone(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention within the frames of ``(B, T, heads, N, E)``."""
-    flat_q, flat_k, flat_v = (x.flatten(0, 1) for x in (q, k, v))
-    return F.scaled_dot_product_attention(flat_q, flat_k, flat_v).reshape(q.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

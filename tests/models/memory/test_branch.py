@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pfp.models.memory.branch import FrameAttention
+from pfp.models.memory.branch import FrameAttention, HighResolutionBranch
+from pfp.models.patchify import patchify
 from pfp.models.precision import bf16_products
+from pfp.models.rates import Rate
 
 CHANNELS = 32
 
@@ -43,6 +45,29 @@ def test_it_is_torchs_attention_frame_by_frame(*, gradients: bool, autocast: boo
 
     expected = (tokens + attended).unflatten(1, x_BCTHW.shape[3:])
     assert torch.equal(expected, ours.movedim(1, -1).flatten(0, 1))
+
+
+@pytest.mark.parametrize("num_histories", [1, 2])
+def test_tokens_are_to_the_bit_those_of_a_trained_attention(num_histories: int) -> None:
+    """Also of one history, whose tokens are a view that torch adds up in another order.
+
+    So weights that were trained with torch's module give the frames that they gave then.
+    """
+    torch.manual_seed(0)
+    branch = HighResolutionBranch(16, 64, Rate(height=4, width=4, time=2), zero_init=False)
+    hr_BCTHW = torch.randn(num_histories, 16, 5, 24, 40)
+
+    with torch.no_grad():
+        x_BCTHW = branch.stages(hr_BCTHW)
+        tokens = x_BCTHW.movedim(1, -1).flatten(0, 1).flatten(1, 2)
+        normed = branch.attention.norm(tokens)
+        with torch.enable_grad():  # where torch's module takes its plain path
+            attended, _ = branch.attention.attention(normed, normed, normed, need_weights=False)
+        mixed = (tokens + attended.detach()).unflatten(1, x_BCTHW.shape[3:])
+        mixed = mixed.unflatten(0, (num_histories, -1)).movedim(-1, 1)
+        expected = patchify(branch.project, mixed).movedim(-1, 1)
+
+        assert torch.equal(expected, branch(hr_BCTHW))
 
 
 def test_it_copies_no_weight_for_every_token() -> None:
