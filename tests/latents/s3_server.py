@@ -22,6 +22,7 @@ from pyarrow.fs import FileSystem
 from werkzeug.serving import make_server
 
 BUCKET: Final = "bucket"
+LONGEST_STALL_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Half of the object comes, then nothing until the server ends."""
+    """Half of the object comes, then nothing for ``LONGEST_STALL_SECONDS``."""
 
 
 Fault: TypeAlias = Status | Cut | Slow | Stall | None
@@ -129,7 +130,7 @@ class S3Server:
                 yield body[place : place + 1 + middle // 3]
             return
         if isinstance(fault, Stall):
-            self._ended.wait(60)
+            self._ended.wait(LONGEST_STALL_SECONDS)
         raise ConnectionAbortedError("a fault that was asked for")
 
     def __enter__(self) -> Self:

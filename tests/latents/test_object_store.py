@@ -24,7 +24,18 @@ from pfp.schema import KEPT, LatentRecord
 from pfp.schema.latent import LatentSpan
 from pfp.train.loader import WindowBatches, batch_loader
 from pfp.train.sampler import WindowPlan, WindowSampler
-from tests.latents.s3_server import Cut, Fault, Faults, S3Server, Slow, Stall, Status, every, fine
+from tests.latents.s3_server import (
+    LONGEST_STALL_SECONDS,
+    Cut,
+    Fault,
+    Faults,
+    S3Server,
+    Slow,
+    Stall,
+    Status,
+    every,
+    fine,
+)
 
 STALL_SECONDS = 1.0
 POLICY = RequestPolicy(
@@ -169,24 +180,19 @@ def test_three_requests_in_four_fail(server: S3Server, uri: str, expected: list[
     assert expected == read(reader)
 
 
-@pytest.mark.parametrize(
-    ("fault", "at_most_seconds"),
-    [(Status(503), 2.0), (Cut(), 4.0), (Stall(), 2 * STALL_SECONDS + 2.0)],
-    ids=["503", "cut", "stall"],
-)
+@pytest.mark.parametrize("fault", [Status(503), Cut(), Stall()], ids=["503", "cut", "stall"])
 def test_a_store_that_stays_down_is_said_in_bounded_time(
-    server: S3Server, uri: str, fault: Fault, at_most_seconds: float
+    server: S3Server, uri: str, fault: Fault
 ) -> None:
-    """Reading gives up after its attempts, though many windows were asked for."""
-    policy = replace(POLICY, attempts=2)
-    reader = opened(uri, policy)
+    """Reading gives up after its attempts of a second, long before a stalled answer would end."""
+    reader = opened(uri, replace(POLICY, attempts=2))
     server.fault = every(1, fault)
     start = time.monotonic()
 
     with pytest.raises(RetryableError, match=r"part-.* could not be read in 2 attempts"):
         reader.read(SPANS)
 
-    assert time.monotonic() - start < at_most_seconds
+    assert time.monotonic() - start < LONGEST_STALL_SECONDS / 2
 
 
 def test_a_table_that_cannot_be_opened_is_retryable(server: S3Server, uri: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from pfp.models import device_memory
 from pfp.models.backbones import loading
 from pfp.models.backbones.loading import architecture
 from tests.pipelines.small_bases import Narrow
@@ -85,14 +86,21 @@ def finished_run(
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Narrow:
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Narrow]:
     """A function that saves a base's transformer with other sizes, which pfp then takes for it."""
 
+    def forget_sizes() -> None:
+        """Numbers of weights are kept by the base's name."""
+        device_memory.count_weights.cache_clear()
+        device_memory.encoder_activation_bytes.cache_clear()
+
     def save(base: str, sizes: Mapping[str, Any], folder: Path) -> None:
+        forget_sizes()
         whole = architecture(base)
         small = replace(whole, config={**whole.config, **sizes})
         monkeypatch.setitem(loading.ARCHITECTURES, base, small)  # type: ignore[arg-type]
         torch.manual_seed(0)
         small.build().save_pretrained(folder / "transformer")
 
-    return save
+    yield save
+    forget_sizes()
