@@ -54,7 +54,7 @@ def activation_bytes(sizes: Architecture, num_tokens: int, *, checkpointed: bool
     num_blocks = config["num_layers"] + config.get("num_single_layers", 0)
     fit = _FITS[sizes.model_class.__name__]
     block = fit.a * width + fit.b * hidden
-    widths = num_blocks * width + block if checkpointed else num_blocks * block
+    widths: float = num_blocks * width + block if checkpointed else num_blocks * block
     return math.ceil(num_tokens * BYTES_PER_ACTIVATION * widths)
 
 
