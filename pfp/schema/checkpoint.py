@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pfp.schema.columns import Int32
@@ -22,7 +22,8 @@ class CheckpointRecord(Record):
     base_sha256: str
     vae_sha256: str
     start_sha256: str | None = None  # of the variant that the training began with
-    clip_ids: list[str] = field(default_factory=list)  # trained on, never evaluated on
+    clip_ids_sha256: str  # of the list of those trained on, never evaluated on
+    num_clips: int
     held_out_share: float | None = None  # of all clips, by their ids: pfp.train.split
     num_steps: int | None = None
     batch_size: Int32 | None = None
@@ -35,5 +36,5 @@ class CheckpointRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "checkpoint"
-    VERSION: ClassVar[int] = 4
+    VERSION: ClassVar[int] = 5
     KEY: ClassVar[str] = "checkpoint_id"

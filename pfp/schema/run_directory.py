@@ -9,6 +9,7 @@
     conditions_pooled          ConditionRecord     latents: by HunyuanVideo's second encoder
     checkpoints/_index         CheckpointRecord    train: pretrained
     checkpoints/_finetuned     CheckpointRecord    train: finetuned
+    checkpoints/_clips         lists of the clips trained on, each named by its digest
     generations                EvalSample          eval: samples, made or given
     scores                     ScoreRecord         eval
     shards/<i>-of-<n>          generations and scores of a part of a manifest
@@ -114,6 +115,11 @@ class RunDirectory:
     def checkpoints_path(self) -> str:
         """The folder with a folder of weights for each checkpoint."""
         return self.place("checkpoints")
+
+    @property
+    def clip_lists_path(self) -> str:
+        """The folder of the lists of clips that checkpoints were trained on."""
+        return self.place("checkpoints/_clips")
 
     @property
     def videos_path(self) -> str:

@@ -19,6 +19,9 @@ REFERENCE_VARIANT: Final = "proposed"
 class GenerateConfig:
     """What is asked of the checkpoints, and with which weights beside their own.
 
+    Of the clips that every training held out those ``num_clips`` whose ids have the lowest digests
+    are taken (None: all).
+
     ``num_targets`` random latent frames of a history of ``history_frames`` are retrieved in
     ``num_steps`` sampler steps. ``num_continued`` clips get ``num_sections`` further sections of
     ``section_latents`` latent frames each. ``shift``, ``scheduler``, ``sigmas`` and
@@ -33,6 +36,7 @@ class GenerateConfig:
     """
 
     history_frames: int = 11
+    num_clips: int | None = None
     num_targets: int = 2
     num_steps: int = 8
     shift: float | None = None
@@ -53,6 +57,8 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be asked."""
+        if self.num_clips is not None and self.num_clips < 1:
+            raise ConfigError(f"num_clips is {self.num_clips}; give 1 or more, or null for all")
         if self.history_frames < 3 or self.history_frames % 2 == 0:
             message = f"history_frames is {self.history_frames}; give an odd number from 3"
             raise ConfigError(message)
@@ -127,7 +133,7 @@ def full() -> EvalConfig:
     """For thousands of held-out clips on a cluster (the paper's Table 1 has 4096)."""
     return replace(
         demo(),
-        generate=GenerateConfig(num_targets=4, num_steps=50, num_continued=24),
+        generate=GenerateConfig(num_clips=4096, num_targets=4, num_steps=50, num_continued=24),
         bootstrap=Bootstrap(num_draws=10_000),
     )
 

@@ -33,13 +33,14 @@ from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord, EvalSample
 from pfp.schema.eval_sample import CONTINUE, RETRIEVE
 from pfp.schema.run_directory import RunDirectory
-from pfp.train.split import split_clips
+from pfp.train.clip_list import ClipList
+from pfp.train.split import lowest_digests, split_clips
 from pipelines.eval.config import REFERENCE_VARIANT, GenerateConfig
 
 VERSION: Final = 2  # raise it when equal settings come to mean other frames
 # Where weights lie, how many work and how many other samples there are changes nothing in a sample.
 _IRRELEVANT: Final = frozenset(
-    {"num_continued", "base_folder", "vae", "offload", "num_workers", "num_gpus"}
+    {"num_clips", "num_continued", "base_folder", "vae", "offload", "num_workers", "num_gpus"}
 )
 _LATENT_COLUMNS: Final = (
     *("clip_id", "hr_shape", "start_seconds", "fps", "temporal_stride", "result_key"),
@@ -244,7 +245,7 @@ def _held_out(
         ).to_pylist()
         if row["verdict"]["kind"] == "kept" and row["hr_shape"][0] >= config.history_frames
     }
-    chosen = held_out_by_all(checkpoints, latents)
+    chosen = held_out_by_all(run, checkpoints, latents, config.num_clips)
     held_out = {
         clip["clip_id"]: {
             **{name: clip[name] for name in columns},
@@ -265,15 +266,24 @@ def _held_out(
     return held_out
 
 
-def held_out_by_all(checkpoints: Sequence[CheckpointRecord], clip_ids: Collection[str]) -> set[str]:
+def held_out_by_all(
+    run: RunDirectory,
+    checkpoints: Sequence[CheckpointRecord],
+    clip_ids: Collection[str],
+    num_clips: int | None = None,
+) -> set[str]:
     """Of the clips those that no training saw, nor would have seen had they been there.
 
-    Where a training held out nothing, clips that came later are all that there are.
+    Where a training held out nothing, clips that came later are all that there are. Of them those
+    ``num_clips`` with the lowest digests are taken (None: all).
     """
-    trained_on = {clip for each in checkpoints for clip in each.clip_ids}
     share = min(each.held_out_share or 0.0 for each in checkpoints)
     held_out = split_clips(clip_ids, held_out_share=share)[1] if share else clip_ids
-    return set(held_out) - trained_on
+    rest = pa.array(held_out, pa.string())
+    for trained in {(each.clip_ids_sha256, each.num_clips) for each in checkpoints}:
+        seen = ClipList(run.clip_lists_path, *trained).read()
+        rest = rest.filter(pc.invert(pc.is_in(rest, seen)))
+    return set(lowest_digests(rest.to_pylist(), len(rest) if num_clips is None else num_clips))
 
 
 def _latent_seconds(latents: dict[str, Any], index: int) -> float:

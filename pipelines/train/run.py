@@ -15,6 +15,7 @@ from pfp.runtime import Progress, StageReport, connect, run_stage, summary
 from pfp.runtime.run import Engine
 from pfp.schema import CheckpointRecord, Failed
 from pfp.schema.run_directory import RunDirectory, TableLocation
+from pfp.train.clip_list import write_clip_list
 from pfp.train.split import split_clips
 from pipelines.train.config import PRESETS, Task, TrainConfig, finetuned
 from pipelines.train.stages import checkpoints_table, start_folder, train_inputs, train_stage
@@ -103,7 +104,7 @@ def run(
                 config,
                 output_directory,
                 vae_sha256,
-                clip_ids=clips,
+                clips=write_clip_list(out.clip_lists_path, clips),
                 held_out_ids=held_out,
                 data_sha256=data_sha256,
             ),

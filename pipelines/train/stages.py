@@ -17,6 +17,7 @@ from pfp.models.tiny_names import tiny_folder, variant_folder
 from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord
 from pfp.schema.run_directory import RunDirectory, TableLocation
+from pfp.train.clip_list import ClipList
 from pfp.train.split import lowest_digests
 from pipelines.train.config import WITHOUT_PRETRAIN, Task, TrainConfig, checkpoint_folder
 
@@ -72,7 +73,7 @@ def train_inputs(
     run_directory: str,
     vae_sha256: str,
     *,
-    clip_ids: list[str],
+    clips: ClipList,
     held_out_ids: list[str],
     data_sha256: str,
 ) -> pa.Table:
@@ -92,7 +93,8 @@ def train_inputs(
             "vae_sha256": vae_sha256,
             "start_folder": None if start is None else str(start),
             "start_sha256": None if start is None else weights_sha256(start),
-            "clip_ids": clip_ids,
+            "clip_ids_sha256": clips.sha256,
+            "num_clips": clips.num_clips,
             "held_out_ids": lowest_digests(held_out_ids, config.validation.num_windows),
             "data_sha256": data_sha256,
             "finish_at": config.finish_at,
@@ -129,14 +131,16 @@ def start_folder(config: TrainConfig, name: str, run_directory: str) -> Path | N
 
 
 # What a training depends on beside the settings.
-_CONTENT: Final = ("variant", "start_sha256", "base_sha256", "clip_ids", "data_sha256")
+_CONTENT: Final = ("variant", "start_sha256", "base_sha256", "clip_ids_sha256", "data_sha256")
 _TEXT: Final = pa.string()
 _INPUT_SCHEMA: Final = pa.schema(
     [
         *(pa.field(name, _TEXT) for name in ("checkpoint_id", "task", "variant", "rate", "base")),
         *(pa.field(name, _TEXT) for name in ("base_sha256", "vae_sha256")),
         *(pa.field(name, _TEXT) for name in ("start_folder", "start_sha256")),
-        *(pa.field(name, pa.list_(_TEXT)) for name in ("clip_ids", "held_out_ids")),
+        pa.field("clip_ids_sha256", _TEXT),
+        pa.field("num_clips", pa.int64()),
+        pa.field("held_out_ids", pa.list_(_TEXT)),
         *(pa.field(name, _TEXT) for name in ("data_sha256", "finish_at", "training_sha256")),
     ]
 )

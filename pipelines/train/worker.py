@@ -36,6 +36,7 @@ from pfp.runtime import map_rows
 from pfp.schema import KEPT, CheckpointRecord, Failed
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.checkpoint import save_checkpoint
+from pfp.train.clip_list import ClipList
 from pfp.train.clips import empty_prompt, window_batches
 from pfp.train.device_memory import TrainingPlan, check_fits
 from pfp.train.folders import step_folder
@@ -92,7 +93,9 @@ class TrainVariant:
         return TrainJob(
             config=self._config,
             variant=row["variant"],
-            clip_ids=tuple(row["clip_ids"]),
+            clips=ClipList(
+                RunDirectory(self._output).clip_lists_path, row["clip_ids_sha256"], row["num_clips"]
+            ),
             held_out_ids=tuple(row["held_out_ids"]),
             run_directory=self._input_directory,
             start_folder=row["start_folder"],
@@ -136,7 +139,7 @@ def _product(size: list[int]) -> int:
 
 _SHARED_COLUMNS: Final = (
     *("checkpoint_id", "task", "variant", "rate", "base", "base_sha256", "vae_sha256"),
-    *("start_sha256", "clip_ids"),
+    *("start_sha256", "clip_ids_sha256", "num_clips"),
 )
 
 
@@ -154,7 +157,7 @@ class TrainJob:
 
     config: TrainConfig
     variant: str
-    clip_ids: tuple[str, ...]
+    clips: ClipList
     held_out_ids: tuple[str, ...]
     run_directory: str
     start_folder: str | None
@@ -165,7 +168,7 @@ class TrainJob:
     @property
     def num_steps(self) -> int:
         """How many steps the whole training has: none where all clips are held out."""
-        return self.config.steps.num_steps if self.clip_ids else 0
+        return self.config.steps.num_steps if self.clips.num_clips else 0
 
     def step_checkpoints(self) -> StepCheckpoints:
         """The checkpoints on the way, in a folder beside the variants' own."""
@@ -212,11 +215,11 @@ def run_job(job: TrainJob) -> None:
     if accelerator.device.type == "cpu":
         # One thread, however many cores there are: sums in another order are other weights.
         torch.set_num_threads(1)
-    if job.clip_ids and accelerator.device.type == "cuda":
+    if job.clips.num_clips and accelerator.device.type == "cuda":
         # The driver, which has asked this before, may have no GPU or another one.
         check_device_memory(config, clip_shapes(job), accelerator.num_processes)
     model = starting_model(job)
-    trained = train_model(job, model, accelerator) if job.clip_ids else None
+    trained = train_model(job, model, accelerator) if job.clips.num_clips else None
     save_checkpoint(folder, model, accelerator, trained, job.card)
     accelerator.end_training()
 
@@ -249,7 +252,7 @@ def check_device_memory(
 def clip_shapes(job: TrainJob) -> set[tuple[int, ...]]:
     """The different ``(T, C, H, W)`` of the clips that are trained on."""
     latents, *_ = open_latents(RunDirectory(job.run_directory), job.config.model.rates)
-    return {latents.shape(latents.row_of(clip_id)) for clip_id in job.clip_ids}
+    return {latents.shape(latents.row_of(clip_id)) for clip_id in job.clips.read().to_pylist()}
 
 
 def starting_model(job: TrainJob) -> MemoryDiT:
@@ -270,7 +273,7 @@ def train_model(job: TrainJob, model: MemoryDiT, accelerator: Accelerator) -> Tr
     prompts = Prompts(job.run_directory, pooled=config.model.base == "hunyuan")
     batches = window_batches(
         open_latents(RunDirectory(job.run_directory), config.model.rates),
-        job.clip_ids,
+        job.clips.read().to_pylist(),
         config.windows,
         prompts,
         num_text_tokens=config.num_text_tokens,
@@ -453,9 +456,10 @@ def card_of(config: TrainConfig, row: Mapping[str, Any]) -> dict[str, Any]:
         "vae_sha256": row["vae_sha256"],
         "start_sha256": row["start_sha256"],
         "data_sha256": row["data_sha256"],
-        "clip_ids": list(row["clip_ids"]),
+        "clip_ids_sha256": row["clip_ids_sha256"],
+        "num_clips": row["num_clips"],
         "training_sha256": row["training_sha256"],
-        "num_steps": config.steps.num_steps if row["clip_ids"] else 0,
+        "num_steps": config.steps.num_steps if row["num_clips"] else 0,
         "seed": config.steps.seed,
         "held_out_share": config.held_out_share,
         "num_text_tokens": config.num_text_tokens,

@@ -59,7 +59,14 @@ def test_no_clip_is_both_trained_on_and_evaluated(finished_run: Path) -> None:
     checkpoints = pq.read_table(finished_run / "checkpoints/_index").to_pylist()
     samples = pq.read_table(finished_run / "generations").to_pylist()
 
-    trained_on = {clip for row in checkpoints for clip in row["clip_ids"]}
+    lists = {row["clip_ids_sha256"] for row in checkpoints}
+    trained_on = {
+        clip
+        for sha256 in lists
+        for clip in pq.read_table(finished_run / f"checkpoints/_clips/{sha256}.parquet")
+        .column("clip_id")
+        .to_pylist()
+    }
     evaluated = {row["clip_id"] for row in samples}
 
     assert trained_on

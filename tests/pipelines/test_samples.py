@@ -19,8 +19,9 @@ from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.tiny import load_base
 from pfp.models.tiny_names import tiny_folder
 from pfp.schema import KEPT, CheckpointRecord, ConditionRecord, EvalSample, Failed, Verdict
-from pfp.schema.run_directory import VIDEOS_NAME
-from pfp.train.split import split_clips
+from pfp.schema.run_directory import VIDEOS_NAME, RunDirectory
+from pfp.train.clip_list import write_clip_list
+from pfp.train.split import lowest_digests, split_clips
 from pipelines.eval.config import GenerateConfig
 from pipelines.eval.stages import (
     _condition_keys,
@@ -147,13 +148,15 @@ def test_a_loaded_method_knows_its_shift(worker: GenerateSamples, tmp_path: Path
     assert 9.0 == method.sampler.shift
 
 
-def trained_with(share: float, *clip_ids: str) -> CheckpointRecord:
-    """A checkpoint that was trained on these clips, with that share held out."""
+def trained_with(run: RunDirectory, share: float, *clip_ids: str) -> CheckpointRecord:
+    """A checkpoint of the run, trained on these clips, with that share held out."""
+    clips = write_clip_list(run.clip_lists_path, clip_ids)
+    names = ("checkpoint_id", "variant", "rate", "base", "base_sha256", "vae_sha256")
+    texts: dict[str, Any] = dict.fromkeys(names, "x")
     return CheckpointRecord(
-        **dict.fromkeys(
-            ("checkpoint_id", "variant", "rate", "base", "base_sha256", "vae_sha256"), "x"
-        ),
-        clip_ids=list(clip_ids),
+        **texts,
+        clip_ids_sha256=clips.sha256,
+        num_clips=clips.num_clips,
         held_out_share=share,
         verdict=KEPT,
     )
@@ -164,24 +167,42 @@ class TestHeldOut:
 
     CLIPS = tuple(map(str, range(10)))
 
-    def test_the_split_of_training_is_read(self) -> None:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> RunDirectory:
+        """A run that holds nothing yet."""
+        return RunDirectory(tmp_path)
+
+    def test_the_split_of_training_is_read(self, run: RunDirectory) -> None:
         """Clips that a training would have seen, had they been there, are not evaluated on."""
         trained_on, held_out = split_clips(self.CLIPS, held_out_share=0.5)
         assert len(trained_on) > 1
 
-        found = held_out_by_all([trained_with(0.5, trained_on[0])], self.CLIPS)
+        found = held_out_by_all(run, [trained_with(run, 0.5, trained_on[0])], self.CLIPS)
 
         assert set(held_out) == found
 
-    def test_what_one_of_several_saw_is_left_out(self) -> None:
+    def test_what_one_of_several_saw_is_left_out(self, run: RunDirectory) -> None:
         """The smallest share decides, and no clip that was trained on is held out."""
         _, held_out = split_clips(self.CLIPS, held_out_share=0.5)
-        checkpoints = [trained_with(0.9), trained_with(0.5, held_out[0])]
+        checkpoints = [trained_with(run, 0.9), trained_with(run, 0.5, held_out[0])]
 
-        assert set(held_out[1:]) == held_out_by_all(checkpoints, self.CLIPS)
+        assert set(held_out[1:]) == held_out_by_all(run, checkpoints, self.CLIPS)
 
-    def test_a_training_that_held_out_nothing_leaves_what_came_later(self) -> None:
+    def test_a_training_that_held_out_nothing_leaves_what_came_later(
+        self, run: RunDirectory
+    ) -> None:
         """A share of 0 holds nothing out; new clips are new to it all the same."""
-        checkpoints = [trained_with(0.0, *self.CLIPS[:8])]
+        checkpoints = [trained_with(run, 0.0, *self.CLIPS[:8])]
 
-        assert {"8", "9"} == held_out_by_all(checkpoints, self.CLIPS)
+        assert {"8", "9"} == held_out_by_all(run, checkpoints, self.CLIPS)
+
+    def test_of_many_so_many_are_taken(self, run: RunDirectory) -> None:
+        """The same whatever else is there, and no more than there are."""
+        checkpoints = [trained_with(run, 0.9)]
+        all_of_them = held_out_by_all(run, checkpoints, self.CLIPS)
+
+        three = held_out_by_all(run, checkpoints, self.CLIPS, 3)
+
+        assert len(all_of_them) > len(three) == 3
+        assert set(lowest_digests(all_of_them, 3)) == three
+        assert all_of_them == held_out_by_all(run, checkpoints, self.CLIPS, 99)

@@ -23,6 +23,8 @@ from pfp.models.memory.dit import MemoryDiT, MemoryDiTConfig
 from pfp.models.tiny_names import tiny_folder, variant_folder
 from pfp.runtime import NoProgress, Progress
 from pfp.schema import LatentRecord
+from pfp.schema.run_directory import RunDirectory
+from pfp.train.clip_list import ClipList
 from pfp.train.objective import Batch
 from pfp.train.settings import Objective
 from pipelines.train.config import PRESETS, TrainConfig, debug
@@ -87,7 +89,11 @@ def test_fine_tuning_goes_on_from_what_was_pretrained(latents_run: Path) -> None
     described = read_description(latents_run / str(finetuned.uri))
     assert "finetune" == described["task"]
     assert finetuned.vae_sha256 == described["vae_sha256"]
-    assert finetuned.clip_ids == described["clip_ids"]
+    clips = ClipList(
+        RunDirectory(latents_run).clip_lists_path, finetuned.clip_ids_sha256, finetuned.num_clips
+    )
+    assert described["clip_ids_sha256"] == clips.sha256
+    assert clips.num_clips == described["num_clips"] == len(clips.read()) > 0
 
 
 def test_fine_tuning_trains_histories_of_many_lengths(

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pfp.schema.run_directory import RunDirectory
 from pfp.train import checks
+from pfp.train.clip_list import write_clip_list
 from pfp.train.settings import ValidationPlan
 from pfp.train.split import split_clips
 from pipelines.train.config import TrainConfig, debug
@@ -49,7 +50,7 @@ def main(run_directory: str, output_directory: str) -> None:
         told,
         output_directory,
         vae_sha256,
-        clip_ids=clips,
+        clips=write_clip_list(RunDirectory(output_directory).clip_lists_path, clips),
         held_out_ids=held_out,
         data_sha256="data",
     )
