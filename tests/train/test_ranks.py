@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +13,11 @@ from safetensors.torch import load_file
 
 from pfp.models.memory.checkpoint import load_weights, own_weights
 from pfp.train.export import export_state
-from pipelines.train.config import PRESETS
-from tests.train.ranks_driver import main
+from tests.train.ranks_driver import SHARDED, main
 from tests.train.small_training import tiny_model
 from tests.two_processes import run_by_two
 
-SHARDED = [name for name, make in PRESETS.items() if make().sharded]
+pytestmark = pytest.mark.timeout(600)
 
 
 class Ended(NamedTuple):
@@ -27,13 +27,6 @@ class Ended(NamedTuple):
     first_step: int
     reports: list[list[float]]
     held_out: list[dict[str, float]]
-
-
-def by_two(way: str, folder: Path) -> Ended:
-    """Run the driver in two processes."""
-    out = folder / f"{way}.safetensors"
-    run_by_two("tests.train.ranks_driver", way, "small", str(folder / "state"), str(out))
-    return ended(out)
 
 
 def alone(folder: Path) -> Ended:
@@ -49,14 +42,19 @@ def ended(out: Path) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Two processes with a whole model each, gradients averaged."""
-    return by_two("copied", tmp_path_factory.mktemp("copied"))
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each model, which two processes have trained in every way."""
+    folder = tmp_path_factory.mktemp("trained")
+    told = ("every way", "all", str(folder), str(folder))
+    run_by_two("tests.train.ranks_driver", *told, timeout_seconds=580)
+    return folder
 
 
-def test_parts_of_a_model_train_as_copies_do(copied: Ended, tmp_path: Path) -> None:
+def test_parts_of_a_model_train_as_copies_do(trained: Path, tmp_path: Path) -> None:
     """FSDP2 over two processes: the same losses, gradients, weights and averages."""
-    sharded = by_two("sharded", tmp_path)
+    copied, sharded = (
+        ended(trained / "small" / f"{way}.safetensors") for way in ("copied", "sharded")
+    )
 
     torch.testing.assert_close(torch.tensor(sharded.reports), torch.tensor(copied.reports))
     assert copied.weights.keys() == sharded.weights.keys()
@@ -68,6 +66,7 @@ def test_parts_of_a_model_train_as_copies_do(copied: Ended, tmp_path: Path) -> N
         assert ours == pytest.approx(theirs, rel=1e-4)
 
     # Its state lies in two parts; a single process puts them together, with the base and without.
+    shutil.copytree(trained / "small" / "sharded", tmp_path / "state")
     export_state(tmp_path / "state", tmp_path / "exported")
     again = alone(tmp_path)
 
@@ -82,27 +81,24 @@ def test_parts_of_a_model_train_as_copies_do(copied: Ended, tmp_path: Path) -> N
             assert torch.equal(weight, sharded.weights[f"{prefix}{name}"]), (folder, name)
 
 
-def test_each_process_has_noise_of_its_own(copied: Ended, tmp_path: Path) -> None:
+def test_each_process_has_noise_of_its_own(trained: Path, tmp_path: Path) -> None:
     """Two ranks that drew alike would only do the same twice: one process has other losses."""
-    one = alone(tmp_path)
+    copied, one = ended(trained / "small" / "copied.safetensors"), alone(tmp_path)
 
     assert len(copied.reports) == len(one.reports) == 4
     assert copied.reports[0] != one.reports[0]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("preset", SHARDED)
-def test_every_sharded_preset_trains_in_parts_and_goes_on(preset: str, tmp_path: Path) -> None:
+def test_every_sharded_preset_trains_in_parts_and_goes_on(preset: str, trained: Path) -> None:
     """A narrow model with the preset's settings: bf16 base, checkpointing, averages, masks.
 
     It trains as copies do, up to the rounding of bf16 products, also at steps where one rank alone
     has a history; and one that breaks off after three steps ends with the same weights, bit for
     bit, from the state after two.
     """
-    told = ("every way", preset, str(tmp_path), str(tmp_path))
-    run_by_two("tests.train.ranks_driver", *told, timeout_seconds=580)  # four trainings
     copied, sharded, resumed = (
-        ended(tmp_path / f"{way}.safetensors") for way in ("copied", "sharded", "resumed")
+        ended(trained / preset / f"{way}.safetensors") for way in ("copied", "sharded", "resumed")
     )
 
     torch.testing.assert_close(
@@ -121,4 +117,4 @@ def test_every_sharded_preset_trains_in_parts_and_goes_on(preset: str, tmp_path:
 
 def test_the_large_bases_are_spread() -> None:
     """Those that do not fit a card of 80 GB by themselves."""
-    assert ["wan22_a14b_high", "hunyuan"] == SHARDED
+    assert ("wan22_a14b_high", "hunyuan") == SHARDED
