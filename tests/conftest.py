@@ -33,7 +33,13 @@ os.environ.update(
 )
 os.environ.pop("RAY_ADDRESS", None)  # tests start their own Ray and never join somebody's cluster
 
-
+LONGEST_FIRST = (
+    *("pipelines/test_train_processes.py", "test_scaling.py", "pipelines/test_jobs.py"),
+    *("pipelines/test_train_steps.py", "pipelines/test_chain.py", "ingest/test_hostile.py"),
+    *("io/media/test_times.py", "ingest/test_shots.py", "runtime/test_ray_preprocessing.py"),
+    *("pipelines/test_eval_bases.py", "runtime/test_kill.py", "train/test_step_checkpoints.py"),
+    *("pipelines/test_caption.py", "train/test_ranks.py", "models/test_precision.py"),
+)
 PARITY = pytest.StashKey[list[Parity]]()
 
 
@@ -45,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start with nothing measured."""
     config.stash[PARITY] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, or one process works while the other has ended."""
+    places = {REPO / "tests" / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

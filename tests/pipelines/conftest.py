@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -35,20 +37,42 @@ for command in json.loads(sys.argv[1]):
 REPO = Path(__file__).resolve().parents[2]
 
 
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    """A folder that the first of the tests' processes to ask for it fills, for all to read."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tmp_path_factory.mktemp(name)
+        make(folder)
+        return folder
+    folder = tmp_path_factory.getbasetemp().parent / name
+    made = folder.with_suffix(".made")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six drawn clips of five seconds, half of them upright, without storyboards."""
+    return made_once(tmp_path_factory, "videos", draw_videos)
+
+
+def draw_videos(folder: Path) -> None:
+    """Write them."""
     from experiments.synthetic_clips import plan_clip, render_frames
     from pfp.io.media import write_video
 
-    folder = tmp_path_factory.mktemp("videos")
     for index in range(NUM_VIDEOS):
         height, width = (120, 200) if index % 2 == 0 else (200, 120)
         frames = render_frames(
             plan_clip(5, index), height=height, width=width, fps=12.0, end_seconds=5.0
         )
         write_video(folder / f"clip {index}.mp4", frames, 12.0)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +105,8 @@ def chain() -> Callable[..., Path]:
 def finished_run(
     small_videos: Path, chain: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The run directory of the chain over the small videos, engine local."""
-    return chain(small_videos, tmp_path_factory.mktemp("run") / "out")
+    """The run directory of the chain over the small videos, engine local; nobody writes to it."""
+    return made_once(tmp_path_factory, "finished_run", lambda out: chain(small_videos, out))
 
 
 @pytest.fixture
