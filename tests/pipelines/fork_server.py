@@ -1,9 +1,10 @@
-"""A stage in forks of a process that has imported it: quick to start, and to kill.
+"""A command in forks of a process that has imported it: quick to start, and to kill.
 
-    python -m tests.pipelines.fork_server STAGE
+    python -m tests.pipelines.fork_server MODULE [MODULE ...]
 
-What takes seconds to import is imported once. A line on stdin is a JSON list of arguments; the
-answers are the fork's process id and, when it has ended, its status.
+What takes seconds to import is imported once: the module whose ``main`` is run, and others. A line
+on stdin is a JSON list of arguments; the answers are the fork's process id and, when it has ended,
+its status.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class ForkServer:
         assert 0 == self._answer()
 
     def run_and_kill(
-        self, argv: Sequence[str], *, when: Callable[[], bool], seconds: float = 0.0
+        self, argv: Sequence[str], *, when: Callable[[], bool] = lambda: True, seconds: float = 0.0
     ) -> None:
         """SIGKILL to a run so many seconds after ``when`` has become true."""
         pid = self._start(argv)
@@ -61,10 +62,10 @@ class ForkServer:
 
 
 @contextmanager
-def fork_server(stage: str) -> Iterator[ForkServer]:
-    """One for a stage, which ends with the block."""
+def fork_server(*modules: str) -> Iterator[ForkServer]:
+    """One for the first module's ``main``, which ends with the block."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.fork_server", stage],
+        [sys.executable, "-m", "tests.pipelines.fork_server", *modules],
         cwd=REPO,
         text=True,
         stdin=subprocess.PIPE,
@@ -77,17 +78,17 @@ def fork_server(stage: str) -> Iterator[ForkServer]:
         process.stdin.close()
 
 
-def serve(stage: str) -> None:
-    """Runs the stage for one line after the other until stdin ends."""
-    main = import_module(f"pipelines.{stage}.run").main
-    import_module(f"pipelines.{stage}.worker")
+def serve(modules: Sequence[str]) -> None:
+    """Runs the first module's ``main`` for one line after the other until stdin ends."""
+    first, *_ = [import_module(module) for module in modules]
     load_vae("tiny")
     warnings.simplefilter("ignore")
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
             os.close(0)
-            os._exit(main(json.loads(line)))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os._exit(first.main(json.loads(line)))
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
         sys.stdout.write(f"{os.waitpid(pid, 0)[1]}\n")
@@ -95,4 +96,4 @@ def serve(stage: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1:])

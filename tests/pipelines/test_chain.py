@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pfp.runtime.stage_config import read_config
+from tests.pipelines.conftest import STAGES
+from tests.pipelines.fork_server import fork_server
 from tests.pipelines.run_files import TABLES, table_bytes
-
-REPO = Path(__file__).resolve().parents[2]
 
 
 def test_the_chain_leaves_every_table_and_a_leaderboard(finished_run: Path) -> None:
@@ -105,26 +103,15 @@ def test_a_demo_that_is_killed_again_and_again_ends_with_the_same_tables(
 ) -> None:
     """``kill -9`` of the driver at random moments, then the same command: equal bytes."""
     out = tmp_path / "out"
-    command = [
-        *(sys.executable, "-m", "experiments.demo", "--preset", "debug"),
-        *("--videos", str(small_videos), "--out", str(out)),
-    ]
+    arguments = ["--preset", "debug", "--videos", str(small_videos), "--out", str(out)]
     rng = random.Random(0)
-    for _ in range(3):
-        process = subprocess.Popen(
-            command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(rng.uniform(8.0, 30.0))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    done = subprocess.run(
-        command, cwd=REPO, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert 0 == done.returncode, done.stderr[-3000:]
+    workers = [f"pipelines.{stage}.worker" for stage in STAGES]
+    with fork_server("experiments.demo", *workers) as demo:
+        for _ in range(3):
+            demo.run_and_kill(arguments, seconds=rng.uniform(2.0, 12.0))
+        demo.run(arguments)
 
     expected, resumed = table_bytes(finished_run), table_bytes(out)
     assert sorted(expected) == sorted(resumed)
     assert [name for name in expected if expected[name] != resumed[name]] == []
-    assert "Leaderboard:" in done.stdout
+    assert (out / "leaderboard.html").exists()

@@ -47,7 +47,7 @@ def fresh_run(out: Path, clips: list[ClipRecord]) -> Path:
 @pytest.fixture
 def server() -> Iterator[ForkServer]:
     """Runs the stage in forks of a process."""
-    with fork_server("latents") as running:
+    with fork_server("pipelines.latents.run", "pipelines.latents.worker") as running:
         yield running
 
 

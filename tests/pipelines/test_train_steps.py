@@ -93,7 +93,7 @@ def arguments(directory: Path) -> list[str]:
 @pytest.fixture
 def server() -> Iterator[ForkServer]:
     """Runs the stage in forks of a process."""
-    with fork_server("train") as running:
+    with fork_server("pipelines.train.run", "pipelines.train.worker") as running:
         yield running
 
 
