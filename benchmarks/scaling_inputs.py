@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from pfp.eval.metrics import resolve
 from pfp.eval.study.ballots import Ballot
@@ -17,6 +18,7 @@ from pfp.eval.study.plan import BALLOTS_NAME, KEY_NAME, PLAN_NAME, PUBLIC, Key, 
 from pfp.io import tables
 from pfp.io.media import write_video
 from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord
+from pfp.schema.record import Record
 from pfp.schema.run_directory import RunDirectory
 from pfp.vlm.answer import Answer
 from pfp.vlm.cache import Recorded
@@ -173,47 +175,69 @@ def run_of_scores(
     rng = random.Random(0)  # noqa: S311 - scores, not secrets
     card = resolve(metric).card
     evidence = json.dumps({"fps": 24.0, "per_frame": [20.0] * 8})
-    made, scores = [], []
-    for number in range(num_samples):
-        model, clip = models[number % len(models)], f"clip {number // len(models):07d}"
-        sample = f"{model}/{clip}"
-        made.append(
-            EvalSample(
-                sample_id=sample,
-                task="given",
-                group=clip,
-                method=model,
-                model_id=model,
-                checkpoint_sha256=None,
-                seed=0,
-                rate=None,
-                prompt="a prompt",
-                video_uri="file:///v.mp4",
-                reference_uri=None,
-                history_uri=None,
-                fps=None,
-                verdict=KEPT,
-            )
-        )
-        scores.append(
-            ScoreRecord(
-                score_id=f"{sample}/{card.metric_id}",
-                sample_id=sample,
-                metric=card.metric_id,
-                value=rng.gauss(20.0, 3.0),
-                unscored_reason=None,
-                num_frames=8,
-                params=json.dumps(dict(card.params)),
-                protocol="whole",
-                decoder="pyav 15",
-                evidence=evidence,
-                verdict=KEPT,
-            )
-        )
+    names = [
+        (models[number % len(models)], f"clip {number // len(models):07d}")
+        for number in range(num_samples)
+    ]
+    sample_ids = [f"{model}/{clip}" for model, clip in names]
+    sample = EvalSample(
+        sample_id="",
+        task="given",
+        group="",
+        method="",
+        model_id="",
+        checkpoint_sha256=None,
+        seed=0,
+        rate=None,
+        prompt="a prompt",
+        video_uri="file:///v.mp4",
+        reference_uri=None,
+        history_uri=None,
+        fps=None,
+        verdict=KEPT,
+    )
+    score = ScoreRecord(
+        score_id="",
+        sample_id="",
+        metric=card.metric_id,
+        value=0.0,
+        unscored_reason=None,
+        num_frames=8,
+        params=json.dumps(dict(card.params)),
+        protocol="whole",
+        decoder="pyav 15",
+        evidence=evidence,
+        verdict=KEPT,
+    )
+    made = _repeated(
+        sample,
+        num_samples,
+        sample_id=sample_ids,
+        group=[clip for _, clip in names],
+        method=[model for model, _ in names],
+        model_id=[model for model, _ in names],
+    )
+    scores = _repeated(
+        score,
+        num_samples,
+        score_id=[f"{each}/{card.metric_id}" for each in sample_ids],
+        sample_id=sample_ids,
+        value=[rng.gauss(20.0, 3.0) for _ in sample_ids],
+    )
     run = RunDirectory(directory)
-    tables.write_table(run.generations.path, EvalSample.table(made), EvalSample)
-    tables.write_table(run.scores.path, ScoreRecord.table(scores), ScoreRecord)
+    tables.write_table(run.generations.path, made, EvalSample)
+    tables.write_table(run.scores.path, scores, ScoreRecord)
     return directory
+
+
+def _repeated(record: Record, num_rows: int, **columns: list[Any]) -> pa.Table:
+    """So many rows of a record, with some columns of their own."""
+    table = type(record).table([record]).take(pa.array(np.zeros(num_rows, np.int64)))
+    for name, values in columns.items():
+        place = table.schema.get_field_index(name)
+        field = table.schema.field(place)
+        table = table.set_column(place, field, pa.array(values, field.type))
+    return table
 
 
 def video_run(folder: Path, num_clips: int) -> Path:
