@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from diffusers import WanTransformer3DModel
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from experiments.tiny.base import Loss, base_loss, memory_loss, tiny_base_config, train_base
 from experiments.tiny.batches import BatchPlan, LatentBank, bank_batch
@@ -37,6 +39,7 @@ from experiments.tiny.data import (
     photo_window,
     photograph_paths,
 )
+from experiments.tiny.readout import EncoderWithReadout, fit_readout
 from experiments.tiny.retrieval import check_clips
 from experiments.tiny.vae import (
     VaeTraining,
@@ -61,6 +64,7 @@ from pfp.train.settings import Objective, TrainSettings
 WINDOW_FRAMES: Final = 45
 GENERATED_SEED: Final = 1000  # the demo's own clips have seed 0
 RATES: Final = tuple(parse_rate(text, GEOMETRIES["tiny"]) for text in ("2x2x2", "4x4x2"))
+FITTED_ENCODERS: Final = ("proposed", "large_patchifier")  # those that have weights of their own
 # What the base is trained on in turn, once it has learned frames: LR videos, or no memory (None).
 READING: Final[tuple[Rate | None, ...]] = (None, *RATES, *RATES, *RATES)
 
@@ -74,8 +78,9 @@ class Recipe:
     vae: VaeTraining = field(default_factory=lambda: VaeTraining(num_steps=1200))
     base_steps: int = 1300
     reading_steps: int = 2000
+    readout_steps: int = 700
     variant_steps: int = 1000
-    lora_rank: int = 32
+    lora_rank: int = 256  # the base's width: its reader must be free to learn (docs/tiny-family.md)
     shift: float = (
         12.0  # of noise levels wherever there is a memory: what it is worth is decided early
     )
@@ -106,6 +111,10 @@ def main(argv: list[str] | None = None) -> int:
         alone = work / "base-without-memory"
         step("base without memory", alone, lambda: make_base(work, alone, recipe))
         step("base", out / "base", lambda: teach_reading(work, alone, out / "base", recipe))
+        for variant in FITTED_ENCODERS:
+            fitted = work / f"encoder-{variant}.safetensors"
+            fit = partial(fit_encoder, variant, work, out, fitted, recipe)
+            step(f"encoder of {variant}", fitted, fit)
         for variant in TINY_VARIANTS:
             step(
                 variant,
@@ -298,25 +307,46 @@ def teach_reading(work: Path, start: Path, folder: Path, recipe: Recipe) -> None
     dit.half().save_pretrained(folder)
 
 
+def start_of_variant(variant: str, out: Path, recipe: Recipe) -> MemoryDiT:
+    """The variant on the frozen base before anything is trained."""
+    torch.manual_seed(recipe.seed + 1)
+    config = MemoryDiTConfig(variant=variant, rate=TINY_RATE, lora_rank=recipe.lora_rank)
+    return MemoryDiT(load_base(out / "base"), config)
+
+
+def fit_encoder(variant: str, work: Path, out: Path, path: Path, recipe: Recipe) -> None:
+    """An encoder that keeps what a linear map can read off its tokens: how a training begins."""
+    module = EncoderWithReadout(start_of_variant(variant, out, recipe))
+    rate = parse_rate(TINY_RATE, GEOMETRIES["tiny"])
+    banks = load_banks(work, rate)
+    plan = BatchPlan(rate=rate, batch_size=16, continue_share=0.0, history_frames=(11,))
+    fit_readout(
+        module,
+        batches_by_step(lambda _step, generator: bank_batch(banks, plan, generator), recipe.seed),
+        TrainSettings(num_steps=recipe.readout_steps, seed=recipe.seed),
+        work / f"state-{path.stem}.pt",
+        every(100, path.stem),
+    )
+    aside = path.with_suffix(".aside")
+    save_file(module.encoder.state_dict(), aside)
+    aside.rename(path)
+
+
 def make_variant(variant: str, work: Path, out: Path, recipe: Recipe) -> None:
     """LoRA and encoder of one variant on the frozen base; all see the same batches and noise.
 
     ``no_memory`` stays the base itself: there is nothing that it could learn to read.
     """
     num_steps = 0 if variant == "no_memory" else recipe.variant_steps
-    rate = parse_rate(TINY_RATE, GEOMETRIES["tiny"])
-    banks = load_banks(work, rate)
+    banks = load_banks(work, parse_rate(TINY_RATE, GEOMETRIES["tiny"]))
+    model = start_of_variant(variant, out, recipe)
+    if variant in FITTED_ENCODERS:
+        encoder = cast("nn.Module", model.encoder)
+        encoder.load_state_dict(load_file(work / f"encoder-{variant}.safetensors"))
 
     def batch_at(step: int, generator: torch.Generator) -> Batch:
-        done = step / recipe.variant_steps
-        cells, size = (2, 16) if done < 0.75 else (3, 8) if done < 0.93 else (0, 3)
-        histories = (7, 9, 11) if done < 0.75 else (9, 11)
-        plan = BatchPlan(rate=rate, batch_size=size, crop_cells=cells, history_frames=histories)
-        return bank_batch(banks, plan, generator)
+        return bank_batch(banks, variant_plan(step / num_steps), generator)
 
-    torch.manual_seed(recipe.seed + 1)
-    config = MemoryDiTConfig(variant=variant, rate=TINY_RATE, lora_rank=recipe.lora_rank)
-    model = MemoryDiT(load_base(out / "base"), config)
     settings = TrainSettings(num_steps=num_steps, seed=recipe.seed)
     objective = Objective(shift=recipe.shift)
     report = every(100, variant)
@@ -338,6 +368,18 @@ def make_variant(variant: str, work: Path, out: Path, recipe: Recipe) -> None:
     model.save_pretrained(aside, dtype=torch.float16, card=card)
     (out / "variants").mkdir(exist_ok=True)
     aside.rename(out / "variants" / variant)
+
+
+def variant_plan(share_done: float) -> BatchPlan:
+    """Small crops first, whole frames at the end."""
+    cells, size = (2, 8) if share_done < 0.75 else (3, 4) if share_done < 0.93 else (0, 2)
+    return BatchPlan(
+        rate=parse_rate(TINY_RATE, GEOMETRIES["tiny"]),
+        batch_size=size,
+        num_targets=4,
+        crop_cells=cells,
+        history_frames=(7, 9, 11) if share_done < 0.75 else (9, 11),
+    )
 
 
 def every(num_steps: int, name: str) -> Callable[[int, float], None]:

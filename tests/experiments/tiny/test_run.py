@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
 
 from experiments.tiny import run
-from experiments.tiny.run import RATES, Recipe, make_variant, teach_reading
+from experiments.tiny.run import RATES, Recipe, fit_encoder, make_variant, teach_reading
 from pfp.generate.families import trained_shift
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.tiny_names import tiny_folder
@@ -34,8 +38,11 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_a_base_that_reads_carries_variants(work: Path) -> None:
-    """The base goes on from one without memory, a variant stands on it and says its shift."""
-    recipe = Recipe(reading_steps=3, variant_steps=2, lora_rank=2, shift=9.0)
+    """The base goes on from one without memory; a variant on it says its shift.
+
+    An encoder that was fitted first is what the variant's training begins with.
+    """
+    recipe = Recipe(reading_steps=3, readout_steps=2, variant_steps=2, lora_rank=2, shift=9.0)
     out = work / "tiny"
     shutil.copytree(tiny_folder() / "vae", out / "vae")
 
@@ -45,6 +52,17 @@ def test_a_base_that_reads_carries_variants(work: Path) -> None:
     folder = out / "variants" / "only_lr"
     assert "only_lr" == MemoryDiT.from_pretrained(folder, base=out / "base").config.variant
     assert 9.0 == trained_shift(json.loads((folder / "config.json").read_text()))
+
+    fit_encoder("proposed", work, out, work / "encoder-proposed.safetensors", recipe)
+    make_variant("proposed", work, out, replace(recipe, variant_steps=0))
+
+    begun = MemoryDiT.from_pretrained(out / "variants" / "proposed", base=out / "base")
+    fitted = load_file(work / "encoder-proposed.safetensors")
+    assert isinstance(begun.encoder, nn.Module)
+    assert fitted["hr.project.weight"].abs().max() > 0  # where nothing was fitted it is zero
+    for name, weight in begun.encoder.state_dict().items():
+        assert torch.equal(weight, fitted[name].half().float()), name
+
     before, after = (
         (at / "base" / "diffusion_pytorch_model.safetensors").read_bytes()
         for at in (tiny_folder(), out)
