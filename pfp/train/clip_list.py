@@ -49,9 +49,11 @@ class ClipList(NamedTuple):
 
 
 def write_clip_list(folder: str | Path, clip_ids: Sequence[str]) -> ClipList:
-    """Write the ids, in their order, unless they lie there already."""
+    """Write the ids, in their order, unless they lie there already and whole."""
     clips = ClipList(str(folder), _digest(clip_ids), len(clip_ids))
-    if not clips.path.exists():
+    try:
+        clips.read()
+    except SchemaError:
         Path(folder).mkdir(parents=True, exist_ok=True)
         aside = clips.path.with_suffix(f".{os.getpid()}.aside")
         pq.write_table(pa.table({_COLUMN: pa.array(clip_ids, pa.string())}), aside)

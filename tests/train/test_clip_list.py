@@ -33,6 +33,14 @@ def test_equal_lists_lie_in_one_file(tmp_path: Path) -> None:
     assert [first.path] == list(tmp_path.iterdir())
 
 
+def test_a_damaged_list_is_written_anew(tmp_path: Path) -> None:
+    """As its error promises of running the stage again."""
+    clips = write_clip_list(tmp_path, CLIPS)
+    clips.path.write_bytes(b"PAR1")
+
+    assert CLIPS == write_clip_list(tmp_path, CLIPS).read().to_pylist()
+
+
 def test_what_is_missing_or_another_list_is_refused(tmp_path: Path) -> None:
     """Or a clip that was trained on would be evaluated on."""
     clips = write_clip_list(tmp_path, CLIPS)
