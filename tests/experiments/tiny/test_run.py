@@ -14,7 +14,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from experiments.tiny import run
-from experiments.tiny.run import RATES, Recipe, fit_encoder, make_variant, teach_reading
+from experiments.tiny.run import (
+    FITTED_ENCODERS,
+    RATES,
+    Recipe,
+    fit_encoder,
+    make_variant,
+    teach_reading,
+)
 from pfp.generate.families import trained_shift
 from pfp.models.memory.dit import MemoryDiT
 from pfp.models.tiny_names import tiny_folder
@@ -53,7 +60,8 @@ def test_a_base_that_reads_carries_variants(work: Path) -> None:
     assert "only_lr" == MemoryDiT.from_pretrained(folder, base=out / "base").config.variant
     assert 9.0 == trained_shift(json.loads((folder / "config.json").read_text()))
 
-    fit_encoder("proposed", work, out, work / "encoder-proposed.safetensors", recipe)
+    for variant in FITTED_ENCODERS:
+        fit_encoder(variant, work, out, work / f"encoder-{variant}.safetensors", recipe)
     make_variant("proposed", work, out, replace(recipe, variant_steps=0))
 
     begun = MemoryDiT.from_pretrained(out / "variants" / "proposed", base=out / "base")
