@@ -22,6 +22,10 @@ _EXACT: Final = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Inte
 _BT709: Final = 1  # ITU-T H.273: primaries, transfer and matrix
 _LIMITED: Final = 1
 
+# x264's macroblock tree gives equal frames other bytes: nearly always with B-frames, once in some
+# hundred files without them, by what lies beside its memory (seen with its AVX-512 code alone).
+_LOSSY: Final = {"crf": "18", "preset": "veryfast", "bf": "0", "mbtree": "0"}
+
 
 def write_video(
     path: str | os.PathLike[str],
@@ -125,9 +129,7 @@ def _add_stream(
     stream.height, stream.width = size
     stream.pix_fmt = "rgb24" if lossless else "yuv420p"
     context = stream.codec_context
-    # No B-frames: with them x264's look-ahead (mbtree, in its assembler) reads memory that nobody
-    # has written, and equal frames came out as other bytes nearly every time.
-    context.options = {"qp": "0"} if lossless else {"crf": "18", "preset": "veryfast", "bf": "0"}
+    context.options = {"qp": "0"} if lossless else _LOSSY
     context.time_base = 1 / rate
     # One thread: the same bytes whatever the number of cores.
     context.thread_count = 1
