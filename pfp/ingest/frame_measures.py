@@ -1,5 +1,7 @@
 """What the frames of a video look like, measured from small copies of them as they stream by.
 
+A frame that is looked at stands for the time until the next one that is.
+
 Axes: T time, H height, W width, C colour.
 """
 
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from pfp.ingest.backdrop import BackdropGauge
 from pfp.ingest.bars import BarGauge
 from pfp.ingest.phash import IMAGE_SIDE, phash
+from pfp.ingest.seconds import Floats, HeldMean, SecondSums, lengths
 
 # Frames are measured at SIDE x SIDE, whatever their shape: a cell is an average over 1/4096 of
 # the frame, so grain and recoding vanish and a small thing that moves still shows.
@@ -50,11 +53,11 @@ class FrameMeasures:
 
 
 class FrameGauge:
-    """Takes small frames in order of time. Memory does not grow with their number."""
+    """Takes small frames in order of time. Memory holds a few numbers for each second of them."""
 
     def __init__(self) -> None:
-        self._num = self._num_black = self._num_uniform = 0
-        self._sum_mean = self._sum_std = 0.0
+        self._mean, self._std = HeldMean(), HeldMean()
+        self._black, self._uniform = HeldMean(), HeldMean()
         self._last_seconds = -SAMPLE_SECONDS
         self._bars, self._backdrop = BarGauge(), BackdropGauge()
         self._freeze = _Freeze()
@@ -70,11 +73,10 @@ class FrameGauge:
         luma_HW = frame_HWC @ _LUMA_C
         self._last_seconds = seconds
         std = float(luma_HW.std())
-        self._num += 1
-        self._sum_mean += float(luma_HW.mean())
-        self._sum_std += std
-        self._num_uniform += std < UNIFORM_DEVIATION
-        self._num_black += bool(luma_HW.max() < BLACK_LUMA)
+        self._mean.push(seconds, float(luma_HW.mean()))
+        self._std.push(seconds, std)
+        self._uniform.push(seconds, std < UNIFORM_DEVIATION)
+        self._black.push(seconds, bool(luma_HW.max() < BLACK_LUMA))
         self._bars.push(seconds, frame_HWC)
         self._backdrop.push(seconds, frame_HWC)
         self._freeze.push(seconds, luma_HW)
@@ -83,14 +85,15 @@ class FrameGauge:
 
     def result(self, duration_seconds: float) -> FrameMeasures | None:
         """The measures of a video of that length; None when it had no frame."""
-        if not self._num:
+        luma_mean = self._mean.mean(duration_seconds)
+        if luma_mean is None:
             return None
         frozen_seconds, tail_seconds = self._freeze.result(duration_seconds)
         return FrameMeasures(
-            luma_mean=self._sum_mean / self._num,
-            luma_std=self._sum_std / self._num,
-            black_fraction=self._num_black / self._num,
-            uniform_fraction=self._num_uniform / self._num,
+            luma_mean=luma_mean,
+            luma_std=self._std.mean(duration_seconds) or 0.0,
+            black_fraction=self._black.mean(duration_seconds) or 0.0,
+            uniform_fraction=self._uniform.mean(duration_seconds) or 0.0,
             bar_fraction=self._bars.result(),
             backdrop_fraction=self._backdrop.result(),
             motion=self._motion.result(),
@@ -98,6 +101,17 @@ class FrameGauge:
             frozen_tail_seconds=tail_seconds,
             phashes=self._hashes.result(duration_seconds),
         )
+
+    def track(self, duration_seconds: float) -> dict[str, Floats]:
+        """The same second by second, by the names of ``SecondMeasures``: (K,), NaN for unknown."""
+        return {
+            "luma_mean": self._mean.result(duration_seconds),
+            "luma_std": self._std.result(duration_seconds),
+            "motion": self._motion.track(duration_seconds),
+            "frozen": self._freeze.track(duration_seconds),
+            "black": self._black.result(duration_seconds),
+            "uniform": self._uniform.result(duration_seconds),
+        }
 
 
 class _Freeze:
@@ -107,6 +121,7 @@ class _Freeze:
         self._anchor_HW: npt.NDArray[np.float32] | None = None
         self._since = 0.0
         self._frozen_seconds = 0.0
+        self._sums = SecondSums()
 
     def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
         # Compared with the first frame of the run: slow change must add up to movement.
@@ -124,9 +139,18 @@ class _Freeze:
         tail = tail if tail >= FREEZE_SECONDS else 0.0
         return min(self._frozen_seconds + tail, duration_seconds), tail
 
+    def track(self, duration_seconds: float) -> Floats:
+        """The share of each second that is frozen, (K,)."""
+        tail_seconds = self.result(duration_seconds)[1]
+        tail = SecondSums()
+        tail.add(duration_seconds - tail_seconds, duration_seconds)
+        frozen_K = self._sums.result(duration_seconds) + tail.result(duration_seconds)
+        return frozen_K / lengths(duration_seconds)
+
     def _add(self, seconds: float) -> None:
         if self._anchor_HW is not None and seconds - self._since >= FREEZE_SECONDS:
             self._frozen_seconds += seconds - self._since
+            self._sums.add(self._since, seconds)
 
 
 class _Motion:
@@ -135,6 +159,7 @@ class _Motion:
     def __init__(self) -> None:
         self._last: tuple[float, npt.NDArray[np.float32]] | None = None
         self._sum_changes = self._sum_seconds = 0.0
+        self._changes, self._compared = SecondSums(), SecondSums()
 
     def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
         if self._last is None:
@@ -143,12 +168,22 @@ class _Motion:
         gap = seconds - self._last[0]
         if gap < MOTION_SECONDS - 1e-3:
             return
-        self._sum_changes += float(np.abs(luma_HW - self._last[1]).mean())
+        change = float(np.abs(luma_HW - self._last[1]).mean())
+        self._sum_changes += change
         self._sum_seconds += gap
+        self._changes.add(self._last[0], seconds, change / gap)
+        self._compared.add(self._last[0], seconds)
         self._last = (seconds, luma_HW)
 
     def result(self) -> float | None:
         return self._sum_changes / self._sum_seconds if self._sum_seconds else None
+
+    def track(self, duration_seconds: float) -> Floats:
+        """The motion of each second, (K,), NaN where none of it was compared."""
+        compared_K = self._compared.result(duration_seconds)
+        changes_K = self._changes.result(duration_seconds)
+        unknown_K = np.full_like(changes_K, np.nan)
+        return np.divide(changes_K, compared_K, out=unknown_K, where=compared_K > 0)
 
 
 class _HashFrames:

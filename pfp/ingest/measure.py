@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
@@ -14,7 +15,9 @@ import av
 from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
 from pfp.ingest.combing import CombGauge
 from pfp.ingest.frame_measures import SIDE, FrameGauge
+from pfp.ingest.seconds import MAX_SECONDS
 from pfp.ingest.shots import ShotDetector
+from pfp.ingest.track import second_measures
 from pfp.io.media import Guard, RejectedVideo
 from pfp.io.media.clock import Clock
 from pfp.io.media.colour import transfer_name
@@ -27,12 +30,12 @@ from pfp.io.media.source import missing_link, shown_name
 from pfp.io.media.views import projection_of, stereo_layout_of
 from pfp.io.unchanged import file_state, sha256_of
 from pfp.limits import MAX_FILE_BYTES
-from pfp.schema.measured import MeasuredRecord
+from pfp.schema.measured import MeasuredRecord, SecondMeasures
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
-MEASURE_VERSION: Final = 2
+MEASURE_VERSION: Final = 3
 
 Shape: TypeAlias = tuple[int, int, Fraction, Orientation]
 
@@ -149,10 +152,13 @@ class _Walk:
         self._max_gap = Fraction(0)
         self._num_frames = self._num_interlaced = self._num_damaged = 0
         self._num_jumps = self._num_size_changes = 0
+        self._num_told = 0  # of the damaged ones, since the last frame
+        self._damaged: Counter[int] = Counter()  # by second
 
     def on_damage(self, _what: str) -> None:
-        """Count a packet refused or a frame marked as corrupt."""
+        """Count a packet refused or a frame marked as corrupt. It is told before the next frame."""
         self._num_damaged += 1
+        self._num_told += 1
 
     def push(self, frame: av.VideoFrame) -> None:
         """Look at one frame; they come in order of display."""
@@ -160,6 +166,7 @@ class _Walk:
         if self.first is None:
             self._begin(frame)
         self._num_frames += 1
+        self._place_damage(seconds)
         if self._transfer == "sdr":
             self._transfer = transfer_name(frame.color_trc)
         self._num_interlaced += frame.interlaced_frame
@@ -173,6 +180,18 @@ class _Walk:
             self._max_gap = max(self._max_gap, seconds - self._last)
             self._look(frame, float(seconds))
         self._last = seconds
+
+    def _place_damage(self, seconds: Fraction) -> None:
+        """Let what was damaged since the last frame lie in the second of this one."""
+        second = max(0, int(seconds))
+        if self._num_told and second < MAX_SECONDS:
+            self._damaged[second] += self._num_told
+        self._num_told = 0
+
+    def _track(self, duration_seconds: float) -> list[SecondMeasures]:
+        self._place_damage(self._last)
+        columns = self._gauge.track(duration_seconds)
+        return second_measures(columns, self._damaged)
 
     def _look_at_shape(self, frame: av.VideoFrame) -> None:
         """What streams say at key frames only."""
@@ -212,6 +231,7 @@ class _Walk:
             "projection": self._projection,
             "transfer": self._transfer,
             "shots": self._shots.shots(duration) if measures is not None else [],
+            "track": self._track(duration) if measures is not None else [],
             **(asdict(measures) if measures is not None else {}),
         }
 

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias, TypedDict
+
+import pyarrow as pa
 
 from pfp.schema.clip import DetectedShot
-from pfp.schema.columns import Int32
+from pfp.schema.columns import Int32, Stored
 from pfp.schema.record import Record
 from pfp.schema.verdict import Verdict
+
+Float32: TypeAlias = Annotated[float, Stored(type=pa.float32())]
+
+
+class SecondMeasures(TypedDict):
+    """What one second of a video, ``[k, k + 1)`` from its first frame on, looks like.
+
+    Of the last second, as much as there is. A frame that was looked at stands for the time until
+    the next one. Numbers are as precise as float32.
+    """
+
+    luma_mean: Float32  # [0, 255]
+    luma_std: Float32  # within frames, [0, 255]
+    motion: Float32 | None  # mean absolute luma change, 8-bit code values per second
+    frozen: Float32  # share of the second that is part of a freeze of at least half a second
+    black: Float32  # share of the second
+    uniform: Float32  # share of the second, of one colour all over, black included
+    num_damaged: Int32  # packets refused and frames marked as corrupt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +78,10 @@ class MeasuredRecord(Record):
     frozen_tail_seconds: float | None = None
     phashes: list[str] = field(default_factory=list)  # at 10, 30, 50, 70 and 90 % of the duration
     shots: list[DetectedShot] = field(default_factory=list)
+    track: list[SecondMeasures] = field(default_factory=list)  # up to a day; none for HDR videos
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "measured"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     KEY: ClassVar[str] = "video_uri"

@@ -8,6 +8,7 @@ import pytest
 
 from pfp.ingest.frame_measures import SIDE, FrameGauge, FrameMeasures
 from pfp.ingest.phash import phash
+from pfp.ingest.seconds import lengths
 
 FPS = 10
 Frames = npt.NDArray[np.uint8]
@@ -58,7 +59,8 @@ def test_black_and_uniform_are_shares_of_time() -> None:
 
     result = measured(frames)
 
-    assert (3 / 8, 4 / 8) == (result.black_fraction, result.uniform_fraction)
+    fractions = (result.black_fraction, result.uniform_fraction)
+    assert (3 / 8, 4 / 8) == pytest.approx(fractions)
 
 
 def test_motion_is_in_levels_per_second() -> None:
@@ -108,6 +110,70 @@ def test_hashes_are_those_of_their_moments() -> None:
     blocks = frames[..., 0].reshape(50, 32, 2, 32, 2).mean(axis=(2, 4))
     expected = [phash(np.round(blocks[index]).astype(np.uint8)) for index in (5, 15, 25, 35, 45)]
     assert expected == result.phashes
+
+
+def scenes() -> Frames:
+    """Movement, black, a freeze and one colour, each for a time that is no whole second."""
+    moving = busy(27, moving=True)
+    return np.concatenate([moving, flat(5, 12), busy(13, moving=False), flat(128, 3), moving])
+
+
+@pytest.mark.parametrize("fps", [3, 10, 24, 29.97])
+def test_the_track_adds_up_to_the_whole(fps: float) -> None:
+    """Each measure of a video is the mean over its seconds, the last one weighing what it lasts."""
+    frames = scenes()
+    duration = len(frames) / fps
+    gauge = FrameGauge()
+    for index, frame in enumerate(frames):
+        if gauge.wants(index / fps):
+            gauge.push(index / fps, frame)
+    whole, track = gauge.result(duration), gauge.track(duration)
+
+    assert whole is not None
+    for name in ("luma_mean", "luma_std"):
+        expected = getattr(whole, name)
+        assert expected == pytest.approx(np.average(track[name], weights=lengths(duration)))
+    for name in ("frozen", "black", "uniform"):
+        expected = getattr(whole, f"{name}_fraction")
+        assert 0.01 < expected
+        assert expected == pytest.approx(np.average(track[name], weights=lengths(duration)))
+
+
+def test_motion_of_the_track_adds_up_where_frames_were_compared() -> None:
+    """Every third of 10 frames a second is compared with the one before, from 0 to 8.1 s of 8.2."""
+    frames = scenes()[:82]
+    gauge = FrameGauge()
+    for index, frame in enumerate(frames):
+        gauge.push(index / FPS, frame)
+    whole, motion = gauge.result(8.2), gauge.track(8.2)["motion"]
+
+    assert whole is not None
+    assert whole.motion == pytest.approx(np.average(motion, weights=[1] * 8 + [0.1]))
+
+
+def test_the_track_tells_when() -> None:
+    """Two seconds of movement, one and a half of black, and a grey one that flickers into view."""
+    frames = np.concatenate([busy(20, moving=True), flat(5, 15), busy(15, moving=True)])
+    gauge = FrameGauge()
+    for index, frame in enumerate(frames):
+        gauge.push(index / FPS, frame)
+    track = gauge.track(5.0)
+
+    assert [0, 0, 1, 0.5, 0] == pytest.approx(track["black"])
+    assert [0, 0, 1, 0.5, 0] == pytest.approx(track["frozen"])
+    assert track["motion"][1] > 100
+    assert 0 == pytest.approx(track["motion"][2], abs=60)  # but for the step into black
+    assert [5, 5] == pytest.approx([track["luma_mean"][2], track["luma_mean"][2]])
+
+
+def test_a_second_in_which_nothing_was_compared_has_no_motion() -> None:
+    """Of 2.1 s the last tenth: unknown, not zero."""
+    gauge = FrameGauge()
+    for seconds in (0.0, 0.5, 1.0, 1.5, 2.0):
+        gauge.push(seconds, flat(100)[0])
+
+    assert [0.0, 0.0] == gauge.track(2.1)["motion"][:2].tolist()
+    assert np.isnan(gauge.track(2.1)["motion"][2])
 
 
 def test_memory_does_not_grow_with_frames() -> None:

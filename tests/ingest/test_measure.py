@@ -20,7 +20,7 @@ from pfp.errors import ConfigError, InputError, RetryableError
 from pfp.ingest.measure import MeasureSettings, failed_record, measure, measure_video
 from pfp.io.media import Guard, path_to_uri, write_video
 from pfp.schema import Dropped, Failed, Kept
-from pfp.schema.measured import MeasuredRecord
+from pfp.schema.measured import MeasuredRecord, SecondMeasures
 from tests.hostile_files import HostileFile
 
 SETTINGS = MeasureSettings(timeout_seconds=60, memory_bytes=1 << 30)
@@ -85,6 +85,42 @@ def test_the_record_survives_a_table(tmp_path: Path, guard: Guard) -> None:
     (row,) = MeasuredRecord.table([record]).to_pylist()
 
     assert record == MeasuredRecord.from_row(row)
+
+
+def test_a_second_is_a_row_of_the_track(tmp_path: Path, guard: Guard) -> None:
+    """2.5 s: three rows, whose numbers are those of the whole, since every frame is alike."""
+    path = tmp_path / "v.mp4"
+    write_video(path, stripes(60), 24)
+
+    record = measured(path, guard)
+
+    assert 3 == len(record.track)
+    assert SecondMeasures.__annotations__.keys() == record.track[0].keys()
+    for second in record.track:
+        assert second["luma_mean"] == pytest.approx(record.luma_mean, abs=1)
+        assert second["motion"] == pytest.approx(record.motion, rel=0.2)
+        assert (0, 0, 0, 0) == tuple(
+            second[name] for name in ("frozen", "black", "uniform", "num_damaged")
+        )
+
+
+def test_damage_lies_in_its_second(tmp_path: Path) -> None:
+    """Bytes overwritten in the third second of five; no second counts what is another's."""
+    path = tmp_path / "v.mp4"
+    write_mjpeg(path, num_frames=150, width=320, height=240)
+    content = bytearray(path.read_bytes())
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        places = [(packet.pos, packet.size) for packet in packets[75:78]]
+    for begin, size in places:
+        content[begin : begin + size] = bytes(size)
+    path.write_bytes(content)
+
+    fields = measure_video(path_to_uri(path))
+
+    damaged = [second["num_damaged"] for second in fields["track"]]
+    assert 3 == fields["decode_error_count"]
+    assert [0, 0, 3, 0, 0] == damaged
 
 
 def test_what_is_no_video_is_dropped_with_its_digest(tmp_path: Path, guard: Guard) -> None:
@@ -198,6 +234,7 @@ def test_hdr_frames_are_not_measured(hostile_file: HostileFile) -> None:
 
     assert ("pq", 96, []) == (fields["transfer"], fields["num_frames"], fields["shots"])
     assert fields.keys().isdisjoint({"luma_mean", "motion", "bar_fraction"})
+    assert [] == fields["track"]
 
 
 @pytest.mark.parametrize(

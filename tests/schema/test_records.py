@@ -51,7 +51,7 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
         bits = kind.bit_width
         return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     if pa.types.is_floating(kind):
-        return NUMBERS
+        return st.floats(allow_nan=False, width=kind.bit_width)
     if pa.types.is_boolean(kind):
         return st.booleans()
     if pa.types.is_list(kind):
