@@ -125,7 +125,7 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
     """
     try:
         holds = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-        foreign = holds and not {"summary.json", "clips", "videos"} & set(holds)
+        foreign = holds and not {"summary.json", "clips", "input"} & set(holds)
         if foreign:
             message = (
                 f"OUT {str(directory)!r} holds {holds[0]!r} and no earlier run; "
@@ -149,7 +149,7 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
 
 def generate_clips(directory: Path, progress: ConsoleProgress) -> str:
     """The demo's own clips, with their storyboards beside them; those that are there are kept."""
-    folder = directory / "videos"
+    folder = directory / "input"
     with progress.counting("drawing", "clips") as count:
         make_clips(folder, num_clips=NUM_CLIPS, seed=0, progress=count)
     return str(folder)

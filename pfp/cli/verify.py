@@ -82,7 +82,7 @@ def _across_tables(run: RunDirectory, there: Iterable[TableLocation[Record]]) ->
     """What is wrong between whole tables, and with the files that they are about."""
     problems = []
     records = {table.record for table in there}
-    if run.clips.record in records:
+    if run.videos.record in records:
         problems += _changed_videos(run)
     if run.scores.record in records:
         found = _problems_of_report(run)
@@ -92,7 +92,7 @@ def _across_tables(run: RunDirectory, there: Iterable[TableLocation[Record]]) ->
 
 
 def _changed_videos(run: RunDirectory) -> list[str]:
-    """One sentence for each kept clip whose file holds other bytes now."""
+    """One sentence for each kept video whose file holds other bytes now."""
     import pyarrow.compute as pc
 
     from pfp.io.tables import read_table
@@ -100,9 +100,9 @@ def _changed_videos(run: RunDirectory) -> list[str]:
 
     kept = pc.field("verdict", "kind") == "kept"
     columns = ["video_uri", *FILE_COLUMNS]
-    clips = read_table(*run.clips, columns=columns, filter=kept)
+    videos = read_table(*run.videos, columns=columns, filter=kept)
     problems, num_gone = [], 0
-    for batch in clips.to_batches(max_chunksize=1 << 14):
+    for batch in videos.to_batches(max_chunksize=1 << 14):
         for row in batch.to_pylist():
             try:
                 check_unchanged(row.pop("video_uri"), **row)
@@ -111,7 +111,7 @@ def _changed_videos(run: RunDirectory) -> list[str]:
             except InputError:  # the tables can be used without them, or elsewhere
                 num_gone += 1
     state = "as they were ingested" if not problems else f"{len(problems)} problems"
-    print(f"videos: {state}{f', {num_gone} are not here' if num_gone else ''}")
+    print(f"files: {state}{f', {num_gone} are not here' if num_gone else ''}")
     return problems
 
 

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 from pfp.errors import ConfigError
 from pfp.ingest.filters import FILTERS, Filter
 from pfp.ingest.near_duplicates import NearDuplicates
+from pfp.ingest.windows import Avoid, Windows
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file
 from pfp.io.yaml_text import parse_yaml
 from pfp.limits import MAX_YAML_LENGTH
 from pfp.texts import quoted
 
+# What is measured of every second, and so of every window.
+WINDOW_FILTERS: Final = ("black", "uniform", "frozen", "motion")
 _FOLDER: Final = Path(__file__).parent / "recipes"
-_KEYS: Final = ("name", "filters", "near_duplicates")
+_KEYS: Final = ("name", "filters", "windows", "near_duplicates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Filters in the order in which they are asked, and how near duplicates are told, if at all."""
+    """How videos are judged and cut.
+
+    ``filters`` are asked of whole videos in their order. ``windows`` says how clips are cut out of
+    those that are kept; None: each is one clip, whole. ``near_duplicates`` says how copies are
+    told; None: they are not.
+    """
 
     name: str
     filters: Mapping[str, Filter]
-    near_duplicates: NearDuplicates | None
+    windows: Windows | None = None
+    near_duplicates: NearDuplicates | None = None
 
     @property
     def sha256(self) -> str:
@@ -36,11 +45,11 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain values, as its YAML has them."""
-        near = self.near_duplicates
         return {
             "name": self.name,
             "filters": {name: asdict(one) for name, one in self.filters.items()},  # type: ignore[call-overload]
-            "near_duplicates": None if near is None else asdict(near),
+            "windows": self.windows and asdict(self.windows),
+            "near_duplicates": self.near_duplicates and asdict(self.near_duplicates),
         }
 
 
@@ -82,35 +91,60 @@ def parse_recipe(values: object, source: str) -> Recipe:
     if not isinstance(name, str) or not name:
         message = f"recipe {source} has no name; write name: and a word for it"
         raise ConfigError(message)
-    filters = _mapping(table.get("filters", {}), f"filters of recipe {source}")
-    _check_keys(filters, tuple(FILTERS), f"filters of recipe {source}")
-    near = table.get("near_duplicates")
-    where = f"near_duplicates of recipe {source}"
+    windows, near = table.get("windows"), table.get("near_duplicates")
+    where = f"of recipe {source}"
     return Recipe(
         name=name,
-        filters={
-            key: _build(FILTERS[key], settings, f"filter {key} of recipe {source}")
-            for key, settings in filters.items()
-        },
-        near_duplicates=None if near is None else _build(NearDuplicates, near, where),
+        filters=_filters(table.get("filters", {}), tuple(FILTERS), where),
+        windows=None if windows is None else _windows(windows, where),
+        near_duplicates=None
+        if near is None
+        else _build(NearDuplicates, near, f"near_duplicates {where}"),
     )
 
 
-def _build(kind: type[Any], settings: object, where: str) -> Any:
-    """An object of a dataclass of numbers, each of which must be given."""
+def _filters(values: object, known: tuple[str, ...], where: str) -> dict[str, Filter]:
+    table = _mapping(values, f"filters {where}")
+    _check_keys(table, known, f"filters {where}")
+    return {
+        name: _build(FILTERS[name], settings, f"filter {name} {where}")
+        for name, settings in table.items()
+    }
+
+
+def _windows(values: object, where: str) -> Windows:
+    table = dict(_mapping(values, f"windows {where}"))
+    avoid = _build(Avoid, table.pop("avoid", {}), f"avoid of windows {where}")
+    filters = _filters(table.pop("filters", {}), WINDOW_FILTERS, f"of windows {where}")
+    windows: Windows = _build(Windows, table, f"windows {where}", avoid=avoid, filters=filters)
+    return windows
+
+
+def _build(kind: type[Any], settings: object, where: str, **given: object) -> Any:
+    """An object of a dataclass of numbers and switches, each of which must be given."""
     table = _mapping(settings, where)
-    names = tuple(item.name for item in fields(kind))
-    _check_keys(table, names, where)
-    missing = [name for name in names if name not in table]
+    kinds = {name: hint for name, hint in get_type_hints(kind).items() if name not in given}
+    _check_keys(table, tuple(kinds), where)
+    missing = [name for name in kinds if name not in table]
     if missing:
-        message = f"{where} lacks {', '.join(missing)}; give a number"
+        message = f"{where} lacks {', '.join(missing)}; give {_wanted(kinds[missing[0]])}"
         raise ConfigError(message)
-    for name, value in table.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or math.isnan(value):
-            message = f"{where}: {name} is {quoted(value)}; give a number"
-            raise ConfigError(message)
-    return kind(**{name: float(value) for name, value in table.items()})
+    values = {name: _value(value, kinds[name], f"{where}: {name}") for name, value in table.items()}
+    return kind(**values, **given)
+
+
+def _value(value: object, kind: type, where: str) -> float | bool:
+    if kind is bool and isinstance(value, bool):
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is bool or not is_number or math.isnan(value):  # type: ignore[arg-type]
+        message = f"{where} is {quoted(value)}; give {_wanted(kind)}"
+        raise ConfigError(message)
+    return float(value)  # type: ignore[arg-type]
+
+
+def _wanted(kind: type) -> str:
+    return "true or false" if kind is bool else "a number"
 
 
 def _mapping(values: object, where: str) -> dict[str, Any]:

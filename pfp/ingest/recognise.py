@@ -50,10 +50,11 @@ def with_times(table: pa.Table, times: Mapping[str, int]) -> pa.Table:
     """The table with another ``changed_ns`` for some URIs."""
     if not times:
         return table
-    uris, own = table["video_uri"].to_pylist(), table["changed_ns"].to_pylist()
-    column = [times.get(uri, changed_ns) for uri, changed_ns in zip(uris, own, strict=True)]
+    place = pc.index_in(table["video_uri"], value_set=pa.array(list(times)))
+    other = pa.array(list(times.values()), pa.int64()).take(place.combine_chunks())
     position = table.schema.get_field_index("changed_ns")
-    return table.set_column(position, table.schema.field(position), pa.array(column, pa.int64()))
+    column = pc.coalesce(other, table["changed_ns"])
+    return table.set_column(position, table.schema.field(position), column)
 
 
 def _has_its_bytes(known: Mapping[str, Any]) -> bool:

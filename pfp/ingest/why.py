@@ -1,4 +1,4 @@
-"""One clip's whole story: what every table of a run directory says about it."""
+"""The whole story of a video and its clips: what every table of a run says about them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pfp.errors import ConfigError, SchemaError
-from pfp.ingest.filters import Bound
 from pfp.ingest.recipe import Recipe, load_recipe
-from pfp.io.clip_names import find_clips, path_of
+from pfp.ingest.select import MEANS
+from pfp.io.clip_names import find_videos, path_of
 from pfp.io.files import read_file
 from pfp.io.json_text import parse_json
 from pfp.io.manifest import MANIFEST_NAME
@@ -25,37 +25,51 @@ from pfp.schema.clip import ClipRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
 from pfp.schema.verdict import Dropped, Failed, Verdict
+from pfp.schema.video import VideoRecord
 
+_OF_WINDOW: Final = (*MEANS, "decode_error_count")
 _LONG: Final = 200  # characters of a value that are shown
 
 
-def why(clip: str, run_directory: str) -> str:
-    """The story of a clip as text for a person: what was measured, decided, and made of it.
+def why(name: str, run_directory: str) -> str:
+    """The story of a video and its clips as text: what was measured, decided, and made of them.
 
-    ``clip`` is a clip id, its first digits, or part of the video's path. Reads every table of the
-    run directory that has a row for the clip. Raises ``InputError`` when there is no such run, no
-    such clip, or more than ten.
+    ``name`` is a clip id, its first digits, or part of the video's path; by an id one clip is told
+    of. Reads every table of the run directory that has a row for them. Raises ``InputError`` when
+    there is no such run, nothing of that name, or more than ten videos.
     """
     run = RunDirectory(run_directory)
-    stories = [_story(record, run) for record in find_clips(clip, run.uri)]
-    return "\n\n".join(stories)
+    found = find_videos(name, run.uri)
+    return "\n\n".join(_story(video, clips, run) for video, clips in found)
 
 
-def _story(clip: ClipRecord, run: RunDirectory) -> str:
-    lines = [f"{clip.clip_id}  {_printable(path_of(clip.video_uri))}"]
-    measured = _measured(clip, run)
+def _story(video: VideoRecord, clips: list[ClipRecord], run: RunDirectory) -> str:
+    lines = [_printable(path_of(video.video_uri))]
+    measured = _measured(video, run)
     if measured is not None:
-        lines += ["", "measured", *_columns(measured.to_row(), without=("video_uri",))]
-        lines += ["", f"filters (recipe {clip.recipe})", *_filters(measured, run)]
-    lines += ["", f"verdict: {describe(clip.verdict)}"]
-    if clip.duplicate_of is not None:
-        lines.append(f"  duplicate of {clip.duplicate_of}")
-    told = [run.measured.path, run.clips.path]
-    for name, row in _other_rows(clip.clip_id, run):
-        lines += ["", name, *_columns(row, without=("clip_id",))]
-        told.append(run.table(name).path)
+        row = measured.to_row()
+        lines += ["", "measured", *_columns(row, without=("video_uri", "track"))]
+        lines += ["", f"filters (recipe {video.recipe})", *_filters(measured, run)]
+    lines += ["", f"verdict: {describe(video.verdict)}"]
+    if video.duplicate_of is not None:
+        lines.append(f"  duplicate of {_printable(path_of(video.duplicate_of))}")
+    told = [run.measured.path, run.videos.path]
+    for clip in clips:
+        lines += ["", *_clip(clip)]
+        for table, row in _other_rows(clip.clip_id, run):
+            lines += ["", table, *_columns(row, without=("clip_id",))]
+            told.append(run.table(table).path)
     settings = [line for path in dict.fromkeys(told) for line in _settings(path)]
     return "\n".join([*lines, *(["", "settings", *settings] if settings else [])])
+
+
+def _clip(clip: ClipRecord) -> Iterator[str]:
+    """A window: where it lies, what was measured in it, and what became of it."""
+    yield f"clip {clip.clip_id}  {clip.start_seconds:.2f} to {clip.end_seconds:.2f} s"
+    row = clip.to_row()
+    measured = {name: row[name] for name in (*_OF_WINDOW, "shots", "tier")}
+    yield from _columns(measured, without=())
+    yield f"  verdict: {describe(clip.verdict)}"
 
 
 def _settings(table: str) -> Iterator[str]:
@@ -82,10 +96,10 @@ def describe(verdict: Verdict) -> str:
             return "kept"
 
 
-def _measured(clip: ClipRecord, run: RunDirectory) -> MeasuredRecord | None:
+def _measured(video: VideoRecord, run: RunDirectory) -> MeasuredRecord | None:
     if not has_table(run.measured):
         return None
-    same = pc.field("video_uri") == clip.video_uri
+    same = pc.field("video_uri") == video.video_uri
     rows = read_table(*run.measured, filter=same).to_pylist()
     return MeasuredRecord.from_row(rows[0]) if rows else None
 
@@ -99,13 +113,12 @@ def _filters(measured: MeasuredRecord, run: RunDirectory) -> Iterator[str]:
     except ConfigError as error:
         yield f"  unknown: {error}"
         return
+    video = MeasuredRecord.table([measured])
     for name, one in recipe.filters.items():
-        for bound in one.bounds(measured):
-            yield f"  {_mark(bound)} {name:<14} {bound.text()}"
-
-
-def _mark(bound: Bound) -> str:
-    return "pass" if bound.holds else "FAIL"
+        for bound in one.bounds(video):
+            if bound.is_asked(0):
+                mark = "pass" if bound.holds()[0] else "FAIL"
+                yield f"  {mark} {name:<14} {bound.text(0)}"
 
 
 def _other_rows(clip_id: str, run: RunDirectory) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -115,7 +128,7 @@ def _other_rows(clip_id: str, run: RunDirectory) -> Iterator[tuple[str, dict[str
     """
     samples: list[str] = []
     for name, table in tables_of(run).items():
-        if table in {run.clips, run.measured} or not has_table(table):
+        if table in {run.clips, run.videos, run.measured} or not has_table(table):
             continue
         folder = Path(table.path)
         for file in _data_files(folder / MANIFEST_NAME):

@@ -17,3 +17,4 @@ from pfp.schema.verdict import Dropped as Dropped
 from pfp.schema.verdict import Failed as Failed
 from pfp.schema.verdict import Kept as Kept
 from pfp.schema.verdict import Verdict as Verdict
+from pfp.schema.video import VideoRecord as VideoRecord

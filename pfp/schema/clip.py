@@ -23,10 +23,11 @@ class DetectedShot(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRecord(Record):
-    """A span ``[start_seconds, end_seconds)`` of a video; times are relative to its first frame.
+    """A window ``[start_seconds, end_seconds)`` of a video, of which there may be several.
 
-    ``clip_id`` comes from the content digest and the span, never from the path. Sizes are those of
-    the shown frame: rotation and sample aspect ratio applied. What could not be measured is None.
+    Times are relative to the video's first frame. ``clip_id`` comes from the content digest and the
+    span, never from the path. Sizes are those of the shown frame: rotation and sample aspect ratio
+    applied. Measures are those of the window. What could not be measured is None.
     """
 
     clip_id: str
@@ -50,15 +51,15 @@ class ClipRecord(Record):
     luma_std: float | None = None  # mean within-frame standard deviation, [0, 255]
     motion: float | None = None  # mean absolute luma change, 8-bit code values per second
     frozen_fraction: float | None = None  # share of the span without any change, [0, 1]
+    black_fraction: float | None = None  # of sampled frames, [0, 1]
+    uniform_fraction: float | None = None  # of one colour all over, black included, [0, 1]
     bar_fraction: float | None = None  # share of the area under bars, [0, 1]
     decode_error_count: int | None = None
-    phash: str | None = None  # 64-bit perceptual hash of the middle frame, 16 hex digits
-    duplicate_of: str | None = None  # clip_id of the copy that was kept
     tier: str | None = None
     recipe: str | None = None
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "clip"
-    VERSION: ClassVar[int] = 2
-    KEY: ClassVar[str] = "video_uri"  # byte-equal copies share a clip_id; all but one are dropped
+    VERSION: ClassVar[int] = 3
+    KEY: ClassVar[str] = "clip_id"

@@ -1,7 +1,8 @@
 """The run directory, by which stages hand over: its tables, where each lies and what its rows are.
 
-    clips/_measured            MeasuredRecord      ingest: what was measured about every file
-    clips                      ClipRecord          ingest: what was decided
+    videos/_measured           MeasuredRecord      ingest: what was measured about every file
+    videos                     VideoRecord         ingest: what was decided about every file
+    clips                      ClipRecord          ingest: the windows of those that are kept
     storyboards                StoryboardRecord    caption
     latents                    LatentRecord        latents
     latents_lr_<rate>          LatentRecord        latents: the LR copy for a further rate
@@ -32,10 +33,11 @@ from pfp.schema.measured import MeasuredRecord
 from pfp.schema.record import Record
 from pfp.schema.score import ScoreRecord
 from pfp.schema.storyboard import StoryboardRecord
+from pfp.schema.video import VideoRecord
 
 LR_LATENTS_PREFIX: Final = "latents_lr_"
 SHARDS_NAME: Final = "shards"
-RECIPE_NAME: Final = "_recipe.yaml"  # beside clips: the recipe by which they were decided upon
+RECIPE_NAME: Final = "_recipe.yaml"  # beside videos: the recipe by which they were decided upon
 # Of the videos that ``generations`` names, in the run directory: their URIs count from there.
 VIDEOS_NAME: Final = "generations/_videos"
 
@@ -59,7 +61,8 @@ class RunDirectory:
     def __init__(self, uri: str | Path) -> None:
         self.uri: Final = str(uri).rstrip("/")
         self._tables: Final[dict[str, TableLocation[Record]]] = {}
-        self.measured: Final = self._known("clips/_measured", MeasuredRecord)
+        self.measured: Final = self._known("videos/_measured", MeasuredRecord)
+        self.videos: Final = self._known("videos", VideoRecord)
         self.clips: Final = self._known("clips", ClipRecord)
         self.storyboards: Final = self._known("storyboards", StoryboardRecord)
         self.latents: Final = self._known("latents", LatentRecord)
@@ -108,8 +111,8 @@ class RunDirectory:
 
     @property
     def recipe_path(self) -> str:
-        """The recipe by which clips were decided upon, as YAML."""
-        return self.place(f"clips/{RECIPE_NAME}")
+        """The recipe by which videos and clips were decided upon, as YAML."""
+        return self.place(f"videos/{RECIPE_NAME}")
 
     @property
     def checkpoints_path(self) -> str:

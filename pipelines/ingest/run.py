@@ -1,34 +1,25 @@
-"""The ingest stage: a folder of video files in, ``clips/`` and ``clips/_measured/`` out."""
+"""The ingest stage: video files in, ``videos/_measured/``, ``videos/`` and ``clips/`` out."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pyarrow as pa
-import yaml
 
-from pfp.errors import InvariantError, NothingUsable, SchemaError
-from pfp.ingest.decide import (
-    decide,
-    drop_by_filters,
-    drop_exact_duplicates,
-    drop_near_duplicates,
-)
+from pfp.errors import InputError, InvariantError, SchemaError
 from pfp.ingest.discover import discover
-from pfp.ingest.recipe import Recipe, load_recipe
+from pfp.ingest.recipe import load_recipe
 from pfp.ingest.recognise import recognise, with_times
-from pfp.io.filesystems import Folder
-from pfp.io.tables import read_table, write_table
-from pfp.runtime import Progress, StageReport, connect, report_of, run_stage, summary
+from pfp.io.tables import read_table
+from pfp.runtime import Progress, StageReport, connect, run_stage
 from pfp.runtime.run import Engine
 from pfp.runtime.stage_config import StageConfig
-from pfp.schema import ClipRecord
 from pfp.schema.measured import MeasuredRecord
-from pfp.schema.run_directory import RECIPE_NAME, RunDirectory
+from pfp.schema.run_directory import RunDirectory
 from pipelines.ingest.config import PRESETS, IngestConfig
+from pipelines.ingest.select import select
 from pipelines.ingest.stages import measure_stage
-
-_MAX_REASONS = 3
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,14 +45,17 @@ def run(
     engine: Engine = "ray",
     progress: Progress | None = None,
 ) -> list[StageReport]:
-    """Measure every file below the input folder and decide which are clips.
+    """Measure every file below the input folder and choose the clips in them.
 
-    Raises InputError for a folder without files, ConfigError for a recipe that cannot be used, and
-    NothingUsable, after the tables and the report are written, when no clip is kept.
+    The reports are those of the files and of the windows. Raises InputError for a folder without
+    files, ConfigError for a recipe that cannot be used, and NothingUsable, after the tables and the
+    reports are written, when no clip is kept.
     """
     started = time.monotonic()
     out = RunDirectory(output_directory)
     recipe = load_recipe(config.recipe)  # every threshold, from YAML
+
+    _check_apart(input_directory, out)
 
     # Every file, whatever its name. One that was touched since an earlier run, or linked, has
     # another time of change but the bytes that were measured: it keeps the time under which it was.
@@ -78,32 +72,32 @@ def run(
             progress=progress,
         )
 
-    # Decide: one step after the other drops some. Nothing is decoded for other thresholds.
-    videos = with_times(read_table(*out.measured), touched.changed_ns)
-    clips = decide(
-        videos,
-        [
-            drop_by_filters(recipe.filters),  # in the recipe's order; the first names the reason
-            drop_exact_duplicates(),
-            drop_near_duplicates(recipe.near_duplicates),
-        ],
+    # Select: which videos are kept, and which windows of them are clips. Nothing is decoded, so
+    # that `python -m pipelines.ingest select --recipe FILE` does this alone.
+    reports = select(
+        out,
         recipe,
+        StageConfig.of("ingest", config),
+        changed_ns=touched.changed_ns,
+        reused=measured.reused,
+        started=started,
+        progress=progress,
     )
-
-    # Every file is one row: kept, dropped for a reason, or failed.
-    if clips.num_rows != files.num_rows:
-        message = f"{files.num_rows} files became {clips.num_rows} clips; please report it"
+    if reports[0].rows_in != files.num_rows:
+        message = f"{files.num_rows} files became {reports[0].rows_in} videos; please report it"
         raise InvariantError(message)
-    write_table(out.clips.path, clips, ClipRecord)
-    _write_recipe(out.clips.path, recipe)
-    StageConfig.of("ingest", config).write(out.clips.path)
-    report = report_of("ingest", clips, seconds=time.monotonic() - started, reused=measured.reused)
-    summary.merge_stage(output_directory, report)
-    if progress is not None:
-        progress.finish(report)
-    if not report.kept:
-        raise NothingUsable(_nothing_kept(report, input_directory))
-    return [report]
+    return reports
+
+
+def _check_apart(input_directory: str, out: RunDirectory) -> None:
+    """Tables must not come to lie among the files that they are about."""
+    for table in (out.videos, out.clips):
+        if Path(input_directory).resolve() == Path(table.path).resolve():
+            message = (
+                f"{input_directory} is where the table of {table.record.NAME}s of {out.uri} will "
+                "lie; name another --output"
+            )
+            raise InputError(message)
 
 
 def _measured_before(directory: str) -> pa.Table | None:
@@ -113,20 +107,3 @@ def _measured_before(directory: str) -> pa.Table | None:
         return read_table(directory, MeasuredRecord, columns=columns)
     except SchemaError:
         return None
-
-
-def _write_recipe(folder: str, recipe: Recipe) -> None:
-    """Leave the thresholds beside the decisions, for ``pfp why``."""
-    text = yaml.safe_dump(recipe.to_json(), sort_keys=False)
-    Folder.at(folder).write(RECIPE_NAME, text.encode())
-
-
-def _nothing_kept(report: StageReport, input_directory: str) -> str:
-    common = sorted(report.reasons.items(), key=lambda item: (-item[1], item[0]))[:_MAX_REASONS]
-    reasons = ", ".join(f"{name} {count}" for name, count in common)
-    files = "the one file" if report.rows_in == 1 else f"none of the {report.rows_in} files"
-    kept = "is not" if report.rows_in == 1 else "is"
-    return (
-        f"{files} in {input_directory} {kept} a usable clip (most often: {reasons}); "
-        "add other videos, or loosen the recipe"
-    )

@@ -19,12 +19,12 @@ from pfp.io.unchanged import file_state
 from pfp.runtime.stage_config import CONFIG_NAME, StageConfig
 from pfp.schema import (
     KEPT,
-    ClipRecord,
     ConditionRecord,
     EvalSample,
     LatentRecord,
     ScoreRecord,
     StoryboardRecord,
+    VideoRecord,
 )
 from pfp.schema.run_directory import RunDirectory
 from tests.latents.s3_server import S3Server
@@ -141,7 +141,7 @@ def test_one_table_can_be_asked_for(run: Path, capsys: pytest.CaptureFixture[str
     assert 0 == main(["verify", str(run), "--table", "conditions"])
     assert "storyboards" not in capsys.readouterr().out
     assert 2 == main(["verify", str(run), "--table", "nope"])
-    assert "there is no table 'nope'; give one of clips/_measured, clips" in capsys.readouterr().err
+    assert "give one of videos/_measured, videos" in capsys.readouterr().err
     assert 2 == main(["verify", str(run / "conditions")])
     assert "give a run directory" in capsys.readouterr().err
     (file := run / "a_file").touch()
@@ -159,37 +159,36 @@ def test_further_lr_copies_are_tables_too(run: Path, capsys: pytest.CaptureFixtu
     assert "latents_lr_2x2x8: as it was written\n" == capsys.readouterr().out
 
 
-def write_clip(run: Path, video: Path) -> None:
-    """A table of one clip, whose file this is."""
+def write_video(run: Path, video: Path) -> None:
+    """A table of one video, whose file this is."""
     state = file_state(video)
-    clip = ClipRecord(
-        clip_id="a",
+    record = VideoRecord(
         video_uri=path_to_uri(video),
         video_sha256=sha256_file(video),
         size_bytes=state.size_bytes,
         changed_ns=state.changed_ns,
         verdict=KEPT,
     )
-    tables.write_table(run / "clips", ClipRecord.table([clip]), ClipRecord)
+    tables.write_table(run / "videos", VideoRecord.table([record]), VideoRecord)
 
 
 def test_a_replaced_video_is_a_problem(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is made of it now would be filed under the old one; one that is gone is only told."""
     video = run / "v.mp4"
     video.write_bytes(b"old")
-    write_clip(run, video)
+    write_video(run, video)
     assert 0 == main(["verify", str(run)])
-    assert "videos: as they were ingested\n" in capsys.readouterr().out
+    assert "files: as they were ingested\n" in capsys.readouterr().out
 
     video.write_bytes(b"new")
     assert 1 == main(["verify", str(run)])
     output = capsys.readouterr().out
-    assert "videos: 1 problems\n" in output
+    assert "files: 1 problems\n" in output
     assert "v.mp4 is not the file that was ingested" in output
 
     video.unlink()
     assert 0 == main(["verify", str(run)])
-    assert "videos: as they were ingested, 1 are not here\n" in capsys.readouterr().out
+    assert "files: as they were ingested, 1 are not here\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from pfp.io.media import iter_stored, read_frames
-from pfp.schema import KEPT, ClipRecord, Dropped, Failed
+from pfp.io.tables import read_records
+from pfp.schema import KEPT, ClipRecord, Dropped, Failed, RunDirectory, VideoRecord
 from pfp.schema.measured import MeasuredRecord
 from tests.hostile_files import Kind
 from tests.media_files import PATCHES
@@ -61,6 +62,7 @@ def make_clip() -> MakeClip:
             "frozen_tail_seconds": 0.0,
             "phashes": ["f0f0a5a53c3c9669"] * 5,
             "shots": [{"start_seconds": 0.0, "end_seconds": 30.0, "kind": "start"}],
+            "track": [],
             "verdict": KEPT,
         }
         return MeasuredRecord(**{**fields, **changes})
@@ -68,28 +70,46 @@ def make_clip() -> MakeClip:
     return make
 
 
-def outcome(clip: ClipRecord) -> str:
+class Ingested(NamedTuple):
+    """What ingest says of one file: what it measured, and what it decided."""
+
+    measured: MeasuredRecord
+    video: VideoRecord
+
+
+def ingested(run_directory: Path) -> dict[str, Ingested]:
+    """The files of a run, by folder and name."""
+    run = RunDirectory(run_directory)
+    measured = {record.video_uri: record for record in read_records(*run.measured)}
+    return {
+        "/".join(video.video_uri.rsplit("/", 2)[1:]): Ingested(measured[video.video_uri], video)
+        for video in read_records(*run.videos)
+    }
+
+
+def outcome(decided: ClipRecord | VideoRecord) -> str:
     """The verdict in one word: ``kept``, the reason it was dropped for, or the error's class."""
-    match clip.verdict:
+    match decided.verdict:
         case Dropped():
-            return clip.verdict.reason
+            return decided.verdict.reason
         case Failed():
-            return clip.verdict.error
+            return decided.verdict.error
         case _:
             return "kept"
 
 
-def assert_ends_as(clip: ClipRecord, kind: Kind) -> None:
+def assert_ends_as(file: Ingested, kind: Kind) -> None:
     """Check its verdict, and the length, the frames, the shots and the size that the kind names."""
-    assert outcome(clip) in kind.outcomes
+    measured, video = file
+    assert outcome(video) in kind.outcomes
     if kind.seconds is not None:
-        assert kind.seconds == pytest.approx(clip.end_seconds or 0.0, abs=0.05)
+        assert kind.seconds == pytest.approx(measured.duration_seconds or 0.0, abs=0.05)
     if kind.num_frames is not None:
-        assert kind.num_frames == clip.num_frames
+        assert kind.num_frames == measured.num_frames
     if kind.num_shots is not None:
-        assert kind.num_shots[0] <= len(clip.shots) <= kind.num_shots[1]
+        assert kind.num_shots[0] <= len(measured.shots) <= kind.num_shots[1]
     if kind.size is not None:
-        assert kind.size == (clip.width, clip.height)
+        assert kind.size == (measured.width, measured.height)
 
 
 def assert_shows_patches(path: Path, *, height: int, width: int) -> None:

@@ -17,12 +17,10 @@ import pytest
 import yaml
 
 from pfp.io.media import read_frames
-from pfp.io.tables import read_records
-from pfp.schema import ClipRecord
 from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.run import run
 from tests.hostile_files import COLLECTED, KEPT, KINDS, Kind
-from tests.ingest.conftest import assert_ends_as, assert_shows_patches
+from tests.ingest.conftest import Ingested, assert_ends_as, assert_shows_patches, ingested
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +49,7 @@ def field(shared_clips: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clips(field: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ClipRecord]:
+def clips(field: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ingested]:
     """The clips of one run over the folder, by their path inside it.
 
     The recipe is the demo's without near duplicates: several files show the same scene.
@@ -64,8 +62,7 @@ def clips(field: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cl
     out = folder / "run"
     config = IngestConfig(recipe=str(path), num_workers=1)
     run(config, input_directory=str(field), output_directory=str(out), engine="local")
-    records = read_records(str(out / "clips"), ClipRecord)
-    return {"/".join(clip.video_uri.rsplit("/", 2)[1:]): clip for clip in records}
+    return ingested(out)
 
 
 def number_in(frame_HWC: Frames) -> int:
@@ -119,7 +116,7 @@ def test_a_kind_is_what_the_collection_says(said: dict[str, str], name: str) -> 
 
 
 @pytest.mark.parametrize("name", FIELD)
-def test_a_field_clip_ends_as_it_should(clips: dict[str, ClipRecord], name: str) -> None:
+def test_a_field_clip_ends_as_it_should(clips: dict[str, Ingested], name: str) -> None:
     """Kept, with its own length and its shots, or dropped for a reason that names what is wrong."""
     assert_ends_as(clips[name], FIELD[name])
 

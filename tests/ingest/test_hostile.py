@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from pfp.io.media import read_frames
-from pfp.io.tables import read_records
-from pfp.schema import ClipRecord
 from pipelines.ingest.config import debug
 from pipelines.ingest.run import run
 from tests import media_files
 from tests.hostile_files import COLLECTED, KINDS, TALL, WIDE, HostileFile
-from tests.ingest.conftest import assert_ends_as, assert_shows_patches, outcome
+from tests.ingest.conftest import (
+    Ingested,
+    assert_ends_as,
+    assert_shows_patches,
+    ingested,
+    outcome,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -81,30 +85,30 @@ DEV_DROPPED = {"asl_sign_walk.mkv": "duration_below_min"}
 @pytest.fixture(scope="module")
 def drawn(
     hostile_file: HostileFile, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, ClipRecord]:
+) -> dict[str, Ingested]:
     """The clips of one run over all kinds of drawn files, by file name."""
     (folder,) = {hostile_file(name).parent for name in KINDS}
-    return ingested(folder, tmp_path_factory.mktemp("run"))[folder.name]
+    return run_over(folder, tmp_path_factory.mktemp("run"))[folder.name]
 
 
 @pytest.fixture(scope="module")
 def clips(
     shared_clips: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, ClipRecord]]:
+) -> dict[str, dict[str, Ingested]]:
     """The clips of one run over the real and the hostile files: folder, file name, record."""
     videos = tmp_path_factory.mktemp("videos")
     for name in ("dev", "hostile"):
         (videos / name).symlink_to(shared_clips / name)
-    return ingested(videos, tmp_path_factory.mktemp("run"))
+    return run_over(videos, tmp_path_factory.mktemp("run"))
 
 
-def ingested(folder: Path, out: Path) -> dict[str, dict[str, ClipRecord]]:
-    """Run the stage over a folder: folder, file name, record."""
+def run_over(folder: Path, out: Path) -> dict[str, dict[str, Ingested]]:
+    """Run the stage over a folder: folder, file name, what it says of the file."""
     run(debug(), input_directory=str(folder), output_directory=str(out), engine="local")
-    found: dict[str, dict[str, ClipRecord]] = {}
-    for clip in read_records(str(out / "clips"), ClipRecord):
-        parent, name = clip.video_uri.rsplit("/", 2)[1:]
-        found.setdefault(parent, {})[name] = clip
+    found: dict[str, dict[str, Ingested]] = {}
+    for path, file in ingested(out).items():
+        parent, name = path.split("/")
+        found.setdefault(parent, {})[name] = file
     return found
 
 
@@ -117,13 +121,13 @@ def test_every_kind_of_found_file_is_drawn() -> None:
     assert 48 == len(drawn_as)
 
 
-def test_every_drawn_file_has_a_row(drawn: dict[str, ClipRecord]) -> None:
+def test_every_drawn_file_has_a_row(drawn: dict[str, Ingested]) -> None:
     """None is passed over, and none is there that nobody expects."""
     assert KINDS.keys() == drawn.keys()
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_drawn_file_ends_as_it_should(drawn: dict[str, ClipRecord], name: str) -> None:
+def test_a_drawn_file_ends_as_it_should(drawn: dict[str, Ingested], name: str) -> None:
     """Its verdict, and of a kept one the length, the frames, the shots and the size as shown."""
     assert_ends_as(drawn[name], KINDS[name])
 
@@ -147,12 +151,12 @@ def test_a_drawn_frame_carries_the_number_of_its_time(
     assert [*range(first, 264)] == [media_files.number_in(frame) for frame in frames]
 
 
-def test_drawn_duplicates_name_the_clip_that_was_kept(drawn: dict[str, ClipRecord]) -> None:
+def test_drawn_duplicates_name_the_clip_that_was_kept(drawn: dict[str, Ingested]) -> None:
     """The copy by its bytes, the recoded one by its looks."""
-    kept = drawn["first.mp4"].clip_id
+    kept = drawn["first.mp4"].video.video_uri
 
     assert [kept, kept] == [
-        drawn[name].duplicate_of for name in ("first_copied.mp4", "first_recoded.mp4")
+        drawn[name].video.duplicate_of for name in ("first_copied.mp4", "first_recoded.mp4")
     ]
 
 
@@ -162,30 +166,27 @@ def test_every_hostile_file_has_an_expectation(shared_clips: Path) -> None:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_hostile_file_ends_as_it_should(
-    clips: dict[str, dict[str, ClipRecord]], name: str
-) -> None:
+def test_a_hostile_file_ends_as_it_should(clips: dict[str, dict[str, Ingested]], name: str) -> None:
     """Kept, dropped for a reason that names what is wrong with it, or failed."""
-    assert outcome(clips["hostile"][name]) in EXPECTED[name]
+    assert outcome(clips["hostile"][name].video) in EXPECTED[name]
 
 
-def test_every_usable_real_clip_is_kept(clips: dict[str, dict[str, ClipRecord]]) -> None:
+def test_every_usable_real_clip_is_kept(clips: dict[str, dict[str, Ingested]]) -> None:
     """All but the one that is too short, with burnt-in bars, grain, darkness and dissolves."""
-    dropped = {name: outcome(clip) for name, clip in clips["dev"].items()}
+    dropped = {name: outcome(file.video) for name, file in clips["dev"].items()}
 
     assert DEV_DROPPED == {name: why for name, why in dropped.items() if why != "kept"}
 
 
-def test_duplicates_name_the_clip_that_was_kept(clips: dict[str, dict[str, ClipRecord]]) -> None:
+def test_duplicates_name_the_clip_that_was_kept(clips: dict[str, dict[str, Ingested]]) -> None:
     """The copy of the bee by its bytes, the recoded dog by its looks."""
     dev, hostile = clips["dev"], clips["hostile"]
 
-    assert (
-        dev["bee_on_thistle.mp4"].clip_id == hostile["exact_duplicate_of_dev_bee.mp4"].duplicate_of
-    )
-    assert (
-        dev["dog_leash_play.mp4"].clip_id == hostile["near_duplicate_of_dev_dog.mp4"].duplicate_of
-    )
+    for kept, copy in (
+        (dev["bee_on_thistle.mp4"], hostile["exact_duplicate_of_dev_bee.mp4"]),
+        (dev["dog_leash_play.mp4"], hostile["near_duplicate_of_dev_dog.mp4"]),
+    ):
+        assert kept.video.video_uri == copy.video.duplicate_of
 
 
 def test_a_run_over_zeros_ends_soon(tmp_path: Path) -> None:

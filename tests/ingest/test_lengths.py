@@ -45,8 +45,9 @@ def missing(path: Path) -> tuple[float, float]:
     record = MeasuredRecord(
         video_uri="file:///v", video_sha256=None, size_bytes=None, verdict=KEPT, **fields
     )
-    bounds = Missing(max_fraction=0.1).bounds(record)
-    return fields["duration_seconds"], bounds[0].value or 0.0 if bounds else 0.0
+    (bound,) = Missing(max_fraction=0.1).bounds(MeasuredRecord.table([record]))
+    lost = bound.value[0].as_py() if bound.is_asked(0) else 0.0
+    return fields["duration_seconds"], lost
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])

@@ -9,6 +9,9 @@ import pytest
 from pfp.errors import ConfigError
 from pfp.ingest.recipe import load_recipe, parse_recipe, shipped_recipes
 
+AVOID = "avoid: {max_black: 1, max_uniform: 1, max_frozen: 1, max_damaged: 0}"
+LENGTHS = "min_seconds: 1, max_seconds: 2, overlap_seconds: 0, max_per_video: 3"
+
 
 def test_the_shipped_recipes_load_by_name() -> None:
     """And carry the name of their file."""
@@ -50,7 +53,10 @@ def test_a_recipe_survives_the_way_through_its_json() -> None:
         ("name: [", "is not YAML"),
         ("- a\n- b", "write key: value lines"),
         ("filters: {}", "has no name"),
-        ("name: x\nfilter: {}", "there is no 'filter'; use name, filters, near_duplicates"),
+        (
+            "name: x\nfilter: {}",
+            "there is no 'filter'; use name, filters, windows, near_duplicates",
+        ),
         (
             "name: x\nfilters: {sharpness: {min: 1}}",
             "there is no 'sharpness'; use aspect, backdrop",
@@ -68,6 +74,29 @@ def test_a_recipe_survives_the_way_through_its_json() -> None:
         (
             "name: x\nnear_duplicates: {max_mean_bits: 9, max_duration_difference: 0.1}",
             "max_mean_bits is 9.0; give a number from 0 to below 4",
+        ),
+        ("name: x\nwindows: {}", "avoid of windows of recipe .* lacks max_black.*; give a number"),
+        (
+            f"name: x\nwindows: {{{AVOID}}}",
+            "windows of recipe .* lacks min_seconds.*; give a number",
+        ),
+        (
+            f"name: x\nwindows: {{{AVOID}, {LENGTHS}, begin_at_cuts: 1}}",
+            "begin_at_cuts is 1; give true or false",
+        ),
+        (
+            f"name: x\nwindows: {{{AVOID}, {LENGTHS}, begin_at_cuts: true, length: 3}}",
+            "there is no 'length'; use min_seconds",
+        ),
+        (
+            f"name: x\nwindows: {{{AVOID}, {LENGTHS}, filters: {{bars: {{max_fraction: 1}}}}}}",
+            "there is no 'bars'; use black, uniform, frozen, motion",
+        ),
+        (
+            f"name: x\nwindows: {{{AVOID}, {LENGTHS}, begin_at_cuts: true}}".replace(
+                "min_seconds: 1", "min_seconds: 9"
+            ),
+            "at least 9.0 s and at most 2.0 s do not exist",
         ),
     ],
 )

@@ -17,10 +17,11 @@ from pfp.ingest.why import why
 from pfp.io.digests import sha256_file
 from pfp.io.media import uri_to_path, write_video
 from pfp.io.tables import read_records, verify_table
-from pfp.schema import ClipRecord, Dropped, Kept
+from pfp.schema import ClipRecord, Dropped, VideoRecord
 from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import PRESETS, IngestConfig, debug
 from pipelines.ingest.run import main, run
+from pipelines.ingest.select import main as select
 
 
 def moving(seed: int, seconds: float) -> npt.NDArray[np.uint8]:
@@ -57,20 +58,20 @@ def finished(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ingest(config: IngestConfig, videos: Path, out: Path) -> tuple[int, int]:
-    """Rows kept and rows reused."""
-    (report,) = run(config, input_directory=str(videos), output_directory=str(out), engine="local")
+    """Files kept and files reused."""
+    report, _ = run(config, input_directory=str(videos), output_directory=str(out), engine="local")
     return report.kept, report.reused
 
 
 def verdicts(out: Path) -> dict[str, str]:
     """What became of each file, by its name."""
     return {
-        Path(uri_to_path(clip.video_uri)).name: (
-            clip.verdict.reason
-            if isinstance(clip.verdict, Dropped)
-            else type(clip.verdict).__name__
+        Path(uri_to_path(video.video_uri)).name: (
+            video.verdict.reason
+            if isinstance(video.verdict, Dropped)
+            else type(video.verdict).__name__
         )
-        for clip in read_records(str(out / "clips"), ClipRecord)
+        for video in read_records(str(out / "videos"), VideoRecord)
     }
 
 
@@ -86,10 +87,11 @@ def test_every_file_has_its_verdict(finished: Path) -> None:
     } == verdicts(finished)
 
 
-def test_both_tables_are_whole(finished: Path) -> None:
-    """Scores and decisions lie apart, each with its manifest."""
+def test_all_tables_are_whole(finished: Path) -> None:
+    """Measures, decisions on files and their clips lie apart, each with its manifest."""
+    assert [] == verify_table(str(finished / "videos" / "_measured"), MeasuredRecord)
+    assert [] == verify_table(str(finished / "videos"), VideoRecord)
     assert [] == verify_table(str(finished / "clips"), ClipRecord)
-    assert [] == verify_table(str(finished / "clips" / "_measured"), MeasuredRecord)
 
 
 def test_the_summary_adds_up(finished: Path) -> None:
@@ -103,14 +105,12 @@ def test_the_summary_adds_up(finished: Path) -> None:
 def test_a_second_run_measures_nothing_and_changes_no_byte(videos: Path, tmp_path: Path) -> None:
     """Everything is taken from the first run."""
     ingest(debug(), videos, tmp_path)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "clips").rglob("*.parquet")}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
 
     _, reused = ingest(debug(), videos, tmp_path)
 
     assert 6 == reused
-    assert before == {
-        path.name: path.read_bytes() for path in (tmp_path / "clips").rglob("*.parquet")
-    }
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
 
 
 def test_a_new_recipe_decides_again_without_decoding(videos: Path, tmp_path: Path) -> None:
@@ -128,6 +128,36 @@ def test_a_new_recipe_decides_again_without_decoding(videos: Path, tmp_path: Pat
     assert (3, 6) == (kept, reused)
     assert "near_duplicate" == verdicts(out)["recoded.mp4"]
     assert "Kept" == verdicts(out)["short.mp4"]
+
+
+def test_select_decides_again_alone(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files may be gone by then; config, recipe and tables are those of a whole run."""
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("name: mine\nfilters:\n  duration: {min_seconds: 1, max_seconds: 9}\n")
+    at_once, again = tmp_path / "at_once", tmp_path / "again"
+    ingest(replace(debug(), recipe=str(recipe)), videos, at_once)
+    ingest(debug(), videos, again)
+
+    assert 0 == select(["--recipe", str(recipe), "--output", str(again)])
+
+    assert "6 rows: 4 kept" in capsys.readouterr().err
+    for folder in ("videos", "clips"):
+        assert file_bytes(at_once / folder) == file_bytes(again / folder)
+
+
+def file_bytes(folder: Path) -> dict[str, bytes]:
+    """The files of a table, its manifest, recipe and config, by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_select_without_a_run_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was measured there."""
+    assert 2 == select(["--recipe", "demo", "--output", str(tmp_path / "none")])
+    assert 1 == capsys.readouterr().err.count("\n")
 
 
 def test_a_changed_file_is_measured_again(tmp_path: Path) -> None:
@@ -196,7 +226,8 @@ def test_nothing_usable_still_leaves_tables_and_report(tmp_path: Path) -> None:
     with pytest.raises(NothingUsable, match=r"most often: empty_file 2, not_a_video 1"):
         ingest(debug(), folder, tmp_path / "run")
 
-    assert 3 == len(read_records(str(tmp_path / "run" / "clips"), ClipRecord))
+    assert 3 == len(read_records(str(tmp_path / "run" / "videos"), VideoRecord))
+    assert [] == read_records(str(tmp_path / "run" / "clips"), ClipRecord)
     assert (
         0 == json.loads((tmp_path / "run" / "summary.json").read_text())["stages"]["ingest"]["kept"]
     )
@@ -222,8 +253,8 @@ def test_why_marks_the_filter_that_failed(finished: Path) -> None:
     assert "dropped, duration_below_min" in story
 
 
-def test_why_takes_an_id_and_finds_its_copies(finished: Path) -> None:
-    """The copy has the same id, so both are told."""
+def test_why_takes_an_id(finished: Path) -> None:
+    """The clip's video is told of, and the clip."""
     (clip,) = [
         clip
         for clip in read_records(str(finished / "clips"), ClipRecord, verdict="kept")
@@ -232,9 +263,17 @@ def test_why_takes_an_id_and_finds_its_copies(finished: Path) -> None:
 
     story = why(clip.clip_id[:8], str(finished))
 
-    assert isinstance(clip.verdict, Kept)
-    assert 2 == story.count(clip.clip_id + "  ")
-    assert "dropped, exact_duplicate" in story
+    assert story.startswith(uri_to_path(clip.video_uri))
+    assert f"clip {clip.clip_id}  0.00 to 4.00 s" in story
+
+
+def test_why_names_the_video_that_stays_in_the_place_of_a_copy(finished: Path) -> None:
+    """By its path; a copy has no clip."""
+    story = why("copy.mp4", str(finished))
+
+    assert "verdict: dropped, exact_duplicate" in story
+    assert "/a.mp4\n" in story.partition("duplicate of")[2] + "\n"
+    assert "\nclip " not in story
 
 
 def test_why_of_what_is_no_video(finished: Path) -> None:
@@ -243,7 +282,7 @@ def test_why_of_what_is_no_video(finished: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clip", "message"), [("nothing-like-it", "no clip matches"), ("", "no clip matches")]
+    ("clip", "message"), [("nothing-like-it", "no video matches"), ("", "no video matches")]
 )
 def test_why_of_an_unknown_clip_is_one_sentence(finished: Path, clip: str, message: str) -> None:
     """With what to give instead."""
@@ -253,7 +292,7 @@ def test_why_of_an_unknown_clip_is_one_sentence(finished: Path, clip: str, messa
 
 def test_why_without_a_run_is_one_sentence(tmp_path: Path) -> None:
     """It names the folder and the stage to run."""
-    with pytest.raises(InputError, match="holds no clips table"):
+    with pytest.raises(InputError, match="holds no videos table"):
         why("a", str(tmp_path))
 
 
@@ -268,6 +307,16 @@ def test_the_command_line_answers_bad_input_in_one_line(
     assert 2 == status
     assert 1 == capsys.readouterr().err.count("\n")
     assert not (tmp_path / "run").exists()
+
+
+def test_tables_never_lie_among_the_videos(tmp_path: Path) -> None:
+    """A folder of that name in the run directory is somebody's own."""
+    for name in ("videos", "clips"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mp4").write_bytes(b"somebody's")
+
+        with pytest.raises(InputError, match=f"{name} is where the table .* name another --output"):
+            ingest(debug(), tmp_path / name, tmp_path)
 
 
 def test_presets_are_complete() -> None:

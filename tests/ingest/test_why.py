@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pfp import __version__
 from pfp.ingest.why import why
 from pfp.io.tables import write_table
 from pfp.runtime.stage_config import StageConfig
-from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord
+from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord, VideoRecord
 
 
 def made_from(clip: str) -> EvalSample:
@@ -46,13 +47,17 @@ def psnr_of(clip: str, value: float) -> ScoreRecord:
 
 def test_scores_are_told_by_their_samples(tmp_path: Path) -> None:
     """Those of the clip and no others."""
-    clips = [
-        ClipRecord(
-            clip_id=name, video_uri=f"file:///{name}", video_sha256=None, size_bytes=1, verdict=KEPT
-        )
+    known: list[dict[str, Any]] = [
+        {"video_uri": f"file:///{name}", "video_sha256": None, "size_bytes": 1, "verdict": KEPT}
         for name in ("aa", "bb", "cc")
     ]
+    clips = [
+        ClipRecord(clip_id=each["video_uri"][-2:], start_seconds=0.0, end_seconds=1.0, **each)
+        for each in known
+    ]
     write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
+    videos = [VideoRecord(**each) for each in known]
+    write_table(tmp_path / "videos", VideoRecord.table(videos), VideoRecord)
     made = EvalSample.table([made_from("aa"), made_from("bb")])
     write_table(tmp_path / "generations", made, EvalSample)
     scores = ScoreRecord.table([psnr_of("aa", 31.5), psnr_of("bb", 17.25)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 TABLES = (
-    *("clips", "clips/_measured", "storyboards", "latents", "conditions"),
+    *("videos/_measured", "videos", "clips", "storyboards", "latents", "conditions"),
     *("checkpoints/_index", "generations", "scores"),
 )
 

@@ -37,8 +37,9 @@ def test_every_table_has_the_settings_that_it_was_made_with(finished_run: Path) 
     stages = {table: None if config is None else config.stage for table, config in found.items()}
 
     assert {
+        "videos/_measured": "measure",
+        "videos": "ingest",
         "clips": "ingest",
-        "clips/_measured": "measure",
         "storyboards": "caption",
         "latents": "latents",
         "conditions": "conditions",
@@ -46,7 +47,7 @@ def test_every_table_has_the_settings_that_it_was_made_with(finished_run: Path) 
         "generations": "generate",
         "scores": "score",
     } == stages
-    clips, measured = found["clips"], found["clips/_measured"]
+    clips, measured = found["clips"], found["videos/_measured"]
     assert clips is not None
     assert measured is not None
     assert "demo" == clips.config["recipe"]

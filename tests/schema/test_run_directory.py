@@ -12,7 +12,8 @@ from pfp.schema.run_directory import RunDirectory
 
 REPO = Path(__file__).resolve().parents[2]
 NAMES = {
-    "clips/_measured": schema.MeasuredRecord,
+    "videos/_measured": schema.MeasuredRecord,
+    "videos": schema.VideoRecord,
     "clips": schema.ClipRecord,
     "storyboards": schema.StoryboardRecord,
     "latents": schema.LatentRecord,
@@ -48,7 +49,7 @@ def test_the_region_of_an_object_store_stays_at_the_end() -> None:
     assert "s3://bucket/a/clips?region=eu-west-1" == run.clips.path
     assert "s3://bucket/a/latents_lr_1x1x1?region=eu-west-1" == run.lr_latents("1x1x1").path
     assert "s3://bucket/a/shards/1-of-2/scores?region=eu-west-1" == run.shard(1, 2).scores.path
-    assert "s3://bucket/a/clips/_recipe.yaml?region=eu-west-1" == run.recipe_path
+    assert "s3://bucket/a/videos/_recipe.yaml?region=eu-west-1" == run.recipe_path
     assert "what?/clips" == RunDirectory("what?").clips.path
 
 
@@ -67,7 +68,7 @@ def test_files_beside_the_tables_are_passed_over_by_readers_of_parquet() -> None
     """Their names begin with an underscore."""
     run = RunDirectory("runs/a")
 
-    assert "runs/a/clips/_recipe.yaml" == run.recipe_path
+    assert "runs/a/videos/_recipe.yaml" == run.recipe_path
     assert "runs/a/generations/_videos" == run.videos_path
     assert "runs/a/checkpoints" == run.checkpoints_path
 

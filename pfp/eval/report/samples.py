@@ -7,6 +7,7 @@ one: nothing is picked by its looks.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,17 +88,25 @@ class Continuation:
 
 
 def file_names(run_directory: str | Path, clip_ids: Sequence[str]) -> dict[str, str]:
-    """What people call the clips: their videos' file names, as far as the run knows them."""
+    """What people call the clips: their videos' file names, as far as the run knows them.
+
+    Of several clips of one video, with where each begins.
+    """
     wanted = pc.field("clip_id").isin(list(clip_ids))
     try:
         clips = tables.read_table(
             *RunDirectory(run_directory).clips,
-            columns=["clip_id", "video_uri"],
+            columns=["clip_id", "video_uri", "start_seconds"],
             filter=wanted,
         )
     except SchemaError:  # scores of somebody's own videos come without clips
         return {}
-    return {row["clip_id"]: row["video_uri"].rpartition("/")[2] for row in clips.to_pylist()}
+    num_clips = Counter(clips["video_uri"].to_pylist())
+    return {
+        row["clip_id"]: row["video_uri"].rpartition("/")[2]
+        + (f" at {row['start_seconds']:.4g} s" if num_clips[row["video_uri"]] > 1 else "")
+        for row in clips.to_pylist()
+    }
 
 
 def retrievals(

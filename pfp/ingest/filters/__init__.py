@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+import pyarrow as pa
+
 from pfp.ingest.filters.aspect import Aspect
 from pfp.ingest.filters.backdrop import Backdrop
 from pfp.ingest.filters.bars import Bars
 from pfp.ingest.filters.black import Black
 from pfp.ingest.filters.bound import Bound as Bound
-from pfp.ingest.filters.bound import judge as judge
+from pfp.ingest.filters.bound import first_refusals as first_refusals
 from pfp.ingest.filters.clean_aperture import CleanAperture
 from pfp.ingest.filters.decode_errors import DecodeErrors
 from pfp.ingest.filters.duration import Duration
@@ -28,14 +30,13 @@ from pfp.ingest.filters.size_changes import SizeChanges
 from pfp.ingest.filters.stereo import Stereo
 from pfp.ingest.filters.timestamps import Timestamps
 from pfp.ingest.filters.uniform import Uniform
-from pfp.schema.measured import MeasuredRecord
 
 
 class Filter(Protocol):
-    """A frozen dataclass of thresholds that looks at one measured clip."""
+    """A frozen dataclass of thresholds that looks at the columns of measured clips."""
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """What the clip has against what the filter wants; it passes when all hold."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """What each clip has against what the filter wants; it passes when all hold."""
 
 
 FILTERS: Final[dict[str, type[Filter]]] = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
+import pyarrow as pa
+
+from pfp.ingest.filters.bound import Bound, quotient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +16,9 @@ class Aspect:
     min_ratio: float
     max_ratio: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's aspect ratio against both limits."""
-        ratio = clip.width / clip.height if clip.width and clip.height else None
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's aspect ratio against both limits."""
+        ratio = quotient(clips["width"], clips["height"])
         return (
             Bound(
                 reason="aspect_below_min",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +15,13 @@ class Backdrop:
 
     max_fraction: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's share of filler against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's share of filler against the limit."""
         return (
             Bound(
                 reason="blurred_backdrop",
                 what="fraction of the area that is a blurred backdrop",
-                value=clip.backdrop_fraction,
+                value=clips["backdrop_fraction"],
                 threshold=self.max_fraction,
             ),
         )

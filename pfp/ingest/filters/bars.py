@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +18,13 @@ class Bars:
 
     max_fraction: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's share under bars against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's share under bars against the limit."""
         return (
             Bound(
                 reason="black_bars",
                 what="fraction of the area under bars",
-                value=clip.bar_fraction,
+                value=clips["bar_fraction"],
                 threshold=self.max_fraction,
             ),
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +15,13 @@ class Black:
 
     max_fraction: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's black share against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's black share against the limit."""
         return (
             Bound(
                 reason="black",
                 what="fraction of black frames",
-                value=clip.black_fraction,
+                value=clips["black_fraction"],
                 threshold=self.max_fraction,
             ),
         )

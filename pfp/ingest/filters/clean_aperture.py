@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +15,13 @@ class CleanAperture:
 
     max_fraction: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's hidden share against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's hidden share against the limit."""
         return (
             Bound(
                 reason="clean_aperture",
                 what="fraction of the coded area that the file hides",
-                value=clip.hidden_fraction,
+                value=clips["hidden_fraction"],
                 threshold=self.max_fraction,
             ),
         )

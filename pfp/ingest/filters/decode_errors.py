@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
+import pyarrow as pa
+
+from pfp.ingest.filters.bound import Bound, quotient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,14 +15,13 @@ class DecodeErrors:
 
     max_fraction: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's damaged share against the limit."""
-        known = clip.decode_error_count is not None and clip.num_frames
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's damaged share against the limit."""
         return (
             Bound(
                 reason="decode_errors",
                 what="fraction of damaged frames",
-                value=clip.decode_error_count / clip.num_frames if known else None,  # type: ignore[operator]
+                value=quotient(clips["decode_error_count"], clips["num_frames"]),
                 threshold=self.max_fraction,
             ),
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +16,9 @@ class Duration:
     min_seconds: float
     max_seconds: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's duration against both limits."""
-        seconds = clip.duration_seconds
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's duration against both limits."""
+        seconds = clips["duration_seconds"]
         return (
             Bound(
                 reason="duration_below_min",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +15,13 @@ class FrameRate:
 
     min_fps: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's mean frame rate against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's mean frame rate against the limit."""
         return (
             Bound(
                 reason="fps_below_min",
                 what="frames per second",
-                value=clip.fps,
+                value=clips["fps"],
                 threshold=self.min_fps,
                 is_min=True,
             ),

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pfp.ingest.filters.bound import Bound, is_other
 
 _HDR: Final = ("pq", "hlg")
 
@@ -18,14 +20,24 @@ _HDR: Final = ("pq", "hlg")
 class Hdr:
     """Drops clips of which any frame is not SDR, by bitstream or container. It has no settings."""
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
         """1 for a clip that is not SDR against 0."""
-        is_other = clip.transfer not in {None, "sdr", *_HDR}
+        transfer = clips["transfer"]
         return (
             Bound(
-                reason="transfer_not_sdr" if is_other else "hdr",
-                what=f"{'other' if is_other else 'HDR'} transfer ({clip.transfer})",
-                value=None if clip.transfer is None else float(clip.transfer != "sdr"),
+                reason="hdr",
+                what="HDR transfer",
+                value=is_other(transfer, "sdr"),
                 threshold=0.0,
+                which=transfer,
+                asked=pc.is_in(transfer, pa.array([None, "sdr", *_HDR])),
+            ),
+            Bound(
+                reason="transfer_not_sdr",
+                what="other transfer",
+                value=is_other(transfer, "sdr"),
+                threshold=0.0,
+                which=transfer,
+                asked=pc.invert(pc.is_in(transfer, pa.array([None, "sdr", *_HDR]))),
             ),
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pfp.ingest.filters.bound import Bound, quotient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,16 +20,16 @@ class Missing:
 
     max_fraction: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's missing share against the limit."""
-        if not clip.promised_seconds:
-            return ()
-        seconds = clip.duration_seconds
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's missing share against the limit."""
+        promised = clips["promised_seconds"]
+        share = quotient(clips["duration_seconds"], promised)
         return (
             Bound(
                 reason="frames_missing",
                 what="fraction of the promised seconds that is missing",
-                value=None if seconds is None else max(0.0, 1 - seconds / clip.promised_seconds),
+                value=pc.max_element_wise(pc.subtract(1.0, share), 0.0, skip_nulls=False),
                 threshold=self.max_fraction,
+                asked=pc.fill_null(pc.greater(promised, 0), fill_value=False),
             ),
         )

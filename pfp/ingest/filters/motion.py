@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +15,13 @@ class Motion:
 
     min_levels_per_second: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's motion against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's motion against the limit."""
         return (
             Bound(
                 reason="motion_below_min",
                 what="luma code values of change per second",
-                value=clip.motion,
+                value=clips["motion"],
                 threshold=self.min_levels_per_second,
                 is_min=True,
             ),

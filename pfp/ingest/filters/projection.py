@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
+import pyarrow as pa
+
+from pfp.ingest.filters.bound import Bound, is_other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
     """Drops 360 and 180 degree video, whatever it is projected by. It has no settings."""
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
         """1 for a spherical clip against 0."""
         return (
             Bound(
                 reason="spherical",
-                what=f"spherical projection ({clip.projection})",
-                value=None if clip.projection is None else float(clip.projection != "flat"),
+                what="spherical projection",
+                value=is_other(clips["projection"], "flat"),
+                which=clips["projection"],
                 threshold=0.0,
             ),
         )

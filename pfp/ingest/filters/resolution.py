@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,14 +16,14 @@ class Resolution:
 
     min_side_pixels: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's shorter side against the limit."""
-        known = clip.width is not None and clip.height is not None
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's shorter side against the limit."""
+        size = (clips["width"], clips["height"])
         return (
             Bound(
                 reason="side_below_min",
                 what="pixels of the shorter side",
-                value=min(clip.width, clip.height) if known else None,  # type: ignore[type-var]
+                value=pc.min_element_wise(*size, skip_nulls=False),
                 threshold=self.min_side_pixels,
                 is_min=True,
             ),

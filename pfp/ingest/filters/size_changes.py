@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pfp.ingest.filters.bound import Bound
-from pfp.schema.measured import MeasuredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +15,13 @@ class SizeChanges:
 
     max_count: float
 
-    def bounds(self, clip: MeasuredRecord) -> tuple[Bound, ...]:
-        """The clip's size changes against the limit."""
+    def bounds(self, clips: pa.Table) -> tuple[Bound, ...]:
+        """Each clip's size changes against the limit."""
         return (
             Bound(
                 reason="size_changes",
                 what="changes of the frames' size or shape",
-                value=clip.num_size_changes,
+                value=clips["num_size_changes"],
                 threshold=self.max_count,
             ),
         )

@@ -194,11 +194,20 @@ def test_small_p_values_are_bounds(p: float | None, expected: str | None) -> Non
 def test_clips_are_called_by_the_file_names_that_the_run_knows(tmp_path: Path) -> None:
     """Only those asked for; a run without a clips table knows none, and that is no error."""
     uris = {"a": "/films/a walk.mp4", "b": "s3://films/b.mp4", "c": "/films/c.mp4"}
+    places = [*((clip, uri, 0.0) for clip, uri in uris.items()), ("d", uris["c"], 62.5)]
     clips = [
-        ClipRecord(clip_id=clip, video_uri=uri, video_sha256=None, size_bytes=1, verdict=KEPT)
-        for clip, uri in uris.items()
+        ClipRecord(
+            clip_id=clip,
+            video_uri=uri,
+            video_sha256=None,
+            size_bytes=1,
+            start_seconds=start,
+            verdict=KEPT,
+        )
+        for clip, uri, start in places
     ]
     tables.write_table(tmp_path / "clips", ClipRecord.table(clips), ClipRecord)
 
     assert {"a": "a walk.mp4", "b": "b.mp4"} == file_names(tmp_path, ["a", "b", "unknown"])
+    assert {"c": "c.mp4 at 0 s", "d": "c.mp4 at 62.5 s"} == file_names(tmp_path, ["c", "d"])
     assert {} == file_names(tmp_path / "elsewhere", ["a"])

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from pfp.ingest.filters import FILTERS, Bound, judge
+from pfp.ingest.filters import FILTERS, Bound, first_refusals
 from pfp.ingest.recipe import load_recipe
-from pfp.schema import KEPT, Dropped, Kept
+from pfp.schema import Dropped, MeasuredRecord
 from tests.ingest.conftest import MakeClip
+
+ASKED = np.ones(1, bool)
 
 # filter, its settings, what the clip has, and the reason; None where it passes
 CASES: list[tuple[str, dict[str, float], dict[str, Any], str | None]] = [
@@ -123,9 +127,11 @@ def test_the_reason_is_told_and_equal_is_inside(
     reason: str | None,
 ) -> None:
     """A value that equals its threshold passes; unknown is a reason of its own, not a number."""
-    verdict = judge(FILTERS[name](**thresholds).bounds(make_clip(**clip)))
+    bounds = FILTERS[name](**thresholds).bounds(MeasuredRecord.table([make_clip(**clip)]))
 
-    assert reason == (verdict.reason if isinstance(verdict, Dropped) else None)
+    refused = first_refusals(bounds, ASKED)
+
+    assert ([] if reason is None else [reason]) == [one.reason for one in refused.values()]
 
 
 def test_every_filter_has_a_case() -> None:
@@ -135,39 +141,42 @@ def test_every_filter_has_a_case() -> None:
 
 def test_a_dropped_clip_carries_score_and_threshold() -> None:
     """And a sentence with both, for people."""
-    bound = Bound(reason="too_short", what="seconds", value=2.5, threshold=4, is_min=True)
-
-    assert judge([bound]) == Dropped(
-        reason="too_short", detail="seconds 2.5, at least 4 wanted", score=2.5, threshold=4
+    bound = Bound(
+        reason="too_short", what="seconds", value=pa.array([2.5]), threshold=4, is_min=True
     )
+
+    assert {
+        0: Dropped(
+            reason="too_short", detail="seconds 2.5, at least 4 wanted", score=2.5, threshold=4
+        )
+    } == first_refusals([bound], ASKED)
 
 
 def test_an_unknown_value_carries_no_score() -> None:
     """Unknown is None, never a number that stands for it."""
-    verdict = judge([Bound(reason="black", what="black", value=None, threshold=0.5)])
+    bound = Bound(reason="black", what="black", value=pa.array([None], pa.float64()), threshold=0.5)
 
-    assert isinstance(verdict, Dropped)
-    assert (None, 0.5) == (verdict.score, verdict.threshold)
+    verdict = first_refusals([bound], ASKED)[0]
+
+    assert ("black_unknown", None, 0.5) == (verdict.reason, verdict.score, verdict.threshold)
 
 
 def test_the_first_bound_that_fails_names_the_reason() -> None:
     """The order of a recipe is the order of its reasons."""
+    values = {"first": [0, 9, 0, 0], "second": [2, 2, 0, 2], "third": [3, 0, 0, 3]}
     bounds = [
-        Bound(reason="first", what="x", value=0, threshold=1),
-        Bound(reason="second", what="x", value=2, threshold=1),
-        Bound(reason="third", what="x", value=3, threshold=1),
+        Bound(reason=reason, what="x", value=pa.array(column), threshold=1)
+        for reason, column in values.items()
     ]
 
-    verdict = judge(bounds)
+    refused = first_refusals(bounds, np.array([True, True, True, False]))
 
-    assert isinstance(verdict, Dropped)
-    assert "second" == verdict.reason
+    assert {0: "second", 1: "first"} == {row: one.reason for row, one in refused.items()}
 
 
-def test_a_clip_without_bounds_is_kept() -> None:
+def test_clips_without_bounds_are_kept() -> None:
     """No filter, no reason."""
-    assert KEPT == judge([])
-    assert isinstance(judge([]), Kept)
+    assert {} == first_refusals([], ASKED)
 
 
 @pytest.mark.parametrize("recipe", ["demo", "small", "full"])
@@ -176,10 +185,13 @@ def test_shipped_recipes_keep_a_good_clip_and_use_every_filter(
 ) -> None:
     """A filter that no recipe names would do nothing."""
     loaded = load_recipe(recipe)
-    bounds = [bound for one in loaded.filters.values() for bound in one.bounds(make_clip())]
+    clips = MeasuredRecord.table([make_clip()])
+    bounds = [bound for one in loaded.filters.values() for bound in one.bounds(clips)]
 
-    assert set(FILTERS) == set(loaded.filters)
-    assert KEPT == judge(bounds)
+    assert set(FILTERS) == set(loaded.filters) | set(
+        loaded.windows.filters if loaded.windows else ()
+    )
+    assert {} == first_refusals(bounds, ASKED)
 
 
 def test_thresholds_are_plain_numbers() -> None:

@@ -1,0 +1,135 @@
+"""From what was measured to ``videos/`` and ``clips/``: the part of ingest that decodes nothing.
+
+    python -m pipelines.ingest select --recipe RECIPE --output RUN
+
+decides again, by another recipe, upon all that a run has measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+
+import yaml
+
+from pfp.cli.command import exit_status, prints_safely
+from pfp.errors import NothingUsable
+from pfp.ingest.clip_tables import clips_table, videos_table
+from pfp.ingest.recipe import Recipe, load_recipe
+from pfp.ingest.recognise import with_times
+from pfp.ingest.select import (
+    Candidates,
+    drop_exact_duplicates,
+    drop_near_duplicates,
+    drop_without_window,
+    judge,
+)
+from pfp.io.filesystems import Folder
+from pfp.io.tables import iter_tables, write_table
+from pfp.runtime import ConsoleProgress, Progress, StageReport, report_of, summary
+from pfp.runtime.stage_config import StageConfig, read_config
+from pfp.schema import ClipRecord, VideoRecord
+from pfp.schema.run_directory import RECIPE_NAME, RunDirectory
+
+_MAX_REASONS = 3
+
+
+@prints_safely
+def main(argv: list[str] | None = None) -> int:
+    """Decide again as the command line says; the exit status is 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.ingest select",
+        description="Choose clips again by another recipe, from what a run has measured.",
+    )
+    parser.add_argument("--recipe", required=True, help="name of a recipe, or a YAML file")
+    parser.add_argument("--output", required=True, help="run directory of the ingest stage")
+    arguments = parser.parse_args(argv)
+
+    def decide_again() -> None:
+        out = RunDirectory(arguments.output)
+        select(
+            out,
+            load_recipe(arguments.recipe),
+            _config_with(arguments.recipe, out),
+            progress=ConsoleProgress(),
+        )
+
+    return exit_status("ingest select", decide_again)
+
+
+def select(
+    out: RunDirectory,
+    recipe: Recipe,
+    config: StageConfig,
+    *,
+    changed_ns: Mapping[str, int] | None = None,
+    reused: int = 0,
+    started: float | None = None,
+    progress: Progress | None = None,
+) -> list[StageReport]:
+    """Write the tables of videos and clips, and report on both.
+
+    ``changed_ns`` is when files were touched since they were measured, by URI. ``reused`` rows of
+    measures are from an earlier run, and the clock began at ``started``. Raises NothingUsable,
+    after all is written, when no clip is kept.
+    """
+    started = time.monotonic() if started is None else started
+    measured = (with_times(table, changed_ns or {}) for table in iter_tables(*out.measured))
+
+    # Filters, in the recipe's order; the first names the reason. Windows of what they keep.
+    candidates = judge(measured, recipe)
+    videos = drop_without_window(candidates, recipe.windows)
+    # Of equal videos the first stays, of those that show the same the best.
+    videos = drop_exact_duplicates(videos)
+    videos = drop_near_duplicates(videos, recipe.near_duplicates)
+    candidates = Candidates(videos, candidates.windows).of_kept()
+
+    # Every file is one row: kept, dropped for a reason, or failed. So is every window.
+    videos, clips = videos_table(candidates, recipe), clips_table(candidates, recipe)
+    write_table(out.videos.path, videos, VideoRecord)
+    write_table(out.clips.path, clips, ClipRecord)
+    _write_recipe(out.videos.path, recipe)
+    for table in (out.videos, out.clips):
+        config.write(table.path)
+    seconds = time.monotonic() - started
+    are_old = reused == videos.num_rows  # no video was measured anew, so no window is new
+    reports = [
+        report_of("ingest", videos, seconds=seconds, reused=reused),
+        report_of("clips", clips, seconds=seconds, reused=clips.num_rows * are_old),
+    ]
+    for report in reports:
+        summary.merge_stage(out.uri, report)
+        if progress is not None:
+            progress.finish(report)
+    if not reports[1].kept:
+        raise NothingUsable(_nothing_kept(reports, out))
+    return reports
+
+
+def _config_with(recipe: str, out: RunDirectory) -> StageConfig:
+    """The settings of the run that measured, with another recipe."""
+    measured = read_config(out.measured.path)
+    return StageConfig.of("ingest", {**(measured.config if measured else {}), "recipe": recipe})
+
+
+def _write_recipe(folder: str, recipe: Recipe) -> None:
+    """Leave the thresholds beside the decisions, for ``pfp why``."""
+    text = yaml.safe_dump(recipe.to_json(), sort_keys=False)
+    Folder.at(folder).write(RECIPE_NAME, text.encode())
+
+
+def _nothing_kept(reports: list[StageReport], out: RunDirectory) -> str:
+    """Why there are no clips; ``reports`` are those of the videos and of their windows."""
+    videos, clips = reports
+    reasons = clips.reasons if videos.kept else videos.reasons
+    common = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:_MAX_REASONS]
+    told = ", ".join(f"{name} {count}" for name, count in common)
+    if videos.kept:
+        what = f"none of the {clips.rows_in} windows is kept"
+    elif videos.rows_in == 1:
+        what = "the one file is not a usable video"
+    else:
+        what = f"none of the {videos.rows_in} files is a usable video"
+    where = f"most often: {told}; see {out.videos.path}"
+    return f"{what} ({where}); add other videos, or loosen the recipe"
