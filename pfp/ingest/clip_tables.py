@@ -13,6 +13,7 @@ from pfp.ingest.recipe import Recipe
 from pfp.ingest.select import MEANS, Candidates
 from pfp.ingest.spans import Ints
 from pfp.schema.clip import ClipRecord
+from pfp.schema.clip_id import make_clip_id
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.record import Record
 from pfp.schema.video import VideoRecord
@@ -53,7 +54,7 @@ def clips_table(candidates: Candidates, recipe: Recipe) -> pa.Table:
         {name: own[name] for name in _OF_VIDEO}
         | {name: windows[name] for name in measured}
         | {
-            "clip_id": _clip_ids(own["video_sha256"], windows),
+            "clip_id": clip_ids(candidates),
             "shots": _shots(videos["shots"].combine_chunks(), windows),
             "recipe": _repeated(recipe.name, windows.num_rows),
             "result_key": _keys(own["result_key"], recipe),
@@ -61,15 +62,12 @@ def clips_table(candidates: Candidates, recipe: Recipe) -> pa.Table:
     )
 
 
-def clip_id_of(video_sha256: str, start_seconds: float, end_seconds: float) -> str:
-    """16 hex digits from the digest of a video's bytes and the span in it; no path plays a part."""
-    span = f"{start_seconds:.6f}-{end_seconds:.6f}"
-    return hashlib.sha256(f"{video_sha256} {span}".encode()).hexdigest()[:16]
-
-
-def _clip_ids(digests: pa.ChunkedArray, windows: pa.Table) -> pa.Array:
-    spans = (windows["start_seconds"].to_pylist(), windows["end_seconds"].to_pylist())
-    return pa.array(map(clip_id_of, digests.to_pylist(), *spans), pa.string())
+def clip_ids(candidates: Candidates) -> pa.Array:
+    """The ids of the windows."""
+    videos, windows = candidates
+    digests = videos["video_sha256"].take(windows["video"])
+    columns = (digests, windows["start_seconds"], windows["end_seconds"])
+    return pa.array(map(make_clip_id, *(each.to_pylist() for each in columns)), pa.string())
 
 
 def _keys(result_keys: pa.ChunkedArray, recipe: Recipe) -> pa.Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from pfp.errors import ConfigError
 from pfp.ingest.filters import FILTERS, Filter
 from pfp.ingest.near_duplicates import NearDuplicates
+from pfp.ingest.quotas import Quota
 from pfp.ingest.windows import Avoid, Windows
 from pfp.io.digests import sha256_json
 from pfp.io.files import read_file
@@ -20,8 +21,11 @@ from pfp.texts import quoted
 
 # What is measured of every second, and so of every window.
 WINDOW_FILTERS: Final = ("black", "uniform", "frozen", "motion")
+# What tiers may be told by: that, and what is the same for all windows of a video.
+TIER_FILTERS: Final = (*WINDOW_FILTERS, "resolution", "aspect", "frame_rate", "bars")
+QUOTA_COLUMNS: Final = ("orientation", "codec", "tier")
 _FOLDER: Final = Path(__file__).parent / "recipes"
-_KEYS: Final = ("name", "filters", "windows", "near_duplicates")
+_KEYS: Final = ("name", "filters", "windows", "near_duplicates", "tiers", "quotas")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +34,16 @@ class Recipe:
 
     ``filters`` are asked of whole videos in their order. ``windows`` says how clips are cut out of
     those that are kept; None: each is one clip, whole. ``near_duplicates`` says how copies are
-    told; None: they are not.
+    told; None: they are not. ``tiers`` has the filters of each tier, the best first: a clip is of
+    the first that takes it, or of none. ``quotas`` are kept to one after the other.
     """
 
     name: str
     filters: Mapping[str, Filter]
     windows: Windows | None = None
     near_duplicates: NearDuplicates | None = None
+    tiers: Mapping[str, Mapping[str, Filter]] = field(default_factory=dict)
+    quotas: tuple[Quota, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -47,9 +54,11 @@ class Recipe:
         """The recipe as plain values, as its YAML has them."""
         return {
             "name": self.name,
-            "filters": {name: asdict(one) for name, one in self.filters.items()},  # type: ignore[call-overload]
+            "filters": _plain(self.filters),
             "windows": self.windows and asdict(self.windows),
             "near_duplicates": self.near_duplicates and asdict(self.near_duplicates),
+            "tiers": {tier: _plain(filters) for tier, filters in self.tiers.items()},
+            "quotas": {quota.column: dict(quota.shares) for quota in self.quotas},
         }
 
 
@@ -100,6 +109,26 @@ def parse_recipe(values: object, source: str) -> Recipe:
         near_duplicates=None
         if near is None
         else _build(NearDuplicates, near, f"near_duplicates {where}"),
+        tiers={
+            tier: _filters(filters, TIER_FILTERS, f"of tier {tier} {where}")
+            for tier, filters in _mapping(table.get("tiers", {}), f"tiers {where}").items()
+        },
+        quotas=_quotas(table.get("quotas", {}), f"quotas {where}"),
+    )
+
+
+def _quotas(values: object, where: str) -> tuple[Quota, ...]:
+    table = _mapping(values, where)
+    _check_keys(table, QUOTA_COLUMNS, where)
+    return tuple(
+        Quota(
+            column=column,
+            shares={
+                str(kind): _value(share, float, f"{where}: {column}: {kind}")
+                for kind, share in _mapping(shares, f"{where}: {column}").items()
+            },
+        )
+        for column, shares in table.items()
     )
 
 
@@ -145,6 +174,10 @@ def _value(value: object, kind: type, where: str) -> float | bool:
 
 def _wanted(kind: type) -> str:
     return "true or false" if kind is bool else "a number"
+
+
+def _plain(filters: Mapping[str, Filter]) -> dict[str, Any]:
+    return {name: asdict(one) for name, one in filters.items()}  # type: ignore[call-overload]
 
 
 def _mapping(values: object, where: str) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class ClipRecord(Record):
 
     Times are relative to the video's first frame. ``clip_id`` comes from the content digest and the
     span, never from the path. Sizes are those of the shown frame: rotation and sample aspect ratio
-    applied. Measures are those of the window. What could not be measured is None.
+    applied. Measures are those of the window. What could not be measured is None. ``tier`` is the
+    first of the recipe's that takes the clip.
     """
 
     clip_id: str

@@ -31,6 +31,7 @@ from pfp.io.unchanged import FILE_COLUMNS
 from pfp.models.vae import vae_digest
 from pfp.runtime import Resources, Stage
 from pfp.schema import CheckpointRecord, EvalSample
+from pfp.schema.clip_id import video_of
 from pfp.schema.eval_sample import CONTINUE, RETRIEVE
 from pfp.schema.run_directory import RunDirectory
 from pfp.train.clip_list import ClipList
@@ -295,12 +296,14 @@ def _latents_per_second(latents: dict[str, Any]) -> float:
 
 
 def _another_clip(clips: dict[str, dict[str, Any]]) -> dict[str, str | None]:
-    """For each clip the next one of its size, in a circle; None for a clip that is alone."""
+    """For each clip the next one of its size of another video; None where there is none."""
     by_size: dict[tuple[int, ...], list[str]] = {}
     for clip_id, clip in clips.items():
         by_size.setdefault(clip["size"], []).append(clip_id)
     others: dict[str, str | None] = {}
     for group in by_size.values():
-        for clip_id, other in zip(group, [*group[1:], group[0]], strict=True):
-            others[clip_id] = other if other != clip_id else None
+        for place, clip_id in enumerate(group):
+            circle = [*group[place + 1 :], *group[:place]]
+            of_others = (other for other in circle if video_of(other) != video_of(clip_id))
+            others[clip_id] = next(of_others, None)
     return others

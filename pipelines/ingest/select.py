@@ -25,6 +25,7 @@ from pfp.ingest.select import (
     drop_without_window,
     judge,
 )
+from pfp.ingest.tiers import assign_tiers, limit_to_quotas
 from pfp.io.filesystems import Folder
 from pfp.io.tables import iter_tables, write_table
 from pfp.runtime import ConsoleProgress, Progress, StageReport, report_of, summary
@@ -84,6 +85,9 @@ def select(
     videos = drop_exact_duplicates(videos)
     videos = drop_near_duplicates(videos, recipe.near_duplicates)
     candidates = Candidates(videos, candidates.windows).of_kept()
+    # The best tier that takes a clip; of no kind more than the recipe's shares leave room for.
+    candidates = assign_tiers(candidates, recipe.tiers)
+    candidates = limit_to_quotas(candidates, recipe.quotas)
 
     # Every file is one row: kept, dropped for a reason, or failed. So is every window.
     videos, clips = videos_table(candidates, recipe), clips_table(candidates, recipe)

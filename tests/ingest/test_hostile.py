@@ -195,7 +195,7 @@ def test_a_run_over_zeros_ends_soon(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "x.mp4").write_bytes(bytes(1 << 20))
 
-    with pytest.raises(Exception, match="not a usable clip"):
+    with pytest.raises(Exception, match="not a usable video"):
         run(
             debug(),
             input_directory=str(tmp_path / "videos"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pfp.ingest.clip_tables import clip_id_of, clips_table, videos_table
+from pfp.ingest.clip_tables import clips_table, videos_table
 from pfp.ingest.recipe import Recipe, load_recipe, parse_recipe
 from pfp.ingest.select import (
     Candidates,
@@ -18,6 +18,7 @@ from pfp.ingest.select import (
     judge,
 )
 from pfp.schema import ClipRecord, Dropped, Failed, Kept, VideoRecord
+from pfp.schema.clip_id import make_clip_id, video_of
 from pfp.schema.measured import MeasuredRecord
 from tests.ingest.conftest import MakeClip, outcome
 from tests.ingest.test_windows import GOOD
@@ -84,13 +85,13 @@ def test_what_rows_tell_of_a_video_is_what_was_measured(make_clip: MakeClip) -> 
 
 
 def test_the_clip_id_comes_from_content_and_span(make_clip: MakeClip) -> None:
-    """The first 16 digits of the digest of both; the path plays no part."""
-    expected = hashlib.sha256(f"{'a' * 64} 0.000000-30.000000".encode()).hexdigest()[:16]
+    """16 digits of the one's digest, 8 of the other's; the path plays no part."""
+    span = hashlib.sha256(b"0.000000-30.000000").hexdigest()
     _, (clip,) = select(make_clip(video_uri="file:///elsewhere.mp4"))
 
-    assert expected == clip.clip_id == clip_id_of("a" * 64, 0.0, 30.0)
-    assert expected != clip_id_of("a" * 64, 0.0, 29.0)
-    assert expected != clip_id_of("b" * 64, 0.0, 30.0)
+    assert "a" * 16 + span[:8] == clip.clip_id == make_clip_id("a" * 64, 0.0, 30.0)
+    assert clip.clip_id != make_clip_id("a" * 64, 0.0, 29.0)
+    assert "a" * 16 == video_of(clip.clip_id) == video_of(make_clip_id("a" * 64, 0.0, 29.0))
 
 
 def track(*seconds: dict[str, Any]) -> list[dict[str, Any]]:
@@ -113,7 +114,7 @@ def test_a_video_of_several_windows_is_several_clips(make_clip: MakeClip) -> Non
     assert 2 == videos[record.video_uri].num_clips
     assert [(0.0, 4.0), (4.0, 8.0)] == [(clip.start_seconds, clip.end_seconds) for clip in clips]
     assert [15.0, 55.0] == [clip.luma_mean for clip in clips]
-    assert [clip_id_of("a" * 64, start, start + 4.0) for start in (0.0, 4.0)] == [
+    assert [make_clip_id("a" * 64, start, start + 4.0) for start in (0.0, 4.0)] == [
         clip.clip_id for clip in clips
     ]
     assert [

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pfp.schema.clip_id import make_clip_id, video_of
 from pfp.train.split import digest_share, split_clips
 from pipelines.train.config import PRESETS, demo
 
@@ -25,6 +26,15 @@ def test_every_clip_is_on_one_side(clip_ids: list[str], share: float) -> None:
 
     assert sorted(clip_ids) == sorted(trained_on + held_out)
     assert bool(held_out) == bool(clip_ids and share)
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), SHARES)
+def test_windows_of_a_video_are_on_one_side(videos: list[int], share: float) -> None:
+    """Held out, or trained on, whatever their spans: neighbours in time look alike."""
+    ids = {make_clip_id(str(video) * 64, n, n + 1.0) for n, video in enumerate(videos)}
+    trained_on, held_out = split_clips(ids, held_out_share=share)
+
+    assert not {video_of(clip) for clip in trained_on} & {video_of(clip) for clip in held_out}
 
 
 @given(CLIP_IDS, SHARES, st.randoms())
