@@ -37,6 +37,7 @@ _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
 }
+_ANONYMOUS_S3: Final = "s3://anonymous@"
 _REGION: Final = re.compile("region=[a-z0-9-]{1,40}")
 _STORE_REFUSES = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|SIGNATURE_DOES_NOT_MATCH"
@@ -48,9 +49,10 @@ def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     """The file system and the path on it of a local path or a URI (``file://``, ``s3://``, ``gs://``).
 
     A local path becomes absolute. A scheme that pyarrow cannot open is an ``InputError``, and so is
-    a URI that says more than where something lies (``check_uri``). Requests to S3 fail within a
-    minute when nothing answers (``S3_STALL_SECONDS``, three attempts), those to Google's store
-    within three.
+    a URI that says more than where something lies (``check_uri``). ``anonymous@`` before the bucket
+    asks without credentials, for public data. A store that does not answer raises ``store_error``.
+    Requests to S3 fail within a minute when nothing
+    answers (``S3_STALL_SECONDS``, three attempts), those to Google's store within three.
     """
     text = str(uri)
     if "://" not in text:
@@ -58,10 +60,12 @@ def resolve(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     check_uri(text)
     try:
         filesystem, path = pafs.FileSystem.from_uri(text)
-    except (ArrowInvalid, OSError, NotImplementedError) as error:
+    except (ArrowInvalid, NotImplementedError) as error:
         message = f"{text} cannot be opened ({error}); give a local path, s3:// or gs://"
         raise InputError(message) from error
-    return _impatient(filesystem), path
+    except OSError as error:  # of Amazon, which is asked for the region that the URI leaves out
+        raise store_error(text, error) from error
+    return _impatient(filesystem, is_anonymous=text.startswith(_ANONYMOUS_S3)), path
 
 
 def check_uri(uri: str) -> None:
@@ -93,12 +97,18 @@ def check_uri(uri: str) -> None:
         raise InputError(f"{uri} holds a '#'; write %23 for it")
 
 
-def _impatient(filesystem: pafs.FileSystem) -> pafs.FileSystem:
-    """The same store with bounded waits. What pickle knows of it is what its constructor takes."""
+def _impatient(filesystem: pafs.FileSystem, *, is_anonymous: bool) -> pafs.FileSystem:
+    """The same store with bounded waits. What pickle knows of it is what its constructor takes.
+
+    pyarrow takes ``anonymous`` for the name of an S3 key and signs with it, which stores refuse.
+    """
     limits: dict[str, Any]
     match filesystem.type_name:
         case "s3":
             limits = {"connect_timeout": S3_CONNECT_SECONDS, "request_timeout": S3_STALL_SECONDS}
+            if is_anonymous:
+                limits |= dict.fromkeys(("access_key", "secret_key", "session_token"))
+                limits["anonymous"] = True
         case "gcs":
             limits = {"retry_time_limit": timedelta(seconds=GS_RETRY_SECONDS)}
         case _:

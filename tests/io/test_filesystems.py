@@ -11,11 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.fs as pafs
 import pytest
 
 from pfp.errors import InputError, PermanentError, PfpError, RetryableError
+from pfp.io import filesystems
 from pfp.io.filesystems import (
     ASIDE_PREFIX,
     AsideFile,
@@ -392,3 +394,29 @@ def test_stores_are_given_bounded_waits() -> None:
     (options,) = pickle.loads(pickle.dumps(store)).__reduce__()[1]
 
     assert (5.0, 10.0) == (options["connect_timeout"], options["request_timeout"])
+
+
+def test_anonymous_asks_s3_without_a_signature() -> None:
+    """Also after a pickle; other URIs take the credentials of the environment."""
+    store, path = resolve("s3://anonymous@bucket/x?region=eu-west-1")
+    (options,) = pickle.loads(pickle.dumps(store)).__reduce__()[1]
+
+    assert "bucket/x" == path
+    assert (True, None) == (options["anonymous"], options["access_key"])
+    named, _ = resolve("s3://bucket/x?region=eu-west-1")
+    assert named.__reduce__()[1][0]["anonymous"] is False
+
+
+def test_a_bucket_whose_region_nobody_tells_is_no_wrong_uri(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Amazon is asked for it, and does not answer here."""
+
+    def unreachable(uri: str) -> None:
+        del uri
+        raise OSError("When resolving region for bucket 'b': AWS Error NETWORK_CONNECTION")
+
+    stub = SimpleNamespace(FileSystem=SimpleNamespace(from_uri=unreachable))
+    monkeypatch.setattr(filesystems, "pafs", stub)
+    with pytest.raises(RetryableError, match=r"s3://b/x cannot be reached .*; run again later"):
+        resolve("s3://b/x")
