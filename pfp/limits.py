@@ -20,6 +20,8 @@ MAX_JSON_DEPTH: Final = 64  # lists and objects within one another
 MAX_YAML_LENGTH: Final = 256 << 10  # its parser takes about a second for as much
 MAX_LINE_BYTES: Final = 4 << 20  # of a file with an object a line: manifests, votes, ballots
 MAX_LINES_BYTES: Final = 2 << 30  # of such a file as a whole
+MAX_MANIFEST_BYTES: Final = 64 << 30  # of a manifest of input files, which is read as a stream
+MAX_INPUT_FILES: Final = 50_000_000  # their names and sizes alone take about 10 GB of memory
 
 # Storyboards, and what models answer.
 MAX_ANSWER_LENGTH: Final = 4 << 20  # of hours of storyboard, or of 65,536 tokens, and far to spare

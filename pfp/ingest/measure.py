@@ -62,9 +62,11 @@ class MeasureSettings:
 
 
 def measure(
-    video_uri: str, size_bytes: int, guard: Guard, settings: MeasureSettings
+    video_uri: str, size_bytes: int | None, guard: Guard, settings: MeasureSettings
 ) -> MeasuredRecord:
     """The record of one file: measured, dropped as no video, or failed.
+
+    ``size_bytes`` is as listed; None where that was not known.
 
     Never raises for what the file's content does. Raises ``InputError`` when the file is gone or
     is none, but a pipe, ``RetryableError`` when it is written to meanwhile.
@@ -72,9 +74,10 @@ def measure(
     link = missing_link(video_uri)
     if link is not None:
         return _unread_record(video_uri, None, Dropped(reason="link_without_target", detail=link))
+    state = file_state(video_uri)
+    size_bytes = size_bytes or state.size_bytes or 0
     if size_bytes > MAX_FILE_BYTES:
         return _too_large(video_uri, size_bytes)
-    state = file_state(video_uri)
     timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
     digest: str | None = None
     fields: dict[str, Any] = {}
@@ -110,7 +113,7 @@ def _too_large(video_uri: str, size_bytes: int) -> MeasuredRecord:
     return _unread_record(video_uri, size_bytes, verdict)
 
 
-def failed_record(video_uri: str, size_bytes: int, verdict: Failed) -> MeasuredRecord:
+def failed_record(video_uri: str, size_bytes: int | None, verdict: Failed) -> MeasuredRecord:
     """The record of a file that could not even be read."""
     return _unread_record(video_uri, size_bytes, verdict)
 

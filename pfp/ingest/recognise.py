@@ -13,7 +13,8 @@ from pfp.errors import InputError
 from pfp.io.unchanged import sha256_of
 
 _THREADS: Final = 8
-_NOTED: Final = ("video_uri", "size_bytes", "changed_ns", "video_sha256")
+_LISTED: Final = ("video_uri", "size_bytes", "changed_ns")
+_NOTED: Final = (*_LISTED, "video_sha256")
 
 
 class Touched(NamedTuple):
@@ -31,7 +32,9 @@ def recognise(files: pa.Table, measured: pa.Table | None) -> Touched:
     """
     if measured is None:
         return Touched({}, {})
-    pairs = files.join(measured.select(_NOTED), "video_uri", None, "inner", None, "_noted")
+    pairs = files.select(_LISTED).join(
+        measured.select(_NOTED), "video_uri", None, "inner", None, "_noted"
+    )
     is_in_doubt = pc.and_(
         pc.equal(pairs["size_bytes"], pairs["size_bytes_noted"]),
         pc.not_equal(pairs["changed_ns"], pairs["changed_ns_noted"]),
@@ -50,10 +53,10 @@ def with_times(table: pa.Table, times: Mapping[str, int]) -> pa.Table:
     """The table with another ``changed_ns`` for some URIs."""
     if not times:
         return table
-    place = pc.index_in(table["video_uri"], value_set=pa.array(list(times)))
-    other = pa.array(list(times.values()), pa.int64()).take(place.combine_chunks())
+    places = pc.index_in(table["video_uri"], pa.array(times.keys(), pa.string()))
+    others = pa.array(times.values(), pa.int64()).take(places.combine_chunks())
+    column = pc.coalesce(others, table["changed_ns"].combine_chunks())
     position = table.schema.get_field_index("changed_ns")
-    column = pc.coalesce(other, table["changed_ns"])
     return table.set_column(position, table.schema.field(position), column)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pfp.errors import InputError, InvariantError, SchemaError
-from pfp.ingest.discover import discover
+from pfp.ingest.inputs import gather_inputs
 from pfp.ingest.recipe import load_recipe
 from pfp.ingest.recognise import recognise, with_times
 from pfp.io.tables import read_table
@@ -28,11 +28,11 @@ def main(argv: list[str] | None = None) -> int:
 
     return stage_main(
         "ingest",
-        "Measure the video files of a folder and choose the clips to keep.",
+        "Measure video files and choose the clips to keep.",
         PRESETS,
         run,
         argv,
-        input_help="folder of video files",
+        input_help="folder or pattern of video files, or manifest; local, s3:// or gs://",
         input_required=True,
     )
 
@@ -45,11 +45,11 @@ def run(
     engine: Engine = "ray",
     progress: Progress | None = None,
 ) -> list[StageReport]:
-    """Measure every file below the input folder and choose the clips in them.
+    """Measure every file of the input, as ``list_inputs`` takes it, and choose the clips in them.
 
-    The reports are those of the files and of the windows. Raises InputError for a folder without
-    files, ConfigError for a recipe that cannot be used, and NothingUsable, after the tables and the
-    reports are written, when no clip is kept.
+    The reports are those of the files and of the windows. Raises as ``list_inputs`` for an input
+    that cannot be used, ConfigError for a recipe that cannot be used, and NothingUsable, after the
+    tables and the reports are written, when no clip is kept.
     """
     started = time.monotonic()
     out = RunDirectory(output_directory)
@@ -57,9 +57,10 @@ def run(
 
     _check_apart(input_directory, out)
 
-    # Every file, whatever its name. One that was touched since an earlier run, or linked, has
-    # another time of change but the bytes that were measured: it keeps the time under which it was.
-    files = discover(input_directory, skip=(output_directory,))
+    # Every file, whatever its name, with what a manifest says of it. One that was touched since an
+    # earlier run, or linked, has another time of change but the bytes that were measured: it keeps
+    # the time under which it was.
+    files = gather_inputs(input_directory, skip=(output_directory,))
     touched = recognise(files, _measured_before(out.measured.path))
 
     # Measure: each file is decoded once, whole, in a child process that may be killed.

@@ -21,7 +21,7 @@ class MeasureVideos:
         self._guard = limits.guard()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One ``MeasuredRecord`` for each row of ``discover``."""
+        """One ``MeasuredRecord`` for each row of ``list_inputs``."""
         return map_rows(batch, self._measure, failed_measure)
 
     def _measure(self, row: Mapping[str, Any]) -> MeasuredRecord:

@@ -17,7 +17,7 @@ from pfp.ingest.why import why
 from pfp.io.digests import sha256_file
 from pfp.io.media import uri_to_path, write_video
 from pfp.io.tables import read_records, verify_table
-from pfp.schema import ClipRecord, Dropped, VideoRecord
+from pfp.schema import ClipRecord, Dropped, Failed, Kept, VideoRecord
 from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import PRESETS, IngestConfig, debug
 from pipelines.ingest.run import main, run
@@ -231,6 +231,24 @@ def test_nothing_usable_still_leaves_tables_and_report(tmp_path: Path) -> None:
     assert (
         0 == json.loads((tmp_path / "run" / "summary.json").read_text())["stages"]["ingest"]["kept"]
     )
+
+
+def test_a_manifest_names_the_files(videos: Path, tmp_path: Path) -> None:
+    """A row each; what is missing has failed with the cure, and other columns decide no result."""
+    manifest = tmp_path / "videos.csv"
+    rows = [f"{videos}/a.mp4", f"{videos}/gone.mp4", f"{videos}/text.mp4"]
+    manifest.write_text("path,licence,views\n" + "".join(f"{row},CC0,7\n" for row in rows))
+
+    ingest(debug(), manifest, tmp_path / "run")
+
+    found = {"a.mp4": "Kept", "gone.mp4": "Failed", "text.mp4": "not_a_video"}
+    assert found == verdicts(tmp_path / "run")
+    (failed,) = read_records(str(tmp_path / "run" / "clips"), ClipRecord, verdict="failed")
+    assert isinstance(failed.verdict, Failed)
+    assert "there is no file" in failed.verdict.message
+    assert "check the path" in failed.verdict.message
+    manifest.write_text("path,caption\n" + "".join(f"{row},a dog\n" for row in rows))
+    assert (1, 3) == ingest(debug(), manifest, tmp_path / "run")
 
 
 @pytest.mark.parametrize("clip", ["a.mp4", "-odd", "short"])

@@ -1,14 +1,15 @@
-"""Discovery: which names become rows."""
+"""Folders and patterns of this machine: which names become rows."""
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
 import pytest
 
 from pfp.errors import InputError
-from pfp.ingest.discover import discover
+from pfp.ingest.inputs import INPUT_SCHEMA, blocks, gather_inputs, list_inputs, seen
 from pfp.io.media import uri_to_path
 
 
@@ -19,14 +20,14 @@ def touch(path: Path, content: bytes = b"x") -> Path:
     return path
 
 
-def found(directory: Path, **options: tuple[str, ...]) -> set[str]:
-    """The discovered paths, relative to the folder, as bytes decoded by the file system."""
-    uris = discover(directory, **options)["video_uri"].to_pylist()
-    return {os.path.relpath(uri_to_path(uri), directory) for uri in uris}
+def found(source: Path, *, below: Path | None = None, skip: tuple[str, ...] = ()) -> set[str]:
+    """The paths that are found, relative to a folder, as bytes decoded by the file system."""
+    uris = gather_inputs(source, skip=skip)["video_uri"].to_pylist()
+    return {os.path.relpath(uri_to_path(uri), below or source) for uri in uris}
 
 
 def test_every_extension_and_every_depth_counts(tmp_path: Path) -> None:
-    """What a file is, its content tells; discovery looks at no extension."""
+    """What a file is, its content tells; a folder asks for no extension."""
     names = {"a.mp4", "b.MKV", "c", "d.txt", "deep/er/e.webm"}
     for name in names:
         touch(tmp_path / name)
@@ -50,7 +51,7 @@ def test_any_name_becomes_a_valid_uri(tmp_path: Path, name: bytes) -> None:
     path = os.fsencode(tmp_path) + b"/" + name
     Path(os.fsdecode(path)).write_bytes(b"x")
 
-    (uri,) = discover(tmp_path)["video_uri"].to_pylist()
+    (uri,) = gather_inputs(tmp_path)["video_uri"].to_pylist()
 
     assert uri.isascii()
     assert path == os.fsencode(uri_to_path(uri))
@@ -102,11 +103,11 @@ def test_a_link_whose_target_is_not_here_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "a.storyboard.json").symlink_to("none")
 
     assert {"a.mp4", "b.mp4", "circle"} == found(tmp_path)
-    before = discover(tmp_path).to_pylist()[1]
+    before = gather_inputs(tmp_path).to_pylist()[1]
 
     touch(tmp_path / ".git/annex/objects/x", b"a video")
 
-    after = discover(tmp_path).to_pylist()[1]
+    after = gather_inputs(tmp_path).to_pylist()[1]
     assert before["video_uri"] == after["video_uri"]
     assert 7 == after["size_bytes"]
     assert before["changed_ns"] != after["changed_ns"]
@@ -141,7 +142,7 @@ def test_rows_carry_size_and_time_in_order(tmp_path: Path) -> None:
     touch(tmp_path / "a.mp4", b"123")
     os.utime(tmp_path / "a.mp4", ns=(0, 7))  # which anybody can
 
-    rows = discover(tmp_path).to_pylist()
+    rows = gather_inputs(tmp_path).to_pylist()
 
     times = [(tmp_path / name).stat().st_ctime_ns for name in ("a.mp4", "b.mp4")]
     assert list(zip((3, 5), times, strict=True)) == [
@@ -150,7 +151,7 @@ def test_rows_carry_size_and_time_in_order(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
-    """Missing, empty, a file, a store: each with the cure."""
+    """Missing, empty, a file, an address of the web: each with the cure."""
     touch(tmp_path / "file.mp4")
     (tmp_path / "empty").mkdir()
 
@@ -158,10 +159,11 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         (tmp_path / "none", "does not exist; name a folder"),
         (tmp_path / "empty", "holds no file; put video files into it"),
         (tmp_path / "file.mp4", "is not a folder; name a folder"),
-        ("s3://bucket/videos", "is not a local folder; mount the store"),
+        ("https://host/videos", "is an address of the web, .* download the files"),
+        (tmp_path / "**" / "*.webm", "matches no file"),
     ):
         with pytest.raises(InputError, match=message):
-            discover(directory)
+            gather_inputs(directory)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -172,4 +174,70 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
     closed.mkdir(mode=0)
 
     with pytest.raises(InputError, match="closed cannot be read"):
-        discover(tmp_path)
+        gather_inputs(tmp_path)
+
+
+def test_a_pattern_names_files_by_folders_and_extensions(tmp_path: Path) -> None:
+    """As the standard library's glob finds them, but for names that begin with a dot."""
+    names = ("a.mp4", "b.mkv", "x/a.mp4", "x/y/b.mp4", "x/y/c1.MP4", "x/.h/a.mp4", "[z]/d.mp4")
+    for name in names:
+        touch(tmp_path / name)
+
+    for pattern in ("*.mp4", "**/*.mp4", "x/*", "*/y/*", "**/y/**", "**/[bc]?.[mM]*", "[[]z]/*"):
+        matched = glob.glob(pattern, root_dir=tmp_path, recursive=True)  # noqa: PTH207 - Path's has dots
+        expected = {name for name in matched if (tmp_path / name).is_file()}
+        assert expected == found(tmp_path / pattern, below=tmp_path), pattern
+
+
+def test_a_folder_may_have_a_name_like_a_pattern(tmp_path: Path) -> None:
+    """What is there is what is meant."""
+    touch(tmp_path / "[a]" / "a.mp4")
+    touch(tmp_path / "a" / "b.mp4")
+
+    assert {"a.mp4"} == found(tmp_path / "[a]")
+
+
+def test_a_pattern_looks_no_deeper_than_it_reaches(tmp_path: Path) -> None:
+    """A folder that it cannot match is not even read."""
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "deep" / "er" / "b.mp4")
+    read: list[str] = []
+
+    with pytest.MonkeyPatch.context() as patch:
+        scandir = os.scandir
+        patch.setattr(os, "scandir", lambda path: (read.append(path), scandir(path))[1])
+        assert {"a.mp4"} == found(tmp_path / "*.mp4", below=tmp_path)
+
+    assert [str(tmp_path)] == read
+
+
+def test_a_link_is_taken_where_its_target_does_not_match(tmp_path: Path) -> None:
+    """It is the only name under which the pattern finds the file."""
+    touch(tmp_path / "content" / "0123")
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "content" / "0123")
+
+    assert {"a.mp4"} == found(tmp_path / "**" / "*.mp4", below=tmp_path)
+
+
+def test_a_stream_comes_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files a folder has, few of them are Python objects at a time."""
+    for number in range(7):
+        touch(tmp_path / f"{number}.mp4")
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 3)
+
+    stream = list(list_inputs(tmp_path))
+
+    assert [3, 3, 1] == [block.num_rows for block in stream]
+    assert all(INPUT_SCHEMA == block.schema for block in stream)
+
+
+def test_files_are_remembered_by_device_and_inode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after they were packed, and inodes of another device are other files."""
+    monkeypatch.setattr(seen, "_MAX_RECENT", 3)
+    files = seen.SeenFiles()
+    met = [(1, 5), (1, 2**63), (2, 7), (2, 3), (1, 1)]
+    for identity in met:
+        files.add(identity)
+
+    asked = [(device, inode) for device in (1, 2, 3) for inode in (1, 2, 3, 5, 7, 2**63)]
+    assert sorted(met) == [identity for identity in asked if identity in files]
