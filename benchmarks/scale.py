@@ -1,0 +1,180 @@
+"""What five million files cost before and after they are decoded, in time and memory.
+
+    python -m benchmarks.scale [--rows 500000 5000000] [PART ...]
+
+Two JSON lines a part and number of rows, ``<part>_<rows>_minutes`` and ``<part>_<rows>_peak_gb``.
+Each is measured in a process of its own, whose inputs are made before its clock starts and whose
+peak is the resident memory that the part adds to what Python and its imports hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs as pafs
+
+Work: TypeAlias = Callable[[], object]
+ROWS: Final = (500_000, 5_000_000)
+GOALS: Final = {"minutes": "<= 10", "gb": "<= 8"}
+_CHUNK_ROWS: Final = 100_000
+
+
+# ------------------------------------------------------------------------------------- listing
+
+
+def listing(num_rows: int, folder: Path) -> Work:
+    """A Parquet manifest in no order, with sizes, ids, captions and one more column."""
+    from pfp.ingest.inputs import gather_inputs
+
+    path = folder / "files.parquet"
+    with pq.ParquetWriter(path, _manifest_rows(0, 1).schema) as writer:
+        for first in range(0, num_rows, _CHUNK_ROWS):
+            writer.write_table(_manifest_rows(first, min(num_rows, first + _CHUNK_ROWS)))
+    return lambda: _check_rows(gather_inputs(path), num_rows)
+
+
+def store_listing(num_rows: int, folder: Path) -> Work:
+    """Objects in five hundred folders of a store that answers at once, as pyarrow hands them over.
+
+    What the network takes, a request for each thousand objects, comes on top.
+    """
+    from pfp.ingest.inputs import store_files
+    from pfp.ingest.inputs.patterns import EVERYTHING
+
+    del folder
+    place = store_files.StorePlace(
+        filesystem=_Store(num_rows), path="bucket", before="s3://", after="?region=us-east-1"
+    )
+
+    def work() -> None:
+        found = store_files.store_files("s3://bucket", place, skip=(), pattern=EVERYTHING)
+        _check_rows(pa.concat_tables(found), num_rows)
+
+    return work
+
+
+class _Store:
+    """As much of a file system as a listing asks for: folders of equally many objects."""
+
+    num_folders: Final = 500
+
+    def __init__(self, num_rows: int) -> None:
+        self._num_files = num_rows // self.num_folders
+
+    def get_file_info(self, selector: pafs.FileSelector) -> list[Any]:
+        """What lies in the folder that is asked for."""
+        if selector.base_dir == "bucket":
+            return [
+                pafs.FileInfo(f"bucket/folder-{number:04d}", pafs.FileType.Directory)
+                for number in range(self.num_folders)
+            ]
+        name = f"{selector.base_dir}/a-video-with-a-name-of-usual-length-"
+        return [
+            pafs.FileInfo(f"{name}{number:09d}.mp4", pafs.FileType.File, size=number, mtime_ns=7)
+            for number in range(self._num_files)
+        ]
+
+
+def _manifest_rows(first: int, end: int) -> pa.Table:
+    """Rows ``[first, end)``, under names that are in no order."""
+    numbers = np.arange(first, end)
+    # A bijection of 64-bit numbers: odd multipliers have inverses.
+    mixed = pa.array(numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    ids = pc.binary_join_element_wise("id", mixed.cast(pa.string()), "-")
+    names = pc.binary_join_element_wise("s3://bucket/videos/of/somebody/", ids, ".mp4", "")
+    return pa.table(
+        {
+            "video_uri": names,
+            "size_bytes": numbers,
+            "changed_ns": numbers,
+            "id": ids,
+            "source": pa.array(["a source"] * len(numbers)),
+            "caption": pa.array(["a caption of some forty letters, as many have"] * len(numbers)),
+            "views": numbers,
+        }
+    )
+
+
+def _check_rows(table: pa.Table, num_rows: int) -> None:
+    if table.num_rows != num_rows:
+        raise ValueError(f"{num_rows} rows became {table.num_rows}; the part is broken")
+
+
+# What is measured: each makes its input in a folder and returns the work.
+PARTS: Final[Mapping[str, Callable[[int, Path], Work]]] = {
+    "listing": listing,
+    "store_listing": store_listing,
+}
+
+
+# ----------------------------------------------------------------------------------- measuring
+
+
+def figures(part: str, num_rows: int) -> list[dict[str, object]]:
+    """The two figures of one part at one number of rows, memory in GB (10^9 bytes)."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_here, args=(part, num_rows, theirs))
+    process.start()
+    theirs.close()
+    minutes, cpu_minutes, peak_gb = ours.recv()
+    process.join()
+    name = f"{part}_{_shown(num_rows)}"
+    return [
+        _figure(f"{name}_minutes", minutes, "minutes", f"{cpu_minutes:.3f} minutes of CPU"),
+        _figure(f"{name}_peak_gb", peak_gb, "gb", f"{num_rows} rows"),
+    ]
+
+
+def _measure_here(part: str, num_rows: int, answer: Connection) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        work = PARTS[part](num_rows, Path(folder))
+        pa.default_memory_pool().release_unused()
+        held_bytes = psutil.Process().memory_info().rss
+        start, cpu_start = time.perf_counter(), time.process_time()
+        work()
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    answer.send((seconds / 60, cpu_seconds / 60, (peak_bytes - held_bytes) / 1e9))
+
+
+def _figure(name: str, value: float, unit: str, note: str) -> dict[str, object]:
+    goal = GOALS[unit]
+    figure = {"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "n": 1}
+    return {**figure, "spread": None, "note": note}
+
+
+def _shown(num_rows: int) -> str:
+    return f"{num_rows // 1000}k" if num_rows < 10**6 else f"{num_rows / 1e6:g}m"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures of the parts that are named, or of all."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART")
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    options = parser.parse_args(argv)
+    for part in options.parts or PARTS:
+        for num_rows in options.rows:
+            for figure in figures(part, num_rows):
+                print(json.dumps(figure), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
