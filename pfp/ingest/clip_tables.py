@@ -18,6 +18,8 @@ from pfp.schema.measured import MeasuredRecord
 from pfp.schema.record import Record
 from pfp.schema.video import VideoRecord
 
+# What a manifest may say of a file beside where it lies.
+TOLD: Final = ("source_id", "source", "licence", "caption", "extra")
 # What all windows of a video have of it.
 _OF_VIDEO: Final = tuple(
     name
@@ -27,8 +29,11 @@ _OF_VIDEO: Final = tuple(
 )
 
 
-def videos_table(candidates: Candidates, recipe: Recipe) -> pa.Table:
-    """The ``VideoRecord`` table: a row for every video."""
+def videos_table(candidates: Candidates, recipe: Recipe, told: pa.Table | None = None) -> pa.Table:
+    """The ``VideoRecord`` table: a row for every video.
+
+    ``told`` has the columns ``TOLD`` of what a manifest says, by ``video_uri``; None: nothing.
+    """
     videos, windows = candidates
     num_clips = np.bincount(np.asarray(windows["video"]), minlength=videos.num_rows)
     own = [name for name in VideoRecord.SCHEMA.names if name in videos.column_names]
@@ -36,12 +41,18 @@ def videos_table(candidates: Candidates, recipe: Recipe) -> pa.Table:
     return _table(
         VideoRecord,
         columns
+        | ({} if told is None else _told_of(videos["video_uri"], told))
         | {
             "num_clips": pa.array(num_clips, pa.int32()),
             "recipe": _repeated(recipe.name, videos.num_rows),
             "result_key": _keys(videos["result_key"], recipe),
         },
     )
+
+
+def _told_of(video_uris: pa.ChunkedArray, told: pa.Table) -> dict[str, pa.ChunkedArray]:
+    rows = pc.index_in(video_uris, value_set=told["video_uri"].combine_chunks())
+    return {name: told[name].take(rows) for name in TOLD}
 
 
 def clips_table(candidates: Candidates, recipe: Recipe) -> pa.Table:

@@ -22,7 +22,7 @@ def assign_tiers(candidates: Candidates, tiers: Mapping[str, Mapping[str, Filter
     """The windows with a column ``tier``: the first whose filters all take them; null for none."""
     clips = _with_video(candidates)
     names = np.full(clips.num_rows, None, object)
-    for tier, filters in reversed(tiers.items()):
+    for tier, filters in reversed(list(tiers.items())):
         taken = np.ones(clips.num_rows, bool)
         for bound in (bound for one in filters.values() for bound in one.bounds(clips)):
             taken &= bound.holds()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
-from pfp.schema.columns import Int32
+import pyarrow as pa
+
+from pfp.schema.columns import Int32, Stored
 from pfp.schema.record import Record
 from pfp.schema.verdict import Verdict
+
+# Of millions of rows such texts take more than the 2 GiB that one array of ``string`` holds.
+LongText: TypeAlias = Annotated[str, Stored(type=pa.large_string())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,11 @@ class VideoRecord(Record):
     width: Int32 | None = None  # of the shown frame, square pixels
     height: Int32 | None = None
     duration_seconds: float | None = None  # decoded
+    source_id: str | None = None  # these five as a manifest has them
+    source: str | None = None
+    licence: str | None = None
+    caption: LongText | None = None
+    extra: LongText | None = None  # its other columns, as the text of a JSON object
     num_clips: Int32 = 0  # windows that were chosen, whatever became of them
     duplicate_of: str | None = None  # video_uri of the copy that was kept
     recipe: str | None = None

@@ -79,6 +79,7 @@ def run(
         out,
         recipe,
         StageConfig.of("ingest", config),
+        told=files,
         changed_ns=touched.changed_ns,
         reused=measured.reused,
         started=started,

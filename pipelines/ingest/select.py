@@ -11,11 +11,12 @@ import argparse
 import time
 from collections.abc import Mapping
 
+import pyarrow as pa
 import yaml
 
 from pfp.cli.command import exit_status, prints_safely
-from pfp.errors import NothingUsable
-from pfp.ingest.clip_tables import clips_table, videos_table
+from pfp.errors import NothingUsable, SchemaError
+from pfp.ingest.clip_tables import TOLD, clips_table, videos_table
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.recognise import with_times
 from pfp.ingest.select import (
@@ -27,7 +28,7 @@ from pfp.ingest.select import (
 )
 from pfp.ingest.tiers import assign_tiers, limit_to_quotas
 from pfp.io.filesystems import Folder
-from pfp.io.tables import iter_tables, write_table
+from pfp.io.tables import iter_tables, read_table, write_table
 from pfp.runtime import ConsoleProgress, Progress, StageReport, report_of, summary
 from pfp.runtime.stage_config import StageConfig, read_config
 from pfp.schema import ClipRecord, VideoRecord
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             out,
             load_recipe(arguments.recipe),
             _config_with(arguments.recipe, out),
+            told=_told_before(out),
             progress=ConsoleProgress(),
         )
 
@@ -64,6 +66,7 @@ def select(
     recipe: Recipe,
     config: StageConfig,
     *,
+    told: pa.Table | None,
     changed_ns: Mapping[str, int] | None = None,
     reused: int = 0,
     started: float | None = None,
@@ -71,9 +74,9 @@ def select(
 ) -> list[StageReport]:
     """Write the tables of videos and clips, and report on both.
 
-    ``changed_ns`` is when files were touched since they were measured, by URI. ``reused`` rows of
-    measures are from an earlier run, and the clock began at ``started``. Raises NothingUsable,
-    after all is written, when no clip is kept.
+    ``told`` is what a manifest says of the files, and ``changed_ns`` when they were touched since
+    they were measured, by URI. ``reused`` rows of measures are from an earlier run, and the clock
+    began at ``started``. Raises NothingUsable, after all is written, when no clip is kept.
     """
     started = time.monotonic() if started is None else started
     measured = (with_times(table, changed_ns or {}) for table in iter_tables(*out.measured))
@@ -90,7 +93,7 @@ def select(
     candidates = limit_to_quotas(candidates, recipe.quotas)
 
     # Every file is one row: kept, dropped for a reason, or failed. So is every window.
-    videos, clips = videos_table(candidates, recipe), clips_table(candidates, recipe)
+    videos, clips = videos_table(candidates, recipe, told), clips_table(candidates, recipe)
     write_table(out.videos.path, videos, VideoRecord)
     write_table(out.clips.path, clips, ClipRecord)
     _write_recipe(out.videos.path, recipe)
@@ -109,6 +112,14 @@ def select(
     if not reports[1].kept:
         raise NothingUsable(_nothing_kept(reports, out))
     return reports
+
+
+def _told_before(out: RunDirectory) -> pa.Table | None:
+    """What the run's own table of videos has of the manifest; None if there is none of this pfp."""
+    try:
+        return read_table(*out.videos, columns=["video_uri", *TOLD])
+    except SchemaError:
+        return None
 
 
 def _config_with(recipe: str, out: RunDirectory) -> StageConfig:

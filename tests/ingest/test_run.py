@@ -17,7 +17,7 @@ from pfp.ingest.why import why
 from pfp.io.digests import sha256_file
 from pfp.io.media import uri_to_path, write_video
 from pfp.io.tables import read_records, verify_table
-from pfp.schema import ClipRecord, Dropped, Failed, Kept, VideoRecord
+from pfp.schema import ClipRecord, Dropped, Failed, VideoRecord
 from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import PRESETS, IngestConfig, debug
 from pipelines.ingest.run import main, run
@@ -243,12 +243,16 @@ def test_a_manifest_names_the_files(videos: Path, tmp_path: Path) -> None:
 
     found = {"a.mp4": "Kept", "gone.mp4": "Failed", "text.mp4": "not_a_video"}
     assert found == verdicts(tmp_path / "run")
-    (failed,) = read_records(str(tmp_path / "run" / "clips"), ClipRecord, verdict="failed")
+    (failed,) = read_records(str(tmp_path / "run" / "videos"), VideoRecord, verdict="failed")
     assert isinstance(failed.verdict, Failed)
     assert "there is no file" in failed.verdict.message
     assert "check the path" in failed.verdict.message
+    assert ("CC0", '{"views": "7"}') == (failed.licence, failed.extra)
     manifest.write_text("path,caption\n" + "".join(f"{row},a dog\n" for row in rows))
     assert (1, 3) == ingest(debug(), manifest, tmp_path / "run")
+    assert 0 == select(["--recipe", "demo", "--output", str(tmp_path / "run")])
+    told = read_records(str(tmp_path / "run" / "videos"), VideoRecord)
+    assert [("a dog", None)] * 3 == [(video.caption, video.licence) for video in told]
 
 
 @pytest.mark.parametrize("clip", ["a.mp4", "-odd", "short"])

@@ -43,7 +43,7 @@ VERDICTS = st.one_of(
 
 def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     """Values of an Arrow type, as plain Python."""
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return TEXT
     if pa.types.is_large_binary(kind):
         return st.binary(max_size=16)
