@@ -10,6 +10,7 @@ peak is the resident memory that the part adds to what Python and its imports ho
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import resource
@@ -17,9 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import psutil
@@ -27,6 +29,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
+
+if TYPE_CHECKING:
+    from pfp.schema import MeasuredRecord
 
 Work: TypeAlias = Callable[[], object]
 ROWS: Final = (500_000, 5_000_000)
@@ -110,6 +115,110 @@ def _manifest_rows(first: int, end: int) -> pa.Table:
     )
 
 
+# -------------------------------------------------------------------------------------- select
+
+
+def selection(num_rows: int, folder: Path) -> Work:
+    """Measured videos of 10 to 70 s to tables of videos and clips, by the recipe ``full``.
+
+    Without near duplicates, which are a part of their own. A tenth of the files are copies.
+    """
+    from pfp.ingest.recipe import load_recipe
+    from pfp.io.filesystems import Folder
+    from pfp.io.manifest import commit_files
+    from pfp.io.table_writer import ROWS_PER_FILE, TableWriter
+    from pfp.runtime.stage_config import StageConfig
+    from pfp.schema import MeasuredRecord, RunDirectory
+    from pipelines.ingest.select import select
+
+    out = RunDirectory(folder)
+    recipe = replace(load_recipe("full"), near_duplicates=None)
+    place = Folder.at(out.measured.path)
+    place.make()
+    kinds = MeasuredRecord.table([_measured(number) for number in range(256)])
+    with TableWriter(place, MeasuredRecord) as writer:
+        for first in range(0, num_rows, _CHUNK_ROWS):
+            writer.append(_measured_rows(kinds, first, min(num_rows, first + _CHUNK_ROWS)))
+        commit_files(place, MeasuredRecord, writer.finish(), rows_per_file=ROWS_PER_FILE)
+
+    def work() -> None:
+        videos, _ = select(out, recipe, StageConfig.of("ingest", {}), told=None)
+        if videos.rows_in != num_rows:
+            raise ValueError(f"{num_rows} videos became {videos.rows_in}; the part is broken")
+
+    return work
+
+
+def _measured_rows(kinds: pa.Table, first: int, end: int) -> pa.Table:
+    """Rows ``[first, end)`` like those of ``kinds`` in turn, each of a file of its own."""
+    numbers = np.arange(first, end)
+    rows = kinds.take(pa.array(numbers % kinds.num_rows))
+    contents = pc.utf8_lpad(pa.array(numbers - numbers % 10 // 9).cast(pa.string()), 16, "0")
+    names = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 12, "0")
+    changed = {
+        "video_uri": pc.binary_join_element_wise("s3://bucket/of/somebody/", names, ".mp4", ""),
+        "video_sha256": pc.binary_join_element_wise(*[contents] * 4, ""),
+    }
+    for name, column in changed.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+    return rows
+
+
+def _measured(number: int) -> MeasuredRecord:
+    """One of some kinds of videos: of any length, upright and wide, some dark, still or damaged."""
+    from pfp.schema import KEPT, MeasuredRecord
+    from pfp.schema.measured import SecondMeasures
+
+    rng = np.random.default_rng(number)
+    seconds = float(rng.integers(100, 700)) / 10
+    size = (1280, 720) if number % 2 else (720, 1280)
+    track = [
+        SecondMeasures(
+            luma_mean=float(rng.uniform(20, 200)),
+            luma_std=50.0,
+            motion=float(rng.uniform(0, 20)),
+            frozen=float(rng.random() < 0.02),
+            black=float(rng.random() < 0.02),
+            uniform=0.0,
+            num_damaged=int(rng.random() < 0.001),
+        )
+        for _ in range(int(np.ceil(seconds)))
+    ]
+    cuts = [0.0, *np.sort(rng.uniform(0, seconds, rng.integers(0, 12))).tolist(), seconds]
+    return MeasuredRecord(
+        video_uri="",
+        video_sha256="",
+        size_bytes=1,
+        container="mp4",
+        codec="h264",
+        width=size[0],
+        height=size[1],
+        orientation="landscape" if number % 2 else "portrait",
+        duration_seconds=seconds,
+        promised_seconds=seconds,
+        fps=30.0,
+        num_frames=int(30 * seconds),
+        max_gap_seconds=1 / 30,
+        num_timestamp_jumps=0,
+        num_size_changes=0,
+        decode_error_count=0,
+        combed_fraction=0.0,
+        stereo_layout="mono",
+        projection="flat",
+        hidden_fraction=0.0,
+        transfer="sdr" if number % 16 else "pq",
+        bar_fraction=0.0,
+        backdrop_fraction=0.0,
+        shots=[
+            {"start_seconds": start, "end_seconds": end, "kind": "cut" if start else "start"}
+            for start, end in itertools.pairwise(cuts)
+        ],
+        track=track,
+        verdict=KEPT,
+        result_key="0" * 64,
+    )
+
+
 def _check_rows(table: pa.Table, num_rows: int) -> None:
     if table.num_rows != num_rows:
         raise ValueError(f"{num_rows} rows became {table.num_rows}; the part is broken")
@@ -119,6 +228,7 @@ def _check_rows(table: pa.Table, num_rows: int) -> None:
 PARTS: Final[Mapping[str, Callable[[int, Path], Work]]] = {
     "listing": listing,
     "store_listing": store_listing,
+    "selection": selection,
 }
 
 

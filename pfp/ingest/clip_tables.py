@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,6 @@ import pyarrow.compute as pc
 
 from pfp.ingest.recipe import Recipe
 from pfp.ingest.select import MEANS, Candidates
-from pfp.ingest.spans import Ints
 from pfp.schema.clip import ClipRecord
 from pfp.schema.clip_id import make_clip_id
 from pfp.schema.measured import MeasuredRecord
@@ -20,6 +20,7 @@ from pfp.schema.video import VideoRecord
 
 # What a manifest may say of a file beside where it lies.
 TOLD: Final = ("source_id", "source", "licence", "caption", "extra")
+_ROWS_AT_ONCE: Final = 1 << 16
 # What all windows of a video have of it.
 _OF_VIDEO: Final = tuple(
     name
@@ -29,48 +30,61 @@ _OF_VIDEO: Final = tuple(
 )
 
 
-def videos_table(candidates: Candidates, recipe: Recipe, told: pa.Table | None = None) -> pa.Table:
-    """The ``VideoRecord`` table: a row for every video.
+def video_tables(
+    candidates: Candidates, recipe: Recipe, told: pa.Table | None = None
+) -> Iterator[pa.Table]:
+    """The rows of ``VideoRecord``, one for every video, in its order; some thousand at a time.
 
     ``told`` has the columns ``TOLD`` of what a manifest says, by ``video_uri``; None: nothing.
     """
     videos, windows = candidates
     num_clips = np.bincount(np.asarray(windows["video"]), minlength=videos.num_rows)
     own = [name for name in VideoRecord.SCHEMA.names if name in videos.column_names]
-    columns = {name: videos[name] for name in own}
-    return _table(
-        VideoRecord,
-        columns
-        | ({} if told is None else _told_of(videos["video_uri"], told))
-        | {
-            "num_clips": pa.array(num_clips, pa.int32()),
-            "recipe": _repeated(recipe.name, videos.num_rows),
-            "result_key": _keys(videos["result_key"], recipe),
-        },
-    )
+    said = _said_of(videos["video_uri"], told)
+    for first in range(0, max(videos.num_rows, 1), _ROWS_AT_ONCE):
+        some = videos.slice(first, _ROWS_AT_ONCE)
+        decided = {
+            "num_clips": pa.array(num_clips[first : first + _ROWS_AT_ONCE], pa.int32()),
+            "recipe": _repeated(recipe.name, some.num_rows),
+            "result_key": _keys(some["result_key"], recipe),
+        }
+        columns = {name: some[name] for name in own} | said(first)
+        yield _table(VideoRecord, columns | decided)
 
 
-def _told_of(video_uris: pa.ChunkedArray, told: pa.Table) -> dict[str, pa.ChunkedArray]:
-    rows = pc.index_in(video_uris, value_set=told["video_uri"].combine_chunks())
-    return {name: told[name].take(rows) for name in TOLD}
+def _said_of(
+    video_uris: pa.ChunkedArray, told: pa.Table | None
+) -> Callable[[int], dict[str, pa.ChunkedArray]]:
+    """What a manifest says of the videos from one row on, ``_ROWS_AT_ONCE`` of them."""
+    if told is None:
+        return lambda _first: {}
+    places = pc.index_in(video_uris, value_set=told["video_uri"].combine_chunks())
+
+    def said(first: int) -> dict[str, pa.ChunkedArray]:
+        rows = places.slice(first, _ROWS_AT_ONCE)
+        return {name: told[name].take(rows) for name in TOLD}
+
+    return said
 
 
-def clips_table(candidates: Candidates, recipe: Recipe) -> pa.Table:
-    """The ``ClipRecord`` table: a row for every window. Windows of one content share an id."""
-    videos, windows = candidates
-    own = videos.take(windows["video"])
-    measured = [name for name in windows.column_names if name in ClipRecord.SCHEMA.names]
-    return _table(
-        ClipRecord,
-        {name: own[name] for name in _OF_VIDEO}
-        | {name: windows[name] for name in measured}
-        | {
-            "clip_id": clip_ids(candidates),
+def clip_tables(candidates: Candidates, recipe: Recipe) -> Iterator[pa.Table]:
+    """The rows of ``ClipRecord``, one for each window, by id; some thousand at a time."""
+    ids = clip_ids(candidates)
+    order = pc.sort_indices(ids)
+    needed = [*_OF_VIDEO, "shots", "result_key"]
+    for first in range(0, max(len(ids), 1), _ROWS_AT_ONCE):
+        rows = order.slice(first, _ROWS_AT_ONCE)
+        windows = candidates.windows.take(rows)
+        videos = candidates.videos.select(needed).take(windows["video"])
+        measured = [name for name in windows.column_names if name in ClipRecord.SCHEMA.names]
+        decided = {
+            "clip_id": ids.take(rows),
             "shots": _shots(videos["shots"].combine_chunks(), windows),
             "recipe": _repeated(recipe.name, windows.num_rows),
-            "result_key": _keys(own["result_key"], recipe),
-        },
-    )
+            "result_key": _keys(videos["result_key"], recipe),
+        }
+        own = {name: videos[name] for name in _OF_VIDEO}
+        yield _table(ClipRecord, own | {name: windows[name] for name in measured} | decided)
 
 
 def clip_ids(candidates: Candidates) -> pa.Array:
@@ -89,43 +103,30 @@ def _keys(result_keys: pa.ChunkedArray, recipe: Recipe) -> pa.Array:
 
 
 def _shots(shots: pa.ListArray, windows: pa.Table) -> pa.ListArray:
-    """The shots of each window, cut to it: the first of them begins with the window."""
+    """Of the shots of each window's video those in the window, cut to it.
+
+    The first of them begins with the window.
+    """
     start_W, end_W = (np.asarray(windows[f"{name}_seconds"]) for name in ("start", "end"))
-    shot_P, window_P, first_W = _overlaps(shots, np.asarray(windows["video"]), start_W, end_W)
-    taken = shots.flatten().take(pa.array(shot_P))
-    starts = np.asarray(pc.struct_field(taken, "start_seconds"), float)
-    ends = np.asarray(pc.struct_field(taken, "end_seconds"), float)
-    begins = starts <= start_W[window_P]
-    kinds = pc.if_else(pa.array(begins), "start", pc.struct_field(taken, "kind"))
-    values = pa.StructArray.from_arrays(
+    window_S = np.asarray(pc.list_parent_indices(shots), np.int64)
+    flat = shots.flatten()
+    start_S, end_S = (
+        np.asarray(pc.struct_field(flat, f"{name}_seconds"), float) for name in ("start", "end")
+    )
+    is_inside_S = (start_S < end_W[window_S]) & (end_S > start_W[window_S])
+    counts_W = np.bincount(window_S[is_inside_S], minlength=len(start_W))
+    begins_S = start_S <= start_W[window_S]
+    kinds = pc.if_else(pa.array(begins_S), "start", pc.struct_field(flat, "kind"))
+    cut = pa.StructArray.from_arrays(
         [
-            pa.array(np.maximum(starts, start_W[window_P])),
-            pa.array(np.minimum(ends, end_W[window_P])),
+            pa.array(np.maximum(start_S, start_W[window_S])),
+            pa.array(np.minimum(end_S, end_W[window_S])),
             kinds,
         ],
         fields=list(shots.type.value_type),
     )
-    return pa.ListArray.from_arrays(pa.array(first_W, pa.int32()), values)
-
-
-def _overlaps(
-    shots: pa.ListArray, video_W: Ints, start_W: Ints, end_W: Ints
-) -> tuple[Ints, Ints, Ints]:
-    """Pairs of a shot and a window that it lies in, and where each window's pairs begin."""
-    num_shots_V = np.asarray(pc.list_value_length(shots), np.int64)
-    first_V = np.concatenate([[0], np.cumsum(num_shots_V)])
-    count_W = num_shots_V[video_W]
-    window_P = np.repeat(np.arange(len(video_W)), count_W)
-    rank_P = np.arange(len(window_P)) - np.repeat(np.cumsum(count_W) - count_W, count_W)
-    shot_P = first_V[video_W][window_P] + rank_P
-    flat = shots.flatten()
-    starts = np.asarray(pc.struct_field(flat, "start_seconds"), float)[shot_P]
-    ends = np.asarray(pc.struct_field(flat, "end_seconds"), float)[shot_P]
-    is_inside = (starts < end_W[window_P]) & (ends > start_W[window_P])
-    first_W = np.concatenate(
-        [[0], np.cumsum(np.bincount(window_P[is_inside], minlength=len(video_W)))]
-    )
-    return shot_P[is_inside], window_P[is_inside], first_W
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts_W)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, cut.filter(pa.array(is_inside_S)), type=shots.type)
 
 
 def _repeated(text: str, times: int) -> pa.Array:

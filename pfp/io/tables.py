@@ -9,7 +9,7 @@ step, so a reader finds the old table or the new one. Equal rows make byte-equal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -266,14 +266,42 @@ def write_table(
     table = conform(table, record)
     keys = table[record.KEY].combine_chunks()
     order = pc.sort_indices(keys)
-    check_unique(keys.take(order), record)
+    check_unique(keys.take(order), record)  # before a folder is made
+    write_tables(directory, [table.take(order)], record, rows_per_file=rows_per_file)
+
+
+def write_tables(
+    directory: str | Path,
+    tables: Iterable[pa.Table],
+    record: type[Record],
+    *,
+    rows_per_file: int = ROWS_PER_FILE,
+) -> None:
+    """The same of a table that comes in parts, in the order of the key: one is held at a time.
+
+    ``SchemaError`` also for parts that are in no order.
+    """
     folder = Folder.at(directory)
     with locked(folder):
         writer = TableWriter(folder, record, rows_per_file=rows_per_file)
+        before = pa.array([], record.SCHEMA.field(record.KEY).type)
         with writer:
-            writer.append(table.take(order))
+            for table in tables:
+                part = conform(table, record)
+                keys = pa.concat_arrays([before, *part[record.KEY].chunks])
+                _check_order(keys, record)
+                check_unique(keys, record)
+                writer.append(part)
+                before = keys[-1:]
             files = writer.finish()
         commit_files(folder, record, files, rows_per_file=rows_per_file)
+
+
+def _check_order(keys: pa.Array, record: type[Record]) -> None:
+    if len(keys) > 1 and pc.any(pc.less(keys[1:], keys[:-1])).as_py():
+        key = keys[pc.index(pc.less(keys[1:], keys[:-1]), True).as_py() + 1]
+        message = f"{record.NAME} {key.as_py()!r} comes after a later {record.KEY}; sort the rows"
+        raise SchemaError(message)
 
 
 def check_unique(sorted_keys: pa.Array, record: type[Record]) -> None:

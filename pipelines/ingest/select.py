@@ -16,7 +16,7 @@ import yaml
 
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import NothingUsable, SchemaError
-from pfp.ingest.clip_tables import TOLD, clips_table, videos_table
+from pfp.ingest.clip_tables import TOLD, clip_tables, video_tables
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.recognise import with_times
 from pfp.ingest.select import (
@@ -28,7 +28,7 @@ from pfp.ingest.select import (
 )
 from pfp.ingest.tiers import assign_tiers, limit_to_quotas
 from pfp.io.filesystems import Folder
-from pfp.io.tables import iter_tables, read_table, write_table
+from pfp.io.tables import iter_tables, read_table, write_tables
 from pfp.runtime import ConsoleProgress, Progress, StageReport, report_of, summary
 from pfp.runtime.stage_config import StageConfig, read_config
 from pfp.schema import ClipRecord, VideoRecord
@@ -93,17 +93,17 @@ def select(
     candidates = limit_to_quotas(candidates, recipe.quotas)
 
     # Every file is one row: kept, dropped for a reason, or failed. So is every window.
-    videos, clips = videos_table(candidates, recipe, told), clips_table(candidates, recipe)
-    write_table(out.videos.path, videos, VideoRecord)
-    write_table(out.clips.path, clips, ClipRecord)
+    write_tables(out.videos.path, video_tables(candidates, recipe, told), VideoRecord)
+    write_tables(out.clips.path, clip_tables(candidates, recipe), ClipRecord)
     _write_recipe(out.videos.path, recipe)
     for table in (out.videos, out.clips):
         config.write(table.path)
     seconds = time.monotonic() - started
-    are_old = reused == videos.num_rows  # no video was measured anew, so no window is new
+    windows = candidates.windows
+    are_old = reused == candidates.videos.num_rows  # nothing was measured anew
     reports = [
-        report_of("ingest", videos, seconds=seconds, reused=reused),
-        report_of("clips", clips, seconds=seconds, reused=clips.num_rows * are_old),
+        report_of("ingest", candidates.videos, seconds=seconds, reused=reused),
+        report_of("clips", windows, seconds=seconds, reused=windows.num_rows * are_old),
     ]
     for report in reports:
         summary.merge_stage(out.uri, report)

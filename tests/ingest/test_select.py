@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from pfp.ingest.clip_tables import clips_table, videos_table
+from pfp.ingest.clip_tables import clip_tables, video_tables
 from pfp.ingest.recipe import Recipe, load_recipe, parse_recipe
 from pfp.ingest.select import (
     Candidates,
@@ -50,9 +51,17 @@ def select(
     videos = drop_without_window(candidates, recipe.windows)
     videos = drop_near_duplicates(drop_exact_duplicates(videos), recipe.near_duplicates)
     candidates = Candidates(videos, candidates.windows).of_kept()
-    rows = videos_table(candidates, recipe).to_pylist()
-    clips = [ClipRecord.from_row(row) for row in clips_table(candidates, recipe).to_pylist()]
+    rows = pa.concat_tables(video_tables(candidates, recipe)).to_pylist()
+    clips = clips_in(candidates, recipe)
     return {row["video_uri"]: VideoRecord.from_row(row) for row in rows}, clips
+
+
+def clips_in(candidates: Candidates, recipe: Recipe) -> list[ClipRecord]:
+    """The clips, by video and start."""
+    rows = pa.concat_tables(clip_tables(candidates, recipe)).to_pylist()
+    assert rows == sorted(rows, key=lambda row: str(row["clip_id"]))
+    rows.sort(key=lambda row: (row["video_uri"], row["start_seconds"]))
+    return [ClipRecord.from_row(row) for row in rows]
 
 
 def test_a_good_video_is_one_clip_where_the_recipe_has_no_windows(make_clip: MakeClip) -> None:
@@ -260,8 +269,8 @@ def test_no_rows_in_no_rows_out(recipe: Recipe) -> None:
     """An empty table is a table."""
     candidates = judge([MeasuredRecord.table([])], recipe)
 
-    assert 0 == videos_table(candidates, recipe).num_rows
-    assert 0 == clips_table(candidates, recipe).num_rows
+    assert [0] == [table.num_rows for table in video_tables(candidates, recipe)]
+    assert [0] == [table.num_rows for table in clip_tables(candidates, recipe)]
 
 
 def test_the_key_of_a_decision_is_measure_and_recipe(make_clip: MakeClip) -> None:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfp.errors import ConfigError
-from pfp.ingest.clip_tables import clips_table
 from pfp.ingest.quotas import Quota
 from pfp.ingest.recipe import Recipe, parse_recipe
 from pfp.ingest.select import judge
@@ -19,6 +18,7 @@ from pfp.ingest.tiers import assign_tiers, limit_to_quotas
 from pfp.schema import ClipRecord, Dropped
 from pfp.schema.measured import MeasuredRecord
 from tests.ingest.conftest import MakeClip, outcome
+from tests.ingest.test_select import clips_in
 
 KINDS = st.lists(st.sampled_from(["portrait", "landscape", "square"]), max_size=60)
 
@@ -32,7 +32,7 @@ def clips_of(records: list[MeasuredRecord], of: Recipe) -> list[ClipRecord]:
     """The clips that tiers and quotas leave, with those that they drop."""
     candidates = judge([MeasuredRecord.table(records)], of)
     candidates = limit_to_quotas(assign_tiers(candidates, of.tiers), of.quotas)
-    return [ClipRecord.from_row(row) for row in clips_table(candidates, of).to_pylist()]
+    return clips_in(candidates, of)
 
 
 def videos(make_clip: MakeClip, orientations: list[str]) -> list[MeasuredRecord]:

@@ -86,6 +86,30 @@ def test_rows_are_sorted_by_key(tmp_path: Path) -> None:
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_a_table_may_come_in_parts(table: Path, tmp_path: Path, size: int) -> None:
+    """In the order of the key; the files are those of a table that came whole."""
+    whole = conditions(25)
+    some = (whole.slice(first, size) for first in range(0, 25, size))
+
+    tables.write_tables(tmp_path / "parts", some, ConditionRecord, rows_per_file=10)
+
+    assert contents(table) == contents(tmp_path / "parts")
+
+
+def test_parts_in_no_order_and_keys_of_two_parts_are_refused(table: Path) -> None:
+    """With the key; what was there stays."""
+    before = contents(table)
+    first, second = conditions(8).slice(0, 4), conditions(8).slice(4)
+
+    with pytest.raises(SchemaError, match=r"condition '000000' comes after a later prompt_sha256"):
+        tables.write_tables(table, [second, first], ConditionRecord)
+    with pytest.raises(SchemaError, match=r"two condition rows share prompt_sha256 '000003'"):
+        tables.write_tables(table, [first, first.slice(3)], ConditionRecord)
+
+    assert before == contents(table)
+
+
 def test_plain_pyarrow_reads_a_table(table: Path) -> None:
     """The manifest does not disturb a reader that knows nothing of it."""
     assert (
