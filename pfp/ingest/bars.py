@@ -106,8 +106,9 @@ def bar_share(low_HWC: Frame, high_HWC: Frame, flat_range: float = FLAT_RANGE) -
     columns = _pair(_turned(low[rows]), _turned(high[rows]), flat_range)
     if columns is None:
         return None
-    rows = _pair(low[:, columns], high[:, columns], flat_range) or rows
     height, width = low.shape[:2]
+    if columns != slice(0, width):
+        rows = _pair(low[:, columns], high[:, columns], flat_range) or rows
     return float(1 - (rows.stop - rows.start) / height * (columns.stop - columns.start) / width)
 
 
@@ -135,7 +136,7 @@ def _may_stand_alone(edge: _Edge) -> bool:
 
 def _edge(low: Floats, high: Floats, flat_range: float) -> _Edge:
     """The bar before the first line that is not of the outermost line's colour."""
-    colour_C = np.median((low[0] + high[0]) / 2, axis=0)
+    colour_C = _median((low[0] + high[0]) / 2)
     outermost = np.maximum(high[0] - colour_C, colour_C - low[0]).max(axis=1)
     if (outermost <= flat_range).mean() < FLAT_CELLS:
         return _Edge(cells=0, colour_C=colour_C, sharp=0.0)  # as most frames are
@@ -150,3 +151,11 @@ def _edge(low: Floats, high: Floats, flat_range: float) -> _Edge:
         else 0.0
     )
     return _Edge(cells=cells, colour_C=colour_C, sharp=sharp)
+
+
+def _median(values_NC: Floats) -> npt.NDArray[np.float32]:
+    """What ``numpy.median`` gives along the first axis, at a tenth of its cost for so few."""
+    num = len(values_NC)
+    sorted_NC = np.sort(values_NC, axis=0)
+    median_C: npt.NDArray[np.float32] = (sorted_NC[(num - 1) // 2] + sorted_NC[num // 2]) / 2
+    return median_C

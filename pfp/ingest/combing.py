@@ -13,12 +13,15 @@ Axes: T time, R sampled lines, W width.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
+
+from pfp.ingest.luma import coded_luma
 
 EVERY_FRAMES: Final = 11  # one triple of frames in so many; prime to the 5 of telecine
 NUM_BANDS: Final = 32  # of two lines each, one of either parity, and the lines around them
@@ -72,26 +75,18 @@ class CombGauge:
 
     def _lines_of(self, frame: av.VideoFrame) -> npt.NDArray[np.int16]:
         """Luma of bands of four lines, int16 (4 x bands, W) in [0, 255]."""
-        luma_HW, shift = self._luma_of(frame)
+        luma_HW, bits = coded_luma(frame, self._grey)
         height, width = luma_HW.shape
-        num_bands = NUM_BANDS if height >= 4 else 0
-        tops = np.unique(np.linspace(0, height - 4, num_bands).astype(int) // 2 * 2)
-        rows = (tops[:, None] + np.arange(4)).ravel()
         step = -(-width // MAX_COLUMNS)
-        return (luma_HW[rows, ::step] >> shift).astype(np.int16)
+        return (luma_HW[_rows_of_bands(height), ::step] >> bits - 8).astype(np.int16)
 
-    def _luma_of(self, frame: av.VideoFrame) -> tuple[npt.NDArray[np.unsignedinteger], int]:
-        """The luma plane as it lies in memory, (H, W), and by how many bits it exceeds eight."""
-        bits = frame.format.components[0].bits
-        # Of these names the first plane is luma, in the low bits.
-        is_plain = frame.format.name.startswith(("yuv", "nv", "gray"))
-        is_packed = frame.format.name.startswith("yuv") and not frame.format.is_planar
-        if not is_plain or is_packed or frame.format.is_big_endian:
-            frame, bits = self._grey.reformat(frame, format="gray"), 8
-        plane = frame.planes[0]
-        kind: np.dtype[np.unsignedinteger] = np.dtype("u1" if bits == 8 else "<u2")
-        stored = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
-        return stored[:, : frame.width], bits - 8
+
+@lru_cache(maxsize=16)  # a stream may change its size with every frame
+def _rows_of_bands(height: int) -> npt.NDArray[np.int64]:
+    """The rows of bands of four lines, spread over a frame."""
+    num_bands = NUM_BANDS if height >= 4 else 0
+    tops = np.unique(np.linspace(0, height - 4, num_bands).astype(int) // 2 * 2)
+    return (tops[:, None] + np.arange(4)).ravel()
 
 
 def is_combed(

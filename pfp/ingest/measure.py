@@ -11,9 +11,12 @@ from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 import av
+import numpy as np
+import numpy.typing as npt
 
 from pfp.errors import ConfigError, PermanentError, RetryableError, RowError
 from pfp.ingest.combing import CombGauge
+from pfp.ingest.details import DetailGauge
 from pfp.ingest.frame_measures import SIDE, FrameGauge
 from pfp.ingest.seconds import MAX_SECONDS
 from pfp.ingest.shots import ShotDetector
@@ -36,6 +39,10 @@ from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
 MEASURE_VERSION: Final = 3
+
+# Small frames are looked at so many at once: numpy costs less by the block, and the processor's
+# caches hold the decoder meanwhile.
+BLOCK_FRAMES: Final = 32
 
 Shape: TypeAlias = tuple[int, int, Fraction, Orientation]
 
@@ -149,6 +156,8 @@ class _Walk:
         self._transfer = "sdr"  # of the first frame that is anything else
         self._gauge, self._shots, self._combs = FrameGauge(), ShotDetector(), CombGauge()
         self._converter: Converter | None = None
+        self._details: DetailGauge | None = None
+        self._block: list[tuple[float, npt.NDArray[np.uint8]]] = []  # times and small frames
         self._shape: Shape = (0, 0, Fraction(1), Orientation())
         self._stereo_layout, self._projection = "mono", "flat"
         self._last = self._end = Fraction(0)
@@ -193,7 +202,8 @@ class _Walk:
 
     def _track(self, duration_seconds: float) -> list[SecondMeasures]:
         self._place_damage(self._last)
-        columns = self._gauge.track(duration_seconds)
+        assert self._details is not None
+        columns = self._gauge.track(duration_seconds) | self._details.result(duration_seconds)
         return second_measures(columns, self._damaged)
 
     def _look_at_shape(self, frame: av.VideoFrame) -> None:
@@ -207,6 +217,7 @@ class _Walk:
     def result(self) -> dict[str, Any]:
         """The fields of ``MeasuredRecord`` that content decides."""
         assert self.first is not None
+        self._look_at_block()
         header = describe(self._video, self.first, self.reach)
         duration = float(self._end)
         measures = self._gauge.result(duration) if self._transfer == "sdr" else None
@@ -243,14 +254,25 @@ class _Walk:
         self._shape = _shape_of(frame, self._video.stream)
         aspect = self._video.stream.sample_aspect_ratio
         self._converter = Converter(orientation_of(frame), aspect)
+        grey = Converter(orientation_of(frame), aspect, pixel_format="gray")
+        self._details = DetailGauge(grey)
 
     def _look(self, frame: av.VideoFrame, seconds: float) -> None:
-        if self._converter is None or self._transfer != "sdr":
+        if self._converter is None or self._details is None or self._transfer != "sdr":
             return
-        frame_HWC = self._converter.scale(frame, SIDE, SIDE)
-        self._shots.push(seconds, frame_HWC)
-        if self._gauge.wants(seconds):
-            self._gauge.push(seconds, frame_HWC)
+        self._details.push(seconds, frame)
+        self._block.append((seconds, self._converter.scale(frame, SIDE, SIDE)))
+        if len(self._block) == BLOCK_FRAMES:
+            self._look_at_block()
+
+    def _look_at_block(self) -> None:
+        if not self._block:
+            return
+        seconds_T = [seconds for seconds, _ in self._block]
+        frames_THWC = np.stack([frame_HWC for _, frame_HWC in self._block])
+        self._block.clear()
+        self._shots.push_block(seconds_T, frames_THWC)
+        self._gauge.push_block(seconds_T, frames_THWC)
 
 
 def _shape_of(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> Shape:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import median
@@ -111,10 +112,7 @@ class ShotDetector:
         self._steps: list[Step] = []
         self._last_N: npt.NDArray[np.float32] | None = None
         self._num_repeats = 0
-        size = max(2 * half * stride + 1 for half, stride in GRADUAL_WINDOWS)
-        # Time, frame, and whether it is flat.
-        self._window: deque[tuple[float, npt.NDArray[np.float32], bool]] = deque(maxlen=size)
-        self._num_samples = 0
+        self._window = _Window(max(2 * half * stride + 1 for half, stride in GRADUAL_WINDOWS))
         self._gradual: list[Boundary] = []
         self._wipes: list[Boundary] = []
         self._flashes = _Flashes()
@@ -124,22 +122,42 @@ class ShotDetector:
 
     def push(self, seconds: float, frame_HWC: npt.NDArray[np.uint8]) -> None:
         """Add the frame shown from ``seconds`` on: uint8 RGB, H and W multiples of ``GRID``."""
-        frame_N = _cells(frame_HWC)
+        self.push_block([seconds], frame_HWC[None])
+
+    def push_block(self, seconds_T: Sequence[float], frames_THWC: npt.NDArray[np.uint8]) -> None:
+        """Add frames in order; many at once cost a fraction of what they cost one by one."""
+        frames_TN = _cells(frames_THWC)
+        contrast_T = frames_TN.std(axis=1)
+        last_N = frames_TN[0] if self._last_N is None else self._last_N
+        # Of each frame from the one before; from the first one's predecessor, the last new frame.
+        before_TN = np.concatenate([last_N[None], frames_TN[:-1]])
+        difference_T = np.abs(frames_TN - before_TN).mean(axis=1)
+        is_after_new = True
+        for index, seconds in enumerate(seconds_T):
+            frame_N, difference = frames_TN[index], float(difference_T[index])
+            if self._last_N is None:
+                self._last_N = frame_N
+            elif is_after_new:
+                is_after_new = self._step(seconds, self._last_N, frame_N, difference)
+            else:
+                difference = float(np.abs(frame_N - self._last_N).mean())
+                is_after_new = self._step(seconds, self._last_N, frame_N, difference)
+            self._sample(seconds, frame_N, contrast_T[index])
+
+    def _sample(
+        self, seconds: float, frame_N: npt.NDArray[np.float32], contrast: np.float32
+    ) -> None:
+        """Look for transitions that end with a frame, if it is far enough from the last sample."""
         self._last_seconds = seconds
-        if self._last_N is None:
-            self._last_N = frame_N
-        else:
-            self._step(seconds, self._last_N, frame_N)
-        if not self._window or seconds - self._window[-1][0] >= GRADUAL_SAMPLE_SECONDS - 1e-3:
-            is_flat = float(frame_N.std()) < FLAT_CONTRAST
-            self._window.append((seconds, frame_N, is_flat))
-            self._num_samples += 1
-            if not is_flat:
-                self._first_lit = seconds if self._first_lit is None else self._first_lit
-                self._last_lit = seconds
-            self._look_for_gradual()
-            if self._num_samples % WIPE_EVERY_SAMPLES == 0:
-                self._look_for_wipes()
+        if seconds - self._window.last_seconds < GRADUAL_SAMPLE_SECONDS - 1e-3:
+            return
+        self._window.push(seconds, frame_N, contrast)
+        if contrast >= FLAT_CONTRAST:
+            self._first_lit = seconds if self._first_lit is None else self._first_lit
+            self._last_lit = seconds
+        self._look_for_gradual()
+        if self._window.num_samples % WIPE_EVERY_SAMPLES == 0:
+            self._look_for_wipes()
 
     def boundaries(self) -> list[Boundary]:
         """All boundaries so far, in order, at least ``MIN_SHOT_SECONDS`` apart."""
@@ -176,14 +194,17 @@ class ShotDetector:
         ]
 
     def _step(
-        self, seconds: float, last_N: npt.NDArray[np.float32], frame_N: npt.NDArray[np.float32]
-    ) -> None:
-        """Note how a frame differs from the last one that was new."""
-        difference = float(np.abs(frame_N - last_N).mean())
+        self,
+        seconds: float,
+        last_N: npt.NDArray[np.float32],
+        frame_N: npt.NDArray[np.float32],
+        difference: float,
+    ) -> bool:
+        """Note how a frame differs from the last one that was new; whether it is new itself."""
         self._flashes.see(seconds, frame_N)
         if difference < REPEAT_DIFFERENCE:
             self._num_repeats += 1
-            return
+            return False
         # How alike they are only matters where the step may be a cut.
         is_large = difference >= MIN_DIFFERENCE
         alike = correlation(last_N, frame_N) if is_large else 1.0
@@ -192,6 +213,7 @@ class ShotDetector:
         if is_large:
             self._flashes.watch(seconds, last_N, frame_N)
         self._last_N = frame_N
+        return True
 
     def _is_inside(self, boundary: Boundary) -> bool:
         """Whether there are frames on both sides of a boundary.
@@ -207,41 +229,20 @@ class ShotDetector:
         empty_seconds = self._last_seconds - last
         return not GRADUAL_SAMPLE_SECONDS < empty_seconds <= MAX_EMPTY_SECONDS or end < last
 
-    def _samples(
-        self, num: int, stride: int
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]] | None:
-        """Times and frames of the newest so many samples, every ``stride``-th of them.
-
-        None where there are not as many, or too few a second to tell a mixture from a jump.
-        """
-        reach = (num - 1) * stride + 1
-        if len(self._window) < reach:
-            return None
-        taken = [self._window[index] for index in range(-reach, 0, stride)]
-        if taken[-1][0] - taken[0][0] > 2 * reach * GRADUAL_SAMPLE_SECONDS:
-            return None
-        return np.array([one[0] for one in taken]), np.stack([one[1] for one in taken])
-
     def _look_for_gradual(self) -> None:
-        windows = [
-            (half, stride)
+        window = self._window
+        reaches = [
+            (2 * half * stride + 1, stride)
             for half, stride in GRADUAL_WINDOWS
-            if 2 * half * stride < len(self._window)
-            and self._num_samples % _every(half, stride) == 0
+            if 2 * half * stride < len(window) and window.num_samples % _every(half, stride) == 0
         ]
-        if not windows:
+        if not reaches:
             return
-        firsts = [self._window[-2 * half * stride - 1] for half, stride in windows]
-        _, last_N, is_flat = self._window[-1]
-        least = np.array(
-            [FADE_DIFFERENCE if is_flat or one[2] else GRADUAL_DIFFERENCE for one in firsts]
-        )
-        # Most windows end here, before anything is stacked.
-        are_far = _are_far([one[1] for one in firsts], last_N, least)
-        for (half, stride), is_far in zip(windows, are_far, strict=True):
-            if not is_far:
-                continue
-            samples = self._samples(2 * half + 1, stride)
+        # Most windows end here, before more than their ends is looked at.
+        firsts = window.places([reach for reach, _ in reaches])
+        may_be_mixed = _may_be_mixed(window, firsts)
+        for (reach, stride), is_candidate in zip(reaches, may_be_mixed, strict=True):
+            samples = window.newest(reach, stride) if is_candidate else None
             boundary = None if samples is None else find_mixture(*samples)
             if boundary is not None:
                 self._gradual.append(boundary)
@@ -251,12 +252,13 @@ class ShotDetector:
             reach = (num - 1) * stride + 1
             if len(self._window) < reach:
                 return
-            if not may_be_wiped(self._window[-reach][1], self._window[-1][1]):
+            first, last = self._window.places([reach, 1])
+            if not may_be_wiped(self._window.frames_TN[first], self._window.frames_TN[last]):
                 continue
-            samples = self._samples(num, stride)
-            middle = None if samples is None else find_wipe(*samples)
+            samples = self._window.newest(reach, stride)
+            middle = None if samples is None else find_wipe(*samples[:2])
             if samples is not None and middle is not None:
-                seconds_T, frames_TN = samples
+                seconds_T, frames_TN = samples[:2]
                 self._wipes.append(
                     Boundary(
                         seconds=middle,
@@ -265,6 +267,53 @@ class ShotDetector:
                         half_seconds=float(seconds_T[-1] - seconds_T[0]) / 2,
                     )
                 )
+
+
+class _Window:
+    """The newest ``size`` samples: times, frames and their contrasts, the deviation over cells.
+
+    Each is written twice, ``size`` entries apart, so that they always lie in a row somewhere.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.num_samples = 0
+        self.last_seconds = -math.inf
+        self.seconds_T = np.zeros(2 * size)
+        self.contrast_T = np.zeros(2 * size, np.float32)
+        self.frames_TN = np.zeros((0, 0), np.float32)
+
+    def __len__(self) -> int:
+        return min(self.num_samples, self._size)
+
+    def push(self, seconds: float, frame_N: npt.NDArray[np.float32], contrast: np.float32) -> None:
+        """Add a sample in place of the oldest one."""
+        if not self.num_samples:
+            self.frames_TN = np.zeros((2 * self._size, frame_N.size), np.float32)
+        first = self.num_samples % self._size
+        for place in (first, first + self._size):
+            self.seconds_T[place], self.contrast_T[place] = seconds, contrast
+            self.frames_TN[place] = frame_N
+        self.num_samples += 1
+        self.last_seconds = seconds
+
+    def places(self, reaches: list[int]) -> npt.NDArray[np.int64]:
+        """Where the samples lie that are so many back; 1 is the newest."""
+        newest = (self.num_samples - 1) % self._size + self._size
+        return newest + 1 - np.array(reaches)
+
+    def newest(
+        self, reach: int, stride: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        """Times, frames and contrasts of every ``stride``-th of so many samples.
+
+        None where they are too few a second to tell a mixture from a jump.
+        """
+        first, last = self.places([reach, 1]).tolist()
+        if self.seconds_T[last] - self.seconds_T[first] > 2 * reach * GRADUAL_SAMPLE_SECONDS:
+            return None
+        taken = slice(first, last + 1, stride)
+        return self.seconds_T[taken], self.frames_TN[taken], self.contrast_T[taken]
 
 
 class _Flashes:
@@ -390,12 +439,12 @@ class _Path:
 
 
 def find_mixture(
-    seconds_T: npt.NDArray[np.float64], frames_TN: npt.NDArray[np.float32]
+    seconds_T: npt.NDArray[np.float64],
+    frames_TN: npt.NDArray[np.float32],
+    contrast_T: npt.NDArray[np.float32],
 ) -> Boundary | None:
     """The gradual transition from the first frame to the last, if the others are mixtures."""
     first_N, last_N = frames_TN[0], frames_TN[-1]
-    if not _may_be_mixed(first_N, last_N):
-        return None
     way_N = last_N - first_N
     length = float(np.abs(way_N).mean())
     offsets_TN = frames_TN - first_N
@@ -404,7 +453,6 @@ def find_mixture(
     if share_steps.max() > GRADUAL_MAX_STEP or share_steps.min() < -0.05:
         return None
     on_way_T = (share_T > 0.1) & (share_T < 0.9)
-    contrast_T = frames_TN.std(axis=1)
     ends = contrast_T[0], contrast_T[-1]
     if on_way_T.sum() < (1 if min(ends) < FLAT_CONTRAST else GRADUAL_MIN_SAMPLES):
         return None
@@ -486,34 +534,24 @@ def _every(half: int, stride: int) -> int:
     return 3 if stride > 1 else 2 if half >= 7 else 1
 
 
-def _are_far(
-    firsts: list[npt.NDArray[np.float32]],
-    last_N: npt.NDArray[np.float32],
-    least_difference: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
-    """Whether frames differ from the last one by so much, and all over."""
-    ways = np.abs(np.stack(firsts) - last_N)
-    lengths = ways.mean(axis=1)
-    squares = np.einsum("wn,wn->w", ways, ways) / last_N.size
-    is_spread = lengths >= GRADUAL_MIN_SPREAD * np.sqrt(squares)
-    return np.asarray((lengths >= least_difference) & is_spread, np.bool_)
+def _may_be_mixed(window: _Window, firsts_W: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether the newest frame differs from others as two shots do, or as a shot and black do.
 
-
-def _may_be_mixed(first_N: npt.NDArray[np.float32], last_N: npt.NDArray[np.float32]) -> bool:
-    """Whether two frames differ as two shots do, or as a shot and black do."""
-    way_N = last_N - first_N
-    length = float(np.abs(way_N).mean())
-    if length < FADE_DIFFERENCE:
-        return False
-    spread = length / float(np.sqrt(way_N @ way_N / way_N.size))
-    if spread < GRADUAL_MIN_SPREAD:
-        return False
-    if min(float(first_N.std()), float(last_N.std())) < FLAT_CONTRAST:
-        return True
-    if length < GRADUAL_DIFFERENCE:
-        return False
-    is_same_scene = correlation(first_N, last_N) > GRADUAL_MAX_CORRELATION
-    return not is_same_scene and spread <= GRADUAL_MAX_SPREAD
+    firsts_W: where the others lie, the first frames of W windows.
+    """
+    last = window.places([1])[0]
+    last_N, flat_last = window.frames_TN[last], window.contrast_T[last] < FLAT_CONTRAST
+    firsts_WN = window.frames_TN[firsts_W]
+    ways_WN = np.abs(firsts_WN - last_N)
+    length_W = ways_WN.mean(axis=1)
+    spread_W = length_W / np.sqrt(np.einsum("wn,wn->w", ways_WN, ways_WN) / last_N.size + 1e-6)
+    is_fade_W = flat_last | (window.contrast_T[firsts_W] < FLAT_CONTRAST)
+    least_W = np.where(is_fade_W, FADE_DIFFERENCE, GRADUAL_DIFFERENCE)
+    may_W = (length_W >= least_W) & (spread_W >= GRADUAL_MIN_SPREAD)
+    may_W &= is_fade_W | (spread_W <= GRADUAL_MAX_SPREAD)
+    for index in np.flatnonzero(may_W & ~is_fade_W):
+        may_W[index] = correlation(firsts_WN[index], last_N) <= GRADUAL_MAX_CORRELATION
+    return np.asarray(may_W, np.bool_)
 
 
 def _strongest(found: list[Boundary]) -> list[Boundary]:
@@ -548,13 +586,16 @@ def _join_fades(found: list[Boundary]) -> list[Boundary]:
     return joined
 
 
-def _cells(frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Means over GRID x GRID cells, flat; as two matrix products, faster than ``mean``."""
-    height, width, num_colours = frame_HWC.shape
-    rows = _averaging(height) @ frame_HWC.reshape(height, -1).astype(np.float32)
-    columns = rows.reshape(GRID, width, num_colours).swapaxes(1, 2).reshape(-1, width)
-    cells: npt.NDArray[np.float32] = columns @ _averaging(width).T
-    return cells.ravel()
+def _cells(frames_THWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Means over GRID x GRID cells, (T, N): row by row, in each its colours, in each its cells.
+
+    As two matrix products, which are faster than ``mean``.
+    """
+    num, height, width, num_colours = frames_THWC.shape
+    frames_THR = frames_THWC.reshape(num, height, -1).astype(np.float32)
+    rows = (_averaging(height) @ frames_THR).reshape(num * GRID, -1)
+    cells = rows @ _averaging_columns(width, num_colours)
+    return np.asarray(cells.reshape(num, -1), np.float32)
 
 
 @cache
@@ -562,3 +603,11 @@ def _averaging(size: int) -> npt.NDArray[np.float32]:
     """The (GRID, size) matrix that averages runs of size / GRID entries."""
     run = size // GRID
     return np.repeat(np.eye(GRID, dtype=np.float32), run, axis=1) / np.float32(run)
+
+
+@cache
+def _averaging_columns(width: int, num_colours: int) -> npt.NDArray[np.float32]:
+    """The same for a row of pixels, and its colours apart: (width x colours, colours x GRID)."""
+    colours = np.eye(num_colours, dtype=np.float32)
+    columns = np.einsum("kw,cd->wcdk", _averaging(width), colours)
+    return np.ascontiguousarray(columns.reshape(width * num_colours, num_colours * GRID))

@@ -29,6 +29,15 @@ class SecondMeasures(TypedDict):
     black: Float32  # share of the second
     uniform: Float32  # share of the second, of one colour all over, black included
     num_damaged: Int32  # packets refused and frames marked as corrupt
+    # The rest but flicker is of one frame in the second; ``pfp.ingest.gauges`` says what it is.
+    colourfulness: Float32 | None  # from 0; above 59 people call it quite colourful
+    flicker: Float32 | None  # mean brightness that goes and comes back, code values per frame
+    sharpness: Float32 | None  # variance of the Laplacian at up to 256 lines
+    noise: Float32 | None  # deviation in 8-bit code values
+    dark: Float32 | None  # share of the pixels, clipped to black
+    bright: Float32 | None  # share of the pixels, clipped to white
+    blockiness: Float32 | None  # steps across the 8 x 8 grid over steps elsewhere; 1 for none
+    flow: Float32 | None  # mean pixels per frame, of frames of 256 lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

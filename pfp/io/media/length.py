@@ -28,18 +28,37 @@ class Reach:
 
     def __init__(self, stream: av.video.stream.VideoStream) -> None:
         self._index = stream.index
-        self.video_seconds = self.others_seconds = Fraction(0)
+        # Of each stream and time base, in its ticks: fractions of each packet would cost too much.
+        self._ends: dict[tuple[int, Fraction], int] = {}
 
     def add(self, packet: av.Packet[Any]) -> None:
         """Look at a packet of any stream."""
         begin = packet.dts if packet.pts is None else packet.pts
-        if begin is None or not packet.size or packet.time_base is None:
+        time_base = packet.time_base
+        if begin is None or not packet.size or time_base is None:
             return
-        end = (begin + max(packet.duration or 0, 0)) * packet.time_base
-        if packet.stream.index == self._index:
-            self.video_seconds = max(self.video_seconds, end)
-        else:
-            self.others_seconds = max(self.others_seconds, end)
+        end = begin + max(packet.duration or 0, 0)
+        key = (packet.stream.index, time_base)
+        if end > self._ends.get(key, 0):
+            self._ends[key] = end
+
+    @property
+    def video_seconds(self) -> Fraction:
+        """How far the video stream goes."""
+        return self._end(is_video=True)
+
+    @property
+    def others_seconds(self) -> Fraction:
+        """How far the longest other stream goes."""
+        return self._end(is_video=False)
+
+    def _end(self, *, is_video: bool) -> Fraction:
+        ends = (
+            end * time_base
+            for (index, time_base), end in self._ends.items()
+            if (index == self._index) == is_video
+        )
+        return max(ends, default=Fraction(0))
 
 
 def promised_seconds(
