@@ -87,9 +87,11 @@ def backdrop_cells(frame_HWC: Floats) -> int:
 def _is_backdrop(
     frame_HWC: Floats, steps_W: npt.NDArray[np.floating], cells: int, seam: float
 ) -> bool:
+    if seam < MIN_SEAM:
+        return False
     sides_W = np.concatenate([steps_W[: cells - 2], steps_W[len(steps_W) - cells + 2 :]])
     detail = float(sides_W.mean() / (steps_W[cells + 1 : len(steps_W) - cells - 1].mean() + 1e-3))
-    if seam < MIN_SEAM or detail > MAX_DETAIL:
+    if detail > MAX_DETAIL:
         return False
     is_plain = seam > MIN_PLAIN_SEAM and detail < MAX_PLAIN_DETAIL
     for stretches in (False, True):

@@ -52,6 +52,7 @@ FLASH_SETTLES_SECONDS: Final = 0.4  # in which what looks like a fade is the fla
 GRADUAL_SAMPLE_SECONDS: Final = 0.08
 # Samples on each side, and every which one is taken: from 0.16 s to 2.4 s on each side.
 GRADUAL_WINDOWS: Final = ((2, 1), (3, 1), (5, 1), (7, 1), (12, 1), (9, 2), (12, 2), (10, 3))
+_LOOKS_REPEAT: Final = 6  # samples, after which the same windows are looked through again
 WIPE_WINDOWS: Final = ((13, 1), (25, 1), (23, 2))  # samples in all, and every which one
 WIPE_EVERY_SAMPLES: Final = 4
 GRADUAL_DIFFERENCE: Final = 32.0  # from frame to frame
@@ -231,11 +232,7 @@ class ShotDetector:
 
     def _look_for_gradual(self) -> None:
         window = self._window
-        reaches = [
-            (2 * half * stride + 1, stride)
-            for half, stride in GRADUAL_WINDOWS
-            if 2 * half * stride < len(window) and window.num_samples % _every(half, stride) == 0
-        ]
+        reaches = _reaches(len(window), window.num_samples % _LOOKS_REPEAT)
         if not reaches:
             return
         # Most windows end here, before more than their ends is looked at.
@@ -527,6 +524,16 @@ def _bend(seconds_T: npt.NDArray[np.float64], share_T: npt.NDArray[np.float32]) 
     time, share = seconds_T - seconds_T.mean(), share_T - share_T.mean()
     slope = float(time @ share) / float(time @ time)
     return float(np.abs(slope * time - share).max())
+
+
+@cache
+def _reaches(num_held: int, num_samples: int) -> list[tuple[int, int]]:
+    """Samples and stride of the windows that are looked through after so many samples."""
+    return [
+        (2 * half * stride + 1, stride)
+        for half, stride in GRADUAL_WINDOWS
+        if 2 * half * stride < num_held and num_samples % _every(half, stride) == 0
+    ]
 
 
 def _every(half: int, stride: int) -> int:

@@ -9,6 +9,7 @@ Axes: T time, N numbers of one frame, K cells, G strips.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Final
 
@@ -88,9 +89,9 @@ def _middle_of_sweep(
     first, last = int(turns_G.min()), int(turns_G.max())
     if first < 1 or last > len(seconds_T) - 1:
         return None
-    if len(np.unique(turns_G)) < MIN_MOMENTS or seconds_T[last] - seconds_T[first] < MIN_SECONDS:
+    if len(set(turns_G.tolist())) < MIN_MOMENTS or seconds_T[last] - seconds_T[first] < MIN_SECONDS:
         return None
-    if abs(np.corrcoef(turns_G, place_G)[0, 1]) < MIN_STEADY:
+    if abs(_pearson(turns_G, place_G)) < MIN_STEADY:
         return None
     samples_T1 = np.arange(len(seconds_T))[:, None]
     # While the edge crosses a strip, its share lies between.
@@ -101,6 +102,12 @@ def _middle_of_sweep(
     if residual > MAX_RESIDUAL or slowness > MAX_SLOWNESS or back > MAX_RETURN:
         return None
     return float((seconds_T[first] + seconds_T[last]) / 2)
+
+
+def _pearson(one_G: npt.NDArray[np.int64], other_G: npt.NDArray[np.float64]) -> float:
+    """Of numbers that are not all alike; a third of what ``numpy.corrcoef`` costs for so few."""
+    one, other = one_G - one_G.mean(), other_G - other_G.mean()
+    return float(one @ other) / math.sqrt(float(one @ one) * float(other @ other))
 
 
 @cache

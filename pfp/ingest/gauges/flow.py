@@ -114,11 +114,10 @@ def _rest(first_BHW: Planes, second_BHW: Planes) -> tuple[Planes, Planes]:
 def _shifts(first_BHW: Planes, second_BHW: Planes) -> npt.NDArray[np.int64]:
     """By how many whole pixels each block has moved, (B, 2): down and to the right."""
     window = _window(*first_BHW.shape[1:])
-    spectra = [
-        fft.rfft2((plane - plane.mean(axis=(1, 2), keepdims=True)) * window)
-        for plane in (first_BHW, second_BHW)
-    ]
-    product = np.conj(spectra[0]) * spectra[1]
+    both = np.concatenate([first_BHW, second_BHW])
+    both = (both - both.mean(axis=(1, 2), keepdims=True)) * window
+    spectra = fft.rfft2(both)
+    product = np.conj(spectra[: len(first_BHW)]) * spectra[len(first_BHW) :]
     peaks_BHW = fft.irfft2(product / np.sqrt(np.abs(product) + 1e-6), s=first_BHW.shape[1:])
     sides = np.array(first_BHW.shape[1:])
     places = peaks_BHW.reshape(len(peaks_BHW), -1).argmax(axis=1)

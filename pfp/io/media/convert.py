@@ -134,7 +134,9 @@ class Converter:
         self._orientation = orientation
         self._sample_aspect = sample_aspect
         self._pixel_format = pixel_format
-        self._exact = exact
+        # Joined here once: enumerations are slow to join.
+        self._shrinking = Interpolation.AREA | _EXACT if exact else Interpolation.AREA
+        self._growing = Interpolation.BICUBIC | _EXACT if exact else Interpolation.BICUBIC
         self._reformatter = VideoReformatter()
 
     def shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
@@ -158,7 +160,6 @@ class Converter:
             color_range = ColorRange.JPEG
         coded = (height, width) if self._orientation.transpose else (width, height)
         shrinks = coded[0] <= frame.width and coded[1] <= frame.height
-        scaler = Interpolation.AREA if shrinks else Interpolation.BICUBIC
         converted = self._reformatter.reformat(
             frame,
             width=coded[0],
@@ -167,7 +168,7 @@ class Converter:
             src_colorspace=matrix,
             src_color_range=color_range,
             dst_color_range=ColorRange.JPEG,
-            interpolation=(scaler | _EXACT) if self._exact else scaler,
+            interpolation=self._shrinking if shrinks else self._growing,
             threads=1,
         )
         return self._orientation.apply(converted.to_ndarray().astype(np.uint8, copy=False))

@@ -28,19 +28,21 @@ class Reach:
 
     def __init__(self, stream: av.video.stream.VideoStream) -> None:
         self._index = stream.index
-        # Of each stream and time base, in its ticks: fractions of each packet would cost too much.
-        self._ends: dict[tuple[int, Fraction], int] = {}
+        # Of each stream, in its ticks: a fraction for each packet would cost too much.
+        self._ends: dict[int, int] = {}
+        self._time_bases: dict[int, Fraction] = {}
 
     def add(self, packet: av.Packet[Any]) -> None:
         """Look at a packet of any stream."""
         begin = packet.dts if packet.pts is None else packet.pts
-        time_base = packet.time_base
-        if begin is None or not packet.size or time_base is None:
+        if begin is None or not packet.size:
             return
-        end = begin + max(packet.duration or 0, 0)
-        key = (packet.stream.index, time_base)
-        if end > self._ends.get(key, 0):
-            self._ends[key] = end
+        index, end = packet.stream.index, begin + max(packet.duration or 0, 0)
+        if end <= self._ends.get(index, 0):
+            return
+        if index not in self._time_bases and packet.time_base is not None:
+            self._time_bases[index] = packet.time_base
+        self._ends[index] = end
 
     @property
     def video_seconds(self) -> Fraction:
@@ -54,8 +56,8 @@ class Reach:
 
     def _end(self, *, is_video: bool) -> Fraction:
         ends = (
-            end * time_base
-            for (index, time_base), end in self._ends.items()
+            self._ends[index] * time_base
+            for index, time_base in self._time_bases.items()
             if (index == self._index) == is_video
         )
         return max(ends, default=Fraction(0))
