@@ -195,6 +195,7 @@ class Captioner:
         return StoryboardRequest(
             path=clip.video_uri,
             content_sha256=clip.video_sha256,
+            is_whole_video=clip.is_whole_video,
             start_seconds=clip.start_seconds,
             end_seconds=clip.end_seconds,
             shots=clip.spans,

@@ -6,17 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from pfp.errors import PermanentError
 from pfp.vlm import Span
+
+_CLOSE_SECONDS: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionClip:
     """A clip ``[start_seconds, end_seconds)`` of a video, with spans that fill it in order.
 
-    ``video_sha256`` is the digest of the video's file, where it is known.
+    ``video_sha256`` is the digest of the video's file, where it is known. ``is_whole_video`` tells
+    that there is nothing of the video before the clip and after it.
     """
 
     clip_id: str
@@ -25,6 +28,7 @@ class CaptionClip:
     end_seconds: float
     spans: tuple[Span, ...]
     video_sha256: str | None = None
+    is_whole_video: bool = True
 
 
 def caption_clip(row: Mapping[str, Any], *, max_span_seconds: float) -> CaptionClip:
@@ -44,6 +48,7 @@ def caption_clip(row: Mapping[str, Any], *, max_span_seconds: float) -> CaptionC
         end_seconds=end,
         spans=spans_of(row["shots"], start, end, max_span_seconds=max_span_seconds),
         video_sha256=row.get("video_sha256"),
+        is_whole_video=start == 0 and end >= (row.get("video_seconds") or end) - _CLOSE_SECONDS,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from pfp.errors import SchemaError
@@ -63,6 +63,19 @@ class Storyboard:
             raise SchemaError(f"global_caption is {quoted(global_caption)}; write text or null")
         shots = tuple(_shot(k, shot) for k, shot in enumerate(require_shots(value)))
         return cls(shots=shots, global_caption=global_caption)
+
+    def within(self, start_seconds: float, end_seconds: float) -> Self:
+        """What it says of a part of the video: the shots that reach into it, cut to it."""
+        inside = (
+            replace(
+                shot,
+                start_seconds=max(shot.start_seconds, start_seconds),
+                end_seconds=min(shot.end_seconds, end_seconds),
+            )
+            for shot in self.shots
+        )
+        shots = tuple(shot for shot in inside if shot.start_seconds < shot.end_seconds)
+        return replace(self, shots=shots)
 
     def to_json(self) -> str:
         """The file's text; ``from_json`` gives the same storyboard back."""

@@ -71,7 +71,7 @@ def clip_tables(candidates: Candidates, recipe: Recipe) -> Iterator[pa.Table]:
     """The rows of ``ClipRecord``, one for each window, by id; some thousand at a time."""
     ids = clip_ids(candidates)
     order = pc.sort_indices(ids)
-    needed = [*_OF_VIDEO, "shots", "result_key"]
+    needed = [*_OF_VIDEO, "duration_seconds", "shots", "result_key"]
     for first in range(0, max(len(ids), 1), _ROWS_AT_ONCE):
         rows = order.slice(first, _ROWS_AT_ONCE)
         windows = candidates.windows.take(rows)
@@ -79,6 +79,7 @@ def clip_tables(candidates: Candidates, recipe: Recipe) -> Iterator[pa.Table]:
         measured = [name for name in windows.column_names if name in ClipRecord.SCHEMA.names]
         decided = {
             "clip_id": ids.take(rows),
+            "video_seconds": videos["duration_seconds"],
             "shots": _shots(videos["shots"].combine_chunks(), windows),
             "recipe": _repeated(recipe.name, windows.num_rows),
             "result_key": _keys(videos["result_key"], recipe),

@@ -38,6 +38,7 @@ class ClipRecord(Record):
     changed_ns: int | None = None  # of the file, in ns since 1970, when its bytes were digested
     start_seconds: float | None = None
     end_seconds: float | None = None
+    video_seconds: float | None = None  # how long the whole video is, as decoded
     width: Int32 | None = None  # of the shown frame, pixels
     height: Int32 | None = None
     fps: float | None = None  # mean rate of the frames that were decoded

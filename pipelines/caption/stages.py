@@ -20,7 +20,7 @@ from pipelines.caption.worker import CaptionWorker, build_captioner, failed_stor
 # What is read of a clip. Where the video lies is not part of its content.
 CLIP_COLUMNS: Final = (
     *("clip_id", "video_uri", "video_sha256", "size_bytes", "changed_ns"),
-    *("start_seconds", "end_seconds", "shots"),
+    *("start_seconds", "end_seconds", "video_seconds", "shots"),
 )
 CONTENT_COLUMNS: Final = (
     *("clip_id", "video_sha256", "start_seconds", "end_seconds", "shots", "sidecar_sha256"),

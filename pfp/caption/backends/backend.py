@@ -16,8 +16,9 @@ class StoryboardRequest:
 
     ``shots`` are the numbered parts (the first is number 1) that the prompt speaks of, within the
     span and in order. Models read ``prompt``, known as ``prompt_id``, and answer with an instance
-    of ``json_schema``. ``content_sha256`` is the digest of the video's file if it is known.
-    ``vote`` counts, from 1, how often a model is asked the same.
+    of ``json_schema``. ``content_sha256`` is the digest of the video's file if it is known, and
+    ``is_whole_video`` says that the span is all of it. ``vote`` counts, from 1, how often a model
+    is asked the same.
     """
 
     path: str
@@ -28,6 +29,7 @@ class StoryboardRequest:
     prompt: str
     json_schema: Mapping[str, Any]
     content_sha256: str | None = None
+    is_whole_video: bool = True
     vote: int = 1
 
     @property

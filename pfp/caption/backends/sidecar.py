@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyarrow.fs import FileType
 
-from pfp.errors import InputError, PermanentError, Rejected, RowError
+from pfp.caption.storyboard import Storyboard
+from pfp.errors import InputError, PermanentError, Rejected, RowError, SchemaError
 from pfp.io.digests import sha256_json
 from pfp.io.files import leads_out_of
 from pfp.io.filesystems import Folder, explain_store_errors, resolve
@@ -44,14 +45,15 @@ class SidecarBackend:
 
     The file is JSON: ``{"schema_version": 1, "global_caption": TEXT or null, "shots":
     [{"start_seconds": 0.0, "end_seconds": 2.5, "caption": TEXT}, ...]}``, with times counted from
-    the video's first frame. What it says is checked by the caller, like any backend's answer.
+    the video's first frame. Of a clip out of the video, the shots that reach into the clip are the
+    answer, cut to it. What it says is checked by the caller, like any backend's answer.
     """
 
     name: Final = "sidecar"
     model: Final = None
     generative: Final = False
     sampling: Final = None
-    fingerprint: Final = sha256_json({"backend": "sidecar", "format": 1})
+    fingerprint: Final = sha256_json({"backend": "sidecar", "format": 2})
 
     def check_ready(self) -> None:
         """Nothing is needed: a missing file is an answer of its own."""
@@ -78,10 +80,21 @@ class SidecarBackend:
         except UnicodeDecodeError as error:
             message = f"{_shown(uri)} is not UTF-8 text ({error.reason}); save it as UTF-8"
             raise PermanentError(message) from error
-        return Answer(backend=self.name, model=None, raw_text=text)
+        return Answer(backend=self.name, model=None, raw_text=_of_clip(text, request))
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _of_clip(text: str, request: StoryboardRequest) -> str:
+    """What a video's storyboard says of the clip; text that is no storyboard stays as it is."""
+    if request.is_whole_video:
+        return text
+    try:
+        whole = Storyboard.from_json(text)
+    except SchemaError:
+        return text
+    return whole.within(request.start_seconds, request.end_seconds).to_json()
 
 
 def sidecar_uri(video_uri: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pfp.caption.backends.sidecar import (
     sidecar_digests,
     sidecar_uri,
 )
+from pfp.caption.storyboard import Storyboard, StoryShot
 from pfp.errors import PermanentError, Rejected
 from pfp.io.media import path_to_uri
 from pfp.vlm import Finish
@@ -205,6 +207,36 @@ class TestWhose:
         answer = SidecarBackend().ask(replace(asked, path=str(tmp_path / "clip.mp4")))
 
         assert answer.raw_text == TEXT
+
+    def test_of_a_clip_out_of_a_video_its_own_part_is_the_answer(
+        self, tmp_path: Path, asked: StoryboardRequest
+    ) -> None:
+        """Shots that reach into it, cut to it; what is no storyboard stays for the checks."""
+        _files(tmp_path, "clip.mp4")
+        beside = tmp_path / "clip.storyboard.json"
+        edges = [0.0, 3.0, 7.0, 9.0]
+        shots = tuple(
+            StoryShot(start_seconds=start, end_seconds=end, caption=f"from {start}")
+            for start, end in pairwise(edges)
+        )
+        beside.write_text(Storyboard(shots=shots, global_caption="all of it").to_json())
+        part = replace(
+            asked,
+            path=str(tmp_path / "clip.mp4"),
+            start_seconds=4.0,
+            end_seconds=8.0,
+            is_whole_video=False,
+        )
+
+        answer = SidecarBackend().ask(part)
+
+        board = Storyboard.from_json(answer.raw_text or "")
+        assert "all of it" == board.global_caption
+        assert [(4.0, 7.0, "from 3.0"), (7.0, 8.0, "from 7.0")] == [
+            (shot.start_seconds, shot.end_seconds, shot.caption) for shot in board.shots
+        ]
+        beside.write_text("no storyboard")
+        assert "no storyboard" == SidecarBackend().ask(part).raw_text
 
     def test_object_store_is_asked_for_names(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
