@@ -26,6 +26,11 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("clip", metavar="CLIP", help="clip id, its beginning, or part of a path")
     why.add_argument("--run", dest="directory", default="runs/demo", help="run directory")
     why.set_defaults(run=_why)
+    funnel = commands.add_parser(
+        "funnel", help="count what each rule of ingest takes out of a collection"
+    )
+    funnel.add_argument("directory", metavar="RUN", help="run directory")
+    funnel.set_defaults(run=_funnel)
     from pfp.cli import checkpoint, doctor, generate, latents, tokens, verify, weights
 
     checkpoint.add_parser(commands)
@@ -42,6 +47,14 @@ def _why(arguments: argparse.Namespace) -> int:
     from pfp.ingest.why import why
 
     print(why(arguments.clip, arguments.directory))
+    return 0
+
+
+def _funnel(arguments: argparse.Namespace) -> int:
+    from pfp.ingest.funnel import funnels
+
+    for funnel in funnels(arguments.directory):
+        print(*funnel.lines(), sep="\n")
     return 0
 
 

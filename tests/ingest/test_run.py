@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pfp.cli.main import main as pfp
 from pfp.errors import InputError, NothingUsable
+from pfp.ingest.funnel import funnels
 from pfp.ingest.recipe import shipped_recipes
 from pfp.ingest.why import why
 from pfp.io.digests import sha256_file
@@ -296,6 +298,31 @@ def test_why_names_the_video_that_stays_in_the_place_of_a_copy(finished: Path) -
     assert "verdict: dropped, exact_duplicate" in story
     assert "/a.mp4\n" in story.partition("duplicate of")[2] + "\n"
     assert "\nclip " not in story
+
+
+def test_the_funnel_counts_every_file_and_clip_once(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no video first, then filters in the recipe's order, then copies."""
+    assert 0 == pfp(["funnel", str(finished)])
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [
+        ["files", "6"],
+        ["-", "not_a_video", "1"],
+        ["-", "side_below_min", "1"],
+        ["-", "duration_below_min", "1"],
+        ["-", "exact_duplicate", "1"],
+        ["files", "kept", "2"],
+        ["clips", "2"],
+        ["clips", "kept", "2"],
+    ] == [line[:-2] for line in lines]
+
+
+def test_the_funnel_of_no_run_is_one_sentence(tmp_path: Path) -> None:
+    """It names the folder and the stage to run."""
+    with pytest.raises(InputError, match="holds no tables of videos and clips"):
+        funnels(str(tmp_path))
 
 
 def test_why_of_what_is_no_video(finished: Path) -> None:
