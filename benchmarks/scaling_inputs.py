@@ -17,7 +17,7 @@ from pfp.eval.study.design import Showing
 from pfp.eval.study.plan import BALLOTS_NAME, KEY_NAME, PLAN_NAME, PUBLIC, Key, Plan, Prompt, Source
 from pfp.io import tables
 from pfp.io.media import write_video
-from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord
+from pfp.schema import KEPT, ClipRecord, EvalSample, ScoreRecord, VideoRecord
 from pfp.schema.record import Record
 from pfp.schema.run_directory import RunDirectory
 from pfp.vlm.answer import Answer
@@ -244,16 +244,29 @@ def video_run(folder: Path, num_clips: int) -> Path:
     """A run directory with so many clips."""
     clips = [
         ClipRecord(
-            clip_id=f"{number:016x}",
+            clip_id=f"{number:024x}",
             video_uri=f"file:///v/video-{number:07d}.mp4",
             video_sha256=f"{number:064x}",
             size_bytes=1,
+            start_seconds=0.0,
+            end_seconds=10.0,
             recipe="demo",
             verdict=KEPT,
         )
         for number in range(num_clips)
     ]
-    tables.write_table(
-        RunDirectory(f"{folder}/run").clips.path, ClipRecord.table(clips), ClipRecord
-    )
+    videos = [
+        VideoRecord(
+            video_uri=clip.video_uri,
+            video_sha256=clip.video_sha256,
+            size_bytes=1,
+            num_clips=1,
+            recipe="demo",
+            verdict=KEPT,
+        )
+        for clip in clips
+    ]
+    run = RunDirectory(f"{folder}/run")
+    tables.write_table(run.videos.path, VideoRecord.table(videos), VideoRecord)
+    tables.write_table(run.clips.path, ClipRecord.table(clips), ClipRecord)
     return folder / "run"

@@ -35,6 +35,7 @@ NEED_REAL_CLIPS: Final = {
         "test_patches_have_the_colours_that_were_drawn",
         "test_the_frame_at_t_seconds_carries_the_number_24_t",
     },
+    "tests/ingest/gauges/test_gauges.py": {"test_copies_of_real_frames_that_are_worse"},
     "tests/ingest/test_hostile.py": {
         "test_a_hostile_file_ends_as_it_should",
         "test_duplicates_name_the_clip_that_was_kept",

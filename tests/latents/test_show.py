@@ -67,24 +67,22 @@ def write_run(run: Path, clips: list[ClipRecord], latents: list[LatentRecord]) -
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a landscape and a portrait clip that the shipped VAE encoded, and three others.
+    """A run of a landscape and a portrait clip that the shipped VAE encoded, and two others.
 
-    One is too short, one a copy of the first, one has no latents yet.
+    One is too short, one has no latents yet.
     """
     run = tmp_path_factory.mktemp("run")
-    names = ("wide.mp4", "tall.mp4", "short.mp4", "copy.mp4", "new.mp4")
-    wide, tall, short, copy, new = (run / name for name in names)
+    names = ("wide.mp4", "tall.mp4", "short.mp4", "new.mp4")
+    wide, tall, short, new = (run / name for name in names)
     write_video(wide, moving_square(32, 48), 12.0, lossless=True)
     write_video(tall, moving_square(48, 32), 12.0, lossless=True)
     write_video(short, moving_square(32, 48, 3), 12.0, lossless=True)
-    shutil.copy(wide, copy)
     shutil.copy(tall, new)
     too_short = Dropped(reason="duration_below_min", detail="3 frames", score=3.0, threshold=9.0)
     clips = [
         clip_of(wide, "aa11", (32, 48)),
         clip_of(tall, "ab22", (48, 32)),
         clip_of(short, "cc33", (32, 48), verdict=too_short),
-        clip_of(copy, "aa11", (32, 48), verdict=Dropped(reason="exact_duplicate", detail="")),
         clip_of(new, "ab55", (48, 32)),
     ]
     with Guard() as guard:

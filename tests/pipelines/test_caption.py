@@ -25,7 +25,7 @@ from pfp.io.media import path_to_uri, write_video
 from pfp.io.tables import read_records, verify_table, write_table
 from pfp.runtime import StageReport
 from pfp.runtime.run import Engine
-from pfp.schema import KEPT, ClipRecord, Dropped, Failed, StoryboardRecord
+from pfp.schema import KEPT, ClipRecord, Dropped, Failed, StoryboardRecord, VideoRecord
 from pfp.vlm import Request
 from pfp.vlm.video_frames import FrameReader
 from pipelines.caption.config import PRESETS, CaptionConfig, debug, demo, route_of, split_route
@@ -62,6 +62,9 @@ def run_directory(videos: Path, tmp_path: Path) -> Path:
     dropped = replace(clips[0], clip_id="dark", video_uri="file:///dark.mp4", verdict=dark)
     out = tmp_path / "run"
     write_table(out / "clips", ClipRecord.table([*clips, dropped]), ClipRecord)
+    known = ("video_uri", "video_sha256", "size_bytes", "verdict")
+    videos_of = [VideoRecord(**{name: getattr(clip, name) for name in known}) for clip in clips]
+    write_table(out / "videos", VideoRecord.table(videos_of), VideoRecord)
     return out
 
 
