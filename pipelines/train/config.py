@@ -188,7 +188,7 @@ def demo() -> TrainConfig:
     return TrainConfig(
         windows=WindowPlan(batch_size=2, history_frames=11, num_targets=2, continue_share=0.2),
         steps=TrainSettings(num_steps=24, learning_rate=1e-4, warmup_steps=2, save_every_steps=8),
-        held_out_share=0.7,  # a dozen of its clips, so that differences between methods can decide
+        held_out_share=0.7,  # most of its clips, so that differences between methods can decide
         trackers=(),
     )
 
