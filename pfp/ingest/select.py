@@ -1,7 +1,7 @@
 """From measured videos to clips: which videos are kept, and which windows of them. No decoding.
 
 One step after the other drops videos or windows, from whole columns. Which steps there are, and in
-which order, ``pipelines/ingest/run.py`` says; their thresholds are the recipe's.
+which order, ``pipelines/ingest/select.py`` says; their thresholds are the recipe's.
 """
 
 from __future__ import annotations
