@@ -36,6 +36,9 @@ from pipelines.train.run import run as run_train
 
 COMMAND: Final = "python -m experiments.demo --page README.md"
 NUM_CLIPS: Final = 16
+DRAWN_CLIPS: Final = "drawn_clips"
+# What no folder has but one that the demo has begun to write: it may be emptied.
+MARKS_OF_RUNS: Final = ("summary.json", DRAWN_CLIPS, "videos/_measured")
 STAGES: Final[tuple[tuple[Callable[..., list[StageReport]], Mapping[str, Any]], ...]] = (
     (run_ingest, ingest_config.PRESETS),
     (run_caption, caption_config.PRESETS),
@@ -125,8 +128,8 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
     """
     try:
         holds = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-        foreign = holds and not {"summary.json", "clips", "input"} & set(holds)
-        if foreign:
+        is_run = any((directory / name).exists() for name in MARKS_OF_RUNS)
+        if holds and not is_run:
             message = (
                 f"OUT {str(directory)!r} holds {holds[0]!r} and no earlier run; "
                 "name another folder or an empty one"
@@ -149,7 +152,7 @@ def prepare_directory(directory: Path, *, fresh: bool) -> Path:
 
 def generate_clips(directory: Path, progress: ConsoleProgress) -> str:
     """The demo's own clips, with their storyboards beside them; those that are there are kept."""
-    folder = directory / "input"
+    folder = directory / DRAWN_CLIPS
     with progress.counting("drawing", "clips") as count:
         make_clips(folder, num_clips=NUM_CLIPS, seed=0, progress=count)
     return str(folder)

@@ -75,10 +75,22 @@ def test_an_unwritable_out_is_one_sentence(
     assert "cannot be written" in failure(capsys, "--out", str(tmp_path / "locked" / "out"))
 
 
-def test_fresh_empties_an_earlier_run(tmp_path: Path) -> None:
-    """What lies in a run directory goes; the directory stays."""
-    (tmp_path / "out" / "clips").mkdir(parents=True)
-    (tmp_path / "out" / "summary.json").write_text("{}")
+@pytest.mark.parametrize("name", ["videos", "clips", "input"])
+def test_a_folder_of_somebody_s_videos_is_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Whatever tables are called, a folder of that name alone is not one of ours."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "wedding.mp4").write_text("once")
+
+    assert "no earlier run" in failure(capsys, "--fresh", "--out", str(tmp_path))
+    assert (tmp_path / name / "wedding.mp4").exists()
+
+
+@pytest.mark.parametrize("begun", ["summary.json", "drawn_clips", "videos/_measured"])
+def test_fresh_empties_an_earlier_run(tmp_path: Path, begun: str) -> None:
+    """However far it had come; the directory stays."""
+    (tmp_path / "out" / begun).mkdir(parents=True)
 
     prepare_directory(tmp_path / "out", fresh=True)
 
