@@ -224,11 +224,28 @@ def _check_rows(table: pa.Table, num_rows: int) -> None:
         raise ValueError(f"{num_rows} rows became {table.num_rows}; the part is broken")
 
 
+# --------------------------------------------------------------------------------------- dedup
+
+
+def dedup(num_rows: int, folder: Path) -> Work:
+    """Made-up videos of twenty signatures, a tenth of them near copies, to the copies."""
+    from benchmarks.near_duplicates import made_up_videos
+    from pfp.ingest.recipe import load_recipe
+
+    del folder
+    rule = load_recipe("full").near_duplicates
+    if rule is None:
+        raise ValueError("the recipe full tells no copies; the part is broken")
+    videos, _ = made_up_videos(num_rows)
+    return lambda: _check_rows(rule.find(videos), num_rows // 10)
+
+
 # What is measured: each makes its input in a folder and returns the work.
 PARTS: Final[Mapping[str, Callable[[int, Path], Work]]] = {
     "listing": listing,
     "store_listing": store_listing,
     "selection": selection,
+    "dedup": dedup,
 }
 
 

@@ -47,17 +47,21 @@ class BarGauge:
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._window: _Range | None = None
-        self._all: _Range | None = None
+        self._window: ColourRange | None = None
+        self._all: ColourRange | None = None
         self._shares: list[float] = []
 
     def push(self, seconds: float, frame_HWC: Frame) -> None:
         """Add the frame shown from ``seconds`` on."""
         if self._all is None or self._window is None:
-            self._since, self._window, self._all = seconds, _Range(frame_HWC), _Range(frame_HWC)
+            self._since, self._window, self._all = (
+                seconds,
+                ColourRange(frame_HWC),
+                ColourRange(frame_HWC),
+            )
         elif seconds - self._since >= WINDOW_SECONDS:
             self._close(self._window)
-            self._since, self._window = seconds, _Range(frame_HWC)
+            self._since, self._window = seconds, ColourRange(frame_HWC)
         else:
             self._window.add(frame_HWC)
         self._all.add(frame_HWC)
@@ -76,19 +80,20 @@ class BarGauge:
         wanted = math.ceil(len(self._shares) * SHARE_OF_TIME)
         return max(always, sorted(self._shares, reverse=True)[wanted - 1])
 
-    def _close(self, window: _Range) -> None:
+    def _close(self, window: ColourRange) -> None:
         share = bar_share(window.low, window.high)
         if share is not None:
             self._shares.append(share)
 
 
-class _Range:
+class ColourRange:
     """The darkest and the brightest of each cell's colours."""
 
     def __init__(self, frame_HWC: Frame) -> None:
         self.low, self.high = frame_HWC.copy(), frame_HWC.copy()
 
     def add(self, frame_HWC: Frame) -> None:
+        """Widen it by a frame's colours."""
         np.minimum(self.low, frame_HWC, out=self.low)
         np.maximum(self.high, frame_HWC, out=self.high)
 
@@ -98,27 +103,41 @@ def bar_share(low_HWC: Frame, high_HWC: Frame, flat_range: float = FLAT_RANGE) -
 
     None for what is one colour all over: nothing can be told.
     """
+    area = area_between_bars(low_HWC, high_HWC, flat_range)
+    if area is None:
+        return None
+    (rows, columns), (height, width) = area, low_HWC.shape[:2]
+    return float(1 - (rows.stop - rows.start) / height * (columns.stop - columns.start) / width)
+
+
+def area_between_bars(
+    low_HWC: Frame, high_HWC: Frame, flat_range: float, flat_cells: float = FLAT_CELLS
+) -> tuple[slice, slice] | None:
+    """The rows and the columns that no bar covers; None for what is one colour all over.
+
+    ``flat_cells`` is the share of a line of cells that has to be of the bar's colour.
+    """
     low, high = low_HWC.astype(np.float32), high_HWC.astype(np.float32)
-    rows = _pair(low, high, flat_range)
+    rows = _pair(low, high, flat_range, flat_cells)
     if rows is None:
         return None
     # Bars on the other sides must not hide where these end.
-    columns = _pair(_turned(low[rows]), _turned(high[rows]), flat_range)
+    columns = _pair(_turned(low[rows]), _turned(high[rows]), flat_range, flat_cells)
     if columns is None:
         return None
-    height, width = low.shape[:2]
-    if columns != slice(0, width):
-        rows = _pair(low[:, columns], high[:, columns], flat_range) or rows
-    return float(1 - (rows.stop - rows.start) / height * (columns.stop - columns.start) / width)
+    if columns != slice(0, low.shape[1]):
+        rows = _pair(low[:, columns], high[:, columns], flat_range, flat_cells) or rows
+    return rows, columns
 
 
 def _turned(frame_HWC: Floats) -> Floats:
     return frame_HWC.swapaxes(0, 1)
 
 
-def _pair(low: Floats, high: Floats, flat_range: float) -> slice | None:
+def _pair(low: Floats, high: Floats, flat_range: float, flat_cells: float) -> slice | None:
     """The lines (first axis) between bars at both ends; None where all are of one colour."""
-    first, last = _edge(low, high, flat_range), _edge(low[::-1], high[::-1], flat_range)
+    first = _edge(low, high, flat_range, flat_cells)
+    last = _edge(low[::-1], high[::-1], flat_range, flat_cells)
     if first.cells == len(low):
         return None
     both = min(first.cells, last.cells) > 0 and min(first.sharp, last.sharp) >= EDGE_CELLS
@@ -134,14 +153,14 @@ def _may_stand_alone(edge: _Edge) -> bool:
     return bool(edge.colour_C.max() <= BLACK_MAX and edge.sharp >= LONE_EDGE_CELLS)
 
 
-def _edge(low: Floats, high: Floats, flat_range: float) -> _Edge:
+def _edge(low: Floats, high: Floats, flat_range: float, flat_cells: float) -> _Edge:
     """The bar before the first line that is not of the outermost line's colour."""
     colour_C = _median((low[0] + high[0]) / 2)
     outermost = np.maximum(high[0] - colour_C, colour_C - low[0]).max(axis=1)
-    if (outermost <= flat_range).mean() < FLAT_CELLS:
+    if (outermost <= flat_range).mean() < flat_cells:
         return _Edge(cells=0, colour_C=colour_C, sharp=0.0)  # as most frames are
     differs = np.maximum(high - colour_C, colour_C - low).max(axis=2)
-    is_bar = (differs <= flat_range).mean(axis=1) >= FLAT_CELLS
+    is_bar = (differs <= flat_range).mean(axis=1) >= flat_cells
     cells = len(low) if is_bar.all() else int(is_bar.argmin())
     # The line that follows may lie half on the bar: the one after it counts, too.
     after = differs[cells : cells + 2]

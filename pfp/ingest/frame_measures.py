@@ -20,6 +20,7 @@ from pfp.ingest.gauges.colourfulness import ColourfulnessGauge
 from pfp.ingest.gauges.flicker import FlickerGauge
 from pfp.ingest.phash import phash
 from pfp.ingest.seconds import Floats, HeldMean, SecondSums, lengths
+from pfp.ingest.signatures import SignatureGauge
 
 # Frames are measured at SIDE x SIDE, whatever their shape: a cell is an average over 1/4096 of
 # the frame, so grain and recoding vanish and a small thing that moves still shows.
@@ -53,6 +54,7 @@ class FrameMeasures:
     frozen_fraction: float
     frozen_tail_seconds: float
     phashes: list[str]
+    frame_signatures: bytes
 
 
 class FrameGauge:
@@ -66,7 +68,7 @@ class FrameGauge:
         self._bars, self._backdrop = BarGauge(), BackdropGauge()
         self._freeze = _Freeze()
         self._motion = _Motion()
-        self._hashes = _HashFrames()
+        self._hashes, self._signatures = _HashFrames(), SignatureGauge()
 
     def push(self, seconds: float, frame_HWC: npt.NDArray[np.uint8]) -> None:
         """Add the frame shown from ``seconds`` on: uint8 RGB (SIDE, SIDE, 3)."""
@@ -97,6 +99,7 @@ class FrameGauge:
             self._freeze.push(seconds, luma_HW)
             self._motion.push(seconds, luma_HW)
             self._hashes.push(seconds, luma_HW)
+            self._signatures.push(seconds, frames_THWC[index])
 
     def _takes(self, seconds: float) -> bool:
         is_taken = seconds - self._last_seconds >= SAMPLE_SECONDS - 1e-3
@@ -120,6 +123,7 @@ class FrameGauge:
             frozen_fraction=frozen_seconds / duration_seconds if duration_seconds else 0.0,
             frozen_tail_seconds=tail_seconds,
             phashes=self._hashes.result(duration_seconds),
+            frame_signatures=self._signatures.result(),
         )
 
     def track(self, duration_seconds: float) -> dict[str, Floats]:

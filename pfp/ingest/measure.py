@@ -38,7 +38,7 @@ from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Dropped, Failed, Verdict
 
 # Part of the fingerprint of measured rows: raise it when the same file would give other numbers.
-MEASURE_VERSION: Final = 3
+MEASURE_VERSION: Final = 4
 
 # Small frames are looked at so many at once: numpy costs less by the block, and the processor's
 # caches hold the decoder meanwhile.

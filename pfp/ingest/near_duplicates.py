@@ -1,121 +1,156 @@
-"""Which clips show the same as another one, recoded: by perceptual hashes over time."""
+"""Which videos show the same as another one: copies, recoded, cut out, cropped or mirrored."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
 
 from pfp.errors import ConfigError
-from pfp.ingest.phash import distance
-from pfp.schema.measured import MeasuredRecord
+from pfp.ingest.near_alignment import FRAME_BITS, UNRELATED_BITS, Alignments, align, joined, taken
+from pfp.ingest.near_candidates import (
+    KEYS,
+    Flags,
+    Indices,
+    Pairs,
+    Samples,
+    Seeds,
+    candidates,
+    concatenated,
+    num_parts,
+    pairs_of,
+)
+from pfp.ingest.near_groups import by_neighbours, groups, preference
 
-# Two hashes that differ in fewer bits than there are bands agree in at least one band.
-NUM_BANDS: Final = 4
-_HEX_PER_BAND: Final = 16 // NUM_BANDS
+# What ``find`` takes: videos that are still kept, each once.
+INPUT: Final = pa.schema(
+    [
+        pa.field("video_uri", pa.string()),
+        pa.field("frame_signatures", pa.large_binary()),  # of pfp.ingest.signatures
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("duration_seconds", pa.float64()),
+    ]
+)
+# What ``find`` gives: a row for each video that shows the same as one that is kept.
+OUTPUT: Final = pa.schema(
+    [
+        pa.field("video_uri", pa.string(), nullable=False),
+        pa.field("kept_uri", pa.string(), nullable=False),
+        pa.field("bits", pa.float64(), nullable=False),
+        pa.field("change_bits", pa.float64(), nullable=False),
+        pa.field("contained", pa.float64(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # copy | excerpt | extended
+        pa.field("is_mirrored", pa.bool_(), nullable=False),
+    ]
+)
 
-_Band = tuple[int, int, str]  # hash position, band, its hex digits
-_Key = tuple[_Band, int]  # and the duration's bucket
+# Two seconds in which something moves, seen in both: less is no proof that it moves alike.
+MIN_CHANGES: Final = 4
+# Videos of which one lasts so much longer that rounding and speed do not explain it.
+WHOLE: Final = 0.9
+
+_MAX_SEEDS_HELD: Final = 1 << 24  # 16 bytes each
+_ROUNDS_OF_NEIGHBOURS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicates:
-    """Clips whose five hashes differ in ``max_mean_bits`` of 64 bits on average, or fewer.
+    """Pairs of which the shorter video is contained in the longer one.
 
-    Their durations must agree within ``max_duration_difference``, a share of the longer one. Cuts
-    out of another clip, mirrored or cropped copies are not found; two clips of one fixed camera in
-    which hardly anything moves can be.
+    ``min_contained`` of its pictures are found there in order, differing in ``max_mean_bits`` of 64
+    bits on average, and what changes from one half second to the next differs in
+    ``max_mean_change_bits``. The latter tells copies from other takes of a fixed camera, in which
+    nothing but small things changes. Videos in which less than two seconds show any change are not
+    told apart, and none is dropped.
     """
 
     max_mean_bits: float
-    max_duration_difference: float
+    max_mean_change_bits: float
+    min_contained: float
 
     def __post_init__(self) -> None:
-        """Refuses thresholds under which the index would miss pairs."""
-        if not 0 <= self.max_mean_bits < NUM_BANDS:
-            message = (
-                f"max_mean_bits is {self.max_mean_bits}; give a number from 0 to below {NUM_BANDS}"
-            )
-            raise ConfigError(message)
-        if not 0 <= self.max_duration_difference < 0.5:
-            message = (
-                f"max_duration_difference is {self.max_duration_difference}; give 0 to below 0.5"
-            )
-            raise ConfigError(message)
+        """Refuses thresholds under which unlike videos would be merged."""
+        _check_range("max_mean_bits", self.max_mean_bits, 0, FRAME_BITS)
+        _check_range("max_mean_change_bits", self.max_mean_change_bits, 0, UNRELATED_BITS - 6)
+        _check_range("min_contained", self.min_contained, 0.5, 1)
 
-    def find(self, clips: Sequence[MeasuredRecord]) -> dict[str, tuple[MeasuredRecord, float]]:
-        """``video_uri`` of each near duplicate, to the clip kept in its place and the mean bits.
+    def accepts(self, found: Alignments) -> Flags:
+        """Whether pairs are near duplicates."""
+        return (
+            (found.bits <= self.max_mean_bits)
+            & (found.change_bits <= self.max_mean_change_bits)
+            & (found.num_changes >= MIN_CHANGES)
+            & (found.contained >= self.min_contained)
+        )
 
-        Of each group the clip with the most pixels stays, the first by URI among equals.
+    def find(self, videos: pa.Table, is_wanted: Flags | None = None) -> pa.Table:
+        """The near duplicates among videos, with the one kept in place of each, by URI.
+
+        videos: the columns of ``INPUT``, in any order; those that are not wanted play no part.
+        Returns ``OUTPUT``. Of each group the video with
+        the most pixels stays, then the longest, then the first by URI, and each of the others was
+        compared with it.
         """
-        index: dict[_Key, list[MeasuredRecord]] = defaultdict(list)
-        rarity = Counter(band for clip in clips for band in _bands(clip))
-        found: dict[str, tuple[MeasuredRecord, float]] = {}
-        for clip in sorted(clips, key=_preference):
-            match = self._match(clip, index, rarity)
-            if match is not None:
-                found[clip.video_uri] = match
-                continue
-            for key in self._keys(clip, rarity, spread=0):
-                index[key].append(clip)
-        return found
+        samples, rank = Samples.of(videos["frame_signatures"], is_wanted), preference(videos)
+        verified = self.verify(samples, _all_pairs(samples))
+        for _ in range(_ROUNDS_OF_NEIGHBOURS):
+            more = self.verify(samples, by_neighbours(samples, verified, rank))
+            verified = joined([verified, more])
+        return _as_table(videos, samples, taken(verified, groups(verified, rank)), rank)
 
-    def _match(
-        self,
-        clip: MeasuredRecord,
-        index: Mapping[_Key, Sequence[MeasuredRecord]],
-        rarity: Mapping[_Band, int],
-    ) -> tuple[MeasuredRecord, float] | None:
-        candidates = {
-            other.video_uri: other
-            for key in self._keys(clip, rarity, spread=1)
-            for other in index.get(key, ())
-        }
-        for other in sorted(candidates.values(), key=_preference):
-            bits = mean_bits(clip, other)
-            if bits <= self.max_mean_bits and self._same_duration(clip, other):
-                return other, bits
-        return None
-
-    def _same_duration(self, one: MeasuredRecord, other: MeasuredRecord) -> bool:
-        seconds = sorted((one.duration_seconds or 0.0, other.duration_seconds or 0.0))
-        return seconds[1] - seconds[0] <= self.max_duration_difference * seconds[1]
-
-    def _keys(
-        self, clip: MeasuredRecord, rarity: Mapping[_Band, int], *, spread: int
-    ) -> Iterator[_Key]:
-        """The clip's rarest bands, as many as must hold one that each near copy has, too.
-
-        Copies that differ in d bits differ in d bands at most, so any d + 1 bands in one order of
-        all bands will do (prefix filtering). A black beginning, which many clips share, is looked
-        up by none.
-        """
-        if not clip.duration_seconds:
-            return
-        # Durations that agree lie in one bucket or in neighbouring ones.
-        ratio = 1 / (1 - max(self.max_duration_difference, 1e-3))
-        bucket = math.floor(math.log(clip.duration_seconds) / math.log(ratio))
-        num_telling = math.floor(self.max_mean_bits * len(clip.phashes)) + 1
-        for band in sorted(_bands(clip), key=lambda band: (rarity[band], band))[:num_telling]:
-            for offset in range(-spread, spread + 1):
-                yield band, bucket + offset
+    def verify(self, samples: Samples, pairs: Pairs) -> Alignments:
+        """The alignments of those pairs that are near duplicates."""
+        found = align(samples, pairs)
+        return taken(found, np.flatnonzero(self.accepts(found)))
 
 
-def _bands(clip: MeasuredRecord) -> Iterator[_Band]:
-    for position, phash in enumerate(clip.phashes):
-        for band in range(NUM_BANDS):
-            yield position, band, phash[band * _HEX_PER_BAND : (band + 1) * _HEX_PER_BAND]
+def detail_of(row: Mapping[str, Any]) -> str:
+    """A row of ``OUTPUT`` in words, as in the detail of a verdict."""
+    kept = row["kept_uri"]
+    words = {
+        "copy": f"shows the same as {kept}",
+        "excerpt": f"shows a part of {kept}",
+        "extended": f"shows more than {kept}, but with fewer pixels",
+    }[row["kind"]]
+    return f"{words}, mirrored" if row["is_mirrored"] else words
 
 
-def mean_bits(one: MeasuredRecord, other: MeasuredRecord) -> float:
-    """The mean number of bits in which the hashes of two clips differ; inf when one has none."""
-    if not one.phashes or len(one.phashes) != len(other.phashes):
-        return math.inf
-    return fmean(distance(*pair) for pair in zip(one.phashes, other.phashes, strict=True))
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        message = f"{name} is {value}; give a number from {low} to {high}"
+        raise ConfigError(message)
 
 
-def _preference(clip: MeasuredRecord) -> tuple[int, str]:
-    return -(clip.width or 0) * (clip.height or 0), clip.video_uri
+def _all_pairs(samples: Samples) -> Pairs:
+    """What all parts of all keys give, in bounded memory: pairs are thinned as they come in."""
+    held: list[Seeds] = []
+    parts = num_parts(samples)
+    for key in KEYS:
+        for part in range(parts):
+            held.append(candidates(samples, key, part, parts))
+            if sum(len(seeds.first) for seeds in held) > _MAX_SEEDS_HELD:
+                held = [pairs_of(samples, concatenated(held)).seeds(samples)]
+    return pairs_of(samples, concatenated(held))
+
+
+def _as_table(videos: pa.Table, samples: Samples, chosen: Alignments, rank: Indices) -> pa.Table:
+    """The chosen pairs as ``OUTPUT``, by URI."""
+    is_longer_kept = rank[chosen.longer] < rank[chosen.shorter]
+    kept = np.where(is_longer_kept, chosen.longer, chosen.shorter)
+    dropped = np.where(is_longer_kept, chosen.shorter, chosen.longer)
+    nums = samples.num_samples
+    is_whole = chosen.end - chosen.begin >= WHOLE * (nums[chosen.longer] - 1)
+    columns = {
+        "video_uri": videos["video_uri"].take(pa.array(dropped)),
+        "kept_uri": videos["video_uri"].take(pa.array(kept)),
+        "bits": chosen.bits,
+        "change_bits": chosen.change_bits,
+        "contained": chosen.contained,
+        "kind": np.where(is_whole, "copy", np.where(is_longer_kept, "excerpt", "extended")),
+        "is_mirrored": chosen.is_mirrored,
+    }
+    return pa.table(columns, schema=OUTPUT).sort_by("video_uri")

@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.ingest.filters import Filter, first_refusals
-from pfp.ingest.near_duplicates import NearDuplicates
+from pfp.ingest.near_duplicates import NearDuplicates, detail_of
 from pfp.ingest.recipe import Recipe
 from pfp.ingest.spans import Floats, Ints, Spans, Track
 from pfp.ingest.verdicts import all_kept, is_kept, with_dropped
 from pfp.ingest.windows import Windows, longest_stretches, whole_videos, windows_of
-from pfp.schema.measured import MeasuredRecord
 from pfp.schema.verdict import Dropped
 
 # Means over a window, by the names of a whole video's measures, of what each second has.
@@ -144,23 +143,21 @@ def drop_exact_duplicates(videos: pa.Table) -> pa.Table:
 
 
 def drop_near_duplicates(videos: pa.Table, near: NearDuplicates | None) -> pa.Table:
-    """Drops kept videos that show the same as a better one, recoded; None drops nothing."""
+    """Drops kept videos that show the same as a better one, or a part of it; None drops nothing."""
     if near is None:
         return videos
-    rows = np.flatnonzero(is_kept(videos))
-    names = [name for name in MeasuredRecord.SCHEMA.names if name != "track"]
-    kept = videos.select(names).take(pa.array(rows)).to_pylist()
-    found = near.find([MeasuredRecord.from_row({**row, "track": []}) for row in kept])
-    place = {row["video_uri"]: int(number) for row, number in zip(kept, rows, strict=True)}
-    pairs = [(place[uri], place[better.video_uri]) for uri, (better, _) in found.items()]
-    copies, better = np.array(pairs, np.int64).reshape(-1, 2).T
-    bits = [bits for _, bits in found.values()]
+    found = near.find(videos, is_kept(videos))
+    copies, better = (
+        np.asarray(pc.index_in(found[name], value_set=videos["video_uri"]), np.int64)
+        for name in ("video_uri", "kept_uri")
+    )
+    rows = found.to_pylist()
 
-    def verdict(number: int, kept: str) -> Dropped:
+    def verdict(number: int, _kept: str) -> Dropped:
         return Dropped(
             reason="near_duplicate",
-            detail=f"shows the same as {kept}",
-            score=bits[number],
+            detail=detail_of(rows[number]),
+            score=rows[number]["bits"],
             threshold=near.max_mean_bits,
         )
 

@@ -86,11 +86,12 @@ class MeasuredRecord(Record):
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None
     phashes: list[str] = field(default_factory=list)  # at 10, 30, 50, 70 and 90 % of the duration
+    frame_signatures: bytes | None = None  # two 64-bit words each half second (ingest/signatures)
     shots: list[DetectedShot] = field(default_factory=list)
     track: list[SecondMeasures] = field(default_factory=list)  # up to a day; none for HDR videos
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "measured"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     KEY: ClassVar[str] = "video_uri"

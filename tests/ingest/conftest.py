@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from pfp.ingest.signatures import NUM_BYTES
 from pfp.io.media import iter_stored, read_frames
 from pfp.io.tables import read_records
 from pfp.schema import KEPT, ClipRecord, Dropped, Failed, RunDirectory, VideoRecord
@@ -61,6 +62,7 @@ def make_clip() -> MakeClip:
             "frozen_fraction": 0.0,
             "frozen_tail_seconds": 0.0,
             "phashes": ["f0f0a5a53c3c9669"] * 5,
+            "frame_signatures": np.random.default_rng(0).bytes(20 * NUM_BYTES),
             "shots": [{"start_seconds": 0.0, "end_seconds": 30.0, "kind": "start"}],
             "track": [],
             "verdict": KEPT,

@@ -40,7 +40,7 @@ EXPECTED: dict[str, set[str]] = {
     "exact_duplicate_of_dev_bee.mp4": {"exact_duplicate"},
     "extreme_aspect_1600x60.mp4": {"aspect_above_max", "side_below_min"},
     "fps_240.mp4": TOO_SHORT,
-    "fragmented.mp4": {"kept"},
+    "fragmented.mp4": {"near_duplicate"},  # of football_juggle.mp4
     "frozen_after_2s.mp4": {"frozen"},
     "full_range_yuvj.mp4": TOO_SHORT,
     "gray_pixfmt.mp4": TOO_SHORT,
@@ -55,8 +55,8 @@ EXPECTED: dict[str, set[str]] = {
     "jpeg_named.mp4": {"still_image"},
     "mjpeg.mov": TOO_SHORT,
     "mpeg1_broken_tail.mpg": {"decode_errors"},
-    "mpeg2.ts": {"kept"},
-    "msmpeg4v2.avi": {"kept"},
+    "mpeg2.ts": {"near_duplicate"},  # of tears_of_steel_battle_40s.mp4
+    "msmpeg4v2.avi": {"near_duplicate"},  # of highway_dashcam.mp4
     "multi_stream_2v2a2s.mp4": {"near_duplicate"},  # of nasa_webb_cleanroom.mp4, its source
     "near_duplicate_of_dev_dog.mp4": {"near_duplicate"},
     "no_samples.mp4": {"no_frames"},
@@ -67,14 +67,14 @@ EXPECTED: dict[str, set[str]] = {
     "pillar_letterboxed_vertical.mp4": {"black_bars"},
     "pts_reset_midstream.ts": {"timestamps_jump_back"},
     "resolution_change_midstream.ts": {"size_changes"},
-    "rotate90_meta_coded_landscape.mp4": {"kept"},
+    "rotate90_meta_coded_landscape.mp4": {"near_duplicate"},  # of conference_speaker_w_vertical.mp4
     "rotated_meta_small.mp4": TOO_SHORT,
     "still_1fps_90s.mp4": {"fps_below_min", "frozen", "motion_below_min"},
     "three_frames.mp4": TOO_SHORT,
     "tiny_24x14.mp4": {"side_below_min"},
     "truncated_missing_moov.mp4": {"PermanentError"},
     "truncated_moov_first.mp4": {"frames_missing", "decode_errors"},
-    "vfr_dropped_frames.mp4": {"kept"},
+    "vfr_dropped_frames.mp4": {"near_duplicate"},  # of football_juggle.mp4
     "webm_named.mp4": {"exact_duplicate", "near_duplicate"},  # of flower_timelapse_vp9.webm
     "zero_length.mp4": {"empty_file"},
 }

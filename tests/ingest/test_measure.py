@@ -18,6 +18,7 @@ import pytest
 
 from pfp.errors import ConfigError, InputError, RetryableError
 from pfp.ingest.measure import MeasureSettings, failed_record, measure, measure_video
+from pfp.ingest.signatures import words_of
 from pfp.io.media import Guard, path_to_uri, write_video
 from pfp.schema import Dropped, Failed, Kept
 from pfp.schema.measured import MeasuredRecord, SecondMeasures
@@ -74,6 +75,7 @@ def test_a_good_file_is_measured(tmp_path: Path, guard: Guard) -> None:
     assert (2.0, 2.0, 24.0) == (record.duration_seconds, record.promised_seconds, record.fps)
     assert 125 == pytest.approx(record.luma_mean or 0, abs=4)
     assert 5 == len(record.phashes)
+    assert (3, 2) == words_of(record.frame_signatures or b"").shape
 
 
 def test_the_record_survives_a_table(tmp_path: Path, guard: Guard) -> None:

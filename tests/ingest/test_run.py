@@ -120,7 +120,7 @@ def test_a_new_recipe_decides_again_without_decoding(videos: Path, tmp_path: Pat
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(
         "name: mine\nfilters:\n  duration: {min_seconds: 1, max_seconds: 9}\n"
-        "near_duplicates: {max_mean_bits: 2, max_duration_difference: 0.02}\n"
+        "near_duplicates: {max_mean_bits: 16, max_mean_change_bits: 18, min_contained: 0.8}\n"
     )
     out = tmp_path / "run"
     ingest(debug(), videos, out)

@@ -233,7 +233,7 @@ def test_near_duplicates_say_of_which_video_and_how_near(make_clip: MakeClip) ->
 
     near = videos["file:///b"]
     assert isinstance(near.verdict, Dropped)
-    assert ("near_duplicate", 0.0, 2.0) == (
+    assert ("near_duplicate", 0.0, 16.0) == (
         near.verdict.reason,
         near.verdict.score,
         near.verdict.threshold,
