@@ -78,20 +78,19 @@ def _batches(pairs: Pairs) -> Iterator[Pairs]:
 
 
 def _align(samples: Samples, pairs: Pairs) -> Alignments:
-    num_samples = samples.num_samples
-    is_second_shorter = num_samples[pairs.second] <= num_samples[pairs.first]
+    is_second_shorter = samples.num_samples(pairs.second) <= samples.num_samples(pairs.first)
     longer = np.where(is_second_shorter, pairs.first, pairs.second)
     shorter = np.where(is_second_shorter, pairs.second, pairs.first)
     at_PS2 = np.where(is_second_shorter[:, None, None], pairs.at_PS2, pairs.at_PS2[..., ::-1])
     mirror = _mirror_words(samples, longer, shorter, at_PS2)
-    lines_PL2 = _lines(at_PS2.astype(np.float64), num_samples[shorter])
+    lines_PL2 = _lines(at_PS2.astype(np.float64), samples.num_samples(shorter))
     overlay = _Overlay(samples, longer, shorter, mirror)
     line_P2, share_P = overlay.best(lines_PL2, _FEW_MOMENTS)
     hope = np.flatnonzero(share_P >= _MIN_SHARE)
     line_P2, shorter = line_P2[hope], shorter[hope]
     overlay = _Overlay(samples, longer[hope], shorter, mirror[hope])
     for reach, num_moments in _ROUNDS:
-        line_P2, _ = overlay.best(_moved(line_P2, reach, num_samples[shorter]), num_moments)
+        line_P2, _ = overlay.best(_moved(line_P2, reach, samples.num_samples(shorter)), num_moments)
     return overlay.judged(line_P2)
 
 
@@ -144,7 +143,7 @@ class _Overlay:
         self._words_N2 = samples.words_N2
         self._longer, self._shorter, self._mirror = longer, shorter, mirror
         self._starts = samples.starts[longer], samples.starts[shorter]
-        self._nums = samples.num_samples[longer], samples.num_samples[shorter]
+        self._nums = samples.num_samples(longer), samples.num_samples(shorter)
 
     def best(self, lines_PL2: Floats, num_moments: int) -> tuple[Floats, Floats]:
         """Of each pair's lines the one along which pictures and changes differ least, ``(P, 2)``.

@@ -21,6 +21,7 @@ import pyarrow as pa
 from pfp.ingest.signatures import MIRRORED, NUM_BYTES, WORDS, Words, words_of
 
 Indices: TypeAlias = npt.NDArray[np.int64]
+_Int32s: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 MAX_SAMPLES_OF_PART: Final = 1 << 25  # 8 bytes each, four times over
@@ -46,10 +47,15 @@ _SHUFFLES: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """The signatures of videos: ``words_N2``, and where those of video v begin, ``starts[v]``."""
+    """The signatures of videos: ``words_N2``, and where those of video v begin, ``starts[v]``.
+
+    ``videos_N`` has the index of the video of each sample: a search for it would take longer than
+    all else.
+    """
 
     words_N2: Words
     starts: Indices  # (V + 1,)
+    videos_N: _Int32s
 
     @classmethod
     def of(cls, column: pa.ChunkedArray, is_wanted: Flags | None = None) -> Samples:
@@ -60,7 +66,7 @@ class Samples:
         parts = [_words_and_counts(chunk) for chunk in column.chunks]
         counts = np.concatenate([np.empty(0, np.int64), *(counts for _, counts in parts)])
         if is_wanted is None and len(parts) == 1:
-            return cls(words_N2=parts[0][0], starts=_starts(counts))
+            return cls._of(parts[0][0], counts)
         is_wanted = np.ones(len(counts), bool) if is_wanted is None else is_wanted
         words_N2 = np.empty((int(counts[is_wanted].sum()), WORDS), np.uint64)
         row = filled = 0
@@ -68,20 +74,17 @@ class Samples:
             here = words[np.repeat(is_wanted[row : row + len(counts_here)], counts_here)]
             words_N2[filled : filled + len(here)] = here
             row, filled = row + len(counts_here), filled + len(here)
-        return cls(words_N2=words_N2, starts=_starts(counts * is_wanted))
+        return cls._of(words_N2, counts * is_wanted)
 
-    @property
-    def num_samples(self) -> Indices:
-        """Of each video."""
-        return np.diff(self.starts)
+    @classmethod
+    def _of(cls, words_N2: Words, counts: Indices) -> Samples:
+        videos = np.arange(len(counts), dtype=np.int32)
+        starts = np.concatenate([[0], counts.cumsum()])
+        return cls(words_N2=words_N2, starts=starts, videos_N=np.repeat(videos, counts))
 
-    def video_of(self, samples: Indices) -> Indices:
-        """The index of the video that each sample belongs to."""
-        return np.searchsorted(self.starts, samples, side="right") - 1
-
-
-def _starts(counts: Indices) -> Indices:
-    return np.concatenate([[0], counts.cumsum()])
+    def num_samples(self, videos: Indices) -> Indices:
+        """Of each of some videos."""
+        return self.starts[videos + 1] - self.starts[videos]
 
 
 def _words_and_counts(chunk: pa.Array) -> tuple[Words, Indices]:
@@ -164,7 +167,7 @@ def _keys_in_part(samples: Samples, key: Key, part: int, parts: int) -> tuple[Wo
 
 def _keys(samples: Samples, key: Key, start: int, stop: int) -> tuple[Words, Indices]:
     """The shuffled keys of samples, equal for mirrored ones; repeats in a row are left out."""
-    ends = _ends(samples, start, stop)
+    ends = samples.starts[samples.videos_N[start:stop] + 1]  # of the videos
     at = np.arange(start, stop)
     at = at[at + key.later < ends]
     one, other = samples.words_N2[at, key.word], samples.words_N2[at + key.later, key.other_word]
@@ -179,14 +182,6 @@ def _mixed(key: Key, one: Words, other: Words) -> Words:
     return (one & np.uint64(key.mask)) * _SHUFFLES[0] + (other & np.uint64(key.other_mask)) * (
         _SHUFFLES[1]
     )
-
-
-def _ends(samples: Samples, start: int, stop: int) -> Indices:
-    """Of each sample, where those of its video end."""
-    first = int(np.searchsorted(samples.starts, start, side="right")) - 1
-    last = int(np.searchsorted(samples.starts, stop, side="left"))
-    edges = samples.starts[first : last + 1].clip(start, stop)
-    return np.repeat(samples.starts[first + 1 : last + 1], np.diff(edges))
 
 
 def _neighbours(keys: Words, at: Indices) -> Iterator[tuple[Indices, Indices]]:
@@ -210,7 +205,7 @@ def _alike(samples: Samples, one: Indices, other: Indices) -> Seeds:
     words = samples.words_N2[:, 0]
     is_near, is_mirrored = _near(words[one], words[other], SEED_BITS)
     one, other, is_mirrored = one[is_near], other[is_near], is_mirrored[is_near]
-    videos = samples.video_of(one), samples.video_of(other)
+    videos = samples.videos_N[one], samples.videos_N[other]
     step = _later_step(samples, (one, other), videos)
     flip = np.where(is_mirrored, MIRRORED, np.uint64(0))
     later_one, later_other = words[one + step], words[other + step]
@@ -228,7 +223,7 @@ def _near(one: Words, other: Words, max_bits: int) -> tuple[Flags, Flags]:
 
 
 def _later_step(
-    samples: Samples, pair: tuple[Indices, Indices], videos: tuple[Indices, Indices]
+    samples: Samples, pair: tuple[Indices, Indices], videos: tuple[_Int32s, _Int32s]
 ) -> Indices:
     """Two seconds on, or back at the end of a video, or 0 where neither is in both videos."""
     on = [at + LATER_SAMPLES < samples.starts[v + 1] for at, v in zip(pair, videos, strict=True)]
@@ -256,9 +251,10 @@ class Pairs(NamedTuple):
 
 def pairs_of(samples: Samples, seeds: Seeds) -> Pairs:
     """The videos of the seeds, each pair once, and of each video those with the most seeds."""
-    first, second = samples.video_of(seeds.first), samples.video_of(seeds.second)
-    order = np.lexsort((seeds.first, second, first))
-    first, second = first[order], second[order]
+    second = samples.videos_N[seeds.second].astype(np.int64)
+    # One number to sort by: the second video, and the first one's sample, hence the first video.
+    order = np.argsort(second * len(samples.words_N2) + seeds.first)
+    first, second = samples.videos_N[seeds.first[order]].astype(np.int64), second[order]
     at_S2 = np.stack([seeds.first, seeds.second], axis=1)[order]
     at_S2 -= samples.starts[np.stack([first, second], axis=1)]
     starts = np.flatnonzero(

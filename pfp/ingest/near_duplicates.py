@@ -142,8 +142,7 @@ def _as_table(videos: pa.Table, samples: Samples, chosen: Alignments, rank: Indi
     is_longer_kept = rank[chosen.longer] < rank[chosen.shorter]
     kept = np.where(is_longer_kept, chosen.longer, chosen.shorter)
     dropped = np.where(is_longer_kept, chosen.shorter, chosen.longer)
-    nums = samples.num_samples
-    is_whole = chosen.end - chosen.begin >= WHOLE * (nums[chosen.longer] - 1)
+    is_whole = chosen.end - chosen.begin >= WHOLE * (samples.num_samples(chosen.longer) - 1)
     columns = {
         "video_uri": videos["video_uri"].take(pa.array(dropped)),
         "kept_uri": videos["video_uri"].take(pa.array(kept)),

@@ -76,8 +76,8 @@ def by_neighbours(samples: Samples, verified: Alignments, rank: Indices) -> Pair
 
 
 def _edges(samples: Samples, verified: Alignments) -> _Edges:
-    last_short = (samples.num_samples[verified.shorter] - 1).astype(np.float64)
-    last_long = (samples.num_samples[verified.longer] - 1).astype(np.float64)
+    last_short = (samples.num_samples(verified.shorter) - 1).astype(np.float64)
+    last_long = (samples.num_samples(verified.longer) - 1).astype(np.float64)
     speed = (verified.end - verified.begin) / last_short
     up = (verified.shorter, verified.longer, verified.begin, speed, 0 * speed, last_short)
     down = (
@@ -133,5 +133,5 @@ def _through(samples: Samples, edges: _Edges, one: Indices, other: Indices) -> P
 def _places(samples: Samples, edges: _Edges, index: Indices, places: Floats) -> Indices:
     """The samples there that lie over places here."""
     there = np.rint(edges.offset[index, None] + edges.speed[index, None] * places)
-    last = samples.num_samples[edges.there[index]] - 1
+    last = samples.num_samples(edges.there[index]) - 1
     return there.astype(np.int64).clip(0, last[:, None])
