@@ -99,7 +99,7 @@ class FrameGauge:
             self._freeze.push(seconds, luma_HW)
             self._motion.push(seconds, luma_HW)
             self._hashes.push(seconds, luma_HW)
-            self._signatures.push(seconds, frames_THWC[index])
+            self._signatures.push(seconds, frames_THWC[index], luma_HW)
 
     def _takes(self, seconds: float) -> bool:
         is_taken = seconds - self._last_seconds >= SAMPLE_SECONDS - 1e-3

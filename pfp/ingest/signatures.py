@@ -66,15 +66,15 @@ class SignatureGauge:
         self._means: list[npt.NDArray[np.float16]] = []  # of the block's windows
         self._words: list[Words] = []
 
-    def push(self, seconds: float, frame_HWC: Frame) -> None:
-        """Add the frame shown from ``seconds`` on: uint8 RGB, 64 x 64."""
+    def push(self, seconds: float, frame_HWC: Frame, luma_HW: npt.NDArray[np.float32]) -> None:
+        """Add the frame shown from ``seconds`` on, uint8 RGB 64 x 64, with its luma."""
         index = int(seconds / STEP_SECONDS)
         if index >= MAX_WINDOWS:
             return
         self._close(until=index)
         self._range = self._range or ColourRange(frame_HWC)
         self._range.add(frame_HWC)
-        self._sum_HW = self._sum_HW + frame_HWC @ _LUMA_C
+        self._sum_HW = self._sum_HW + luma_HW
         self._num += 1
         self._last_HWC = frame_HWC
 
@@ -149,5 +149,5 @@ def signatures_of(frames: Iterable[tuple[float, Frame]]) -> bytes:
     """The signatures of small frames and the times from which they are shown."""
     gauge = SignatureGauge()
     for seconds, frame_HWC in frames:
-        gauge.push(seconds, frame_HWC)
+        gauge.push(seconds, frame_HWC, frame_HWC @ _LUMA_C)
     return gauge.result()

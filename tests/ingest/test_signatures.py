@@ -110,11 +110,13 @@ def test_a_gap_between_frames_is_filled_by_the_one_before(clip: Frames) -> None:
 def test_memory_and_signatures_are_bounded(clip: Frames) -> None:
     """A frame a million seconds on costs nothing; after two minutes windows become words."""
     frames = small(clip)
+    lumas = frames.mean(axis=3, dtype=np.float32)
     gauge = SignatureGauge()
     for seconds in range(1000):
-        gauge.push(float(seconds), frames[seconds % len(frames)])
+        place = seconds % len(frames)
+        gauge.push(float(seconds), frames[place], lumas[place])
     assert len(gauge._means) <= 241
-    gauge.push(1e6, frames[0])
+    gauge.push(1e6, frames[0], lumas[0])
 
     assert 1998 == len(words_of(gauge.result()))
     assert MAX_WINDOWS * STEP_SECONDS == 8 * 3600
