@@ -18,7 +18,6 @@ from pfp.ingest.backdrop import BackdropGauge
 from pfp.ingest.bars import BarGauge
 from pfp.ingest.gauges.colourfulness import ColourfulnessGauge
 from pfp.ingest.gauges.flicker import FlickerGauge
-from pfp.ingest.phash import phash
 from pfp.ingest.seconds import Floats, HeldMean, SecondSums, lengths
 from pfp.ingest.signatures import SignatureGauge
 
@@ -34,8 +33,6 @@ STILL_DIFFERENCE: Final = 2.0  # no cell changes more: repeated frames, recoded,
 BLACK_LUMA: Final = 32.0  # no cell is brighter
 UNIFORM_DEVIATION: Final = 4.0  # standard deviation over the cells
 
-HASH_POSITIONS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the duration
-MAX_HASH_FRAMES: Final = 512
 
 _LUMA_C: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
@@ -53,7 +50,6 @@ class FrameMeasures:
     motion: float | None  # None for videos shorter than MOTION_SECONDS
     frozen_fraction: float
     frozen_tail_seconds: float
-    phashes: list[str]
     frame_signatures: bytes
 
 
@@ -68,7 +64,7 @@ class FrameGauge:
         self._bars, self._backdrop = BarGauge(), BackdropGauge()
         self._freeze = _Freeze()
         self._motion = _Motion()
-        self._hashes, self._signatures = _HashFrames(), SignatureGauge()
+        self._signatures = SignatureGauge()
 
     def push(self, seconds: float, frame_HWC: npt.NDArray[np.uint8]) -> None:
         """Add the frame shown from ``seconds`` on: uint8 RGB (SIDE, SIDE, 3)."""
@@ -98,7 +94,6 @@ class FrameGauge:
             self._backdrop.push(seconds, frames_THWC[index])
             self._freeze.push(seconds, luma_HW)
             self._motion.push(seconds, luma_HW)
-            self._hashes.push(seconds, luma_HW)
             self._signatures.push(seconds, frames_THWC[index], luma_HW)
 
     def _takes(self, seconds: float) -> bool:
@@ -122,7 +117,6 @@ class FrameGauge:
             motion=self._motion.result(),
             frozen_fraction=frozen_seconds / duration_seconds if duration_seconds else 0.0,
             frozen_tail_seconds=tail_seconds,
-            phashes=self._hashes.result(duration_seconds),
             frame_signatures=self._signatures.result(),
         )
 
@@ -210,28 +204,3 @@ class _Motion:
         changes_K = self._changes.result(duration_seconds)
         unknown_K = np.full_like(changes_K, np.nan)
         return np.divide(changes_K, compared_K, out=unknown_K, where=compared_K > 0)
-
-
-class _HashFrames:
-    """Frames spread evenly over a video of unknown length, at most ``MAX_HASH_FRAMES``."""
-
-    def __init__(self) -> None:
-        self._frames: list[tuple[float, npt.NDArray[np.uint8]]] = []
-        self._gap_seconds = SAMPLE_SECONDS
-
-    def push(self, seconds: float, luma_HW: npt.NDArray[np.float32]) -> None:
-        if self._frames and seconds - self._frames[-1][0] < self._gap_seconds - 1e-3:
-            return
-        # Of 2 x 2 cells; ``mean`` over two axes of two takes ten times as long.
-        rows = luma_HW[::2] + luma_HW[1::2]
-        blocks = (rows[:, ::2] + rows[:, 1::2]) / 4
-        self._frames.append((seconds, np.round(blocks).astype(np.uint8)))
-        if len(self._frames) == MAX_HASH_FRAMES:
-            self._frames = self._frames[::2]
-            self._gap_seconds *= 2
-
-    def result(self, duration_seconds: float) -> list[str]:
-        times_T = np.array([seconds for seconds, _ in self._frames])
-        wanted = [position * duration_seconds for position in HASH_POSITIONS]
-        nearest = [int(np.abs(times_T - seconds).argmin()) for seconds in wanted]
-        return [phash(self._frames[index][1]) for index in nearest]

@@ -85,7 +85,6 @@ class MeasuredRecord(Record):
     motion: float | None = None
     frozen_fraction: float | None = None
     frozen_tail_seconds: float | None = None
-    phashes: list[str] = field(default_factory=list)  # at 10, 30, 50, 70 and 90 % of the duration
     frame_signatures: bytes | None = None  # two 64-bit words each half second (ingest/signatures)
     shots: list[DetectedShot] = field(default_factory=list)
     track: list[SecondMeasures] = field(default_factory=list)  # up to a day; none for HDR videos

@@ -61,7 +61,6 @@ def make_clip() -> MakeClip:
             "motion": 20.0,
             "frozen_fraction": 0.0,
             "frozen_tail_seconds": 0.0,
-            "phashes": ["f0f0a5a53c3c9669"] * 5,
             "frame_signatures": np.random.default_rng(0).bytes(20 * NUM_BYTES),
             "shots": [{"start_seconds": 0.0, "end_seconds": 30.0, "kind": "start"}],
             "track": [],

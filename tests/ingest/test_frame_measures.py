@@ -7,7 +7,6 @@ import numpy.typing as npt
 import pytest
 
 from pfp.ingest.frame_measures import SIDE, FrameGauge, FrameMeasures
-from pfp.ingest.phash import phash
 from pfp.ingest.seconds import lengths
 
 FPS = 10
@@ -99,19 +98,6 @@ def test_slow_change_is_no_freeze() -> None:
     assert 0 == measured(frames).frozen_fraction
 
 
-def test_hashes_are_those_of_their_moments() -> None:
-    """At 10, 30, 50, 70 and 90 % of the duration, from the frame averaged to 32 x 32."""
-    rng = np.random.default_rng(2)
-    frames = rng.integers(0, 256, (50, SIDE, SIDE, 3), np.uint8)
-    frames[..., 1] = frames[..., 2] = frames[..., 0]
-
-    result = measured(frames)
-
-    blocks = frames[..., 0].reshape(50, 32, 2, 32, 2).mean(axis=(2, 4))
-    expected = [phash(np.round(blocks[index]).astype(np.uint8)) for index in (5, 15, 25, 35, 45)]
-    assert expected == result.phashes
-
-
 def scenes() -> Frames:
     """Movement, black, a freeze and one colour, each for a time that is no whole second."""
     moving = busy(27, moving=True)
@@ -173,20 +159,3 @@ def test_a_second_in_which_nothing_was_compared_has_no_motion() -> None:
 
     assert [0.0, 0.0] == gauge.track(2.1)["motion"][:2].tolist()
     assert np.isnan(gauge.track(2.1)["motion"][2])
-
-
-def test_memory_does_not_grow_with_frames() -> None:
-    """Of a long video at most 512 frames are held for the hashes, spread over all of it."""
-    gauge = FrameGauge()
-    for index in range(3000):
-        gauge.push(index / FPS, flat(index % 250)[0])
-    held = gauge._hashes._frames
-
-    assert len(held) <= 512
-    assert held[-1][0] > 299
-    assert np.diff([seconds for seconds, _ in held]).max() < 1.7
-
-
-def test_no_frame_no_measures() -> None:
-    """An HDR video shows the gauge nothing, and it says so."""
-    assert FrameGauge().result(10.0) is None

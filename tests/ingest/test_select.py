@@ -179,7 +179,6 @@ def test_windows_of_many_videos_are_each_of_their_own(make_clip: MakeClip) -> No
             video_sha256=str(number) * 64,
             duration_seconds=4.0 + number,
             track=track(*[{"luma_mean": float(number)}] * (4 + number)),
-            phashes=[],
         )
         for number in range(1, 9)
     ]
