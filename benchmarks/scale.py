@@ -17,7 +17,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,6 +29,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
+
+from pfp.schema.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from pfp.schema import MeasuredRecord
@@ -115,6 +117,34 @@ def _manifest_rows(first: int, end: int) -> pa.Table:
     )
 
 
+# -------------------------------------------------------------------------------------- resume
+
+
+def resume(num_rows: int, folder: Path) -> Work:
+    """What a second run finds: the rows of the listing that are not measured yet, one in a hundred.
+
+    The listing has ids, captions and one more column, and is in no order.
+    """
+    from pfp.runtime.keys import result_keys
+    from pfp.runtime.run import backlog
+    from pipelines.ingest.config import full
+    from pipelines.ingest.stages import measure_stage
+
+    stage = measure_stage(full())
+    files = _manifest_rows(0, num_rows)
+    out, kinds = RunDirectory(folder), _kinds()
+
+    def parts() -> Iterator[pa.Table]:
+        for first in range(0, num_rows - num_rows // 100, _CHUNK_ROWS):
+            listed = files.slice(first, min(_CHUNK_ROWS, num_rows - num_rows // 100 - first))
+            columns = {name: listed[name] for name in ("video_uri", "size_bytes", "changed_ns")}
+            columns["result_key"] = result_keys(stage, listed)
+            yield _like(kinds, first, columns)
+
+    _write_measured(out, parts())
+    return lambda: _check_rows(backlog(stage, files, out.measured.path).todo, num_rows // 100)
+
+
 # -------------------------------------------------------------------------------------- select
 
 
@@ -124,22 +154,13 @@ def selection(num_rows: int, folder: Path) -> Work:
     Without near duplicates, which are a part of their own. A tenth of the files are copies.
     """
     from pfp.ingest.recipe import load_recipe
-    from pfp.io.filesystems import Folder
-    from pfp.io.manifest import commit_files
-    from pfp.io.table_writer import ROWS_PER_FILE, TableWriter
     from pfp.runtime.stage_config import StageConfig
-    from pfp.schema import MeasuredRecord, RunDirectory
     from pipelines.ingest.select import select
 
-    out = RunDirectory(folder)
+    out, kinds = RunDirectory(folder), _kinds()
     recipe = replace(load_recipe("full"), near_duplicates=None)
-    place = Folder.at(out.measured.path)
-    place.make()
-    kinds = MeasuredRecord.table([_measured(number) for number in range(256)])
-    with TableWriter(place, MeasuredRecord) as writer:
-        for first in range(0, num_rows, _CHUNK_ROWS):
-            writer.append(_measured_rows(kinds, first, min(num_rows, first + _CHUNK_ROWS)))
-        commit_files(place, MeasuredRecord, writer.finish(), rows_per_file=ROWS_PER_FILE)
+    firsts = range(0, num_rows, _CHUNK_ROWS)
+    _write_measured(out, (_measured_rows(kinds, n, min(num_rows, n + _CHUNK_ROWS)) for n in firsts))
 
     def work() -> None:
         videos, _ = select(out, recipe, StageConfig.of("ingest", {}), told=None)
@@ -152,16 +173,44 @@ def selection(num_rows: int, folder: Path) -> Work:
 def _measured_rows(kinds: pa.Table, first: int, end: int) -> pa.Table:
     """Rows ``[first, end)`` like those of ``kinds`` in turn, each of a file of its own."""
     numbers = np.arange(first, end)
-    rows = kinds.take(pa.array(numbers % kinds.num_rows))
     contents = pc.utf8_lpad(pa.array(numbers - numbers % 10 // 9).cast(pa.string()), 16, "0")
     names = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 12, "0")
-    changed = {
+    columns = {
         "video_uri": pc.binary_join_element_wise("s3://bucket/of/somebody/", names, ".mp4", ""),
         "video_sha256": pc.binary_join_element_wise(*[contents] * 4, ""),
     }
-    for name, column in changed.items():
+    return _like(kinds, first, columns)
+
+
+def _like(kinds: pa.Table, first: int, columns: Mapping[str, Any]) -> pa.Table:
+    """Rows like those of ``kinds`` in turn, but for some columns, which say how many there are."""
+    num_rows = len(columns["video_uri"])
+    rows = kinds.take(pa.array(np.arange(first, first + num_rows) % kinds.num_rows))
+    for name, column in columns.items():
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
     return rows
+
+
+def _kinds() -> pa.Table:
+    """Some kinds of measured videos, of 10 to 70 s."""
+    from pfp.schema import MeasuredRecord
+
+    return MeasuredRecord.table([_measured(number) for number in range(256)])
+
+
+def _write_measured(out: RunDirectory, parts: Iterable[pa.Table]) -> None:
+    """The table of measured videos, in the order of the parts."""
+    from pfp.io.filesystems import Folder
+    from pfp.io.manifest import commit_files
+    from pfp.io.table_writer import ROWS_PER_FILE, TableWriter
+    from pfp.schema import MeasuredRecord
+
+    place = Folder.at(out.measured.path)
+    place.make()
+    with TableWriter(place, MeasuredRecord) as writer:
+        for part in parts:
+            writer.append(part)
+        commit_files(place, MeasuredRecord, writer.finish(), rows_per_file=ROWS_PER_FILE)
 
 
 def _measured(number: int) -> MeasuredRecord:
@@ -240,12 +289,50 @@ def dedup(num_rows: int, folder: Path) -> Work:
     return lambda: _check_rows(rule.find(videos), num_rows // 10)
 
 
+# ---------------------------------------------------------------------------- quotas and funnel
+
+
+def quota(num_rows: int, folder: Path) -> Work:
+    """As many clips, of which upright ones are scarce, to half upright and half wide ones."""
+    from pfp.ingest.quotas import Quota
+
+    del folder
+    shares = {"portrait": 0.5, "landscape": 0.5}
+    numbers = np.arange(num_rows)
+    kinds = pa.array(np.where(numbers % 4 == 0, "portrait", "landscape"))
+    ids = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 24, "0")
+
+    def work() -> None:
+        surplus = Quota(column="orientation", shares=shares).surplus(kinds, ids)
+        if len(surplus.rows) != num_rows // 2:
+            raise ValueError(f"{len(surplus.rows)} clips are too many; the part is broken")
+
+    return work
+
+
+def funnel(num_rows: int, folder: Path) -> Work:
+    """The tables that ``selection`` leaves, to the counts by reason."""
+    from pfp.ingest.funnel import funnels
+
+    selection(num_rows, folder)()
+
+    def work() -> None:
+        files, _ = funnels(str(folder))
+        if files.num_rows != num_rows:
+            raise ValueError(f"{num_rows} files became {files.num_rows}; the part is broken")
+
+    return work
+
+
 # What is measured: each makes its input in a folder and returns the work.
 PARTS: Final[Mapping[str, Callable[[int, Path], Work]]] = {
     "listing": listing,
     "store_listing": store_listing,
+    "resume": resume,
     "selection": selection,
     "dedup": dedup,
+    "quota": quota,
+    "funnel": funnel,
 }
 
 
@@ -272,6 +359,7 @@ def _measure_here(part: str, num_rows: int, answer: Connection) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = PARTS[part](num_rows, Path(folder))
         pa.default_memory_pool().release_unused()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (Linux, man 5 proc)
         held_bytes = psutil.Process().memory_info().rss
         start, cpu_start = time.perf_counter(), time.process_time()
         work()

@@ -106,7 +106,7 @@ def _funnel(name: str, rows: pa.Table, seconds: pa.ChunkedArray, asked: list[str
     ]
     kept = next((step for step in steps if step.reason == "kept"), FunnelStep("kept", 0, 0.0))
     taken = [step for step in steps if step.reason != "kept"]
-    taken.sort(key=lambda step: asked.index(step.reason) if step.reason in asked else -1)
+    taken.sort(key=lambda step: _place_in(asked, step.reason))
     return Funnel(
         name=name,
         num_rows=rows.num_rows,

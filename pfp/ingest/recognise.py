@@ -13,8 +13,8 @@ from pfp.errors import InputError
 from pfp.io.unchanged import sha256_of
 
 _THREADS: Final = 8
-_LISTED: Final = ("video_uri", "size_bytes", "changed_ns")
-_NOTED: Final = (*_LISTED, "video_sha256")
+LISTED: Final = ("video_uri", "size_bytes", "changed_ns")
+_NOTED: Final = (*LISTED, "video_sha256")
 
 
 class Touched(NamedTuple):
@@ -32,7 +32,7 @@ def recognise(files: pa.Table, measured: pa.Table | None) -> Touched:
     """
     if measured is None:
         return Touched({}, {})
-    pairs = files.select(_LISTED).join(
+    pairs = files.select(LISTED).join(
         measured.select(_NOTED), "video_uri", None, "inner", None, "_noted"
     )
     is_in_doubt = pc.and_(

@@ -15,10 +15,11 @@ RESULT_KEY: Final = "result_key"
 PRIOR_ATTEMPTS: Final = "_prior_attempts"  # int32: how often earlier runs tried the row
 # VERDICT_TYPE: null, or why the row was not preprocessed.
 PREPROCESS_FAILURE: Final = "_preprocess_failure"
+_ROWS_AT_A_TIME: Final = 1 << 16  # as Python objects
 
 
-def result_keys(stage: Stage, inputs: pa.Table) -> list[str]:
-    """One key per input row: 64 hex digits, unique, since ``input_key`` is part of it.
+def result_keys(stage: Stage, inputs: pa.Table) -> pa.Array:
+    """One key per input row: strings of 64 hex digits, unique, since ``input_key`` is part of it.
 
     ``InputError`` if a column is missing or ``input_key`` is null or not unique.
     """
@@ -33,10 +34,11 @@ def result_keys(stage: Stage, inputs: pa.Table) -> list[str]:
     _check_unique(stage, inputs[stage.input_key])
     # The schema version counts: a record with other columns is another result.
     shared = [stage.record.NAME, stage.record.VERSION, stage.fingerprint]
-    keys = []
-    for batch in inputs.select(columns).to_batches():
-        keys += [sha256_json([*shared, row]) for row in batch.to_pylist()]
-    return keys
+    parts = [pa.array([], pa.string())]
+    for batch in inputs.select(columns).to_batches(max_chunksize=_ROWS_AT_A_TIME):
+        keys = [sha256_json([*shared, row]) for row in batch.to_pylist()]
+        parts.append(pa.array(keys, pa.string()))
+    return pa.concat_arrays(parts)
 
 
 def _check_unique(stage: Stage, column: pa.ChunkedArray) -> None:

@@ -46,7 +46,7 @@ class Backlog:
 
 def backlog(stage: Stage, inputs: pa.Table, directory: str | Path) -> Backlog:
     """What ``run_stage`` would do with these inputs and this directory; nothing is written."""
-    wanted = pa.array(result_keys(stage, inputs), pa.string())
+    wanted = result_keys(stage, inputs)
     folder = Folder.at(directory)
     chosen = choose(scan(folder, stage.record, StagedFiles.of(folder, "")), wanted)
     todo = _todo(stage, inputs, wanted, prior_attempts(chosen, wanted, stage.max_attempts))
@@ -79,7 +79,7 @@ def run_stage(
         raise ConfigError(message)
     progress = progress or NoProgress()
     started = time.monotonic()
-    wanted = pa.array(result_keys(stage, inputs), pa.string())
+    wanted = result_keys(stage, inputs)
     folder = Folder.at(directory)
     config = None if stage.config is None else StageConfig.of(stage.name, stage.config)
     with locked(folder):

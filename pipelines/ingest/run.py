@@ -10,7 +10,7 @@ import pyarrow as pa
 from pfp.errors import InputError, InvariantError, SchemaError
 from pfp.ingest.inputs import gather_inputs
 from pfp.ingest.recipe import load_recipe
-from pfp.ingest.recognise import recognise, with_times
+from pfp.ingest.recognise import LISTED, recognise, with_times
 from pfp.io.tables import read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage
 from pfp.runtime.run import Engine
@@ -67,7 +67,7 @@ def run(
     with connect(engine):
         measured = run_stage(
             measure_stage(config),
-            with_times(files, touched.measured_ns),
+            with_times(files.select(LISTED), touched.measured_ns),
             out.measured.path,
             engine=engine,
             progress=progress,

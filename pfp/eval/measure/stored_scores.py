@@ -55,7 +55,7 @@ def still_true(
         rows[stored["score_id"]] = row_of(sample, spec, contents)
         keys[stored["score_id"]] = stored["result_key"]
     table = pa.Table.from_pylist(list(rows.values()), schema=INPUT_SCHEMA)
-    now = result_keys(stage, table)
+    now = result_keys(stage, table).to_pylist()
     same = [key == keys[name] for key, name in zip(now, rows, strict=True)]
     return table.filter(pa.array(same, pa.bool_()))
 
