@@ -53,19 +53,23 @@ class MeasureSettings:
 
     timeout_seconds: float = 120.0
     timeout_seconds_per_mib: float = 1.0  # on top, for long videos
+    idle_seconds: float = 20.0  # in which a decode takes no CPU time
     memory_bytes: int = 2 << 30
     recycle_after: int = 100
 
     def __post_init__(self) -> None:
         """Refuses limits under which nothing could be measured."""
-        positive = (self.timeout_seconds, self.memory_bytes, self.recycle_after)
+        positive = (
+            *(self.timeout_seconds, self.idle_seconds),
+            *(self.memory_bytes, self.recycle_after),
+        )
         if min(positive) <= 0 or self.timeout_seconds_per_mib < 0:
             message = f"{self} has a limit that is not positive; give numbers above 0"
             raise ConfigError(message)
 
     def guard(self) -> Guard:
         """A ``Guard`` with these limits."""
-        return Guard(self.timeout_seconds, self.memory_bytes, self.recycle_after)
+        return Guard(self.timeout_seconds, self.memory_bytes, self.recycle_after, self.idle_seconds)
 
 
 def measure(

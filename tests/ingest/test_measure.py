@@ -239,7 +239,11 @@ def test_hdr_frames_are_not_measured(hostile_file: HostileFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"timeout_seconds": 0}, {"memory_bytes": 0}, {"timeout_seconds_per_mib": -1}]
+    "limits",
+    [
+        *({"timeout_seconds": 0}, {"idle_seconds": 0}),
+        *({"memory_bytes": 0}, {"timeout_seconds_per_mib": -1}),
+    ],
 )
 def test_limits_must_be_positive(limits: dict[str, int]) -> None:
     """Under these nothing could be measured."""

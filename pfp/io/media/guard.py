@@ -5,6 +5,7 @@ Decoders of untrusted video do all three, and no exception handler in the same p
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -44,19 +45,23 @@ class Guard:
         timeout_seconds: float = 120.0,
         memory_bytes: int = 2 << 30,
         recycle_after: int = 100,
+        idle_seconds: float = math.inf,
     ) -> None:
         """``timeout_seconds`` per call on the wall clock; ``memory_bytes`` for the whole child.
 
+        A call in which the child takes no CPU time for ``idle_seconds`` is given up, too (Linux):
+        what long videos may take is far more than one that stands still should.
         Time in which the child is ready to run but other processes hold the CPUs does not count
         (Linux): a busy machine must not turn good videos into failures.
         """
-        if timeout_seconds <= 0 or memory_bytes <= 0 or recycle_after <= 0:
+        if min(timeout_seconds, memory_bytes, recycle_after, idle_seconds) <= 0:
             message = (
-                f"timeout {timeout_seconds} s, memory {memory_bytes} bytes, recycling after "
-                f"{recycle_after} calls: give positive numbers"
+                f"timeout {timeout_seconds} s, idle for {idle_seconds} s, memory {memory_bytes} "
+                f"bytes, recycling after {recycle_after} calls: give positive numbers"
             )
             raise ValueError(message)
         self._timeout_seconds = timeout_seconds
+        self._idle_seconds = idle_seconds
         self._memory_bytes = memory_bytes
         self._recycle_after = recycle_after
         self._child: subprocess.Popen[bytes] | None = None
@@ -80,7 +85,7 @@ class Guard:
 
         An exception of the function is raised here again, as itself when it can be pickled. Raises
         ``PermanentError`` when the call takes too long, needs too much memory or crashes its
-        process, and ``RetryableError`` when something else killed the child.
+        process, and ``RetryableError`` when it stands still or something else killed the child.
         """
         return self.call_within(self._timeout_seconds, function, *args, **kwargs)
 
@@ -154,9 +159,19 @@ class Guard:
 
     def _wait(self, connection: socket.socket, timeout_seconds: float) -> None:
         """Return when the answer begins to arrive; kill the child when it may not go on."""
-        started = time.monotonic() - self._queued_seconds()
+        started = ran = time.monotonic() - self._queued_seconds()
+        ticks = self._cpu_ticks()
         while not select.select([connection], [], [], _POLL_SECONDS)[0]:
-            if time.monotonic() - self._queued_seconds() - started > timeout_seconds:
+            now = time.monotonic() - self._queued_seconds()
+            if self._cpu_ticks() != ticks:
+                ran, ticks = now, self._cpu_ticks()
+            if now - ran > self._idle_seconds:
+                message = (
+                    f"decode stood still for {self._idle_seconds:g} s and was killed; its store "
+                    "may not have answered or the file be damaged: run again"
+                )
+                raise RetryableError(message)
+            if now - started > timeout_seconds:
                 message = (
                     f"decode took longer than {timeout_seconds:g} s and was killed; the file "
                     "may be damaged, else raise the timeout"
@@ -173,6 +188,14 @@ class Guard:
             return int(statistics[1]) / 1e9
         except (OSError, IndexError):
             return 0.0
+
+    def _cpu_ticks(self) -> object:
+        """The CPU time of all of the child's threads; something new where nobody tells."""
+        try:
+            after_name = Path(f"/proc/{self.child_pid}/stat").read_bytes().rpartition(b")")[2]
+            return after_name.split()[11:13]  # utime and stime
+        except OSError:
+            return object()
 
     def _resident_bytes(self) -> int:
         """The child's resident memory; 0 where the system has no /proc."""

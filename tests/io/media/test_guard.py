@@ -62,6 +62,33 @@ def test_a_call_that_hangs_is_killed() -> None:
     assert time.monotonic() - started < 20
 
 
+def test_a_call_that_stands_still_is_killed_long_before_its_time() -> None:
+    """A long video may take minutes, one that only sleeps may not."""
+    started = time.monotonic()
+
+    with (
+        Guard(timeout_seconds=600, idle_seconds=0.5) as guard,
+        pytest.raises(RetryableError, match=r"stood still for 0.5 s"),
+    ):
+        guard.call(time.sleep, 60)
+
+    assert time.monotonic() - started < 20
+
+
+def test_a_call_that_computes_does_not_stand_still() -> None:
+    """Four times as long as a call may stand still."""
+    with Guard(idle_seconds=0.5) as guard:
+        assert guard.call(compute, 2.0) > 0
+
+
+def compute(seconds: float) -> int:
+    """Take CPU time."""
+    number, until = 0, time.process_time() + seconds
+    while time.process_time() < until:
+        number += 1
+    return number
+
+
 def test_waiting_for_a_cpu_does_not_count(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that is busy with other things, time passes but none of it is the child's."""
     monkeypatch.setattr(guard, "_queued_seconds", time.monotonic)
