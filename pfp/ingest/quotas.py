@@ -39,6 +39,12 @@ class Quota:
                 "in all; correct them"
             )
             raise ConfigError(message)
+        if REST in self.shares:
+            message = (
+                f"quota of {self.column}: {REST} is what the other shares leave; leave the line "
+                f"{REST}: {self.shares[REST]:g} out"
+            )
+            raise ConfigError(message)
 
     def surplus(self, kinds: pa.Array, clip_ids: pa.Array) -> Surplus:
         """The clips that are too many, of those of these kinds and ids."""

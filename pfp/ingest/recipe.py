@@ -23,7 +23,7 @@ from pfp.texts import quoted
 WINDOW_FILTERS: Final = ("black", "uniform", "frozen", "motion")
 # What tiers may be told by: that, and what is the same for all windows of a video.
 TIER_FILTERS: Final = (*WINDOW_FILTERS, "resolution", "aspect", "frame_rate", "bars")
-QUOTA_COLUMNS: Final = ("orientation", "codec", "tier")
+QUOTA_COLUMNS: Final = ("orientation", "codec", "tier", "source")
 _FOLDER: Final = Path(__file__).parent / "recipes"
 _KEYS: Final = ("name", "filters", "windows", "near_duplicates", "tiers", "quotas")
 

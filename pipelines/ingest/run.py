@@ -11,6 +11,7 @@ from pfp.errors import InputError, InvariantError, SchemaError
 from pfp.ingest.inputs import gather_inputs
 from pfp.ingest.recipe import load_recipe
 from pfp.ingest.recognise import LISTED, recognise, with_times
+from pfp.ingest.tiers import check_quotas
 from pfp.io.tables import read_table
 from pfp.runtime import Progress, StageReport, connect, run_stage
 from pfp.runtime.run import Engine
@@ -61,6 +62,7 @@ def run(
     # earlier run, or linked, has another time of change but the bytes that were measured: it keeps
     # the time under which it was.
     files = gather_inputs(input_directory, skip=(output_directory,))
+    check_quotas(recipe.quotas, files)
     touched = recognise(files, _measured_before(out.measured.path))
 
     # Measure: each file is decoded once, whole, in a child process that may be killed.

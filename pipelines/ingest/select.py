@@ -26,7 +26,7 @@ from pfp.ingest.select import (
     drop_without_window,
     judge,
 )
-from pfp.ingest.tiers import assign_tiers, limit_to_quotas
+from pfp.ingest.tiers import assign_tiers, check_quotas, limit_to_quotas
 from pfp.io.filesystems import Folder
 from pfp.io.tables import iter_tables, read_table, write_tables
 from pfp.runtime import ConsoleProgress, Progress, StageReport, report_of, summary
@@ -50,11 +50,13 @@ def main(argv: list[str] | None = None) -> int:
 
     def decide_again() -> None:
         out = RunDirectory(arguments.output)
+        recipe, told = load_recipe(arguments.recipe), _told_before(out)
+        check_quotas(recipe.quotas, told)
         select(
             out,
-            load_recipe(arguments.recipe),
+            recipe,
             _config_with(arguments.recipe, out),
-            told=_told_before(out),
+            told=told,
             progress=ConsoleProgress(),
         )
 
@@ -90,7 +92,7 @@ def select(
     candidates = Candidates(videos, candidates.windows).of_kept()
     # The best tier that takes a clip; of no kind more than the recipe's shares leave room for.
     candidates = assign_tiers(candidates, recipe.tiers)
-    candidates = limit_to_quotas(candidates, recipe.quotas)
+    candidates = limit_to_quotas(candidates, recipe.quotas, told)
 
     # Every file is one row: kept, dropped for a reason, or failed. So is every window.
     write_tables(out.videos.path, video_tables(candidates, recipe, told), VideoRecord)

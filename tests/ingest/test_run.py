@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from pfp.cli.main import main as pfp
-from pfp.errors import InputError, NothingUsable
+from pfp.errors import ConfigError, InputError, NothingUsable
 from pfp.ingest.funnel import funnels
 from pfp.ingest.recipe import shipped_recipes
 from pfp.ingest.why import why
@@ -255,6 +255,32 @@ def test_a_manifest_names_the_files(videos: Path, tmp_path: Path) -> None:
     assert 0 == select(["--recipe", "demo", "--output", str(tmp_path / "run")])
     told = read_records(str(tmp_path / "run" / "videos"), VideoRecord)
     assert [("a dog", None)] * 3 == [(video.caption, video.licence) for video in told]
+
+
+def test_a_quota_by_source_is_kept_and_a_source_that_no_file_has_refused(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a run before it measures, and by a selection, which has sources from the run's table."""
+    manifest, recipe, out = tmp_path / "videos.csv", tmp_path / "mine.yaml", tmp_path / "run"
+    named = [("a", "one"), ("short", "one"), ("recoded", "two")]
+    rows = [f"{videos}/{name}.mp4,{source}\n" for name, source in named]
+    manifest.write_text("path,source\n" + "".join(rows))
+    config = replace(debug(), recipe=str(recipe))
+    recipe.write_text("name: mine\nquotas: {source: {one: 0.5, three: 0.5}}\n")
+    with pytest.raises(ConfigError, match=r"no file has 'three' .*there: 'one', 'two'"):
+        ingest(config, manifest, out)
+    assert not out.exists()
+    recipe.write_text("name: mine\nquotas: {source: {one: 0.5, two: 0.5}}\n")
+
+    _, clips = run(config, input_directory=str(manifest), output_directory=str(out), engine="local")
+
+    assert (2, {"quota_source": 1}) == (clips.kept, clips.reasons)
+    before = file_bytes(out / "clips")
+    assert 0 == select(["--recipe", str(recipe), "--output", str(out)])
+    assert before == file_bytes(out / "clips")
+    recipe.write_text("name: mine\nquotas: {source: {three: 0.5}}\n")
+    assert 2 == select(["--recipe", str(recipe), "--output", str(out)])
+    assert "no file has 'three'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("clip", ["a.mp4", "-odd", "short"])

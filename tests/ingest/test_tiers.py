@@ -14,7 +14,7 @@ from pfp.errors import ConfigError
 from pfp.ingest.quotas import Quota
 from pfp.ingest.recipe import Recipe, parse_recipe
 from pfp.ingest.select import judge
-from pfp.ingest.tiers import assign_tiers, limit_to_quotas
+from pfp.ingest.tiers import assign_tiers, check_quotas, limit_to_quotas
 from pfp.schema import ClipRecord, Dropped
 from pfp.schema.measured import MeasuredRecord
 from tests.ingest.conftest import MakeClip, outcome
@@ -119,6 +119,43 @@ def test_shares_that_no_choice_has_are_refused(shares: dict[str, float]) -> None
     """With the column and the shares."""
     with pytest.raises(ConfigError, match="quota of orientation: shares"):
         Quota(column="orientation", shares=shares)
+
+
+def told(sources: list[str | None]) -> pa.Table:
+    """A manifest that says of each of ``videos`` where it is from, the last one first."""
+    uris = [f"file:///{n:03}" for n in range(len(sources))]
+    rows = {"video_uri": uris[::-1], "source": pa.array(sources[::-1], pa.string())}
+    return pa.table({**rows, "licence": pa.nulls(len(uris), pa.string())})
+
+
+def test_quotas_by_source_are_of_what_the_manifest_says(make_clip: MakeClip) -> None:
+    """A file without a source, or that the manifest does not name, is of the others."""
+    of = recipe(quotas={"source": {"youtube": 0.5, "pexels": 0.25}})
+    sources = ["pexels", *["youtube"] * 5, None, "pixabay"]
+    records = videos(make_clip, ["square"] * 9)
+    candidates = assign_tiers(judge([MeasuredRecord.table(records)], of), of.tiers)
+
+    clips = clips_in(limit_to_quotas(candidates, of.quotas, told(sources)), of)
+
+    kept = [int(clip.video_uri[-3:]) for clip in clips if outcome(clip) == "kept"]
+    found = Counter((*sources, None)[number] for number in kept)
+    assert (1, 2) == (found["pexels"], found["youtube"])
+    assert 1 == found[None] + found["pixabay"]
+
+
+@pytest.mark.parametrize("manifest", [told(["youtube", None]), None])
+def test_a_quota_of_a_source_that_no_file_has_is_refused(manifest: pa.Table | None) -> None:
+    """It would leave no clip at all; the message names the sources that there are."""
+    of = recipe(quotas={"tier": {"high": 0.5}, "source": {"youtube": 0.5, "yotube": 0.5}})
+
+    with pytest.raises(ConfigError, match=r"no file has '(youtube|yotube)' .*there: .*; correct"):
+        check_quotas(of.quotas, manifest)
+
+
+def test_the_others_have_no_share_of_their_own() -> None:
+    """They are what shares leave; a source of that name is one of them."""
+    with pytest.raises(ConfigError, match=r"other is what the other shares leave.*other: 0\.5"):
+        Quota(column="source", shares={"youtube": 0.5, "other": 0.5})
 
 
 def test_no_clips_have_no_surplus() -> None:
