@@ -19,6 +19,7 @@ from pfp.runtime.stage_config import StageConfig
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
 from pipelines.ingest.config import PRESETS, IngestConfig
+from pipelines.ingest.preflight import check_decoders, check_writable
 from pipelines.ingest.select import select
 from pipelines.ingest.stages import measure_stage
 
@@ -49,20 +50,24 @@ def run(
     """Measure every file of the input, as ``list_inputs`` takes it, and choose the clips in them.
 
     The reports are those of the files and of the windows. Raises as ``list_inputs`` for an input
-    that cannot be used, ConfigError for a recipe that cannot be used, and NothingUsable, after the
+    that cannot be used, ConfigError for a recipe or a PyAV that cannot be used, as
+    ``check_writable`` for the output, all before anything is measured, and NothingUsable, after the
     tables and the reports are written, when no clip is kept.
     """
     started = time.monotonic()
     out = RunDirectory(output_directory)
     recipe = load_recipe(config.recipe)  # every threshold, from YAML
 
+    # What would end or spoil the run later is said now; nothing is written for a bad input.
     _check_apart(input_directory, out)
+    check_decoders()
 
     # Every file, whatever its name, with what a manifest says of it. One that was touched since an
     # earlier run, or linked, has another time of change but the bytes that were measured: it keeps
     # the time under which it was.
     files = gather_inputs(input_directory, skip=(output_directory,))
     check_quotas(recipe.quotas, files)
+    check_writable(out)
     touched = recognise(files, _measured_before(out.measured.path))
 
     # Measure: each file is decoded once, whole, in a child process that may be killed.
