@@ -73,18 +73,19 @@ def run(
             progress=progress,
         )
 
-    # Select: which videos are kept, and which windows of them are clips. Nothing is decoded, so
-    # that `python -m pipelines.ingest select --recipe FILE` does this alone.
-    reports = select(
-        out,
-        recipe,
-        StageConfig.of("ingest", config),
-        told=files,
-        changed_ns=touched.changed_ns,
-        reused=measured.reused,
-        started=started,
-        progress=progress,
-    )
+        # Select: which videos are kept, and which windows of them are clips. Nothing is decoded, so
+        # that `python -m pipelines.ingest select --recipe FILE` does this alone.
+        reports = select(
+            out,
+            recipe,
+            StageConfig.of("ingest", config),
+            told=files,
+            changed_ns=touched.changed_ns,
+            reused=measured.reused,
+            started=started,
+            engine=engine,
+            progress=progress,
+        )
     if reports[0].rows_in != files.num_rows:
         message = f"{files.num_rows} files became {reports[0].rows_in} videos; please report it"
         raise InvariantError(message)
