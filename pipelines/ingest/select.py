@@ -16,6 +16,7 @@ import yaml
 
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import NothingUsable, SchemaError
+from pfp.ingest.audio_columns import NEEDED, AudioColumns, audio_filters
 from pfp.ingest.clip_tables import TOLD, clip_tables, video_tables
 from pfp.ingest.near_candidates import Samples
 from pfp.ingest.recipe import Recipe, load_recipe
@@ -29,6 +30,7 @@ from pfp.ingest.select import (
 )
 from pfp.ingest.tiers import assign_tiers, limit_to_quotas
 from pfp.io.filesystems import Folder
+from pfp.io.run_tables import has_table
 from pfp.io.tables import iter_tables, read_table, write_tables
 from pfp.runtime import ConsoleProgress, Engine, Progress, StageReport, connect, report_of, summary
 from pfp.runtime.shared_tasks import TasksHere, TasksOnRay
@@ -86,11 +88,14 @@ def select(
 
     ``told`` is what a manifest says of the files, and ``changed_ns`` when they were touched since
     they were measured, by URI. ``reused`` rows of measures are from an earlier run, and the clock
-    began at ``started``. Near duplicates are looked for by ``engine``. Raises NothingUsable, after
-    all is written, when no clip is kept.
+    began at ``started``. Near duplicates are looked for by ``engine``. Raises ConfigError for a
+    recipe that asks about audio that was not measured, and NothingUsable, after all is written,
+    when no clip is kept.
     """
     started = time.monotonic() if started is None else started
-    measured = (with_times(table, changed_ns or {}) for table in iter_tables(*out.measured))
+    audio = AudioColumns(_audio_of(out), audio_filters(recipe))
+    times = changed_ns or {}
+    measured = (audio.beside(with_times(table, times)) for table in iter_tables(*out.measured))
 
     # Filters, in the recipe's order; the first names the reason. Windows of what they keep.
     candidates = judge(measured, recipe)
@@ -126,6 +131,10 @@ def select(
     if not reports[1].kept:
         raise NothingUsable(_nothing_kept(reports, out))
     return reports
+
+
+def _audio_of(out: RunDirectory) -> pa.Table | None:
+    return read_table(*out.audio, columns=NEEDED) if has_table(out.audio) else None
 
 
 def _told_before(out: RunDirectory) -> pa.Table | None:
