@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.errors import InputError
+from pfp.ingest.audio_columns import AudioColumns
 from pfp.ingest.filters import Filter
 from pfp.ingest.recipe import load_recipe
 from pfp.io.run_tables import has_table
@@ -84,7 +85,7 @@ def funnels(run_directory: str) -> list[Funnel]:
 
 def _reasons(filters: Mapping[str, Filter]) -> list[str]:
     """The reasons that filters give, in the order in which they are asked."""
-    nothing = MeasuredRecord.SCHEMA.empty_table()
+    nothing = AudioColumns(None, ()).beside(MeasuredRecord.SCHEMA.empty_table())
     bounds = [bound for one in filters.values() for bound in one.bounds(nothing)]
     return [name for bound in bounds for name in (bound.reason, f"{bound.reason}_unknown")]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pfp.ingest.near_candidates import (
     KEYS,
     Flags,
     Indices,
+    Key,
     Pairs,
     Samples,
     Seeds,
@@ -24,6 +25,10 @@ from pfp.ingest.near_candidates import (
     pairs_of,
 )
 from pfp.ingest.near_groups import by_neighbours, groups, preference
+from pfp.runtime.shared_tasks import SharedTasks, TasksHere
+
+# Where parts of keys and batches of pairs are worked off: here, or on Ray.
+TasksOver: TypeAlias = Callable[[Samples], SharedTasks[Samples]]
 
 # What ``find`` takes: videos that are still kept, each once.
 INPUT: Final = pa.schema(
@@ -55,6 +60,8 @@ WHOLE: Final = 0.9
 
 _MAX_SEEDS_HELD: Final = 1 << 24  # 16 bytes each
 _ROUNDS_OF_NEIGHBOURS: Final = 2
+_PAIRS_OF_TASK: Final = 1 << 15  # some seconds of work, and 3 MB to send
+_BYTES_PER_SAMPLE: Final = 40  # of a part: keys, positions, and both while they are sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +94,24 @@ class NearDuplicates:
             & (found.contained >= self.min_contained)
         )
 
-    def find(self, videos: pa.Table, is_wanted: Flags | None = None) -> pa.Table:
+    def find(
+        self,
+        videos: pa.Table,
+        is_wanted: Flags | None = None,
+        tasks_over: TasksOver = TasksHere[Samples],
+    ) -> pa.Table:
         """The near duplicates among videos, with the one kept in place of each, by URI.
 
         videos: the columns of ``INPUT``, in any order; those that are not wanted play no part.
-        Returns ``OUTPUT``. Of each group the video with
+        Returns ``OUTPUT``, the same wherever the tasks are done. Of each group the video with
         the most pixels stays, then the longest, then the first by URI, and each of the others was
         compared with it.
         """
-        samples, rank = Samples.of(videos["frame_signatures"], is_wanted), preference(videos)
-        verified = self.verify(samples, _all_pairs(samples))
+        tasks = tasks_over(Samples.of(videos["frame_signatures"], is_wanted))
+        samples, rank = tasks.shared, preference(videos)
+        verified = self._verified(tasks, _all_pairs(tasks))
         for _ in range(_ROUNDS_OF_NEIGHBOURS):
-            more = self.verify(samples, by_neighbours(samples, verified, rank))
+            more = self._verified(tasks, by_neighbours(samples, verified, rank))
             verified = joined([verified, more])
         return _as_table(videos, samples, taken(verified, groups(verified, rank)), rank)
 
@@ -106,6 +119,9 @@ class NearDuplicates:
         """The alignments of those pairs that are near duplicates."""
         found = align(samples, pairs)
         return taken(found, np.flatnonzero(self.accepts(found)))
+
+    def _verified(self, tasks: SharedTasks[Samples], pairs: Pairs) -> Alignments:
+        return joined(list(tasks.map(self.verify, _batches(pairs))))
 
 
 def detail_of(row: Mapping[str, Any]) -> str:
@@ -125,16 +141,33 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(message)
 
 
-def _all_pairs(samples: Samples) -> Pairs:
+class _Part(NamedTuple):
+    key: Key
+    part: int
+    parts: int
+
+
+def _all_pairs(tasks: SharedTasks[Samples]) -> Pairs:
     """What all parts of all keys give, in bounded memory: pairs are thinned as they come in."""
-    held: list[Seeds] = []
+    samples, held = tasks.shared, list[Seeds]()
     parts = num_parts(samples)
-    for key in KEYS:
-        for part in range(parts):
-            held.append(candidates(samples, key, part, parts))
-            if sum(len(seeds.first) for seeds in held) > _MAX_SEEDS_HELD:
-                held = [pairs_of(samples, concatenated(held)).seeds(samples)]
+    every = (_Part(key, part, parts) for key in KEYS for part in range(parts))
+    needed = _BYTES_PER_SAMPLE * len(samples.words_N2) // parts
+    for seeds in tasks.map(_candidates, every, memory_bytes=needed):
+        held.append(seeds)
+        if sum(len(each.first) for each in held) > _MAX_SEEDS_HELD:
+            held = [pairs_of(samples, concatenated(held)).seeds(samples)]
     return pairs_of(samples, concatenated(held))
+
+
+def _candidates(samples: Samples, part: _Part) -> Seeds:
+    return candidates(samples, *part)
+
+
+def _batches(pairs: Pairs) -> Iterator[Pairs]:
+    """The pairs, cut into what one task verifies; one batch, empty, when there are none."""
+    for start in range(0, max(len(pairs.first), 1), _PAIRS_OF_TASK):
+        yield Pairs(*(side[start : start + _PAIRS_OF_TASK] for side in pairs))
 
 
 def _as_table(videos: pa.Table, samples: Samples, chosen: Alignments, rank: Indices) -> pa.Table:

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.ingest.filters import Filter, first_refusals
-from pfp.ingest.near_duplicates import NearDuplicates, detail_of
+from pfp.ingest.near_candidates import Samples
+from pfp.ingest.near_duplicates import NearDuplicates, TasksOver, detail_of
 from pfp.ingest.recipe import Recipe
 from pfp.ingest.spans import Floats, Ints, Spans, Track
 from pfp.ingest.verdicts import all_kept, is_kept, with_dropped
 from pfp.ingest.windows import Windows, longest_stretches, whole_videos, windows_of
+from pfp.runtime.shared_tasks import TasksHere
 from pfp.schema.verdict import Dropped
 
 # Means over a window, by the names of a whole video's measures, of what each second has.
@@ -142,11 +144,13 @@ def drop_exact_duplicates(videos: pa.Table) -> pa.Table:
     return _with_duplicates(videos, rows[copies], rows[first[copies]], verdict)
 
 
-def drop_near_duplicates(videos: pa.Table, near: NearDuplicates | None) -> pa.Table:
+def drop_near_duplicates(
+    videos: pa.Table, near: NearDuplicates | None, tasks_over: TasksOver = TasksHere[Samples]
+) -> pa.Table:
     """Drops kept videos that show the same as a better one, or a part of it; None drops nothing."""
     if near is None:
         return videos
-    found = near.find(videos, is_kept(videos))
+    found = near.find(videos, is_kept(videos), tasks_over)
     copies, better = (
         np.asarray(pc.index_in(found[name], value_set=videos["video_uri"]), np.int64)
         for name in ("video_uri", "kept_uri")

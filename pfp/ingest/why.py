@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pfp.errors import ConfigError, SchemaError
+from pfp.ingest.audio_columns import NEEDED, AudioColumns
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.select import MEANS
 from pfp.io.clip_names import find_videos, path_of
@@ -21,10 +22,11 @@ from pfp.io.run_tables import has_table, tables_of
 from pfp.io.tables import read_table
 from pfp.limits import MAX_LINES_BYTES
 from pfp.runtime.stage_config import CONFIG_NAME, read_config
+from pfp.schema.audio import AudioRecord
 from pfp.schema.clip import ClipRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
-from pfp.schema.verdict import Dropped, Failed, Verdict
+from pfp.schema.verdict import Dropped, Failed, Kept, Verdict
 from pfp.schema.video import VideoRecord
 
 _OF_WINDOW: Final = (*MEANS, "decode_error_count")
@@ -45,15 +47,16 @@ def why(name: str, run_directory: str) -> str:
 
 def _story(video: VideoRecord, clips: list[ClipRecord], run: RunDirectory) -> str:
     lines = [_printable(path_of(video.video_uri))]
-    measured = _measured(video, run)
+    measured, audio = _measured(video, run), _audio(video, run)
     if measured is not None:
         row = measured.to_row()
         lines += ["", "measured", *_columns(row, without=("video_uri", "track"))]
-        lines += ["", f"filters (recipe {video.recipe})", *_filters(measured, run)]
+        lines += [line for record in audio for line in _sound(record)]
+        lines += ["", f"filters (recipe {video.recipe})", *_filters(measured, audio, run)]
     lines += ["", f"verdict: {describe(video.verdict)}"]
     if video.duplicate_of is not None:
         lines.append(f"  duplicate of {_printable(path_of(video.duplicate_of))}")
-    told = [run.measured.path, run.videos.path]
+    told = [run.measured.path, *([run.audio.path] if audio else []), run.videos.path]
     for clip in clips:
         lines += ["", *_clip(clip)]
         for table, row in _other_rows(clip.clip_id, run):
@@ -104,7 +107,26 @@ def _measured(video: VideoRecord, run: RunDirectory) -> MeasuredRecord | None:
     return MeasuredRecord.from_row(rows[0]) if rows else None
 
 
-def _filters(measured: MeasuredRecord, run: RunDirectory) -> Iterator[str]:
+def _audio(video: VideoRecord, run: RunDirectory) -> list[AudioRecord]:
+    """What was measured of the video's sound; nothing, if that was of other bytes or not at all."""
+    if not has_table(run.audio):
+        return []
+    is_same = pc.field("video_uri") == video.video_uri
+    rows = read_table(*run.audio, filter=is_same).to_pylist()
+    records = [AudioRecord.from_row(row) for row in rows]
+    return [record for record in records if record.video_sha256 == video.video_sha256]
+
+
+def _sound(audio: AudioRecord) -> Iterator[str]:
+    yield from ("", "audio")
+    yield from _columns(audio.to_row(), without=("video_uri", "video_sha256", "verdict"))
+    if not isinstance(audio.verdict, Kept):
+        yield f"  {describe(audio.verdict)}"
+
+
+def _filters(
+    measured: MeasuredRecord, audio: list[AudioRecord], run: RunDirectory
+) -> Iterator[str]:
     if measured.num_frames is None:
         yield "  not asked: the file was not measured"
         return
@@ -113,7 +135,8 @@ def _filters(measured: MeasuredRecord, run: RunDirectory) -> Iterator[str]:
     except ConfigError as error:
         yield f"  unknown: {error}"
         return
-    video = MeasuredRecord.table([measured])
+    sound = AudioRecord.table(audio).select(NEEDED)
+    video = AudioColumns(sound, ()).beside(MeasuredRecord.table([measured]))
     for name, one in recipe.filters.items():
         for bound in one.bounds(video):
             if bound.is_asked(0):
@@ -128,7 +151,7 @@ def _other_rows(clip_id: str, run: RunDirectory) -> Iterator[tuple[str, dict[str
     """
     samples: list[str] = []
     for name, table in tables_of(run).items():
-        if table in {run.clips, run.videos, run.measured} or not has_table(table):
+        if table in {run.clips, run.videos, run.measured, run.audio} or not has_table(table):
             continue
         folder = Path(table.path)
         for file in _data_files(folder / MANIFEST_NAME):

@@ -1,5 +1,6 @@
 """What lies on disk: one record type per file, each with its Arrow schema and version."""
 
+from pfp.schema.audio import AudioRecord as AudioRecord
 from pfp.schema.checkpoint import CheckpointRecord as CheckpointRecord
 from pfp.schema.clip import ClipRecord as ClipRecord
 from pfp.schema.condition import ConditionRecord as ConditionRecord

@@ -1,6 +1,7 @@
 """The run directory, by which stages hand over: its tables, where each lies and what its rows are.
 
     videos/_measured           MeasuredRecord      ingest: what was measured about every file
+    videos/_audio              AudioRecord         ingest: what was measured about their sound
     videos                     VideoRecord         ingest: what was decided about every file
     clips                      ClipRecord          ingest: the windows of those that are kept
     storyboards                StoryboardRecord    caption
@@ -24,6 +25,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from pfp.schema.audio import AudioRecord
 from pfp.schema.checkpoint import CheckpointRecord
 from pfp.schema.clip import ClipRecord
 from pfp.schema.condition import ConditionRecord
@@ -62,6 +64,7 @@ class RunDirectory:
         self.uri: Final = str(uri).rstrip("/")
         self._tables: Final[dict[str, TableLocation[Record]]] = {}
         self.measured: Final = self._known("videos/_measured", MeasuredRecord)
+        self.audio: Final = self._known("videos/_audio", AudioRecord)
         self.videos: Final = self._known("videos", VideoRecord)
         self.clips: Final = self._known("clips", ClipRecord)
         self.storyboards: Final = self._known("storyboards", StoryboardRecord)

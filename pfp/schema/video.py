@@ -19,7 +19,8 @@ LongText: TypeAlias = Annotated[str, Stored(type=pa.large_string())]
 class VideoRecord(Record):
     """One video file: kept with one clip or more, dropped for a reason, or failed.
 
-    Every file of an input has one row. What was measured about it stands in ``MeasuredRecord``.
+    Every file of an input has one row. What was measured about it stands in ``MeasuredRecord``, and
+    of its sound in ``AudioRecord``.
     """
 
     video_uri: str
@@ -34,6 +35,13 @@ class VideoRecord(Record):
     licence: str | None = None
     caption: LongText | None = None
     extra: LongText | None = None  # its other columns, as the text of a JSON object
+    has_audio: bool | None = None  # this and what follows as in AudioRecord; None: not measured
+    loudness_lufs: float | None = None
+    loudness_range_lu: float | None = None
+    true_peak_dbfs: float | None = None
+    silent_fraction: float | None = None
+    clipped_fraction: float | None = None
+    speech_like_fraction: float | None = None
     num_clips: Int32 = 0  # windows that were chosen, whatever became of them
     duplicate_of: str | None = None  # video_uri of the copy that was kept
     recipe: str | None = None
@@ -41,5 +49,5 @@ class VideoRecord(Record):
     result_key: str = ""
 
     NAME: ClassVar[str] = "video"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[str] = "video_uri"

@@ -13,11 +13,13 @@ class IngestConfig:
     """Settings of the ingest stage.
 
     ``recipe`` is the name of a shipped recipe or the path of a YAML file: every threshold is there.
+    ``measure_audio`` measures sound although no filter of the recipe asks about it.
     ``limits`` bound what one file may cost. Each of ``num_workers`` workers (None: one per CPU
     core) takes ``batch_size`` files at a time.
     """
 
     recipe: str
+    measure_audio: bool = False
     limits: MeasureSettings = field(default_factory=MeasureSettings)
     num_workers: int | None = None
     batch_size: int = 1

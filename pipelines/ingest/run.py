@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pfp.errors import InputError, InvariantError, SchemaError
+from pfp.ingest.audio_columns import audio_filters
 from pfp.ingest.inputs import gather_inputs
 from pfp.ingest.recipe import load_recipe
 from pfp.ingest.recognise import LISTED, recognise, with_times
@@ -21,7 +23,7 @@ from pfp.schema.run_directory import RunDirectory
 from pipelines.ingest.config import PRESETS, IngestConfig
 from pipelines.ingest.preflight import check_decoders, check_writable
 from pipelines.ingest.select import select
-from pipelines.ingest.stages import measure_stage
+from pipelines.ingest.stages import audio_stage, measure_stage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,19 +81,29 @@ def run(
             engine=engine,
             progress=progress,
         )
+        # Sound, where somebody asks about it: a decode of its own, of what is a video.
+        if config.measure_audio or audio_filters(recipe):
+            run_stage(
+                audio_stage(config),
+                _measured_videos(out),
+                out.audio.path,
+                engine=engine,
+                progress=progress,
+            )
 
-    # Select: which videos are kept, and which windows of them are clips. Nothing is decoded, so
-    # that `python -m pipelines.ingest select --recipe FILE` does this alone.
-    reports = select(
-        out,
-        recipe,
-        StageConfig.of("ingest", config),
-        told=files,
-        changed_ns=touched.changed_ns,
-        reused=measured.reused,
-        started=started,
-        progress=progress,
-    )
+        # Select: which videos are kept, and which windows of them are clips. Nothing is decoded, so
+        # that `python -m pipelines.ingest select --recipe FILE` does this alone.
+        reports = select(
+            out,
+            recipe,
+            StageConfig.of("ingest", config),
+            told=files,
+            changed_ns=touched.changed_ns,
+            reused=measured.reused,
+            started=started,
+            engine=engine,
+            progress=progress,
+        )
     if reports[0].rows_in != files.num_rows:
         message = f"{files.num_rows} files became {reports[0].rows_in} videos; please report it"
         raise InvariantError(message)
@@ -107,6 +119,13 @@ def _check_apart(input_directory: str, out: RunDirectory) -> None:
                 "lie; name another --output"
             )
             raise InputError(message)
+
+
+def _measured_videos(out: RunDirectory) -> pa.Table:
+    """The files that are videos, with the digests of the bytes that were measured."""
+    is_video = pc.equal(pc.struct_field(pc.field("verdict"), "kind"), "kept")
+    columns = ["video_uri", "video_sha256", "size_bytes"]
+    return read_table(*out.measured, columns=columns, filter=is_video)
 
 
 def _measured_before(directory: str) -> pa.Table | None:

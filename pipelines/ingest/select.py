@@ -16,7 +16,9 @@ import yaml
 
 from pfp.cli.command import exit_status, prints_safely
 from pfp.errors import NothingUsable, SchemaError
+from pfp.ingest.audio_columns import NEEDED, AudioColumns, audio_filters
 from pfp.ingest.clip_tables import TOLD, clip_tables, video_tables
+from pfp.ingest.near_candidates import Samples
 from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.ingest.recognise import with_times
 from pfp.ingest.select import (
@@ -28,8 +30,10 @@ from pfp.ingest.select import (
 )
 from pfp.ingest.tiers import assign_tiers, check_quotas, limit_to_quotas
 from pfp.io.filesystems import Folder
+from pfp.io.run_tables import has_table
 from pfp.io.tables import iter_tables, read_table, write_tables
-from pfp.runtime import ConsoleProgress, Progress, StageReport, report_of, summary
+from pfp.runtime import ConsoleProgress, Engine, Progress, StageReport, connect, report_of, summary
+from pfp.runtime.shared_tasks import TasksHere, TasksOnRay
 from pfp.runtime.stage_config import StageConfig, read_config
 from pfp.schema import ClipRecord, VideoRecord
 from pfp.schema.run_directory import RECIPE_NAME, RunDirectory
@@ -46,6 +50,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--recipe", required=True, help="name of a recipe, or a YAML file")
     parser.add_argument("--output", required=True, help="run directory of the ingest stage")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where near duplicates are looked for: in this process, or on Ray (default local)",
+    )
     arguments = parser.parse_args(argv)
 
     def decide_again() -> None:
@@ -57,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             recipe,
             _config_with(arguments.recipe, out),
             told=told,
+            engine=arguments.engine,
             progress=ConsoleProgress(),
         )
 
@@ -72,23 +83,31 @@ def select(
     changed_ns: Mapping[str, int] | None = None,
     reused: int = 0,
     started: float | None = None,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> list[StageReport]:
     """Write the tables of videos and clips, and report on both.
 
     ``told`` is what a manifest says of the files, and ``changed_ns`` when they were touched since
     they were measured, by URI. ``reused`` rows of measures are from an earlier run, and the clock
-    began at ``started``. Raises NothingUsable, after all is written, when no clip is kept.
+    began at ``started``. Near duplicates are looked for by ``engine``. Raises ConfigError for a
+    recipe that asks about audio that was not measured, and NothingUsable, after all is written,
+    when no clip is kept.
     """
     started = time.monotonic() if started is None else started
-    measured = (with_times(table, changed_ns or {}) for table in iter_tables(*out.measured))
+    audio = AudioColumns(_audio_of(out), audio_filters(recipe))
+    times = changed_ns or {}
+    measured = (audio.beside(with_times(table, times)) for table in iter_tables(*out.measured))
 
     # Filters, in the recipe's order; the first names the reason. Windows of what they keep.
     candidates = judge(measured, recipe)
     videos = drop_without_window(candidates, recipe.windows)
     # Of equal videos the first stays, of those that show the same the best.
     videos = drop_exact_duplicates(videos)
-    videos = drop_near_duplicates(videos, recipe.near_duplicates)
+    if recipe.near_duplicates is not None:
+        with connect(engine):
+            tasks_over = TasksOnRay[Samples] if engine == "ray" else TasksHere[Samples]
+            videos = drop_near_duplicates(videos, recipe.near_duplicates, tasks_over)
     candidates = Candidates(videos, candidates.windows).of_kept()
     # The best tier that takes a clip; of no kind more than the recipe's shares leave room for.
     candidates = assign_tiers(candidates, recipe.tiers)
@@ -114,6 +133,10 @@ def select(
     if not reports[1].kept:
         raise NothingUsable(_nothing_kept(reports, out))
     return reports
+
+
+def _audio_of(out: RunDirectory) -> pa.Table | None:
+    return read_table(*out.audio, columns=NEEDED) if has_table(out.audio) else None
 
 
 def _told_before(out: RunDirectory) -> pa.Table | None:

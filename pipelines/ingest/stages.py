@@ -1,13 +1,15 @@
-"""The stage of ingest that takes hours: what its rows depend on and what its workers need."""
+"""The stages of ingest that take hours: what rows depend on and what workers need."""
 
 from __future__ import annotations
 
+from pfp.ingest.audio import AUDIO_VERSION
 from pfp.ingest.measure import MEASURE_VERSION
 from pfp.io.digests import sha256_json
 from pfp.runtime import Resources, Stage
+from pfp.schema.audio import AudioRecord
 from pfp.schema.measured import MeasuredRecord
 from pipelines.ingest.config import IngestConfig
-from pipelines.ingest.worker import MeasureVideos, failed_measure
+from pipelines.ingest.worker import MeasureAudio, MeasureVideos, failed_measure, failed_sound
 
 
 def measure_stage(config: IngestConfig) -> Stage:
@@ -24,5 +26,23 @@ def measure_stage(config: IngestConfig) -> Stage:
             num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
         ),
         on_error=failed_measure,
+        config=config,
+    )
+
+
+def audio_stage(config: IngestConfig) -> Stage:
+    """Videos that were measured to what is measured about their sound, by their bytes alone."""
+    return Stage(
+        name="audio",
+        record=AudioRecord,
+        worker=MeasureAudio,
+        worker_args={"limits": config.limits},
+        input_key="video_uri",
+        content_columns=("video_sha256",),
+        fingerprint=sha256_json(["audio", AUDIO_VERSION]),
+        resources=Resources(
+            num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
+        ),
+        on_error=failed_sound,
         config=config,
     )

@@ -141,7 +141,7 @@ def test_one_table_can_be_asked_for(run: Path, capsys: pytest.CaptureFixture[str
     assert 0 == main(["verify", str(run), "--table", "conditions"])
     assert "storyboards" not in capsys.readouterr().out
     assert 2 == main(["verify", str(run), "--table", "nope"])
-    assert "give one of videos/_measured, videos" in capsys.readouterr().err
+    assert "give one of videos/_measured, videos/_audio, videos" in capsys.readouterr().err
     assert 2 == main(["verify", str(run / "conditions")])
     assert "give a run directory" in capsys.readouterr().err
     (file := run / "a_file").touch()

@@ -13,6 +13,7 @@ from pfp.schema.run_directory import RunDirectory
 REPO = Path(__file__).resolve().parents[2]
 NAMES = {
     "videos/_measured": schema.MeasuredRecord,
+    "videos/_audio": schema.AudioRecord,
     "videos": schema.VideoRecord,
     "clips": schema.ClipRecord,
     "storyboards": schema.StoryboardRecord,

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pfp.ingest.filters import FILTERS, Bound, first_refusals
+from pfp.ingest.audio_columns import AudioColumns
+from pfp.ingest.filters import AUDIO_FILTERS, FILTERS, Bound, first_refusals
 from pfp.ingest.recipe import load_recipe
-from pfp.schema import Dropped, MeasuredRecord
+from pfp.schema import KEPT, AudioRecord, Dropped, MeasuredRecord
 from tests.ingest.conftest import MakeClip
 
 ASKED = np.ones(1, bool)
@@ -118,6 +119,52 @@ CASES: list[tuple[str, dict[str, float], dict[str, Any], str | None]] = [
 ]
 
 
+# What filters of audio look at: silence between the words of a talk, say. Then files without audio.
+SOUND = {
+    "has_audio": True,
+    "loudness_lufs": -23.0,
+    "silent_fraction": 0.2,
+    "clipped_fraction": 0.01,
+}
+SOUND |= {"speech_like_fraction": 0.5}
+MUTE, DIGITAL_SILENCE = {"has_audio": False}, {"has_audio": True, "silent_fraction": 1.0}
+CASES += [
+    ("audio_track", {}, SOUND, None),
+    ("audio_track", {}, MUTE, "no_audio"),
+    ("audio_track", {}, {}, "no_audio_unknown"),
+    ("loudness", {"min_lufs": -23, "max_lufs": -23}, SOUND, None),
+    ("loudness", {"min_lufs": -22.9, "max_lufs": -5}, SOUND, "loudness_below_min"),
+    ("loudness", {"min_lufs": -50, "max_lufs": -23.1}, SOUND, "loudness_above_max"),
+    ("loudness", {"min_lufs": -50, "max_lufs": -5}, MUTE, None),
+    ("loudness", {"min_lufs": -50, "max_lufs": -5}, DIGITAL_SILENCE, "loudness_below_min_unknown"),
+    ("silence", {"max_fraction": 0.2}, SOUND, None),
+    ("silence", {"max_fraction": 0.1}, SOUND, "silent"),
+    ("silence", {"max_fraction": 0.1}, MUTE, None),
+    ("silence", {"max_fraction": 0.1}, {}, "silent_unknown"),
+    ("clipped_audio", {"max_fraction": 0.01}, SOUND, None),
+    ("clipped_audio", {"max_fraction": 0.001}, SOUND, "audio_clipped"),
+    ("clipped_audio", {"max_fraction": 0.001}, MUTE, None),
+    ("speech", {"min_fraction": 0.5, "max_fraction": 0.5}, SOUND, None),
+    ("speech", {"min_fraction": 0.6, "max_fraction": 1}, SOUND, "speech_like_below_min"),
+    ("speech", {"min_fraction": 0, "max_fraction": 0.4}, SOUND, "speech_like_above_max"),
+    ("speech", {"min_fraction": 0.6, "max_fraction": 1}, MUTE, None),
+    ("speech", {"min_fraction": 0.6, "max_fraction": 1}, DIGITAL_SILENCE, None),
+]
+
+
+def with_sound(make_clip: MakeClip, values: dict[str, Any]) -> pa.Table:
+    """A measured clip with these values, some of which are about its sound."""
+    own = {name: value for name, value in values.items() if name in MeasuredRecord.SCHEMA.names}
+    clip = make_clip(**own)
+    audio = AudioRecord(
+        video_uri=clip.video_uri,
+        video_sha256=clip.video_sha256,
+        verdict=KEPT,
+        **{name: value for name, value in values.items() if name not in own},
+    )
+    return AudioColumns(AudioRecord.table([audio]), ()).beside(MeasuredRecord.table([clip]))
+
+
 @pytest.mark.parametrize(("name", "thresholds", "clip", "reason"), CASES)
 def test_the_reason_is_told_and_equal_is_inside(
     make_clip: MakeClip,
@@ -127,7 +174,7 @@ def test_the_reason_is_told_and_equal_is_inside(
     reason: str | None,
 ) -> None:
     """A value that equals its threshold passes; unknown is a reason of its own, not a number."""
-    bounds = FILTERS[name](**thresholds).bounds(MeasuredRecord.table([make_clip(**clip)]))
+    bounds = FILTERS[name](**thresholds).bounds(with_sound(make_clip, clip))
 
     refused = first_refusals(bounds, ASKED)
 
@@ -188,9 +235,9 @@ def test_shipped_recipes_keep_a_good_clip_and_use_every_filter(
     clips = MeasuredRecord.table([make_clip()])
     bounds = [bound for one in loaded.filters.values() for bound in one.bounds(clips)]
 
-    assert set(FILTERS) == set(loaded.filters) | set(
-        loaded.windows.filters if loaded.windows else ()
-    )
+    used = set(loaded.filters) | set(loaded.windows.filters if loaded.windows else ())
+    # Sound costs a decode of its own, so that who wants it asks for it.
+    assert set(FILTERS) - set(AUDIO_FILTERS) == used
     assert {} == first_refusals(bounds, ASKED)
 
 
