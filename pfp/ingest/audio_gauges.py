@@ -33,8 +33,7 @@ FRAMES_PER_SECOND: Final = 50
 # mean RMS of their second. Speech has many, between syllables; music and noise have few.
 LOW_RMS: Final = 0.5
 # The share of such frames from which on a second is speech-like: a rule of thumb from a few clips,
-# of which talks have 0.16 to 0.7, dialogue of an old film 0.08 to 0.24, music and battles mostly
-# below 0.1.
+# of which talks mostly have 0.16 and more, music and battles mostly less than 0.1.
 MIN_LOW_SHARE: Final = 0.2
 
 
