@@ -14,11 +14,11 @@ from pfp.eval.leaderboard.leaderboard import Comparison
 from pfp.eval.leaderboard.methods import explanation_of, focus_of, role_of
 from pfp.eval.metrics import resolve
 from pfp.eval.report import text as report_text
-from pfp.eval.report.chart import nice_ticks
-from pfp.eval.report.markup import Markup, coded, tag, text
 from pfp.eval.report.samples import file_names, segments, spaced
 from pfp.eval.stats.aggregate import Difference
 from pfp.io import tables
+from pfp.pages.markup import Markup, coded, tag, text
+from pfp.pages.ticks import nice_ticks
 from pfp.schema import KEPT, ClipRecord, EvalSample, Shot
 
 PSNR, LPIPS = resolve("psnr").card, resolve("lpips_alex").card
