@@ -58,9 +58,10 @@ class Thumbnails:
 
 def first_frame(video_uri: str, start_seconds: float, height: int, width: int) -> Frame:
     """The frame, ``(height, width, 3)``, that is shown so long after the first."""
-    (frame_HWC,) = read_frames(
+    frames_THWC = read_frames(
         video_uri, fps=1.0, height=height, width=width, start_seconds=start_seconds, num_frames=1
     )
+    frame_HWC: Frame = frames_THWC[0]
     return frame_HWC
 
 
