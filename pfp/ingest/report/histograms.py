@@ -22,7 +22,7 @@ from pfp.pages.ticks import nice_ticks
 from pfp.schema.run_directory import RunDirectory, TableLocation
 
 NUM_BINS: Final = 40
-_SAMPLE: Final = 1000  # values of a part of the table that tell where most values lie
+_SAMPLE: Final = 1 << 16  # values that tell where most values lie
 _TAIL: Final = 0.005  # share of the values, at either end, that the scale need not reach
 _FEW: Final = 200  # so many values are all within the scale
 _UNUSED: Final = {"video_uri", "video_sha256", "clip_id", "result_key", "recipe"}
@@ -97,6 +97,20 @@ class _Source:
             yield table.filter(pa.array(is_kept(table))) if self.only_kept else table
 
 
+class _Sample:
+    """One in so many of the values that pass by, at most ``_SAMPLE`` of them."""
+
+    def __init__(self) -> None:
+        self.values: Floats = np.zeros(0)
+        self._step = 1
+
+    def add(self, values: Floats) -> None:
+        self.values = np.concatenate([self.values, values[:: self._step]])
+        while len(self.values) > _SAMPLE:
+            self.values = self.values[::2].copy()
+            self._step *= 2
+
+
 def histograms(run: RunDirectory, recipe: Recipe) -> list[Histogram]:
     """One for each measure that a filter of the recipe looks at, in the recipe's order.
 
@@ -128,12 +142,12 @@ def _histograms(source: _Source) -> list[Histogram]:
     if not source.filters:
         return []
     found = _empty(source)
-    samples: dict[str, list[Floats]] = {what: [] for what in found}
+    samples = {what: _Sample() for what in found}
     for table in source.tables():
         for what, bounds in _by_measure(source, table).items():
-            samples[what].append(_count_sides(found[what], bounds))
+            samples[what].add(_count_sides(found[what], bounds))
     for what, histogram in found.items():
-        histogram.ticks = _scale(histogram, np.concatenate([*samples[what], np.zeros(0)]))
+        histogram.ticks = _scale(histogram, samples[what].values)
     for table in source.tables():
         for what, bounds in _by_measure(source, table).items():
             _fill_bins(found[what], bounds)
@@ -178,7 +192,7 @@ def _outside(values: Floats, limit: Limit) -> Bools:
 
 
 def _count_sides(found: Histogram, bounds: list[tuple[str | None, Bound]]) -> Floats:
-    """Count a part of the table, and return some of its values."""
+    """Count a part of the table, and return its known values."""
     values, num_unknown = _values(bounds[0][1])
     found.num_known += len(values)
     found.num_unknown += num_unknown
@@ -191,7 +205,7 @@ def _count_sides(found: Histogram, bounds: list[tuple[str | None, Bound]]) -> Fl
         num_outside = int(_outside(values, limit).sum())
         limit.num_outside += num_outside
         limit.num_inside += len(values) - num_outside
-    return np.concatenate([values[:: -(-len(values) // _SAMPLE)], [low, high]])
+    return values
 
 
 def _scale(found: Histogram, sample: Floats) -> list[float]:
