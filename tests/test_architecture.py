@@ -22,7 +22,7 @@ CODE_FOLDERS = ("pfp", "pipelines", "experiments", "tests", "benchmarks")
 LEVELS = (
     ("cli",),
     ("ingest", "caption", "latents", "train", "generate", "eval"),
-    ("runtime", "measures", "models", "vlm"),
+    ("runtime", "measures", "models", "vlm", "pages"),
     ("io",),
     ("schema",),
     ("redaction",),

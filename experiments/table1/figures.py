@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from pfp.eval.report.chart import nice_ticks
+from pfp.pages.ticks import nice_ticks
 
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 196, 34, 46

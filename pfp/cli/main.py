@@ -30,6 +30,11 @@ def _parser() -> argparse.ArgumentParser:
         "funnel", help="count what each rule of ingest takes out of a collection"
     )
     funnel.add_argument("directory", metavar="RUN", help="run directory")
+    funnel.add_argument(
+        "--html",
+        metavar="FILE",
+        help="also write a page there, with measures, examples and timelines",
+    )
     funnel.set_defaults(run=_funnel)
     from pfp.cli import checkpoint, doctor, generate, latents, tokens, verify, weights
 
@@ -55,6 +60,11 @@ def _funnel(arguments: argparse.Namespace) -> int:
 
     for funnel in funnels(arguments.directory):
         print(*funnel.lines(), sep="\n")
+    if arguments.html:
+        from pfp.ingest.report import write_report
+
+        write_report(arguments.directory, arguments.html)
+        print(f"wrote {arguments.html}")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +16,11 @@ from pfp.ingest.audio_columns import AudioColumns
 from pfp.ingest.filters import Filter
 from pfp.ingest.recipe import load_recipe
 from pfp.io.run_tables import has_table
-from pfp.io.tables import read_table
+from pfp.io.tables import iter_tables
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
 
+_KEPT: Final = "kept"
 _UNTIERED: Final = "none"
 _HOUR_SECONDS: Final = 3600.0
 
@@ -59,7 +60,7 @@ class Funnel:
 
 
 def funnels(run_directory: str) -> list[Funnel]:
-    """The funnel of a run's files, and that of its clips.
+    """The funnel of a run's files, and that of its clips; some thousand rows are held at a time.
 
     Raises ``InputError`` for a directory without the tables of ingest.
     """
@@ -71,16 +72,27 @@ def funnels(run_directory: str) -> list[Funnel]:
         )
         raise InputError(message)
     recipe = load_recipe(run.recipe_path)
-    videos = read_table(*run.videos, columns=["duration_seconds", "verdict"])
-    clips = read_table(*run.clips, columns=["start_seconds", "end_seconds", "tier", "verdict"])
-    lengths = pc.subtract(clips["end_seconds"], clips["start_seconds"])
+    videos = iter_tables(*run.videos, columns=["duration_seconds", "verdict"])
+    clips = iter_tables(*run.clips, columns=["start_seconds", "end_seconds", "tier", "verdict"])
     windows = recipe.windows.filters if recipe.windows else {}
     quotas = [f"quota_{quota.column}" for quota in recipe.quotas]
     asked = [*_reasons(recipe.filters), "no_window", "exact_duplicate", "near_duplicate"]
     return [
-        _funnel("files", videos, videos["duration_seconds"], asked),
-        _funnel("clips", clips, lengths, [*_reasons(windows), *quotas]),
+        _funnel("files", videos, lambda rows: rows["duration_seconds"], asked),
+        _funnel("clips", clips, _seconds_of_clips, [*_reasons(windows), *quotas]),
     ]
+
+
+def outcomes(verdicts: pa.ChunkedArray) -> pa.Array:
+    """What became of each row in a word: ``kept``, the reason, or ``failed:`` and the error."""
+    structs = verdicts.combine_chunks()
+    kinds, errors = (pc.struct_field(structs, field) for field in ("kind", "error"))
+    failed = pc.binary_join_element_wise("failed: ", errors, "")
+    return pc.coalesce(pc.struct_field(structs, "reason"), failed, kinds)
+
+
+def _seconds_of_clips(clips: pa.Table) -> pa.ChunkedArray:
+    return pc.subtract(clips["end_seconds"], clips["start_seconds"])
 
 
 def _reasons(filters: Mapping[str, Filter]) -> list[str]:
@@ -90,41 +102,43 @@ def _reasons(filters: Mapping[str, Filter]) -> list[str]:
     return [name for bound in bounds for name in (bound.reason, f"{bound.reason}_unknown")]
 
 
-def _funnel(name: str, rows: pa.Table, seconds: pa.ChunkedArray, asked: list[str]) -> Funnel:
+def _funnel(
+    name: str,
+    tables: Iterable[pa.Table],
+    seconds_of: Callable[[pa.Table], pa.ChunkedArray],
+    asked: list[str],
+) -> Funnel:
     """``asked`` has the reasons of rules in order; others, of what is no video, come before."""
-    verdicts = rows["verdict"].combine_chunks()
-    kinds, errors = (pc.struct_field(verdicts, field) for field in ("kind", "error"))
-    failed = pc.binary_join_element_wise("failed: ", errors, "")
-    why = pc.coalesce(pc.struct_field(verdicts, "reason"), failed, kinds)
-    hours = np.nan_to_num(np.asarray(seconds, float)) / _HOUR_SECONDS
-    encoded = why.dictionary_encode()
-    names, place = encoded.dictionary.to_pylist(), np.asarray(encoded.indices)
-    steps = [
-        FunnelStep(reason, int(number), float(time))
-        for reason, number, time in zip(
-            names, np.bincount(place), np.bincount(place, hours), strict=True
-        )
-    ]
-    kept = next((step for step in steps if step.reason == "kept"), FunnelStep("kept", 0, 0.0))
-    taken = [step for step in steps if step.reason != "kept"]
-    taken.sort(key=lambda step: _place_in(asked, step.reason))
+    rows: Counter[str] = Counter()
+    hours: dict[str, float] = {}
+    tiers: Counter[str] = Counter()
+    for table in tables:
+        _count(table, seconds_of(table), rows, hours)
+        if "tier" in table.column_names:
+            kept = table.filter(pc.equal(outcomes(table["verdict"]), _KEPT))
+            tiers.update(pc.fill_null(kept["tier"], _UNTIERED).to_pylist())
+    places = {reason: place for place, reason in enumerate(asked)}
+    taken = sorted(rows.keys() - {_KEPT}, key=lambda reason: (places.get(reason, -1), reason))
     return Funnel(
         name=name,
-        num_rows=rows.num_rows,
-        hours=float(hours.sum()),
-        steps=tuple(taken),
-        num_kept=kept.num_rows,
-        hours_kept=kept.hours,
-        tiers=_tiers(rows.filter(pc.equal(kinds, "kept"))),
+        num_rows=rows.total(),
+        hours=sum(hours.values()),
+        steps=tuple(FunnelStep(reason, rows[reason], hours[reason]) for reason in taken),
+        num_kept=rows[_KEPT],
+        hours_kept=hours.get(_KEPT, 0.0),
+        tiers=dict(sorted(tiers.items())) if tiers.keys() - {_UNTIERED} else {},
     )
 
 
-def _place_in(asked: list[str], reason: str) -> int:
-    return asked.index(reason) if reason in asked else -1
-
-
-def _tiers(kept: pa.Table) -> dict[str, int]:
-    """How many rows are of each tier; nothing where no row is of any."""
-    if "tier" not in kept.column_names or kept["tier"].null_count == kept.num_rows:
-        return {}
-    return dict(sorted(Counter(pc.fill_null(kept["tier"], _UNTIERED).to_pylist()).items()))
+def _count(
+    table: pa.Table, seconds: pa.ChunkedArray, rows: Counter[str], hours: dict[str, float]
+) -> None:
+    """Add the rows of a table, and their hours, to what was counted before."""
+    of_row = np.nan_to_num(np.asarray(seconds, float)) / _HOUR_SECONDS
+    encoded = outcomes(table["verdict"]).dictionary_encode()
+    names, place = encoded.dictionary.to_pylist(), np.asarray(encoded.indices)
+    for reason, number, time in zip(
+        names, np.bincount(place).tolist(), np.bincount(place, of_row).tolist(), strict=True
+    ):
+        rows[reason] += number
+        hours[reason] = hours.get(reason, 0.0) + time

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pfp.eval.elo import text
 from pfp.eval.elo.ratings import EloBoard, Rating
-from pfp.eval.report.chart import nice_ticks, shortened
-from pfp.eval.report.markup import Markup, tag
-from pfp.eval.report.styles import report_style
+from pfp.eval.report.chart import shortened
 from pfp.io.filesystems import Folder, explain_write_errors
+from pfp.pages.markup import Markup, tag
+from pfp.pages.styles import report_style
+from pfp.pages.ticks import nice_ticks
 
 COLUMNS = 100
 ROW, TOP, BOTTOM = 26, 4, 24  # of the drawing, in pixels

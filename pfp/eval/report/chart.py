@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pfp.eval.leaderboard.leaderboard import Leaderboard, Method
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
-from pfp.eval.report.markup import Markup, tag
+from pfp.pages.markup import Markup, tag
+from pfp.pages.ticks import nice_ticks
 
 ROW = 30
 TOP = 4
@@ -65,20 +66,6 @@ def quantiles(values: Iterable[float], *, at_most: int = MAX_DOTS) -> list[float
 def shortened(name: str) -> str:
     """The name, cut where the scale begins."""
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 3]}..."
-
-
-def nice_ticks(low: float, high: float, *, at_most: int = 6) -> list[float]:
-    """Round numbers in even steps of 1, 2 or 5 times a power of ten that cover ``[low, high]``."""
-    spread, size = high - low, max(abs(low), abs(high))
-    if spread < 1e-9 * size or not spread:  # equal but for rounding: sums in another order
-        spread = size or 1.0
-    step = 10.0 ** math.floor(math.log10(spread / at_most))
-    for factor in (1, 2, 5, 10, 20, 50):
-        first, last = math.floor(low / (step * factor)), math.ceil(high / (step * factor))
-        if last - first < at_most:
-            break
-    last = max(last, first + 1)
-    return [round(i * step * factor, 12) for i in range(first, last + 1)]
 
 
 def _x(value: float, ticks: Sequence[float]) -> str:

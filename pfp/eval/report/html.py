@@ -19,10 +19,10 @@ from pfp.eval.report.html_table import (
     results_section,
     unmeasured_section,
 )
-from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.published_rows import published_section
 from pfp.eval.report.samples import Continuation, Retrieval
-from pfp.eval.report.styles import report_style
+from pfp.pages.markup import Markup, tag
+from pfp.pages.styles import report_style
 
 
 def render_html(

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
-from pfp.eval.report.chart import nice_ticks
-from pfp.eval.report.markup import Markup, tag
 from pfp.eval.stats.aggregate import Bootstrap
 from pfp.eval.stats.drift import Bin, Drift, Track, drift
+from pfp.pages.markup import Markup, tag
+from pfp.pages.ticks import nice_ticks
 from pfp.schema import EvalSample, ScoreRecord
 
 Curves: TypeAlias = Mapping[str, Mapping[str, Drift]]

@@ -9,11 +9,11 @@ from pfp.eval.measure.reasons import explained
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
 from pfp.eval.report.html_table import MINUS
-from pfp.eval.report.inline_images import image_tag
-from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.report.sample_detail import Found, SampleDetail
 from pfp.eval.report.samples import Frame, Shown
 from pfp.eval.scores.evidence import Curve, Findings, Said, SeenFace, Stretch
+from pfp.pages.images import image_tag
+from pfp.pages.markup import Markup, coded, tag
 from pfp.schema import Failed
 
 WIDTH, HEIGHT = 1000, 36  # of a drawing, which is stretched to the width of the strip

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from pfp.eval.leaderboard.leaderboard import Leaderboard
 from pfp.eval.manifest import PROMPT_GROUP
 from pfp.eval.report.html_sample_detail import sample_details
-from pfp.eval.report.inline_images import image_tag, inlined
-from pfp.eval.report.markup import Markup, tag
 from pfp.eval.report.samples import Continuation, Frame, Retrieval, Segment, Shown
+from pfp.pages.images import image_tag, inlined
+from pfp.pages.markup import Markup, tag
 
 Linker: TypeAlias = Callable[[str], str]
 

@@ -9,9 +9,9 @@ from pfp.eval.leaderboard.leaderboard import Comparison, Leaderboard, Method
 from pfp.eval.leaderboard.methods import ROLES, SHUFFLED_MEMORY, Role, explanation_of, role_of
 from pfp.eval.metrics.base import MetricCard
 from pfp.eval.report import text
-from pfp.eval.report.markup import Markup, coded, tag
 from pfp.eval.stats.aggregate import paired_difference
 from pfp.eval.stats.sign_flips import MIN_CLUSTERS
+from pfp.pages.markup import Markup, coded, tag
 
 GROUPS: dict[Role, str] = {
     "ranked": "Methods",

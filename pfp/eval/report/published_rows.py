@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pfp.eval.leaderboard.published import PublishedTable
-from pfp.eval.report.markup import Markup, tag
+from pfp.pages.markup import Markup, tag
 
 WARNING = (
     "As printed, measured by others on other videos with protocols that the papers leave partly "

@@ -23,6 +23,7 @@ from pfp.eval.measure.contents import digest_of
 from pfp.eval.report.sample_detail import SampleDetail, SampleVideo, frames_at, shrunk
 from pfp.io import media, tables
 from pfp.io.locate import locate
+from pfp.pages.images import MAX_SIDE
 from pfp.schema import EvalSample, Kept, ScoreRecord
 from pfp.schema.eval_sample import GIVEN
 from pfp.schema.run_directory import RunDirectory
@@ -30,7 +31,6 @@ from pfp.schema.run_directory import RunDirectory
 Frame: TypeAlias = npt.NDArray[np.uint8]
 Part: TypeAlias = Literal["video", "reference", "history"]
 
-MAX_SIDE = 240  # pixels: enough for the widths that the page shows images at
 NUM_HISTORY_FRAMES = 6
 NUM_SEGMENT_FRAMES = 4
 CHANGED: Final = "its video has changed since it was measured; measure it again"

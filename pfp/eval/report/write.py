@@ -20,8 +20,8 @@ from pfp.eval.report.plain_text import render_text
 from pfp.eval.report.samples import Continuation, continuations, file_names, retrievals
 from pfp.eval.scores.runs import read_runs
 from pfp.eval.stats.aggregate import Bootstrap
-from pfp.io.filesystems import Folder, explain_write_errors
 from pfp.io.locate import link_from
+from pfp.pages.write import write_whole
 from pfp.schema import EvalSample, ScoreRecord
 
 MAX_PAGE_BYTES = 4 << 20
@@ -72,15 +72,15 @@ def write_report(
     files = files or ReportFiles.in_run(run_directory)
     board, generations, scores = load_run(run_directory, *more_runs, bootstrap=bootstrap)
     if files.json:
-        _write(files.json, json.dumps(board.to_json(), indent=1, sort_keys=True) + "\n")
+        write_whole(files.json, json.dumps(board.to_json(), indent=1, sort_keys=True) + "\n")
     if files.markdown:
-        _write(files.markdown, render_markdown(board, published))
+        write_whole(files.markdown, render_markdown(board, published))
     if files.text:
-        _write(files.text, render_text(board))
+        write_whole(files.text, render_text(board))
     if files.csv:
-        _write(files.csv, render_csv(board))
+        write_whole(files.csv, render_csv(board))
     if files.latex:
-        _write(files.latex, render_latex(board))
+        write_whole(files.latex, render_latex(board))
     if files.html:
         methods = [method.name for method in board.methods]
         names = file_names(run_directory, board.groups)
@@ -106,7 +106,7 @@ def write_report(
                 link=partial(link_from, files.html or "", run_directory),
             )
 
-        _write(files.html, _within_limit(page, num_clips))
+        write_whole(files.html, _within_limit(page, num_clips))
     return board
 
 
@@ -123,12 +123,3 @@ def _within_limit(page: Callable[[int], str], num_clips: int) -> str:
         if size_bytes <= MAX_PAGE_BYTES or num_clips == 0:
             return text
         num_clips = min(num_clips - 1, int(num_clips * 0.9 * MAX_PAGE_BYTES / size_bytes))
-
-
-def _write(path: str | Path, text: str) -> None:
-    """The whole file or the old one, on this machine or in an object store."""
-    directory, _, name = str(path).rpartition("/")
-    with explain_write_errors(str(path)):
-        folder = Folder.at(directory or ".")
-        folder.make()
-        folder.write(name, text.encode())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-from pfp.eval.report.styles import tokens
 from pfp.eval.study.plan import Plan
+from pfp.pages.styles import tokens
 
 
 def render_page(plan: Plan) -> str:

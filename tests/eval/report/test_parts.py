@@ -1,4 +1,4 @@
-"""The small parts of the report: markup, ticks, spans, links, text."""
+"""The small parts of the report: spans, links, text."""
 
 from __future__ import annotations
 
@@ -7,70 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pfp.eval.leaderboard.leaderboard import Comparison
 from pfp.eval.leaderboard.methods import explanation_of, focus_of, role_of
 from pfp.eval.metrics import resolve
 from pfp.eval.report import text as report_text
-from pfp.eval.report.chart import nice_ticks
-from pfp.eval.report.markup import Markup, coded, tag, text
 from pfp.eval.report.samples import file_names, segments, spaced
 from pfp.eval.stats.aggregate import Difference
 from pfp.io import tables
 from pfp.schema import KEPT, ClipRecord, EvalSample, Shot
 
 PSNR, LPIPS = resolve("psnr").card, resolve("lpips_alex").card
-
-
-def test_text_is_escaped_and_markup_is_not() -> None:
-    """Plain text cannot become an element; elements made here stay elements."""
-    made = tag("p", "a < b & ", tag("b", '"c"'), None, ["d", tag("i", "e")])
-
-    assert made == "<p>a &lt; b &amp; <b>&quot;c&quot;</b>d<i>e</i></p>"
-
-
-def test_attributes_are_written_as_html_wants_them() -> None:
-    """Names lose their underscore, True is bare, None and False are absent, quotes are escaped."""
-    made = tag("a", class_="x", data_value=1.5, hidden=True, title=None, open=False, alt='"')
-
-    assert made == '<a class="x" data-value="1.5" hidden alt="&quot;"></a>'
-
-
-def test_backticks_become_code() -> None:
-    """What a sentence puts between backticks is set as code, escaped."""
-    assert coded("run `a < b` now") == "run <code>a &lt; b</code> now"
-
-
-def test_joined_markup_is_markup() -> None:
-    """Joining elements does not escape them a second time."""
-    assert tag("p", text("a", Markup("<br>"))) == "<p>a<br></p>"
-
-
-@given(low=st.floats(-1000, 1000), spread=st.floats(1e-4, 1000))
-def test_ticks_cover_the_range_in_round_steps(low: float, spread: float) -> None:
-    """Two to seven ticks in even steps of 1, 2 or 5 enclose the values."""
-    high = low + spread
-    ticks = nice_ticks(low, high)
-    steps = np.diff(ticks)
-
-    assert ticks[0] <= low + 1e-9
-    assert ticks[-1] >= high - 1e-9
-    assert 2 <= len(ticks) <= 7
-    assert np.allclose(steps, steps[0])
-    mantissa = steps[0] / 10 ** np.floor(np.log10(steps[0]) + 1e-9)
-    assert min(abs(mantissa - m) for m in (1, 2, 5, 10)) < 1e-6
-
-
-@pytest.mark.parametrize("rounding", [0.0, 1e-16, 1e-13])
-@pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 35.578078557646])
-def test_one_value_has_ticks_too(value: float, rounding: float) -> None:
-    """A chart of equal values, or of what differs by rounding, still has a scale."""
-    ticks = nice_ticks(value, value + abs(value) * rounding)
-
-    assert ticks[0] <= value <= ticks[-1]
-    assert ticks[0] < ticks[-1]
 
 
 def test_spaced_frames_hold_the_first_and_the_last() -> None:

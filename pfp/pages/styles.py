@@ -16,4 +16,4 @@ def report_style() -> str:
 
 
 def _sheet(name: str) -> str:
-    return files("pfp.eval.report").joinpath(name).read_text("utf-8")
+    return files("pfp.pages").joinpath(name).read_text("utf-8")

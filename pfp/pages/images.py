@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pfp.eval.report.markup import Markup, tag
-from pfp.eval.report.samples import MAX_SIDE
+from pfp.pages.markup import Markup, tag
 
-QUALITY = 82
+MAX_SIDE: Final = 240  # pixels: enough for the widths that pages show images at
+QUALITY: Final = 82
 
 
 def image_tag(frame_HWC: npt.NDArray[np.uint8], alt: str) -> Markup:
