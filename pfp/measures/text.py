@@ -8,7 +8,7 @@ Axes: N frames, H height, W width, C colour (R, G, B), P corners (x, y).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,13 +46,10 @@ class TextReader:
             ConfigError: rapidocr is not installed.
             WeightsError: its networks are not beside it.
         """
-        try:
-            import rapidocr
-        except ImportError as error:
-            message = f"text needs {error.name}; pip install 'pfp[ingest-networks]'"
-            raise ConfigError(message) from error
-        folder = Path(rapidocr.__file__).parent / "models"
-        self._read: Final[Any] = rapidocr.RapidOCR(params=_settings(folder, num_threads))
+        settings = _settings(network_files(), num_threads)
+        import rapidocr
+
+        self._read: Final[Any] = rapidocr.RapidOCR(params=settings)
 
     def find(self, rgb_NHWC: Sequence[npt.NDArray[np.uint8]]) -> FoundText:
         """The text in RGB frames, each of its own size; area 0 and no lines where there is none."""
@@ -70,13 +67,30 @@ class TextReader:
         return _covered(found.boxes, rgb_HWC.shape[:2]), list(found.txts)
 
 
-def _settings(folder: Path, num_threads: int) -> dict[str, Any]:
-    """Settings of rapidocr. Files are named, since it would download those that it misses."""
+def network_files() -> dict[str, Path]:
+    """Where the networks lie, by rapidocr's names of them; opens none.
+
+    Raises:
+        ConfigError: rapidocr or onnxruntime is not installed.
+        WeightsError: its networks are not beside it.
+    """
+    try:
+        import onnxruntime  # noqa: F401 - rapidocr imports it late
+        import rapidocr
+    except ImportError as error:
+        message = f"text needs {error.name}; pip install 'pfp[ingest-networks]'"
+        raise ConfigError(message) from error
+    folder = Path(rapidocr.__file__).parent / "models"
     files = {"Det": folder / DETECTOR_FILE, "Rec": folder / RECOGNISER_FILE}
     for path in files.values():
         if not path.is_file():
             message = f"there is no {path}; install the pinned rapidocr again"
             raise WeightsError(message)
+    return files
+
+
+def _settings(files: Mapping[str, Path], num_threads: int) -> dict[str, Any]:
+    """Settings of rapidocr. Files are named, since it would download those that it misses."""
     return {f"{part}.model_path": str(path) for part, path in files.items()} | {
         "Det.limit_type": "max",
         "Det.limit_side_len": MAX_SIDE,
