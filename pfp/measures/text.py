@@ -1,7 +1,7 @@
 """Text in frames, found and read by PP-OCR through ``rapidocr``, whose wheel has the networks.
 
 The detector also marks stripes, leaves and windows as text, so a box counts only when the
-recogniser is sure of what it reads there.
+recogniser is sure of what it reads there, and reads more than one character.
 
 Axes: N frames, H height, W width, C colour (R, G, B), P corners (x, y).
 """
@@ -21,6 +21,8 @@ from pfp.errors import ConfigError, WeightsError
 DETECTOR_FILE: Final = "PP-OCRv6_det_small.onnx"  # the names in the wheel of rapidocr
 RECOGNISER_FILE: Final = "PP-OCRv6_rec_small.onnx"
 MIN_SCORE: Final = 0.8  # of the recogniser, in [0, 1]
+# Whatever crosses or is round is read as one character, with scores of up to 0.99.
+MIN_CHARACTERS: Final = 2
 MAX_SIDE: Final = 960  # pixels; longer frames are scaled down for the detector, none is scaled up
 
 
@@ -64,7 +66,9 @@ class TextReader:
         found = self._read(np.ascontiguousarray(rgb_HWC[:, :, ::-1]), text_score=MIN_SCORE)
         if found.boxes is None:
             return 0.0, []
-        return _covered(found.boxes, rgb_HWC.shape[:2]), list(found.txts)
+        counts = [len(line.strip()) >= MIN_CHARACTERS for line in found.txts]
+        lines = [line for line, is_text in zip(found.txts, counts, strict=True) if is_text]
+        return _covered(found.boxes[counts], rgb_HWC.shape[:2]), lines
 
 
 def network_files() -> dict[str, Path]:

@@ -20,10 +20,10 @@ def reader() -> TextReader:
     return TextReader()
 
 
-def card(words: str) -> tuple[npt.NDArray[np.uint8], float]:
+def card(words: str, size: int = 30) -> tuple[npt.NDArray[np.uint8], float]:
     """A title card and the share of it that the ink's bounding box takes."""
     image = Image.new("RGB", (320, 192), (20, 20, 40))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(30)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     draw.text((30, 80), words, fill=(240, 240, 240), font=font)
     x0, y0, x1, y1 = draw.textbbox((30, 80), words, font=font)
     return np.asarray(image), (x1 - x0) * (y1 - y0) / (320 * 192)
@@ -47,6 +47,12 @@ def test_a_title_card_is_read_to_the_letter_and_its_area_is_that_of_the_ink(
 def test_frames_without_text_have_neither_area_nor_lines(reader: TextReader) -> None:
     """Neither a black frame nor noise."""
     found = reader.find([np.zeros((192, 320, 3), np.uint8), noise()])
+    assert (found.area, found.lines) == (0.0, ())
+
+
+def test_a_lone_character_is_no_text(reader: TextReader) -> None:
+    """The recogniser is as sure of a crossing of branches; of several characters it is not."""
+    found = reader.find([card("A", 100)[0]])
     assert (found.area, found.lines) == (0.0, ())
 
 
