@@ -46,6 +46,7 @@ windows:
    avoid: {max_black: 1, max_uniform: 1, max_frozen: 1, max_damaged: 0},
    filters: {text: {max_area: 0.05}}}
 """
+QUOTAS = "quotas: {orientation: {portrait: 0.5, landscape: 0.5}}"
 UNASKED = ASKED.replace("{text: {max_area: 0.05}}", "{}")
 
 
@@ -65,9 +66,9 @@ def drifting(seconds: float, words: str | None, seed: int) -> npt.NDArray[np.uin
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One without text, one with a title in its second half, and an HDR one, which has no RGB."""
+    """An upright one without text, one with a title in its second half, one of HDR: no RGB."""
     folder = tmp_path_factory.mktemp("videos")
-    write_video(folder / "bare.mp4", drifting(2, None, 1), 12)
+    write_video(folder / "bare.mp4", drifting(2, None, 1).swapaxes(1, 2), 12)
     half = [drifting(2, None, 2), drifting(2, WORDS, 3)]
     write_video(folder / "titled.mp4", np.concatenate(half), 12)
     with av.open(str(folder / "hdr.mkv"), "w", format="matroska") as to:
@@ -176,6 +177,16 @@ def test_text_is_read_once_and_by_the_bytes(
     assert "text_area_above_max" == verdicts(read)["titled.mp4@2"]
 
 
+def test_quotas_come_after_text(read: RunDirectory, tmp_path: Path) -> None:
+    """There is one good clip of each shape, and two wide ones that text drops."""
+    before = verdicts(read)
+
+    halves = config_of(ASKED + QUOTAS, tmp_path).recipe
+    assert 0 == select(["--recipe", halves, "--output", read.uri])
+
+    assert before == verdicts(read)
+
+
 @pytest.mark.usefixtures("no_network")
 def test_text_that_nobody_asks_about_is_not_read(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -208,13 +219,7 @@ def test_without_the_library_nothing_is_begun(
     assert not out.exists()
 
 
-HALVES = parse_recipe(
-    {
-        **parse_yaml(ASKED),
-        "quotas": {"orientation": {"portrait": 0.5, "landscape": 0.5}},
-    },
-    "halves",
-)
+HALVES = parse_recipe(parse_yaml(ASKED + QUOTAS), "halves")
 
 
 def of_kinds(make_clip: MakeClip, kinds: str) -> Candidates:
