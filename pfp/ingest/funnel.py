@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from pfp.errors import InputError
 from pfp.ingest.audio_columns import AudioColumns
 from pfp.ingest.filters import Filter
-from pfp.ingest.recipe import load_recipe
+from pfp.ingest.recipe import Recipe, load_recipe
 from pfp.io.run_tables import has_table
 from pfp.io.tables import iter_tables
+from pfp.schema.clip import ClipRecord
 from pfp.schema.measured import MeasuredRecord
 from pfp.schema.run_directory import RunDirectory
 
@@ -74,12 +75,12 @@ def funnels(run_directory: str) -> list[Funnel]:
     recipe = load_recipe(run.recipe_path)
     videos = iter_tables(*run.videos, columns=["duration_seconds", "verdict"])
     clips = iter_tables(*run.clips, columns=["start_seconds", "end_seconds", "tier", "verdict"])
-    windows = recipe.windows.filters if recipe.windows else {}
     quotas = [f"quota_{quota.column}" for quota in recipe.quotas]
-    asked = [*_reasons(recipe.filters), "no_window", "exact_duplicate", "near_duplicate"]
+    nothing = AudioColumns(None, ()).beside(MeasuredRecord.SCHEMA.empty_table())
+    asked = [*_reasons(recipe.filters, nothing), "no_window", "exact_duplicate", "near_duplicate"]
     return [
         _funnel("files", videos, lambda rows: rows["duration_seconds"], asked),
-        _funnel("clips", clips, _seconds_of_clips, [*_reasons(windows), *quotas]),
+        _funnel("clips", clips, _seconds_of_clips, [*_of_windows(recipe), *quotas]),
     ]
 
 
@@ -95,9 +96,19 @@ def _seconds_of_clips(clips: pa.Table) -> pa.ChunkedArray:
     return pc.subtract(clips["end_seconds"], clips["start_seconds"])
 
 
-def _reasons(filters: Mapping[str, Filter]) -> list[str]:
-    """The reasons that filters give, in the order in which they are asked."""
-    nothing = AudioColumns(None, ()).beside(MeasuredRecord.SCHEMA.empty_table())
+def _of_windows(recipe: Recipe) -> list[str]:
+    """Networks see what pixels leave, wherever the recipe names them."""
+    if recipe.windows is None:
+        return []
+    filters = recipe.windows.pixel_filters | recipe.windows.network_filters
+    return _reasons(filters, ClipRecord.SCHEMA.empty_table())
+
+
+def _reasons(filters: Mapping[str, Filter], nothing: pa.Table) -> list[str]:
+    """The reasons that filters give, in the order in which they are asked.
+
+    ``nothing`` is an empty table of what they look at.
+    """
     bounds = [bound for one in filters.values() for bound in one.bounds(nothing)]
     return [name for bound in bounds for name in (bound.reason, f"{bound.reason}_unknown")]
 

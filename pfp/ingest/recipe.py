@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from pfp.errors import ConfigError
-from pfp.ingest.filters import FILTERS, Filter
+from pfp.ingest.filters import FILTERS, NETWORK_FILTERS, Filter
 from pfp.ingest.near_duplicates import NearDuplicates
 from pfp.ingest.quotas import Quota
 from pfp.ingest.windows import Avoid, Windows
@@ -21,6 +21,8 @@ from pfp.texts import quoted
 
 # What is measured of every second, and so of every window.
 WINDOW_FILTERS: Final = ("black", "uniform", "frozen", "motion")
+# Whole videos are not shown to networks.
+VIDEO_FILTERS: Final = tuple(name for name in FILTERS if name not in NETWORK_FILTERS)
 # What tiers may be told by: that, and what is the same for all windows of a video.
 TIER_FILTERS: Final = (*WINDOW_FILTERS, "resolution", "aspect", "frame_rate", "bars")
 QUOTA_COLUMNS: Final = ("orientation", "codec", "tier", "source")
@@ -104,7 +106,7 @@ def parse_recipe(values: object, source: str) -> Recipe:
     where = f"of recipe {source}"
     return Recipe(
         name=name,
-        filters=_filters(table.get("filters", {}), tuple(FILTERS), where),
+        filters=_filters(table.get("filters", {}), VIDEO_FILTERS, where),
         windows=None if windows is None else _windows(windows, where),
         near_duplicates=None
         if near is None
@@ -144,7 +146,8 @@ def _filters(values: object, known: tuple[str, ...], where: str) -> dict[str, Fi
 def _windows(values: object, where: str) -> Windows:
     table = dict(_mapping(values, f"windows {where}"))
     avoid = _build(Avoid, table.pop("avoid", {}), f"avoid of windows {where}")
-    filters = _filters(table.pop("filters", {}), WINDOW_FILTERS, f"of windows {where}")
+    known = (*WINDOW_FILTERS, *NETWORK_FILTERS)
+    filters = _filters(table.pop("filters", {}), known, f"of windows {where}")
     windows: Windows = _build(Windows, table, f"windows {where}", avoid=avoid, filters=filters)
     return windows
 

@@ -78,7 +78,7 @@ def drop_by_filters(clips: pa.Table, filters: Mapping[str, Filter]) -> pa.Table:
 def choose_windows(videos: pa.Table, settings: Windows | None) -> pa.Table:
     """The windows of those of some videos that are kept, judged by the filters of windows.
 
-    Without settings a video is one window, whole.
+    Filters that need a network are not asked yet. Without settings a video is one window, whole.
     """
     spans = whole_videos(videos) if settings is None else windows_of(videos, settings)
     spans = spans.where(is_kept(videos)[spans.video])
@@ -93,7 +93,7 @@ def choose_windows(videos: pa.Table, settings: Windows | None) -> pa.Table:
             "verdict": all_kept(len(spans.video)),
         }
     )
-    return windows if settings is None else drop_by_filters(windows, settings.filters)
+    return windows if settings is None else drop_by_filters(windows, settings.pixel_filters)
 
 
 def _of_whole_videos(videos: pa.Table, spans: Spans) -> dict[str, pa.ChunkedArray]:

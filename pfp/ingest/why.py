@@ -29,7 +29,7 @@ from pfp.schema.run_directory import RunDirectory
 from pfp.schema.verdict import Dropped, Failed, Kept, Verdict
 from pfp.schema.video import VideoRecord
 
-_OF_WINDOW: Final = (*MEANS, "decode_error_count")
+_OF_WINDOW: Final = (*MEANS, "decode_error_count", "text_area")
 _LONG: Final = 200  # characters of a value that are shown
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pfp.errors import ConfigError
-from pfp.ingest.filters import Filter
+from pfp.ingest.filters import NETWORK_FILTERS, Filter
 from pfp.ingest.spans import Floats, Ints, Spans, Track
 
 _CLOSE: Final = 1e-6  # seconds; times that differ by less are the same
@@ -43,7 +43,8 @@ class Windows:
     ``max_seconds`` or less; as few windows of equal length as fill a stretch are laid into it,
     each ``overlap_seconds`` into the one before. With ``begin_at_cuts`` a window begins at the next
     cut where the seconds that are to spare suffice. Of more than ``max_per_video`` windows in a
-    video so many are taken, spread evenly. ``filters`` are asked of each window.
+    video so many are taken, spread evenly. ``filters`` are asked of each window, those that need
+    a network after all others.
     """
 
     min_seconds: float
@@ -71,6 +72,16 @@ class Windows:
         if self.max_per_video < 1 or self.max_per_video % 1:
             message = f"max_per_video is {self.max_per_video}; give a whole number from 1 on"
             raise ConfigError(message)
+
+    @property
+    def pixel_filters(self) -> dict[str, Filter]:
+        """Those of the filters that ask about what was measured of every second."""
+        return {name: one for name, one in self.filters.items() if name not in NETWORK_FILTERS}
+
+    @property
+    def network_filters(self) -> dict[str, Filter]:
+        """The others, which ask about what networks saw in a window."""
+        return {name: one for name, one in self.filters.items() if name in NETWORK_FILTERS}
 
 
 def whole_videos(videos: pa.Table) -> Spans:

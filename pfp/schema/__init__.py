@@ -13,6 +13,7 @@ from pfp.schema.record import failed_verdict as failed_verdict
 from pfp.schema.run_directory import RunDirectory as RunDirectory
 from pfp.schema.score import ScoreRecord as ScoreRecord
 from pfp.schema.storyboard import StoryboardRecord as StoryboardRecord
+from pfp.schema.text import TextRecord as TextRecord
 from pfp.schema.verdict import KEPT as KEPT
 from pfp.schema.verdict import Dropped as Dropped
 from pfp.schema.verdict import Failed as Failed

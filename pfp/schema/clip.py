@@ -57,11 +57,13 @@ class ClipRecord(Record):
     uniform_fraction: float | None = None  # of one colour all over, black included, [0, 1]
     bar_fraction: float | None = None  # share of the area under bars, [0, 1]
     decode_error_count: int | None = None
+    text_area: float | None = None  # largest share of a frame; as in TextRecord, if it was read
+    num_text_lines: Int32 | None = None
     tier: str | None = None
     recipe: str | None = None
     verdict: Verdict
     result_key: str = ""
 
     NAME: ClassVar[str] = "clip"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     KEY: ClassVar[str] = "clip_id"

@@ -4,6 +4,7 @@
     videos/_audio              AudioRecord         ingest: what was measured about their sound
     videos                     VideoRecord         ingest: what was decided about every file
     clips                      ClipRecord          ingest: the windows of those that are kept
+    clips/_text                TextRecord          ingest: what was read in windows
     storyboards                StoryboardRecord    caption
     latents                    LatentRecord        latents
     latents_lr_<rate>          LatentRecord        latents: the LR copy for a further rate
@@ -35,6 +36,7 @@ from pfp.schema.measured import MeasuredRecord
 from pfp.schema.record import Record
 from pfp.schema.score import ScoreRecord
 from pfp.schema.storyboard import StoryboardRecord
+from pfp.schema.text import TextRecord
 from pfp.schema.video import VideoRecord
 
 LR_LATENTS_PREFIX: Final = "latents_lr_"
@@ -67,6 +69,7 @@ class RunDirectory:
         self.audio: Final = self._known("videos/_audio", AudioRecord)
         self.videos: Final = self._known("videos", VideoRecord)
         self.clips: Final = self._known("clips", ClipRecord)
+        self.text: Final = self._known("clips/_text", TextRecord)
         self.storyboards: Final = self._known("storyboards", StoryboardRecord)
         self.latents: Final = self._known("latents", LatentRecord)
         self.conditions: Final = self._known("conditions", ConditionRecord)

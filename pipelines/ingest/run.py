@@ -13,8 +13,10 @@ from pfp.ingest.audio_columns import audio_filters
 from pfp.ingest.inputs import gather_inputs
 from pfp.ingest.recipe import load_recipe
 from pfp.ingest.recognise import LISTED, recognise, with_times
+from pfp.ingest.text_columns import asks_text
 from pfp.ingest.tiers import check_quotas
 from pfp.io.tables import read_table
+from pfp.measures.text import network_files
 from pfp.runtime import Progress, StageReport, connect, run_stage
 from pfp.runtime.run import Engine
 from pfp.runtime.stage_config import StageConfig
@@ -23,7 +25,7 @@ from pfp.schema.run_directory import RunDirectory
 from pipelines.ingest.config import PRESETS, IngestConfig
 from pipelines.ingest.preflight import check_decoders, check_writable
 from pipelines.ingest.select import select
-from pipelines.ingest.stages import audio_stage, measure_stage
+from pipelines.ingest.stages import audio_stage, measure_stage, text_stage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,6 +65,8 @@ def run(
     # What would end or spoil the run later is said now; nothing is written for a bad input.
     _check_apart(input_directory, out)
     check_decoders()
+    if asks_text(recipe):
+        network_files()  # what is missing is told now, not after hours
 
     # Every file, whatever its name, with what a manifest says of it. One that was touched since an
     # earlier run, or linked, has another time of change but the bytes that were measured: it keeps
@@ -91,13 +95,18 @@ def run(
                 progress=progress,
             )
 
-        # Select: which videos are kept, and which windows of them are clips. Nothing is decoded, so
-        # that `python -m pipelines.ingest select --recipe FILE` does this alone.
+        def read_text(clips: pa.Table) -> StageReport:
+            where = out.text.path
+            return run_stage(text_stage(config), clips, where, engine=engine, progress=progress)
+
+        # Select: which videos are kept, and which windows of them are clips. Nothing is decoded but
+        # for text, so that `python -m pipelines.ingest select --recipe FILE` does this alone.
         reports = select(
             out,
             recipe,
             StageConfig.of("ingest", config),
             told=files,
+            read_text=read_text,
             changed_ns=touched.changed_ns,
             reused=measured.reused,
             started=started,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import yaml
@@ -28,6 +28,8 @@ from pfp.ingest.select import (
     drop_without_window,
     judge,
 )
+from pfp.ingest.text_columns import NEEDED as NEEDED_TEXT
+from pfp.ingest.text_columns import asks_text, clips_to_read, drop_by_text, not_read
 from pfp.ingest.tiers import assign_tiers, check_quotas, limit_to_quotas
 from pfp.io.filesystems import Folder
 from pfp.io.run_tables import has_table
@@ -80,6 +82,7 @@ def select(
     config: StageConfig,
     *,
     told: pa.Table | None,
+    read_text: Callable[[pa.Table], object] | None = None,
     changed_ns: Mapping[str, int] | None = None,
     reused: int = 0,
     started: float | None = None,
@@ -90,11 +93,14 @@ def select(
 
     ``told`` is what a manifest says of the files, and ``changed_ns`` when they were touched since
     they were measured, by URI. ``reused`` rows of measures are from an earlier run, and the clock
-    began at ``started``. Near duplicates are looked for by ``engine``. Raises ConfigError for a
-    recipe that asks about audio that was not measured, and NothingUsable, after all is written,
-    when no clip is kept.
+    began at ``started``. Near duplicates are looked for by ``engine``. Where the recipe asks about
+    text, ``read_text`` brings its table up to date with ``clips_to_read``; None: what is stored
+    must do. Raises ConfigError for a recipe that asks about audio or text that was not measured,
+    and NothingUsable, after all is written, when no clip is kept.
     """
     started = time.monotonic() if started is None else started
+    if asks_text(recipe) and read_text is None and not has_table(out.text):
+        raise not_read("any clip")
     audio = AudioColumns(_audio_of(out), audio_filters(recipe))
     times = changed_ns or {}
     measured = (audio.beside(with_times(table, times)) for table in iter_tables(*out.measured))
@@ -109,6 +115,11 @@ def select(
             tasks_over = TasksOnRay[Samples] if engine == "ray" else TasksHere[Samples]
             videos = drop_near_duplicates(videos, recipe.near_duplicates, tasks_over)
     candidates = Candidates(videos, candidates.windows).of_kept()
+    # Text in the clips that all else leaves; after copies, which cost nothing then, and before
+    # quotas, so that others take the place of what it drops.
+    if asks_text(recipe) and read_text is not None:
+        read_text(clips_to_read(candidates))
+    candidates = drop_by_text(candidates, recipe, _text_of(out))
     # The best tier that takes a clip; of no kind more than the recipe's shares leave room for.
     candidates = assign_tiers(candidates, recipe.tiers)
     candidates = limit_to_quotas(candidates, recipe.quotas, told)
@@ -137,6 +148,10 @@ def select(
 
 def _audio_of(out: RunDirectory) -> pa.Table | None:
     return read_table(*out.audio, columns=NEEDED) if has_table(out.audio) else None
+
+
+def _text_of(out: RunDirectory) -> pa.Table | None:
+    return read_table(*out.text, columns=NEEDED_TEXT) if has_table(out.text) else None
 
 
 def _told_before(out: RunDirectory) -> pa.Table | None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pfp.ingest.audio import AUDIO_VERSION
 from pfp.ingest.measure import MEASURE_VERSION
+from pfp.ingest.text import TEXT_VERSION, failed_text
 from pfp.io.digests import sha256_json
 from pfp.runtime import Resources, Stage
 from pfp.schema.audio import AudioRecord
 from pfp.schema.measured import MeasuredRecord
+from pfp.schema.text import TextRecord
 from pipelines.ingest.config import IngestConfig
-from pipelines.ingest.worker import MeasureAudio, MeasureVideos, failed_measure, failed_sound
+from pipelines.ingest.worker import (
+    MeasureAudio,
+    MeasureVideos,
+    ReadText,
+    failed_measure,
+    failed_sound,
+)
 
 
 def measure_stage(config: IngestConfig) -> Stage:
@@ -44,5 +52,23 @@ def audio_stage(config: IngestConfig) -> Stage:
             num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
         ),
         on_error=failed_sound,
+        config=config,
+    )
+
+
+def text_stage(config: IngestConfig) -> Stage:
+    """Windows, as ``clips_to_read`` gives them, to the text in them, by bytes and span alone."""
+    return Stage(
+        name="text",
+        record=TextRecord,
+        worker=ReadText,
+        worker_args={"limits": config.limits},
+        input_key="clip_id",
+        content_columns=("video_sha256", "start_seconds", "end_seconds"),
+        fingerprint=sha256_json(["text", TEXT_VERSION]),
+        resources=Resources(
+            num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
+        ),
+        on_error=failed_text,
         config=config,
     )

@@ -63,9 +63,10 @@ near_duplicates: {{max_mean_bits: {}, max_mean_change_bits: 18, min_contained: 0
         ),
         (
             "name: x\nfilters: {sharpness: {min: 1}}",
-            "there is no 'sharpness'; use aspect, backdrop",
+            "there is no 'sharpness'; use aspect, audio_track",
         ),
         ("name: x\nfilters: {black: {max: 1}}", "there is no 'max'; use max_fraction"),
+        ("name: x\nfilters: {text: {max_area: 1}}", "there is no 'text'; use aspect, audio_track"),
         ("name: x\nfilters: {hdr: {max: 1}}", "there is no 'max'; use no keys"),
         ("name: x\nfilters: {black: {}}", "lacks max_fraction; give a number"),
         (

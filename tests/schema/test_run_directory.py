@@ -16,6 +16,7 @@ NAMES = {
     "videos/_audio": schema.AudioRecord,
     "videos": schema.VideoRecord,
     "clips": schema.ClipRecord,
+    "clips/_text": schema.TextRecord,
     "storyboards": schema.StoryboardRecord,
     "latents": schema.LatentRecord,
     "conditions": schema.ConditionRecord,

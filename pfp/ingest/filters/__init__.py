@@ -33,6 +33,7 @@ from pfp.ingest.filters.silence import Silence
 from pfp.ingest.filters.size_changes import SizeChanges
 from pfp.ingest.filters.speech import Speech
 from pfp.ingest.filters.stereo import Stereo
+from pfp.ingest.filters.text import Text
 from pfp.ingest.filters.timestamps import Timestamps
 from pfp.ingest.filters.uniform import Uniform
 
@@ -67,8 +68,11 @@ FILTERS: Final[dict[str, type[Filter]]] = {
     "size_changes": SizeChanges,
     "speech": Speech,
     "stereo": Stereo,
+    "text": Text,
     "timestamps": Timestamps,
     "uniform": Uniform,
 }
 # Those that ask about sound, which is measured for recipes that have one of them.
 AUDIO_FILTERS: Final = ("audio_track", "clipped_audio", "loudness", "silence", "speech")
+# Those of windows that ask about what networks see, which look at windows that the others keep.
+NETWORK_FILTERS: Final = ("text",)

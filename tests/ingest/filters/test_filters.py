@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pfp.ingest.audio_columns import AudioColumns
-from pfp.ingest.filters import AUDIO_FILTERS, FILTERS, Bound, first_refusals
+from pfp.ingest.filters import AUDIO_FILTERS, FILTERS, NETWORK_FILTERS, Bound, first_refusals
 from pfp.ingest.recipe import load_recipe
 from pfp.schema import KEPT, AudioRecord, Dropped, MeasuredRecord
 from tests.ingest.conftest import MakeClip
@@ -149,11 +149,16 @@ CASES += [
     ("speech", {"min_fraction": 0, "max_fraction": 0.4}, SOUND, "speech_like_above_max"),
     ("speech", {"min_fraction": 0.6, "max_fraction": 1}, MUTE, None),
     ("speech", {"min_fraction": 0.6, "max_fraction": 1}, DIGITAL_SILENCE, None),
+    ("text", {"max_area": 0.05}, {"text_area": 0.05}, None),
+    ("text", {"max_area": 0.05}, {"text_area": 0.06}, "text_area_above_max"),
+    ("text", {"max_area": 0.05}, {}, "text_area_above_max_unknown"),
 ]
 
 
 def with_sound(make_clip: MakeClip, values: dict[str, Any]) -> pa.Table:
-    """A measured clip with these values, some of which are about its sound."""
+    """A measured clip with these values, some of which are about its sound, or its text."""
+    values = dict(values)
+    text_area = pa.array([values.pop("text_area", None)], pa.float64())
     own = {name: value for name, value in values.items() if name in MeasuredRecord.SCHEMA.names}
     clip = make_clip(**own)
     audio = AudioRecord(
@@ -162,7 +167,8 @@ def with_sound(make_clip: MakeClip, values: dict[str, Any]) -> pa.Table:
         verdict=KEPT,
         **{name: value for name, value in values.items() if name not in own},
     )
-    return AudioColumns(AudioRecord.table([audio]), ()).beside(MeasuredRecord.table([clip]))
+    clips = AudioColumns(AudioRecord.table([audio]), ()).beside(MeasuredRecord.table([clip]))
+    return clips.append_column("text_area", text_area)
 
 
 @pytest.mark.parametrize(("name", "thresholds", "clip", "reason"), CASES)
@@ -236,8 +242,8 @@ def test_shipped_recipes_keep_a_good_clip_and_use_every_filter(
     bounds = [bound for one in loaded.filters.values() for bound in one.bounds(clips)]
 
     used = set(loaded.filters) | set(loaded.windows.filters if loaded.windows else ())
-    # Sound costs a decode of its own, so that who wants it asks for it.
-    assert set(FILTERS) - set(AUDIO_FILTERS) == used
+    # Sound costs a decode of its own, and networks cost more: who wants them asks for them.
+    assert set(FILTERS) - {*AUDIO_FILTERS, *NETWORK_FILTERS} == used
     assert {} == first_refusals(bounds, ASKED)
 
 
