@@ -198,7 +198,7 @@ def test_import_rules_know_every_package(skeleton: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "more"),
     [
-        ("ingest", ("select.py",)),
+        ("ingest", ("preflight.py", "select.py")),
         ("caption", ()),
         ("latents", ()),
         ("train", ("distributed.py",)),

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pfp.ingest.audio_columns import NEEDED, AudioColumns, audio_filters
 from pfp.ingest.filters import Bound, Filter
 from pfp.ingest.recipe import Recipe
 from pfp.ingest.spans import Floats, Ints
 from pfp.ingest.verdicts import is_kept
-from pfp.io.tables import iter_tables
+from pfp.io.run_tables import has_table
+from pfp.io.tables import iter_tables, read_table
 from pfp.pages.ticks import nice_ticks
 from pfp.schema.run_directory import RunDirectory, TableLocation
 
@@ -73,12 +75,16 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """A table, and the filters that are asked of its rows, with the tier that asks."""
+    """A table, and the filters that are asked of its rows, with the tier that asks.
+
+    ``audio`` is put beside the table where filters ask about sound.
+    """
 
     rows: str
     where: TableLocation[Any]
     filters: Sequence[tuple[str | None, Filter]]
     only_kept: bool
+    audio: AudioColumns | None = None
 
     def bounds(self, table: pa.Table) -> Iterator[tuple[str | None, Bound]]:
         for tier, one in self.filters:
@@ -91,10 +97,18 @@ class _Source:
             one.name
             for one in self.where.record.SCHEMA
             if not (pa.types.is_nested(one.type) or pa.types.is_binary(one.type))
-            and one.name not in _UNUSED
+            and (self.audio is not None or one.name not in _UNUSED)
         ]
         for table in iter_tables(*self.where, columns=[*names, "verdict.kind"]):
-            yield table.filter(pa.array(is_kept(table))) if self.only_kept else table
+            rows = table.filter(pa.array(is_kept(table))) if self.only_kept else table
+            yield self._whole(rows)
+
+    def no_rows(self) -> pa.Table:
+        """All columns that filters may look at, empty."""
+        return self._whole(self.where.record.SCHEMA.empty_table())
+
+    def _whole(self, table: pa.Table) -> pa.Table:
+        return table if self.audio is None else self.audio.beside(table)
 
 
 class _Sample:
@@ -128,10 +142,16 @@ def histograms(run: RunDirectory, recipe: Recipe) -> list[Histogram]:
                 where=run.measured,
                 filters=_asked(None, recipe.filters),
                 only_kept=True,
+                audio=_audio_of(run) if audio_filters(recipe) else None,
             )
         ),
         *_histograms(_Source(rows="windows", where=run.clips, filters=of_windows, only_kept=False)),
     ]
+
+
+def _audio_of(run: RunDirectory) -> AudioColumns:
+    known = read_table(*run.audio, columns=NEEDED) if has_table(run.audio) else None
+    return AudioColumns(known, ())
 
 
 def _asked(tier: str | None, filters: Mapping[str, Filter]) -> list[tuple[str | None, Filter]]:
@@ -155,7 +175,6 @@ def _histograms(source: _Source) -> list[Histogram]:
 
 
 def _empty(source: _Source) -> dict[str, Histogram]:
-    nothing = source.where.record.SCHEMA.empty_table()
     return {
         what: Histogram(
             rows=source.rows,
@@ -167,7 +186,7 @@ def _empty(source: _Source) -> dict[str, Histogram]:
                 for tier, bound in bounds
             ],
         )
-        for what, bounds in _by_measure(source, nothing).items()
+        for what, bounds in _by_measure(source, source.no_rows()).items()
     }
 
 

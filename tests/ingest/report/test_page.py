@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from pfp.cli.main import main as pfp
 from pfp.errors import NothingUsable
+from pfp.ingest.filters import FILTERS
 from pfp.ingest.funnel import Funnel, FunnelStep
 from pfp.ingest.recipe import load_recipe
 from pfp.ingest.report import write_report
@@ -24,7 +26,8 @@ from pfp.ingest.report.timeline import timeline
 from pfp.io.media import path_to_uri, write_video
 from pfp.io.tables import read_records, write_table
 from pfp.runtime.stage_config import StageConfig
-from pfp.schema import RunDirectory
+from pfp.schema import KEPT, RunDirectory
+from pfp.schema.audio import AudioRecord
 from pfp.schema.measured import MeasuredRecord, SecondMeasures
 from pipelines.ingest.select import select
 from tests.ingest.conftest import MakeClip, outcome
@@ -146,6 +149,32 @@ def test_histograms_count_the_sides_of_each_threshold_and_the_unknown(
         int(motion.inside.sum()),
     ]
     assert (min(known), max(known)) == (motion.low, motion.high)
+
+
+def test_sound_has_histograms_where_it_was_measured(tmp_path: Path, make_clip: MakeClip) -> None:
+    """Three loudnesses, one of them too low, and a video without audio, of which none is asked."""
+    recipe = load_recipe("demo")
+    loudness = FILTERS["loudness"](min_lufs=-40, max_lufs=-5)  # type: ignore[call-arg]
+    recipe = replace(recipe, filters={**recipe.filters, "loudness": loudness})
+    run = RunDirectory(tmp_path)
+    records = [make_clip(video_uri=f"file:///{number}") for number in range(4)]
+    write_table(run.measured.path, MeasuredRecord.table(records), MeasuredRecord)
+    sounds = [
+        AudioRecord(
+            video_uri=record.video_uri,
+            video_sha256=record.video_sha256,
+            has_audio=lufs is not None,
+            loudness_lufs=lufs,
+            verdict=KEPT,
+        )
+        for record, lufs in zip(records, (-50.0, -20.0, -10.0, None), strict=True)
+    ]
+    write_table(run.audio.path, AudioRecord.table(sounds), AudioRecord)
+
+    (found,) = [one for one in histograms(run, recipe) if "loudness" in one.what]
+
+    assert (3, 0, -50.0, -10.0) == (found.num_known, found.num_unknown, found.low, found.high)
+    assert {(-40.0, 1), (-5.0, 0)} == {(one.threshold, one.num_outside) for one in found.limits}
 
 
 def test_names_and_details_cannot_become_markup(tmp_path: Path, make_clip: MakeClip) -> None:
