@@ -14,13 +14,11 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from av.stream import Disposition
 
-from pfp.errors import PermanentError, RetryableError, RowError
+from pfp.errors import PermanentError, RowError
 from pfp.ingest.audio_gauges import LoudnessGauge, SampleGauge
-from pfp.ingest.measure import MeasureSettings
+from pfp.ingest.measure import MeasureSettings, check_size
 from pfp.io.media import Guard
 from pfp.io.media.container import open_video
-from pfp.io.media.source import shown_name
-from pfp.io.unchanged import file_state
 from pfp.schema.audio import AudioRecord
 from pfp.schema.record import failed_verdict
 from pfp.schema.verdict import KEPT, Failed, Verdict
@@ -44,14 +42,11 @@ def audio_of(
     Never raises for what the file's content does. Raises ``InputError`` when the file is gone and
     ``RetryableError`` when it has another size by now.
     """
-    if file_state(video_uri).size_bytes != size_bytes:
-        message = f"{shown_name(video_uri)} was written to since it was measured; run ingest again"
-        raise RetryableError(message)
-    mebibytes = (size_bytes or 0) / (1 << 20)
-    timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * mebibytes
+    check_size(video_uri, size_bytes)
     fields: dict[str, Any] = {}
     verdict: Verdict = KEPT
     try:
+        timeout = settings.timeout_for(size_bytes)
         fields = guard.call_within(timeout, measure_audio, video_uri)
     except RowError as error:
         verdict = failed_verdict(error, retryable=not isinstance(error, PermanentError))

@@ -67,6 +67,10 @@ class MeasureSettings:
             message = f"{self} has a limit that is not positive; give numbers above 0"
             raise ConfigError(message)
 
+    def timeout_for(self, size_bytes: int | None) -> float:
+        """Seconds that a call about a file of that size may take; None counts as small."""
+        return self.timeout_seconds + self.timeout_seconds_per_mib * (size_bytes or 0) / (1 << 20)
+
     def guard(self) -> Guard:
         """A ``Guard`` with these limits."""
         return Guard(self.timeout_seconds, self.memory_bytes, self.recycle_after, self.idle_seconds)
@@ -89,7 +93,7 @@ def measure(
     size_bytes = size_bytes or state.size_bytes or 0
     if size_bytes > MAX_FILE_BYTES:
         return _too_large(video_uri, size_bytes)
-    timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * size_bytes / (1 << 20)
+    timeout = settings.timeout_for(size_bytes)
     digest: str | None = None
     fields: dict[str, Any] = {}
     verdict: Verdict = KEPT
@@ -111,6 +115,13 @@ def measure(
         verdict=verdict,
         **fields,
     )
+
+
+def check_size(video_uri: str, size_bytes: int | None) -> None:
+    """Raise ``RetryableError`` for a file that has another size than when it was measured."""
+    if file_state(video_uri).size_bytes != size_bytes:
+        message = f"{shown_name(video_uri)} was written to since it was measured; run ingest again"
+        raise RetryableError(message)
 
 
 def _too_large(video_uri: str, size_bytes: int) -> MeasuredRecord:

@@ -14,12 +14,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pfp.errors import RetryableError
-from pfp.ingest.measure import MeasureSettings
+from pfp.ingest.measure import MeasureSettings, check_size
 from pfp.io.media import Guard
 from pfp.io.media.read import iter_frames
-from pfp.io.media.source import shown_name
-from pfp.io.unchanged import file_state
 from pfp.measures.text import MAX_SIDE, TextReader
 from pfp.schema.text import TextRecord
 from pfp.schema.verdict import KEPT, Failed
@@ -39,11 +36,8 @@ def text_of(
     gone, and ``RetryableError`` when it has another size by now.
     """
     video_uri, size_bytes = clip["video_uri"], clip["size_bytes"]
-    if file_state(video_uri).size_bytes != size_bytes:
-        message = f"{shown_name(video_uri)} was written to since it was measured; run ingest again"
-        raise RetryableError(message)
-    mebibytes = (size_bytes or 0) / (1 << 20)
-    timeout = settings.timeout_seconds + settings.timeout_seconds_per_mib * mebibytes
+    check_size(video_uri, size_bytes)
+    timeout = settings.timeout_for(size_bytes)
     span = clip["start_seconds"], clip["end_seconds"]
     size = reduced_size(clip["height"], clip["width"])
     found = reader.find(guard.call_within(timeout, frames_of, video_uri, *span, *size))

@@ -30,9 +30,7 @@ def measure_stage(config: IngestConfig) -> Stage:
         input_key="video_uri",
         content_columns=("size_bytes", "changed_ns"),
         fingerprint=sha256_json(["measure", MEASURE_VERSION]),
-        resources=Resources(
-            num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
-        ),
+        resources=_one_core(config),
         on_error=failed_measure,
         config=config,
     )
@@ -48,9 +46,7 @@ def audio_stage(config: IngestConfig) -> Stage:
         input_key="video_uri",
         content_columns=("video_sha256",),
         fingerprint=sha256_json(["audio", AUDIO_VERSION]),
-        resources=Resources(
-            num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
-        ),
+        resources=_one_core(config),
         on_error=failed_sound,
         config=config,
     )
@@ -66,9 +62,11 @@ def text_stage(config: IngestConfig) -> Stage:
         input_key="clip_id",
         content_columns=("video_sha256", "start_seconds", "end_seconds"),
         fingerprint=sha256_json(["text", TEXT_VERSION]),
-        resources=Resources(
-            num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers
-        ),
+        resources=_one_core(config),
         on_error=failed_text,
         config=config,
     )
+
+
+def _one_core(config: IngestConfig) -> Resources:
+    return Resources(num_cpus=1, batch_size=config.batch_size, num_workers=config.num_workers)
