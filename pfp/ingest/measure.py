@@ -53,7 +53,7 @@ class MeasureSettings:
 
     timeout_seconds: float = 120.0
     timeout_seconds_per_mib: float = 1.0  # on top, for long videos
-    idle_seconds: float = 20.0  # in which a decode takes no CPU time
+    idle_seconds: float = 20.0  # in which a decode takes hardly any CPU time
     memory_bytes: int = 2 << 30
     recycle_after: int = 100
 

@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 _POLL_SECONDS: Final = 0.05
 _EXIT_SECONDS: Final = 2.0
+# Of one CPU. The thread of a child that looks after its parent takes 0.002 while all else sleeps.
+IDLE_SHARE: Final = 0.005
 _BOOTSTRAP: Final = (
     "import sys; sys.path[:] = sys.argv[3:];"
     "from pfp.io.media._guard_child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
@@ -49,8 +51,9 @@ class Guard:
     ) -> None:
         """``timeout_seconds`` per call on the wall clock; ``memory_bytes`` for the whole child.
 
-        A call in which the child takes no CPU time for ``idle_seconds`` is given up, too (Linux):
-        what long videos may take is far more than one that stands still should.
+        A call in which the child takes hardly any CPU time (``IDLE_SHARE``) for ``idle_seconds`` is
+        given up, too (Linux): what long videos may take is far more than one that stands still
+        should.
         Time in which the child is ready to run but other processes hold the CPUs does not count
         (Linux): a busy machine must not turn good videos into failures.
         """
@@ -159,13 +162,14 @@ class Guard:
 
     def _wait(self, connection: socket.socket, timeout_seconds: float) -> None:
         """Return when the answer begins to arrive; kill the child when it may not go on."""
-        started = ran = time.monotonic() - self._queued_seconds()
-        ticks = self._cpu_ticks()
+        started = since = time.monotonic() - self._queued_seconds()
+        cpu_seconds = self._cpu_seconds()  # of the child, at ``since``
         while not select.select([connection], [], [], _POLL_SECONDS)[0]:
             now = time.monotonic() - self._queued_seconds()
-            if self._cpu_ticks() != ticks:
-                ran, ticks = now, self._cpu_ticks()
-            if now - ran > self._idle_seconds:
+            used_seconds = self._cpu_seconds() - cpu_seconds
+            if not used_seconds < IDLE_SHARE * self._idle_seconds:  # so also where it is unknown
+                since, cpu_seconds = now, cpu_seconds + used_seconds
+            if now - since > self._idle_seconds:
                 message = (
                     f"decode stood still for {self._idle_seconds:g} s and was killed; its store "
                     "may not have answered or the file be damaged: run again"
@@ -189,13 +193,13 @@ class Guard:
         except (OSError, IndexError):
             return 0.0
 
-    def _cpu_ticks(self) -> object:
-        """The CPU time of all of the child's threads; something new where nobody tells."""
+    def _cpu_seconds(self) -> float:
+        """The CPU time of all of the child's threads; nan where nobody tells."""
         try:
             after_name = Path(f"/proc/{self.child_pid}/stat").read_bytes().rpartition(b")")[2]
-            return after_name.split()[11:13]  # utime and stime
         except OSError:
-            return object()
+            return math.nan
+        return sum(map(int, after_name.split()[11:13])) / os.sysconf("SC_CLK_TCK")  # utime, stime
 
     def _resident_bytes(self) -> int:
         """The child's resident memory; 0 where the system has no /proc."""

@@ -75,6 +75,17 @@ def test_a_call_that_stands_still_is_killed_long_before_its_time() -> None:
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.002, "stood still"), (0.05, "took longer")])
+def test_what_a_sleeping_child_takes_does_not_keep_it_alive(
+    share: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread that looks after the parent takes some 0.002 of a CPU, a slow store far more."""
+    with Guard(timeout_seconds=1.5, idle_seconds=0.5) as guard:
+        monkeypatch.setattr(guard, "_cpu_seconds", lambda: share * time.monotonic())
+        with pytest.raises((RetryableError, PermanentError), match=expected):
+            guard.call(time.sleep, 60)
+
+
 def test_a_call_that_computes_does_not_stand_still() -> None:
     """Four times as long as a call may stand still."""
     with Guard(idle_seconds=0.5) as guard:
